@@ -1,0 +1,112 @@
+"""Which normalisation and input size? Trains ResNet-18 on each, then settings around the best; one run folder a line.
+
+    python benchmarks/normalization.py DATA --work runs/normalization --minutes 8
+
+DATA holds hwdb100-train.gnt.xz and hwdb100-test.gnt.xz. Writes benchmarks/normalization.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+from jobs import Job, Results, run_jobs
+
+HERE = Path(__file__).parent
+BASE = ("train", str(HERE.parent / "recipes" / "student.toml"))
+NORMALIZATIONS = [(method, side) for side in (64, 96) for method in ("fit", "moment", "line-density")]
+SETTINGS: dict[str, tuple[str, ...]] = {
+    "mixup 0.2": ("optim.mixup=0.2",),
+    "dropout 0.3": ("net.dropout=0.3",),
+    "augmentation x 1.5": (
+        "augment.rotate=12.0",
+        "augment.shear=0.22",
+        "augment.scale=0.22",
+        "augment.elastic=0.03",
+        "augment.perspective=0.15",
+        "augment.stroke=1.0",
+    ),
+    "augmentation x 0.6": (
+        "augment.rotate=5.0",
+        "augment.shear=0.09",
+        "augment.scale=0.09",
+        "augment.elastic=0.012",
+        "augment.perspective=0.06",
+        "augment.stroke=0.5",
+    ),
+    "cut-out 0.4": ("augment.cutout=0.4",),
+    "SGD 0.1": ("optim.name=sgd", "optim.learning_rate=0.1", "optim.weight_decay=5e-4"),
+    "learning rate x 2": ("optim.learning_rate=4e-3",),
+    "weight decay 0.2": ("optim.weight_decay=0.2",),
+}
+
+
+def pack(data: Path, work: Path, method: str, side: int) -> Path:
+    """Pack both halves once; returns the folder that holds ``train`` and ``test``."""
+    folder = work / f"{method}-{side}"
+    for half in ("train", "test"):
+        if not (folder / half).exists():
+            command = [sys.executable, "-m", "hanmo", "data", "pack", str(data / f"hwdb100-{half}.gnt.xz")]
+            options = ["--out", str(folder / half), "--normalize", method, "--side", str(side), "--workers", "8"]
+            subprocess.run([*command, *options], check=True, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    return folder
+
+
+def job(name: str, work: Path, packs: Path, epochs: int, seed: int, settings: tuple[str, ...]) -> Job:
+    name = "".join(c if c.isalnum() else "-" for c in f"{name}-{seed}")
+    values = (
+        f"data.train={packs / 'train'}",
+        f"data.test={packs / 'test'}",
+        f"train.epochs={epochs}",
+        f"train.seed={seed}",
+        *settings,
+    )
+    sets = tuple(part for value in values for part in ("--set", value))
+    return Job(name=name, arguments=(*BASE, "--out", str(work / name), "--resume", *sets))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--work", type=Path, default=Path("runs/normalization"))
+    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--slots", type=int, default=3)
+    args = parser.parse_args()
+    rows: dict[str, list[Job]] = {}
+    for seed in args.seeds:
+        for method, side in NORMALIZATIONS:
+            stem = ("net.stem=stride4",) if side == 96 else ()
+            packs = pack(args.data, args.work / "packs", method, side)
+            rows.setdefault(f"{method}, {side} px", []).append(
+                job(f"{method}-{side}", args.work, packs, args.epochs, seed, stem)
+            )
+        packs = args.work / "packs" / "fit-64"
+        for name, settings in SETTINGS.items():
+            rows.setdefault(name, []).append(job(name, args.work, packs, args.epochs, seed, settings))
+    jobs = [j for group in zip(*rows.values(), strict=True) for j in group]
+    run_jobs(jobs, args.work, slots={"gpu": args.slots, "cpu": 0}, minutes=args.minutes)
+    results = Results(args.work / "results.jsonl").load()
+    lines = [
+        "# Normalisation, input size and settings",
+        "",
+        f"`python benchmarks/normalization.py DATA --epochs {args.epochs} --seeds {' '.join(map(str, args.seeds))}`: "
+        "ResNet-18 on hwdb100-train, 100-way on hwdb100-test; 96 px with the stride-4 stem.",
+        "",
+        "| setting | top-1 % by seed | top-5 % |",
+        "|---|---|---|",
+    ]
+    for name, group in rows.items():
+        found = [results[j.name] for j in group if j.name in results]
+        if found:
+            top1 = ", ".join(f"{r['top1']:.2f}" for r in found)
+            lines.append(f"| {name} | {top1} | {sum(r['top5'] for r in found) / len(found):.2f} |")
+    (HERE / "normalization.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()

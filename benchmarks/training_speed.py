@@ -1,0 +1,96 @@
+"""Training images a second, by batch size and compile mode, and where the time goes.
+
+    python benchmarks/training_speed.py PACK --out benchmarks/training_speed.md
+
+Each line times whole training steps (augmentation, forward, backward, clipping, AdamW, averaged weights) of ResNet-18
+with 100 classes after warm-up: the median of five intervals, and their spread. Compiling is not counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from hanmo.nets.registry import NetConfig
+from hanmo.train.config import DataConfig, Recipe, TrainConfig
+from hanmo.train.loop import Trainer, compiled
+from hanmo.train.parallel import Processes
+
+
+def measure(pack: str, net: NetConfig, batch: int, mode: str, seconds: float, profile: bool) -> tuple[float, float, str]:
+    torch._dynamo.reset()
+    processes = Processes.join()
+    recipe = Recipe(
+        name="speed",
+        data=DataConfig(train=pack),
+        net=net,
+        train=TrainConfig(epochs=10_000, batch=batch, compile=mode),  # type: ignore[arg-type]
+    )
+    trainer = Trainer(recipe, Path(tempfile.mkdtemp()) / "run", processes)
+    compute = compiled(trainer.objective, mode, processes.device)
+    synchronize = torch.cuda.synchronize if processes.device.type == "cuda" else lambda: None
+    batches = (b for epoch in range(10_000) for b in trainer.data.epoch(epoch, batch, 0, processes))
+
+    def steps(count: int) -> float:
+        synchronize()
+        start = time.perf_counter()
+        for _ in range(count):
+            trainer.advance(compute, *next(batches), 1e-3)
+        synchronize()
+        return time.perf_counter() - start
+
+    steps(5)
+    count = max(2, int(seconds / 5 / (steps(5) / 5)))
+    rates = [count * batch / steps(count) for _ in range(5)]
+    table = ""
+    if profile:
+        activities = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]
+        with torch.profiler.profile(activities=activities) as profiler:
+            steps(10)
+        table = profiler.key_averages().table(sort_by="self_device_time_total", row_limit=25, max_name_column_width=90)
+    return statistics.median(rates), (max(rates) - min(rates)) / 2, table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pack")
+    parser.add_argument("--batches", type=int, nargs="+", default=[512, 1024, 2048])
+    parser.add_argument("--modes", nargs="+", default=["yes"])
+    parser.add_argument("--nets", nargs="+", default=["resnet18"], help="NAME or NAME:ATTENTION or NAME:ATTENTION:WIDTH")
+    parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--profile", action="store_true", help="also profile the last configuration")
+    parser.add_argument("--out", type=Path)
+    args = parser.parse_args()
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+    lines = [
+        "# Training speed",
+        "",
+        f"`python benchmarks/training_speed.py {' '.join(sys.argv[1:])}` on {device}, torch {torch.__version__}.",
+        "",
+        "| net | batch | compile | images/s | ± |",
+        "|---|---|---|---|---|",
+    ]
+    configurations = [(n, b, m) for n in args.nets for m in args.modes for b in args.batches]
+    table = ""
+    for name, batch, mode in configurations:
+        net, attention, width = (*name.split(":"), "none", "64")[:3] if ":" not in name else (name + "::").split(":")[:3]
+        config = NetConfig(name=net, attention=attention or "none", width=int(width or 64))
+        last = (name, batch, mode) == configurations[-1]
+        rate, spread, table = measure(args.pack, config, batch, mode, args.seconds, args.profile and last)
+        lines.append(f"| {config} | {batch} | {mode} | {rate:,.0f} | {spread:,.0f} |")
+        print(lines[-1], flush=True)
+    if table:
+        print(table)
+        lines += ["", f"Profile of ten steps of the last line (batch {batch}):", "", "```", table, "```"]
+    if args.out:
+        args.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,356 @@
+"""The bundle: a folder of ``bundle.json`` and ``model.onnx`` that holds everything needed to read characters.
+
+Nothing is parsed before its SHA-256 is checked: ``bundle.json`` carries the digest of ``model.onnx`` and of itself.
+That finds damage, not malice; so every value is checked as if a stranger had written it, and a model that would make
+the runtime open other files is refused. Nothing here imports onnx: the few lines that walk the model are below.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, TypedDict, TypeVar, get_args
+
+from hanmo.charset import Charset
+from hanmo.errors import BundleError, HanmoError, StorageError
+from hanmo.normalize import VERSION as NORMALIZATION_VERSION
+from hanmo.normalize import Normalization
+
+FORMAT_VERSION = 1
+JSON_NAME = "bundle.json"
+MODEL_NAME = "model.onnx"
+MAX_JSON_BYTES = 4 * 2**20
+MAX_MODEL_BYTES = 256 * 2**20
+
+Precision = Literal["fp32", "int8"]
+T = TypeVar("T")
+
+
+class DataSource(TypedDict):
+    """A data set the net was trained on."""
+
+    name: str
+    licence: str
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A checked bundle; equal to what :func:`write_bundle` was given.
+
+    ``mean`` and ``std`` belong to squares divided by 255; ``temperature`` divides the logits before the softmax; a
+    best probability below ``refusal_threshold`` names no character; ``accuracy`` maps a measure to its figure.
+    """
+
+    path: Path
+    _: KW_ONLY
+    name: str
+    charset: Charset
+    normalization: Normalization
+    mean: float
+    std: float
+    net: str
+    parameters: int
+    precision: Precision
+    temperature: float
+    refusal_threshold: float
+    trained_on: tuple[DataSource, ...]
+    licence: str
+    accuracy: Mapping[str, float]
+    model: bytes = field(repr=False)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Bundle:
+        """Read and check a bundle folder. Raises :class:`BundleError` naming the file and the remedy."""
+        path = Path(path)
+        if not path.is_dir():
+            raise BundleError(f"{path}: no such bundle folder; name the folder that holds {JSON_NAME}")
+        table = _parse(path / JSON_NAME)
+        digests = table.get("files", dict)
+        if set(digests) != {MODEL_NAME}:
+            raise BundleError(f"{table.where}: files must name {MODEL_NAME} and nothing else, not {sorted(digests)}")
+        model = _read(path / MODEL_NAME, MAX_MODEL_BYTES)
+        if hashlib.sha256(model).hexdigest() != digests[MODEL_NAME]:
+            raise BundleError(f"{path / MODEL_NAME}: damaged: its SHA-256 is not the one in {JSON_NAME}; {_AGAIN}")
+        return _build(path, table, model)
+
+    @classmethod
+    def embedded(cls) -> Bundle:
+        """The bundle that comes with this package. Raises :class:`BundleError` when this copy has none."""
+        folder = resources.files("hanmo").joinpath("bundles", "default")
+        if not folder.is_dir():
+            raise BundleError("this copy of hanmo comes without a bundle; pass the path of one (hanmo export makes it)")
+        with resources.as_file(folder) as path:
+            return cls.load(path)
+
+
+def write_bundle(
+    out: str | Path,
+    model: bytes,
+    *,
+    name: str,
+    charset: Charset,
+    normalization: Normalization,
+    mean: float,
+    std: float,
+    net: str,
+    parameters: int,
+    precision: Precision,
+    trained_on: Sequence[DataSource],
+    licence: str,
+    accuracy: Mapping[str, float],
+    temperature: float = 1.0,
+    refusal_threshold: float = 0.0,
+) -> Bundle:
+    """Write a bundle folder, whole or not at all, and return it as loaded back.
+
+    A bundle at ``out`` is replaced. Raises :class:`BundleError` when ``out`` is anything else or a value is not one
+    :meth:`Bundle.load` accepts, :class:`StorageError` when the disk refuses.
+    """
+    out = Path(os.path.realpath(out))
+    values: dict[str, Any] = {
+        "format": FORMAT_VERSION,
+        "name": name,
+        "charset": str(charset),
+        "charset_sha256": charset.digest,
+        "input": {"normalization": normalization.as_dict(), "mean": float(mean), "std": float(std)},
+        "net": net,
+        "parameters": int(parameters),
+        "precision": precision,
+        "temperature": float(temperature),
+        "refusal_threshold": float(refusal_threshold),
+        "trained_on": [dict(source) for source in trained_on],
+        "licence": licence,
+        "accuracy": {measure: float(figure) for measure, figure in accuracy.items()},
+        "files": {MODEL_NAME: hashlib.sha256(model).hexdigest()},
+    }
+    bundle = _build(out, _Table(values, str(out / JSON_NAME)), model)
+    text = _serialise(values | {"sha256": _digest(values)})
+    try:
+        _refuse_foreign(out)
+        _write_folder(out, {JSON_NAME: text, MODEL_NAME: model})
+    except OSError as error:
+        raise StorageError(f"{out}: cannot be written ({error.strerror}); free some space or name another") from error
+    return bundle
+
+
+_AGAIN = "copy or export the bundle again"
+
+
+class _Table:
+    """A JSON object whose values are taken out with a check of their type."""
+
+    def __init__(self, values: Mapping[str, Any], where: str) -> None:
+        self.values, self.where = values, where
+
+    def get(self, key: str, kind: type[T]) -> T:
+        if key not in self.values:
+            raise BundleError(f"{self.where}: {key!r} is missing; {_AGAIN}")
+        value = self.values[key]
+        if kind is float and type(value) is int and abs(value) < 2**53:
+            value = float(value)
+        if type(value) is not kind or (isinstance(value, float) and not math.isfinite(value)):
+            raise BundleError(f"{self.where}: {key!r} must be a {kind.__name__}, not {value!r:.60}; {_AGAIN}")
+        return value
+
+    def table(self, key: str) -> _Table:
+        return _Table(self.get(key, dict), f"{self.where}: {key}")
+
+    def number(self, key: str, low: float, high: float) -> float:
+        """A float with ``low <= value < high``."""
+        value = self.get(key, float)
+        if not low <= value < high:
+            raise BundleError(f"{self.where}: {key!r} must be at least {low:g} and below {high:g}, not {value:g}")
+        return value
+
+
+def _build(path: Path, table: _Table, model: bytes) -> Bundle:
+    where = table.where
+    square = table.table("input")
+    precision = table.get("precision", str)
+    if precision not in get_args(Precision):
+        raise BundleError(f"{where}: precision {precision!r} is unknown; one of {', '.join(get_args(Precision))}")
+    sources = [_Table(s, f"{where}: trained_on") for s in table.get("trained_on", list) if isinstance(s, dict)]
+    if len(sources) != len(table.values["trained_on"]):
+        raise BundleError(f"{where}: trained_on must list objects with name and licence; {_AGAIN}")
+    accuracy = table.table("accuracy")
+    try:
+        if _needs_other_files(memoryview(model), "model"):
+            raise BundleError(f"{path / MODEL_NAME}: keeps weights in other files; export it as one file")
+    except (IndexError, ValueError, RecursionError) as error:
+        if isinstance(error, BundleError):
+            raise
+        raise BundleError(f"{path / MODEL_NAME}: not an ONNX model; {_AGAIN}") from error
+    return Bundle(
+        path,
+        name=table.get("name", str),
+        charset=_charset(table),
+        normalization=_normalization(square.table("normalization")),
+        mean=square.number("mean", 0, 1),
+        std=square.number("std", 1e-6, 1e6),
+        net=table.get("net", str),
+        parameters=int(table.number("parameters", 0, 1e12)),
+        precision=precision,  # type: ignore[arg-type]
+        temperature=table.number("temperature", 1e-3, 1e3),
+        refusal_threshold=table.number("refusal_threshold", 0, 1),
+        trained_on=tuple(DataSource(name=s.get("name", str), licence=s.get("licence", str)) for s in sources),
+        licence=table.get("licence", str),
+        accuracy={measure: accuracy.get(measure, float) for measure in accuracy.values},
+        model=model,
+    )
+
+
+def _charset(table: _Table) -> Charset:
+    try:
+        charset = Charset(table.get("charset", str))
+        digest = charset.digest
+    except BundleError:
+        raise
+    except (HanmoError, UnicodeEncodeError) as error:  # the latter: half a surrogate pair
+        raise BundleError(f"{table.where}: charset: {error}; {_AGAIN}") from error
+    if digest != table.get("charset_sha256", str):
+        raise BundleError(f"{table.where}: the charset does not fit charset_sha256; {_AGAIN}")
+    return charset
+
+
+def _normalization(table: _Table) -> Normalization:
+    if (version := table.get("version", int)) != NORMALIZATION_VERSION:
+        remedy = "upgrade hanmo" if version > NORMALIZATION_VERSION else "export the bundle again"
+        raise BundleError(f"{table.where}: made for version {version}, this is {NORMALIZATION_VERSION}; {remedy}")
+    method, side, margin = table.get("method", str), table.get("side", int), table.get("margin", int)
+    try:
+        return Normalization(method=method, side=side, margin=margin)  # type: ignore[arg-type]
+    except HanmoError as error:
+        raise BundleError(f"{table.where}: {error}; {_AGAIN}") from error
+
+
+def _read(path: Path, limit: int) -> bytes:
+    try:
+        if not path.is_file():
+            raise BundleError(f"{path}: no such file in this bundle; {_AGAIN}")
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be read ({error.strerror}); {_AGAIN}") from error
+    if len(data) > limit:
+        raise BundleError(f"{path}: larger than {limit / 2**20:.0f} MiB; no bundle of hanmo's is")
+    return data
+
+
+def _parse(path: Path) -> _Table:
+    """``bundle.json``, its format and digest checked. Its text is compared as well: a changed blank is a change."""
+    data = _read(path, MAX_JSON_BYTES)
+    try:
+        values = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{path}: not valid JSON ({error}); {_AGAIN}") from error
+    if not isinstance(values, dict):
+        raise BundleError(f"{path}: not a JSON object; {_AGAIN}")
+    version = _Table(values, str(path)).get("format", int)
+    if version > FORMAT_VERSION:
+        raise BundleError(f"{path}: format {version} is newer than this program's {FORMAT_VERSION}; upgrade hanmo")
+    content = {key: value for key, value in values.items() if key != "sha256"}
+    try:
+        intact = version == FORMAT_VERSION and values.get("sha256") == _digest(content) and data == _serialise(values)
+    except (UnicodeEncodeError, RecursionError):
+        intact = False
+    if not intact:
+        raise BundleError(f"{path}: was changed after it was written, or is damaged; {_AGAIN}")
+    return _Table(content, str(path))
+
+
+def _serialise(values: Mapping[str, Any]) -> bytes:
+    return (json.dumps(values, ensure_ascii=False, indent=2) + "\n").encode()
+
+
+def _digest(values: Mapping[str, Any]) -> str:
+    return hashlib.sha256(_serialise(values)).hexdigest()
+
+
+def _refuse_foreign(out: Path) -> None:
+    if not out.exists():
+        return
+    if out.is_dir():
+        names = {entry.name for entry in out.iterdir()}
+        if not names or JSON_NAME in names <= {JSON_NAME, MODEL_NAME}:
+            return
+    raise BundleError(f"{out}: exists and is not (only) a bundle; name a new folder, or remove this one yourself")
+
+
+def _write_folder(out: Path, files: Mapping[str, bytes]) -> None:
+    """Files appear in ``out`` all together: written beside it, forced to the disk, renamed."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:
+        partial, old = Path(scratch, "new"), Path(scratch, "old")
+        partial.mkdir()
+        for name, data in files.items():
+            with (partial / name).open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        if out.exists():
+            out.rename(old)
+        try:
+            partial.rename(out)
+        except OSError:
+            if old.exists():
+                old.rename(out)
+            raise
+
+
+_MESSAGES: Mapping[str, Mapping[int, str]] = {
+    "model": {7: "graph", 20: "training", 25: "function"},
+    "training": {1: "graph", 2: "graph"},
+    "function": {7: "node", 11: "attribute"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+    "tensor": {},
+}
+"""Where tensors are in an ONNX file: field numbers of onnx.proto, as far as they lead to a TensorProto."""
+_EXTERNAL_DATA, _DATA_LOCATION = 13, 14  # of a TensorProto
+
+
+def _needs_other_files(message: memoryview, kind: str) -> bool:
+    """Whether a tensor says that its data lies in another file, which the runtime would then open."""
+    for number, value in _fields(message):
+        if kind == "tensor" and (number == _EXTERNAL_DATA or (number == _DATA_LOCATION and value != 0)):
+            return True
+        inner = _MESSAGES[kind].get(number)
+        if inner and isinstance(value, memoryview) and _needs_other_files(value, inner):
+            return True
+    return False
+
+
+def _fields(message: memoryview) -> Iterator[tuple[int, memoryview | int]]:
+    """Number and value of every field of a protobuf message; IndexError or ValueError when it is none."""
+    at = 0
+    while at < len(message):
+        key, at = _varint(message, at)
+        if (wire := key & 7) == 0:
+            value, at = _varint(message, at)
+            yield key >> 3, value
+            continue
+        size, at = _varint(message, at) if wire == 2 else ({1: 8, 5: 4}.get(wire, -1), at)
+        if size < 0 or at + size > len(message):
+            raise ValueError("not a protobuf message")
+        yield key >> 3, message[at : at + size]
+        at += size
+
+
+def _varint(message: memoryview, at: int) -> tuple[int, int]:
+    value = 0
+    for shift in range(0, 70, 7):
+        byte = message[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+    raise ValueError("not a protobuf number")

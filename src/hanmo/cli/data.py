@@ -1,0 +1,193 @@
+"""``hanmo data``: pack samples, look at a pack, describe it."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from hanmo.charset import Charset
+    from hanmo.data.pack import Pack
+    from hanmo.normalize import Method
+
+app = typer.Typer(help="Pack samples of handwriting, and look at packs.", no_args_is_help=True)
+
+PackPath = Annotated[Path, typer.Argument(metavar="PACK", help="A pack made by `hanmo data pack`.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
+
+
+@app.command()
+def pack(
+    inputs: Annotated[
+        list[str], typer.Argument(metavar="IN...", help=".gnt and .gnt.xz files, folders of them, folders of pictures.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="The pack to make, a folder.")],
+    normalize: Annotated[str, typer.Option(help="fit, moment or line-density.")] = "fit",
+    side: Annotated[int, typer.Option(help="Side of the squares in pixels.")] = 64,
+    margin: Annotated[int, typer.Option(help="Paper left on every side in pixels.")] = 2,
+    charset: Annotated[
+        str, typer.Option(help="level1, or a text file of characters; the labels found, if not given.")
+    ] = "",
+    mapping: Annotated[
+        Path | None, typer.Option(help="Table folder,character (.csv, .tsv) or JSON object, for folders of pictures.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that normalise; 0: this one alone.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the pack at --out.")] = False,
+    skip_unknown: Annotated[bool, typer.Option("--skip-unknown", help="Skip labels outside the charset.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Normalise samples into a pack that training and evaluation read.
+
+    Example: hanmo data pack HWDB1.1trn_gnt --out packs/train --charset level1 --workers 4
+    """
+    from typing import cast
+
+    from hanmo.data.pack import write_pack
+    from hanmo.data.read import count_bytes, read_samples
+    from hanmo.normalize import Normalization
+
+    normalization = Normalization(method=cast("Method", normalize), side=side, margin=margin)
+    start = time.perf_counter()
+    with _progress(count_bytes(inputs)) as (on_bytes, on_samples):
+        made = write_pack(
+            out,
+            read_samples(inputs, mapping, on_bytes),
+            normalization=normalization,
+            charset=read_charset(charset) if charset else None,
+            workers=workers,
+            on_progress=on_samples,
+            on_unknown="skip" if skip_unknown else "error",
+            overwrite=overwrite,
+        )
+    seconds = time.perf_counter() - start
+    facts = describe(made) | {"seconds": round(seconds, 1), "samples_per_second": round(len(made) / seconds)}
+    _print(facts, as_json)
+
+
+@app.command()
+def show(
+    path: PackPath,
+    out: Annotated[Path, typer.Option("--out", help="The picture to write.")] = Path("sheet.png"),
+    characters: Annotated[str, typer.Option(help="Only these, --columns samples of each.")] = "",
+    rows: Annotated[int, typer.Option(min=1, max=200)] = 8,
+    columns: Annotated[int, typer.Option(min=1, max=100)] = 12,
+    seed: Annotated[int, typer.Option(help="Another seed draws other samples.")] = 0,
+) -> None:
+    """Draw a labelled contact sheet of random samples.
+
+    Example: hanmo data show packs/train --characters 一丁七 --out sheet.png
+    """
+    from hanmo.data.atomic import replacing, storing
+    from hanmo.data.pack import Pack
+    from hanmo.data.sheet import contact_sheet
+
+    opened = Pack.open(path)
+    chosen = choose(opened, characters, rows, columns, seed)
+    captions = [opened.charset[int(opened.labels[i])] for i in chosen]
+    if any(opened.writers):
+        captions = [f"{caption}\n{opened.writer_of(i) or '?'}" for caption, i in zip(captions, chosen, strict=True)]
+    title = f"{path.resolve().name} · {len(opened):,} samples · {len(opened.charset):,} characters"
+    sheet = contact_sheet(opened.images[chosen], captions, columns=columns, title=title)
+    with replacing(out) as partial, storing(out):
+        sheet.save(partial, "png")
+    typer.echo(out)
+
+
+@app.command()
+def info(path: PackPath, as_json: Json = False) -> None:
+    """Say what a pack holds, after comparing every byte with its hashes.
+
+    Example: hanmo data info packs/train --json
+    """
+    from hanmo.data.pack import Pack
+
+    _print(describe(Pack.open(path, verify=True)), as_json)
+
+
+def read_charset(name: str) -> Charset:
+    """``level1``, or the characters of a UTF-8 text file, white space ignored."""
+    from hanmo.charset import Charset
+    from hanmo.errors import CharsetError
+
+    if name == "level1":
+        return Charset.level1()
+    try:
+        text = Path(name).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CharsetError(f"{name}: not a charset ({error}); give level1 or a UTF-8 file of characters") from error
+    return Charset("".join(text.split()))
+
+
+def choose(pack: Pack, characters: str, rows: int, columns: int, seed: int) -> list[int]:
+    """Sample indices for a sheet: ``columns`` of each of ``characters``, or ``rows * columns`` of any, by class."""
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    if not characters:
+        some = rng.choice(len(pack), min(len(pack), rows * columns), replace=False)
+        return [int(i) for i in some[np.argsort(pack.labels[some], kind="stable")]]
+    chosen: list[int] = []
+    for label in pack.charset.encode(list(dict.fromkeys(characters))):
+        of_class = np.flatnonzero(pack.labels == label)
+        chosen += map(int, rng.choice(of_class, min(columns, len(of_class)), replace=False))
+    return chosen
+
+
+def describe(pack: Pack) -> dict[str, Any]:
+    """What there is to say of a pack, ready for JSON."""
+    return {
+        "pack": str(pack.path),
+        "samples": len(pack),
+        "classes": len(pack.charset),
+        "writers": sum(map(bool, pack.writers)),
+        "sources": len(pack.sources),
+        "normalization": str(pack.normalization),
+        "skipped_blank": pack.skipped.get("blank", 0),
+        "skipped_unknown": pack.skipped.get("unknown", 0),
+        "bytes": sum(file.stat().st_size for file in pack.path.iterdir()),
+        "digest": pack.digest,
+    }
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[tuple[Callable[[int], None], Callable[[int], None]]]:
+    """A bar over input bytes that also counts samples; two functions to tell it of both."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    bar = Progress(
+        TextColumn("packing"),
+        BarColumn(),
+        TextColumn("{task.fields[samples]:,} samples  {task.fields[rate]:,.0f}/s"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    task = bar.add_task("", total=total, samples=0, rate=0.0)
+    start = time.perf_counter()
+
+    def on_samples(done: int) -> None:
+        bar.update(task, samples=done, rate=done / (time.perf_counter() - start))
+
+    with bar:
+        yield lambda consumed: bar.advance(task, consumed), on_samples
+
+
+def _print(facts: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        sys.stdout.write(json.dumps(facts, ensure_ascii=False) + "\n")
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for key, value in (facts | {"digest": facts["digest"][:16]}).items():
+        table.add_row(key.replace("_", " "), f"{value:,}" if isinstance(value, int | float) else value)
+    Console().print(table)

@@ -1,0 +1,176 @@
+"""``hanmo evaluate``: how well a bundle reads labelled samples."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from math import isnan
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from hanmo.bundle import Bundle
+    from hanmo.data.pack import Pack
+    from hanmo.data.sample import Sample
+    from hanmo.evaluate.result import Evaluation
+    from hanmo.recognizer import Recognizer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Samples of one argument, read anew by every loop over it; ``limit`` 0 reads them all."""
+
+    name: str
+    limit: int
+    mapping: Path | None
+    on_bytes: Callable[[int], None]
+
+    def __iter__(self) -> Iterator[Sample]:
+        from itertools import islice
+
+        from hanmo.data.read import read_samples
+
+        return islice(read_samples([self.name], self.mapping, self.on_bytes), self.limit or None)
+
+
+def evaluate(
+    files: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE...", help=".gnt or .gnt.xz files, folders of them or of pictures, packs."),
+    ],
+    bundle: Annotated[
+        Path | None, typer.Option("--bundle", help="The bundle to judge; the embedded one if not given.")
+    ] = None,
+    closed: Annotated[
+        bool, typer.Option("--closed", help="Answer only with characters that occur in the file.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a file instead of a table.")] = False,
+    report: Annotated[
+        Path | None, typer.Option("--report", metavar="OUT.html", help="Write a page with the details.")
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads of the net.")] = 1,
+    limit: Annotated[int, typer.Option(min=0, help="Only the first N samples of each file; 0: all.")] = 0,
+    batch_size: Annotated[int, typer.Option(min=1, help="Pictures the net reads at a time.")] = 64,
+    mapping: Annotated[
+        Path | None, typer.Option(help="Table folder,character (.csv, .tsv) or JSON object, for folders of pictures.")
+    ] = None,
+) -> None:
+    """Measure accuracy, calibration and speed; with --report also see the mistakes.
+
+    Example: hanmo evaluate test.gnt.xz --bundle my-bundle --closed --report report.html
+    """
+    from hanmo.evaluate.report import check_name, write_report
+    from hanmo.recognizer import Recognizer
+
+    if report:
+        check_name(report)  # now, not after an hour of reading
+    recognizer = Recognizer(bundle, threads=threads)
+    evaluations = []
+    for name in files:
+        evaluations.append(_evaluate_one(recognizer, name, closed, limit, batch_size, mapping))
+        if as_json:
+            typer.echo(json.dumps(evaluations[-1].as_dict(), ensure_ascii=False))
+    if not as_json:
+        _print(evaluations)
+    if report:
+        conditions = describe(recognizer.bundle) | {"Threads": str(threads)}
+        if limit:
+            conditions["Limit"] = f"the first {limit:,} samples of each file"
+        write_report(evaluations, report, title=f"Evaluation of {recognizer.bundle.name}", conditions=conditions)
+        typer.echo(f"report: {report}", err=True)
+
+
+def describe(bundle: Bundle) -> dict[str, str]:
+    """The facts about a bundle that a report states."""
+    from hanmo import __version__
+
+    trained_on = [f"{source['name']} ({source['licence']})" for source in bundle.trained_on]
+    return {
+        "Bundle": f"{bundle.name}, {bundle.path}",
+        "Net": f"{bundle.net}, {bundle.parameters:,} parameters, {bundle.precision}, {len(bundle.model) / 1e6:.1f} MB",
+        "Input": str(bundle.normalization),
+        "Charset": f"{len(bundle.charset):,} characters, SHA-256 {bundle.charset.digest[:16]}…",
+        "Calibration": f"temperature {bundle.temperature:g}, refuses below {bundle.refusal_threshold:.1%}",
+        "Trained on": "; ".join(trained_on) or "not stated",
+        "Licence": bundle.licence,
+        "Program": f"hanmo {__version__}",
+    }
+
+
+def _evaluate_one(
+    recognizer: Recognizer, name: str, closed: bool, limit: int, batch_size: int, mapping: Path | None
+) -> Evaluation:
+    from hanmo.data.pack import Pack
+    from hanmo.data.read import count_bytes
+    from hanmo.evaluate.evaluate import evaluate_recognizer
+
+    pack = _first(Pack.open(name), limit) if (Path(name) / "pack.json").is_file() else None
+    if pack is not None:
+        total: int | None = len(pack)
+    else:
+        # Of files nobody knows the number of samples before they are read, so the bar counts bytes where it can.
+        total = None if limit else count_bytes([name]) * (2 if closed else 1)
+    with _progress(name, total, by_samples=pack is not None) as (on_bytes, on_samples):
+        source = Source(name=name, limit=limit, mapping=mapping, on_bytes=on_bytes)
+        return evaluate_recognizer(
+            recognizer,
+            source if pack is None else pack,
+            closed=closed,
+            batch_size=batch_size,
+            file=name,
+            on_progress=on_samples,
+        )
+
+
+def _first(pack: Pack, limit: int) -> Pack:
+    """The pack, cut to its first ``limit`` samples; 0 leaves it whole."""
+    names = ("images", "labels", "source_ids", "writer_ids")
+    return replace(pack, **{name: getattr(pack, name)[:limit] for name in names}) if limit else pack
+
+
+@contextmanager
+def _progress(
+    name: str, total: int | None, by_samples: bool
+) -> Iterator[tuple[Callable[[int], None], Callable[[int], None]]]:
+    """A bar on stderr over bytes or samples; two functions to tell it of both."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    bar = Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.fields[samples]:,} samples"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    task = bar.add_task(name, total=total, samples=0)
+
+    def on_samples(done: int) -> None:
+        bar.update(task, samples=done, completed=done if by_samples else None)
+
+    with bar:
+        yield lambda consumed: bar.advance(task, consumed), on_samples
+
+
+def _print(evaluations: Sequence[Evaluation]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("file")
+    for name in ("pictures", "top-1 %", "top-5 %", "top-10 %", "ECE %", "ms a character"):
+        table.add_column(name, justify="right")
+    for e in evaluations:
+        figures = (e.top1, e.top5, e.top10, 100 * e.ece, e.ms_per_char)
+        table.add_row(Text(e.file), f"{e.n:,}", *("–" if isnan(v) else f"{v:.2f}" for v in figures))
+    console = Console()
+    console.print(table)
+    for e in evaluations:
+        if e.outside:
+            refused = f"of their pictures {e.outside_refused:,} were refused"
+            console.print(Text(f"{e.file}: {e.outside:,} labels outside the charset are not scored; {refused}"))

@@ -1,0 +1,63 @@
+"""hanmo export: a run folder -> a bundle."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="A finished run folder.", metavar="RUN")],
+    out: Annotated[Path, typer.Option(help="The bundle folder to make.", metavar="BUNDLE")],
+    calibration: Annotated[Path | None, typer.Option(help="Pack for int8 ranges; the run's training pack.")] = None,
+    test: Annotated[Path | None, typer.Option(help="Pack for the verdict; the run's test pack.")] = None,
+    licence: Annotated[str, typer.Option(help="What the weights may be used for.")] = "as the training data",
+    fp32: Annotated[bool, typer.Option("--fp32", help="Keep 32-bit floats instead of int8.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Write the bundle even if it answers otherwise.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Turn a trained net into a bundle: ONNX, int8, verified against torch.
+
+    Example: hanmo export runs/student --out bundles/student
+    """
+    from rich.console import Console
+
+    from hanmo.config import load_toml
+    from hanmo.errors import ConfigError
+    from hanmo.export.bundle import export_bundle
+    from hanmo.train.config import Recipe
+
+    if calibration is None or test is None:
+        data = load_toml(run / "recipe.toml", Recipe).data
+        calibration = calibration or Path(data.train)
+        if test is None and data.test is None:
+            raise ConfigError(f"{run}: was trained without a test pack; name one with --test")
+        test = test or Path(str(data.test))
+    console = Console(stderr=True)
+    with console.status("exporting, quantising, comparing with torch"):
+        bundle, check = export_bundle(
+            run, out, calibration=calibration, test=test, licence=licence, int8=not fp32, force=force
+        )
+    facts = {
+        "bundle": str(out),
+        "precision": bundle.precision,
+        "bytes": len(bundle.model),
+        "samples": check.samples,
+        "agreement": round(check.agreement, 3),
+        "top1_fp32": round(check.top1_fp32, 3),
+        "top1_int8": None if check.top1_int8 is None else round(check.top1_int8, 3),
+    }
+    if as_json:
+        typer.echo(json.dumps(facts, ensure_ascii=False))
+        return
+    for problem in check.problems():
+        console.print(f"[yellow]warning:[/] {problem}")
+    small = "" if check.top1_int8 is None else f", int8 top-1 {check.top1_int8:.2f} %"
+    console.print(
+        f"[bold]{out}[/]: {bundle.precision}, {len(bundle.model) / 1e6:.1f} MB; ONNX agrees with torch on "
+        f"{check.agreement:.2f} % of {check.samples:,} samples; fp32 top-1 {check.top1_fp32:.2f} %{small}",
+        highlight=False,
+    )

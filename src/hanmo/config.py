@@ -1,0 +1,149 @@
+"""TOML and ``--set key=value`` -> frozen dataclasses that refuse what they do not know."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import tomllib
+import types
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from hanmo.errors import ConfigError
+
+T = TypeVar("T")
+
+
+def load_toml(path: str | Path, into: type[T], overrides: Iterable[str] = ()) -> T:
+    """Read a TOML file into the dataclass ``into``; each override is ``section.key=value``, the value in TOML.
+
+    Raises :class:`ConfigError` for a missing file, bad TOML, an unknown key (naming the nearest known one),
+    a missing key or a value of the wrong type.
+    """
+    path = Path(path)
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+    for override in overrides:
+        _apply(table, override)
+    return from_table(table, into, where=str(path))
+
+
+def from_table(table: Mapping[str, Any], into: type[T], where: str = "") -> T:
+    """Build the dataclass ``into`` from nested tables; errors name the place as ``where: section.key``."""
+    return _build(table, into, where, ())
+
+
+def to_table(config: object) -> dict[str, Any]:
+    """The nested tables a configuration came from, without values that are None (TOML has no null)."""
+    assert dataclasses.is_dataclass(config) and not isinstance(config, type)
+
+    def plain(value: Any) -> Any:
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            return to_table(value)
+        return [plain(v) for v in value] if isinstance(value, tuple) else value
+
+    pairs = ((f.name, getattr(config, f.name)) for f in dataclasses.fields(config))
+    return {name: plain(value) for name, value in pairs if value is not None}
+
+
+def dump_toml(config: object) -> str:
+    """A configuration as TOML text that :func:`load_toml` reads back."""
+    lines: list[str] = []
+
+    def write(table: dict[str, Any], prefix: tuple[str, ...]) -> None:
+        if prefix:
+            lines.append(f"\n[{'.'.join(prefix)}]")
+        lines.extend(f"{key} = {_toml_value(v)}" for key, v in table.items() if not isinstance(v, dict))
+        for key, value in table.items():
+            if isinstance(value, dict):
+                write(value, (*prefix, key))
+
+    write(to_table(config), ())
+    return "\n".join(lines).strip() + "\n"
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        return f'"{escaped}"'
+    if isinstance(value, list):
+        return "[" + ", ".join(_toml_value(v) for v in value) + "]"
+    return repr(value)
+
+
+def _apply(table: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set {override!r}: write section.key=value")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()  # a bare word is a string, so that --set net.name=resnet34 needs no quotes
+    *sections, last = key.strip().split(".")
+    for section in sections:
+        table = table.setdefault(section, {})
+        if not isinstance(table, dict):
+            raise ConfigError(f"--set {override!r}: {section!r} is a value, not a section")
+    table[last] = value
+
+
+def _build(table: Mapping[str, Any], into: type[T], where: str, prefix: tuple[str, ...]) -> T:
+    assert dataclasses.is_dataclass(into)
+    hints = get_type_hints(into)
+    known = {f.name: f for f in dataclasses.fields(into) if f.init}
+    for key in table:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+            hint = f"; did you mean {'.'.join((*prefix, near[0]))!r}?" if near else f"; known: {', '.join(known)}"
+            raise ConfigError(f"{where}: unknown key {'.'.join((*prefix, key))!r}{hint}")
+    values = {}
+    for name, field in known.items():
+        if name in table:
+            values[name] = _convert(table[name], hints[name], where, (*prefix, name))
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            raise ConfigError(f"{where}: key {'.'.join((*prefix, name))!r} is missing")
+    try:
+        return into(**values)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {'.'.join(prefix)}: {error}" if prefix else f"{where}: {error}") from error
+
+
+def _convert(value: Any, hint: Any, where: str, prefix: tuple[str, ...]) -> Any:
+    """``value`` as the type ``hint`` asks, or a ConfigError that says what was expected."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        for choice in arguments:
+            if choice is not types.NoneType:
+                try:
+                    return _convert(value, choice, where, prefix)
+                except ConfigError as error:
+                    problem = error
+        raise problem
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        if isinstance(value, Mapping):
+            return _build(value, hint, where, prefix)
+    elif origin is Literal:
+        if value in arguments:
+            return value
+        choices = ", ".join(map(repr, arguments))
+        raise ConfigError(f"{where}: {'.'.join(prefix)} = {value!r} is not possible; one of {choices}")
+    elif origin is tuple:
+        if isinstance(value, list):
+            return tuple(_convert(v, arguments[0], where, prefix) for v in value)
+    elif origin is dict:
+        if isinstance(value, Mapping):
+            return dict(value)
+    elif hint is float:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return float(value)
+    elif hint is Any or (isinstance(value, hint) and not (hint is int and isinstance(value, bool))):
+        return value
+    expected = getattr(hint, "__name__", str(hint))
+    raise ConfigError(f"{where}: {'.'.join(prefix)} = {value!r}: a value of type {expected} is needed")

@@ -1,0 +1,156 @@
+"""Folders of pictures, one sub-folder a character: ``pictures/翰/0001.png``."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+
+from PIL import Image
+
+from hanmo.charset import list_characters
+from hanmo.data.atomic import replacing, storing
+from hanmo.data.gnt import is_character
+from hanmo.data.sample import Sample
+from hanmo.errors import DataError
+from hanmo.image import load
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"})
+"""What counts as a picture; other files in a class folder (notes, thumbnail caches) are left alone."""
+
+Labels = str | Path | Mapping[str, str]
+"""Which character a folder holds: a mapping, or a file of one (see :func:`read_mapping`)."""
+
+_CODE_POINT = re.compile(r"[Uu]\+([0-9A-Fa-f]{4,6})")
+
+
+def read_folder(
+    path: str | Path, mapping: Labels | None = None, on_bytes: Callable[[int], None] | None = None
+) -> Iterator[Sample]:
+    """Stream the pictures of every class folder below ``path``, folders and files in name order, hidden ones left out.
+
+    A folder is labelled by ``mapping``, else by its own name: one character, or its code point as ``U+7FF0``.
+    The folders are checked at once, the pictures as they are read. ``source`` is the picture's path from ``path``'s
+    own name on; ``on_bytes`` is told the size of each file. Raises :class:`DataError` when there are no class
+    folders, one holds no picture or has no character; :class:`hanmo.errors.ImageError` for an unusable picture.
+    """
+    root = Path(path)
+    classes = _classes(root, read_mapping(mapping) if mapping is not None else {})
+    return _pictures(root, classes, on_bytes)
+
+
+def write_folder(path: str | Path, samples: Iterable[Sample]) -> int:
+    """Write samples as numbered PNGs in class folders and return their number; labels and pixels are kept exactly.
+
+    ``path`` must be free or an empty folder, and appears only when complete. Labels that file systems mangle (ASCII,
+    letters with case, composed forms) become ``U+XXXX`` folders. Raises :class:`DataError`, :class:`StorageError`.
+    """
+    root = Path(path)
+    if root.exists() and not (root.is_dir() and not any(root.iterdir())):
+        raise DataError(f"{root}: exists already; name a folder that does not")
+    counts: dict[str, int] = {}
+    with replacing(root) as partial:
+        for sample in samples:
+            folder = partial / _folder_name(sample.label)
+            number = counts[sample.label] = counts.get(sample.label, 0) + 1
+            with storing(root):
+                folder.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(sample.image).save(folder / f"{number:06d}.png")
+        if not counts:
+            raise DataError(f"{root}: no samples to write")
+    return sum(counts.values())
+
+
+def read_mapping(source: Labels) -> dict[str, str]:
+    """Folder name -> character, from a JSON object or a table of two columns (``.tsv`` by tabs, else by commas).
+
+    The table may open with the line ``folder,character``. Raises :class:`DataError` naming the file and the entry.
+    """
+    if isinstance(source, Mapping):
+        name, pairs = "mapping", list(source.items())
+    else:
+        name, pairs = str(source), _pairs(Path(source))
+    mapping: dict[str, str] = {}
+    for folder, text in pairs:
+        if not (character := _character(text)):
+            raise DataError(f"{name}: {folder!r} is mapped to {text!r}; write one character or U+XXXX")
+        if mapping.setdefault(folder, character) != character:
+            raise DataError(f"{name}: {folder!r} is mapped to both {mapping[folder]!r} and {character!r}; keep one")
+    return mapping
+
+
+def _pairs(path: Path) -> list[tuple[str, str]]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        if path.suffix.lower() == ".json":
+            entries = json.loads(text)
+            if not isinstance(entries, dict) or not all(isinstance(value, str) for value in entries.values()):
+                raise DataError(f"{path}: not a JSON object of folder names and characters")
+            return list(entries.items())
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+    except ValueError as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{path}: neither UTF-8 nor a mapping ({error})") from error
+    pairs = []
+    for number, row in enumerate(csv.reader(text.splitlines(), delimiter="\t" if path.suffix == ".tsv" else ","), 1):
+        if row in ([], ["folder", "character"]):
+            continue
+        if len(row) != 2:
+            raise DataError(f"{path}: line {number} has {len(row)} columns; write folder and character")
+        pairs.append((row[0].strip(), row[1].strip()))
+    return pairs
+
+
+def _classes(root: Path, mapping: Mapping[str, str]) -> list[tuple[Path, str]]:
+    """Every class folder with its character, checked."""
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder")
+    folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+    if not folders:
+        raise DataError(f"{root}: no class folders; put the pictures of each character in a folder named after it")
+    labels = {folder: mapping.get(folder.name) or _character(folder.name) for folder in folders}
+    unnamed = [folder.name for folder in folders if not labels[folder]]
+    if unnamed:
+        raise DataError(
+            f"{root}: {len(unnamed)} folder(s) not named after a character: {list_characters(unnamed)}; "
+            "rename them or give a mapping"
+        )
+    bare = [folder.name for folder in folders if not any(_files(folder))]
+    if bare:
+        raise DataError(
+            f"{root}: {len(bare)} folder(s) without a picture: {list_characters(bare)}; remove or fill them"
+        )
+    return [(folder, labels[folder]) for folder in folders]
+
+
+def _pictures(root: Path, classes: list[tuple[Path, str]], on_bytes: Callable[[int], None] | None) -> Iterator[Sample]:
+    home = root.resolve().name
+    for folder, label in classes:
+        for file in sorted(_files(folder)):
+            yield Sample(label, load(file), f"{home}/{folder.name}/{file.name}")
+            if on_bytes:
+                on_bytes(file.stat().st_size)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file())
+
+
+def _character(name: str) -> str:
+    """The character a folder is named after, or ``""``."""
+    name = unicodedata.normalize("NFC", name)  # macOS hands composed letters back in two parts
+    if match := _CODE_POINT.fullmatch(name):
+        name = chr(min(int(match[1], 16), 0x10FFFF))
+    return name if is_character(name) else ""
+
+
+def _folder_name(label: str) -> str:
+    if not is_character(label):
+        raise DataError(f"label {label!r} is not one character; a class folder needs one")
+    steady = unicodedata.normalize("NFD", label) == label and label.upper() == label.lower()
+    return label if steady and not label.isascii() else f"U+{ord(label):04X}"

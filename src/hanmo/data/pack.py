@@ -1,0 +1,316 @@
+"""A pack: the normalised samples of a data set as plain arrays that are mapped into memory, not loaded.
+
+    PACK/
+      pack.json     format, count, normalisation, charset, sources, writers, what was skipped, SHA-256 of the others
+      images.u8     uint8 (N, S, S), 0 = paper, 255 = ink
+      labels.u16    the class of each sample: its index in the charset
+      sources.u16   index in "sources": the .gnt file, or the folder of the picture
+      writers.u16   index in "writers"; the writer "" is unknown
+
+Numbers are little-endian, no file has a header, and the same samples always give the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path, PurePath
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hanmo.charset import Charset
+from hanmo.data.atomic import replacing, storing, writing
+from hanmo.data.folder import SUFFIXES
+from hanmo.data.gnt import is_character
+from hanmo.data.sample import Sample
+from hanmo.data.squares import Squares, normalized
+from hanmo.errors import BlankImageError, CharsetError, DataError, PackError
+from hanmo.normalize import VERSION, Normalization
+
+FORMAT = 1
+"""Raised whenever an older hanmo could not read the pack."""
+
+_HEAD, _IMAGES, _LABELS, _SOURCES, _WRITERS = "pack.json", "images.u8", "labels.u16", "sources.u16", "writers.u16"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Pack:
+    """An open pack of N samples; ``images`` stays on the disk until it is indexed."""
+
+    path: Path
+    images: NDArray[np.uint8]
+    """(N, S, S), a read-only memory map; 0 = paper, 255 = ink."""
+    labels: NDArray[np.int64]
+    """(N,) classes."""
+    charset: Charset
+    normalization: Normalization
+    sources: tuple[str, ...]
+    writers: tuple[str, ...]
+    source_ids: NDArray[np.uint16]
+    writer_ids: NDArray[np.uint16]
+    skipped: Mapping[str, int]
+    """Samples left out while packing: ``blank`` ones, and those of labels ``unknown`` to the charset."""
+    digest: str
+    """SHA-256 of what pack.json says, and thereby of every byte of the pack: it identifies the data."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def source_of(self, index: int) -> str:
+        """The file, or the folder of pictures, that sample ``index`` came from."""
+        return self.sources[int(self.source_ids[index])]
+
+    def writer_of(self, index: int) -> str:
+        """The writer of sample ``index``, ``""`` where unknown."""
+        return self.writers[int(self.writer_ids[index])]
+
+    def require(self, *, normalization: Normalization | None = None, charset: Charset | None = None) -> None:
+        """Raise :class:`PackError` for another normalisation, :class:`CharsetError` for another charset."""
+        if normalization is not None and normalization != self.normalization:
+            raise PackError(
+                f"{self.path}: packed as {self.normalization}, but {normalization} is needed; "
+                f"pack again with {_flags(normalization.as_dict())}"
+            )
+        if charset is not None and charset != self.charset:
+            raise CharsetError(f"{self.path}: its {self.charset!r} is not the {charset!r} needed; pack with --charset")
+
+    @classmethod
+    def open(cls, path: str | Path, verify: bool = False) -> Pack:
+        """Map a pack. ``verify`` reads every byte and compares the hashes, at about a gigabyte a second.
+
+        Raises :class:`PackError` when it is missing, damaged, newer than this program or of another normalisation
+        version.
+        """
+        path = Path(path)
+        head = _read_head(path)
+        try:
+            count, charset, files = int(head["count"]), Charset(head["charset"]), dict(head["files"])
+            normalization = _normalization(path, head["normalization"])
+            sources, writers = tuple(map(str, head["sources"])), tuple(map(str, head["writers"]))
+            skipped, charset_digest = dict(head["skipped"]), head["charset_digest"]
+        except PackError:
+            raise
+        except (KeyError, TypeError, ValueError) as error:
+            raise PackError(f"{path / _HEAD}: damaged ({error}); pack again") from error
+        if charset.digest != charset_digest:
+            raise PackError(f"{path / _HEAD}: damaged (the charset is not the one its digest names); pack again")
+        side = normalization.side
+        pack = cls(
+            path=path,
+            images=_map(path / _IMAGES, np.uint8, (count, side, side)),
+            labels=_column(path / _LABELS, count, len(charset)).astype(np.int64),
+            charset=charset,
+            normalization=normalization,
+            sources=sources,
+            writers=writers,
+            source_ids=_column(path / _SOURCES, count, len(sources)),
+            writer_ids=_column(path / _WRITERS, count, len(writers)),
+            skipped=skipped,
+            digest=hashlib.sha256(_dump(head)).hexdigest(),
+        )
+        if verify:
+            _verify(path, files)
+        return pack
+
+
+def write_pack(
+    out: str | Path,
+    samples: Iterable[Sample],
+    *,
+    normalization: Normalization,
+    charset: Charset | None = None,
+    workers: int = 0,
+    on_progress: Callable[[int], None] | None = None,
+    on_blank: Literal["skip", "error"] = "skip",
+    on_unknown: Literal["skip", "error"] = "error",
+    overwrite: bool = False,
+) -> Pack:
+    """Normalise ``samples`` in their order into a new pack, streaming: memory stays constant but for 6 bytes a sample.
+
+    The charset defaults to the distinct labels in Unicode order. ``workers`` processes share the normalising (0: this
+    one alone); the bytes are the same. ``on_progress`` is told the number of samples dealt with so far. ``out``
+    appears only when complete; ``overwrite`` lets it replace another pack. Raises :class:`BlankImageError` and
+    :class:`CharsetError` naming the sample's source unless these are to be skipped, :class:`DataError` when no sample
+    is left, :class:`PackError` when ``out`` is taken, :class:`StorageError`.
+    """
+    out = Path(out)
+    _check_free(out, overwrite)
+    filling = _Filling(charset, on_blank, on_unknown, on_progress)
+    with replacing(out) as partial:
+        with storing(out):
+            partial.mkdir()
+        files = {_IMAGES: _store(partial / _IMAGES, filling.images(samples, normalization, workers), out)}
+        charset, columns = filling.columns()
+        files |= {name: _store(partial / name, [column.data], out) for name, column in columns.items()}
+        head = {
+            "format": FORMAT,
+            "count": len(filling.labels.numbers),
+            "normalization": normalization.as_dict(),
+            "charset": str(charset),
+            "charset_digest": charset.digest,
+            "sources": list(filling.sources.names),
+            "writers": list(filling.writers.names),
+            "skipped": filling.skipped,
+            "files": files,
+        }
+        _store(partial / _HEAD, [memoryview(_dump(head))], out)
+    return Pack.open(out)
+
+
+class _Names:
+    """A name for every sample, kept as a number of 16 bits; ``names`` are the distinct ones as they came."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.names: dict[str, int] = {}
+        self.numbers = array("H")
+
+    def append(self, name: str) -> None:
+        number = self.names.setdefault(name, len(self.names))
+        if number > 0xFFFF:
+            raise DataError(f"more than 65,536 different {self.kind}, at {name!r}; make several packs")
+        self.numbers.append(number)
+
+
+class _Filling:
+    """What is known of the samples while they pass by."""
+
+    def __init__(
+        self,
+        charset: Charset | None,
+        on_blank: Literal["skip", "error"],
+        on_unknown: Literal["skip", "error"],
+        on_progress: Callable[[int], None] | None,
+    ) -> None:
+        self.charset, self.on_blank, self.on_unknown, self.on_progress = charset, on_blank, on_unknown, on_progress
+        self.labels, self.sources, self.writers = _Names("labels"), _Names("sources"), _Names("writers")
+        self.skipped = {"blank": 0, "unknown": 0}
+
+    def images(self, samples: Iterable[Sample], normalization: Normalization, workers: int) -> Iterator[memoryview]:
+        """The squares of all inked samples of known label, a batch at a time."""
+        for squares in normalized(self._known(samples), normalization, workers):
+            self._note(squares)
+            if squares.samples:
+                yield squares.images.data.cast("B")
+            if self.on_progress:
+                self.on_progress(len(self.labels.numbers) + sum(self.skipped.values()))
+
+    def columns(self) -> tuple[Charset, dict[str, NDArray[np.uint16]]]:
+        """The charset, and the three columns in the order of the samples, once all of them have passed."""
+        if not self.labels.numbers:
+            blank, unknown = self.skipped["blank"], self.skipped["unknown"]
+            raise DataError(f"no samples to pack: {blank} blank and {unknown} of unknown labels were skipped")
+        charset = self.charset or Charset.of_labels(self.labels.names)
+        classes = charset.encode(list(self.labels.names))
+        kept = {_LABELS: self.labels, _SOURCES: self.sources, _WRITERS: self.writers}
+        columns = {name: np.array(column.numbers, np.dtype("<u2")) for name, column in kept.items()}
+        columns[_LABELS] = classes[columns[_LABELS]].astype("<u2")
+        return charset, columns
+
+    def _known(self, samples: Iterable[Sample]) -> Iterator[Sample]:
+        for number, sample in enumerate(samples, start=1):
+            if is_character(sample.label) and (self.charset is None or sample.label in self.charset):
+                yield sample
+            elif self.on_unknown == "skip":
+                self.skipped["unknown"] += 1
+            else:
+                where = f"{sample.source or 'samples'}: label {sample.label!r} of sample {number}"
+                what = f"outside the charset of {len(self.charset)}" if self.charset else "not one character"
+                raise CharsetError(f"{where} is {what}; skip such samples with --skip-unknown")
+
+    def _note(self, squares: Squares) -> None:
+        if squares.blank and self.on_blank == "error":
+            first = squares.blank[0]
+            raise BlankImageError(f"{first.source or 'samples'}: a picture of {first.label!r} is blank; remove it")
+        self.skipped["blank"] += len(squares.blank)
+        for sample in squares.samples:
+            self.labels.append(sample.label)
+            self.sources.append(_origin(sample.source))
+            self.writers.append(sample.writer)
+
+
+@lru_cache(maxsize=1 << 10)
+def _origin(source: str) -> str:
+    """A picture is named by its folder, so that a million of them make few names."""
+    path = PurePath(source)
+    return path.parent.as_posix() if path.suffix.lower() in SUFFIXES else source
+
+
+def _check_free(out: Path, overwrite: bool) -> None:
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not (out / _HEAD).is_file():
+        raise PackError(f"{out}: exists and is not a pack; name another place")
+    if not overwrite:
+        raise PackError(f"{out}: is a pack already; --overwrite replaces it")
+
+
+def _store(path: Path, chunks: Iterable[memoryview], target: Path) -> str:
+    """Write chunks of bytes and return their SHA-256."""
+    digest = hashlib.sha256()
+    with writing(path, target) as write:
+        for chunk in chunks:
+            digest.update(chunk)
+            write(chunk)
+    return digest.hexdigest()
+
+
+def _dump(head: Mapping[str, Any]) -> bytes:
+    # A file name may hold bytes that are no UTF-8; it is a remark here, so a question mark does.
+    return (json.dumps(head, ensure_ascii=False, indent=1) + "\n").encode("utf-8", errors="replace")
+
+
+def _read_head(path: Path) -> dict[str, Any]:
+    try:
+        head = json.loads((path / _HEAD).read_bytes())
+    except OSError as error:
+        raise PackError(f"{path}: not a pack ({_HEAD}: {error.strerror}); make one with `hanmo data pack`") from error
+    except (ValueError, RecursionError) as error:
+        raise PackError(f"{path / _HEAD}: damaged ({error}); pack again") from error
+    if not isinstance(head, dict) or not isinstance(head.get("format"), int):
+        raise PackError(f"{path / _HEAD}: damaged (it names no format); pack again")
+    if head["format"] > FORMAT:
+        raise PackError(f"{path}: format {head['format']} is newer than this hanmo reads ({FORMAT}); update hanmo")
+    return head
+
+
+def _normalization(path: Path, saved: Mapping[str, Any]) -> Normalization:
+    if saved["version"] != VERSION:
+        raise PackError(
+            f"{path}: normalised by version {saved['version']}, this hanmo normalises by version {VERSION}; "
+            f"pack again with {_flags(saved)}"
+        )
+    return Normalization(method=saved["method"], side=saved["side"], margin=saved["margin"])
+
+
+def _flags(saved: Mapping[str, Any]) -> str:
+    return f"--normalize {saved['method']} --side {saved['side']} --margin {saved['margin']}"
+
+
+def _map(path: Path, dtype: type[np.generic] | np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    expected = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    size = path.stat().st_size if path.is_file() else None
+    if size != expected or not size:
+        found = "missing" if size is None else f"{size} bytes"
+        raise PackError(f"{path}: {found} where {expected} bytes are due; pack again")
+    return np.memmap(path, dtype, "r", shape=shape)
+
+
+def _column(path: Path, count: int, names: int) -> NDArray[np.uint16]:
+    column = np.array(_map(path, np.dtype("<u2"), (count,)), np.uint16)
+    if column.max() >= names:
+        raise PackError(f"{path}: damaged (it names entry {column.max()} of {names}); pack again")
+    return column
+
+
+def _verify(path: Path, files: Mapping[str, str]) -> None:
+    for name in (_IMAGES, _LABELS, _SOURCES, _WRITERS):
+        with (path / name).open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != files.get(name):
+                raise PackError(f"{path / name}: damaged (its SHA-256 is not the one in {_HEAD}); pack again")

@@ -1,0 +1,72 @@
+"""Samples from whatever the user names: files, globs, folders."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+
+from hanmo.data.folder import SUFFIXES, Labels, read_folder, read_mapping
+from hanmo.data.gnt import is_gnt, read_gnt
+from hanmo.data.sample import Sample
+from hanmo.errors import DataError
+
+
+def read_samples(
+    inputs: Sequence[str | Path], mapping: Labels | None = None, on_bytes: Callable[[int], None] | None = None
+) -> Iterator[Sample]:
+    """Stream the samples of every input in the order given, each file once.
+
+    An input is a ``.gnt`` or ``.gnt.xz`` file, a folder of class folders (labelled by ``mapping``, see
+    :func:`hanmo.data.folder.read_folder`), a folder that holds ``.gnt`` files at any depth, or a glob of these.
+    Names and folders are checked at once, contents as they are read. ``on_bytes`` is told of consumed bytes, which
+    add up to :func:`count_bytes`. Raises :class:`DataError` naming an input that matches nothing.
+    """
+    labels = read_mapping(mapping) if mapping is not None else None
+    return chain.from_iterable(
+        [
+            read_folder(path, labels, on_bytes) if path.is_dir() else read_gnt(path, on_bytes)
+            for path in find_inputs(inputs)
+        ]
+    )
+
+
+def find_inputs(inputs: Sequence[str | Path]) -> list[Path]:
+    """The sample files and folders of class folders that ``inputs`` stand for. Raises :class:`DataError`."""
+    found = [source for item in inputs for path in _expand(item) for source in _sources(path)]
+    if not found:
+        raise DataError("no input; name .gnt files or folders of pictures")
+    first: dict[Path, Path] = {}
+    for path in found:
+        first.setdefault(path.resolve(), path)
+    return list(first.values())
+
+
+def count_bytes(inputs: Sequence[str | Path]) -> int:
+    """The size of all sample files and pictures of ``inputs``, for a progress bar."""
+    sizes = 0
+    for path in find_inputs(inputs):
+        files = path.glob("*/*") if path.is_dir() else [path]
+        sizes += sum(f.stat().st_size for f in files if is_gnt(f) or f.suffix.lower() in SUFFIXES)
+    return sizes
+
+
+def _expand(item: str | Path) -> list[Path]:
+    if Path(item).exists():
+        return [Path(item)]
+    matches = sorted(Path(match) for match in glob.glob(str(item), recursive=True))  # noqa: PTH207  (absolute globs too)
+    if not matches:
+        raise DataError(f"{item}: no such file or folder, and no glob that matches one")
+    return matches
+
+
+def _sources(path: Path) -> list[Path]:
+    """A file as it is; a folder as the sample files in it, or as itself where it has none."""
+    if not path.is_dir():
+        if not is_gnt(path):
+            raise DataError(f"{path}: not a .gnt or .gnt.xz file; pictures are read from a folder of class folders")
+        return [path]
+    if (path / "pack.json").is_file():
+        raise DataError(f"{path}: is a pack already; name the files it was packed from")
+    return sorted(p for p in path.rglob("*.gnt*") if is_gnt(p) and p.is_file() and not p.name.startswith(".")) or [path]

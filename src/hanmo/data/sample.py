@@ -1,0 +1,17 @@
+"""One labelled picture, as every reader yields it and every writer takes it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Sample(NamedTuple):
+    """``image`` is uint8 (H, W), 255 = paper; ``source`` names the file it came from, ``writer`` the hand, where known."""
+
+    label: str
+    image: NDArray[np.uint8]
+    source: str = ""
+    writer: str = ""

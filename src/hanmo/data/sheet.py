@@ -1,0 +1,103 @@
+"""A contact sheet: pictures in a grid with captions below them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from hanmo.data.fonts import CaptionFont
+from hanmo.errors import DataError
+
+_PAPER, _INK, _QUIET, _LINE = "#ffffff", "#1c1c1c", "#767676", "#e3e3e3"
+
+
+class _Layout:
+    """Lengths in device pixels; everything is drawn ``scale`` times as large as it is to be seen."""
+
+    def __init__(self, cell: int, scale: int, font: Path | None) -> None:
+        self.scale = scale
+        self.cell, self.gap, self.margin = cell * scale, 12 * scale, 24 * scale
+        self.title = CaptionFont(17 * scale, font)
+        self.head = CaptionFont(15 * scale, font)
+        self.rest = CaptionFont(11 * scale, font)
+        self.title_height, self.head_height, self.rest_height = 40 * scale, 22 * scale, 15 * scale
+
+
+def contact_sheet(
+    images: Sequence[NDArray[np.uint8]] | NDArray[np.uint8],
+    captions: Sequence[str],
+    *,
+    columns: int = 10,
+    title: str = "",
+    ink: Literal["bright", "dark"] = "bright",
+    cell: int = 72,
+    scale: int = 2,
+    font: Path | None = None,
+) -> Image.Image:
+    """Draw pictures, each uint8 (H, W), in rows of ``columns`` with their captions: an RGB image, ink dark on white.
+
+    ``ink`` says how the pictures hold it: ``bright`` as in a pack, ``dark`` as on paper. A caption's first line is
+    large, the lines after it are small and grey. ``cell`` is the pictures' side in points and ``scale`` the device
+    pixels of a point: 2 is crisp on a dense screen. Characters that neither ``font`` nor the system's Chinese font
+    can draw are written as code points. Raises :class:`DataError` for no pictures or another number of captions.
+    """
+    if not len(images) or len(images) != len(captions):
+        raise DataError(f"a contact sheet needs a caption for each picture: {len(images)} and {len(captions)} given")
+    look = _Layout(cell, scale, font)
+    columns = max(1, min(columns, len(images)))
+    lines = [_lines(caption, look) for caption in captions]
+    rows = [range(start, min(start + columns, len(images))) for start in range(0, len(images), columns)]
+    width = max(look.cell, ceil(max(_widest(entry, look) for entry in lines)))
+    tail = look.head_height + look.rest_height * (max(map(len, lines)) - 1)
+    step_x, step_y = width + look.gap, look.cell + tail + 2 * look.gap
+    top = look.margin + (look.title_height if title else 0)
+
+    size = (2 * look.margin + columns * step_x - look.gap, top + len(rows) * step_y - look.gap + look.margin)
+    size = (max(size[0], ceil(2 * look.margin + look.title.width(look.title.drawable(title)))), size[1])
+    sheet = Image.new("RGB", size, _PAPER)
+    pen = ImageDraw.Draw(sheet)
+    if title:
+        pen.text((look.margin, look.margin), look.title.drawable(title), _INK, look.title.face, anchor="lt")
+    for number, row in enumerate(rows):
+        y = top + number * step_y
+        if number or title:
+            pen.line((look.margin, y - look.gap, size[0] - look.margin, y - look.gap), _LINE, look.scale)
+        for place, index in enumerate(row):
+            x = look.margin + place * step_x
+            picture = _picture(images[index], ink, look.cell)
+            left, above = (width - picture.width) // 2, (look.cell - picture.height) // 2
+            sheet.paste(picture, (x + left, y + above))
+            _write(pen, lines[index], x + width // 2, y + look.cell, look)
+    return sheet
+
+
+def _picture(image: NDArray[np.uint8], ink: Literal["bright", "dark"], cell: int) -> Image.Image:
+    """The picture with dark ink, its longer side ``cell``."""
+    drawn = Image.fromarray(255 - image if ink == "bright" else image)
+    factor = cell / max(drawn.size)
+    size = (max(1, round(drawn.width * factor)), max(1, round(drawn.height * factor)))
+    return drawn.resize(size, Image.Resampling.BICUBIC if factor > 1 else Image.Resampling.LANCZOS)
+
+
+def _lines(caption: str, look: _Layout) -> list[str]:
+    head, *rest = caption.split("\n")
+    return [look.head.drawable(head), *map(look.rest.drawable, rest)]
+
+
+def _widest(lines: Sequence[str], look: _Layout) -> float:
+    return max([look.head.width(lines[0]), *map(look.rest.width, lines[1:])])
+
+
+def _write(pen: ImageDraw.ImageDraw, lines: Sequence[str], centre: int, y: int, look: _Layout) -> None:
+    """Centred lines below ``y``; every line stands on its own baseline, so that neighbours align."""
+    fonts: list[ImageFont.FreeTypeFont | ImageFont.ImageFont] = [look.head.face] + [look.rest.face] * (len(lines) - 1)
+    baseline = y + look.head_height - look.scale
+    for line, face in zip(lines, fonts, strict=True):
+        pen.text((centre, baseline), line, _INK if face is look.head.face else _QUIET, face, anchor="ms")
+        baseline += look.rest_height

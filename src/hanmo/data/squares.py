@@ -1,0 +1,90 @@
+"""Samples -> normalised squares, batch by batch, in order, on this process or several."""
+
+from __future__ import annotations
+
+import signal
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hanmo.data.sample import Sample
+from hanmo.errors import BlankImageError
+from hanmo.normalize import Normalization
+
+_BATCH_SAMPLES = 256
+_BATCH_PIXELS = 32_000_000  # so that a batch of huge pictures is small, too
+_AHEAD = 3  # batches in flight a worker: enough to keep it busy, few enough to bound the memory
+
+
+class Squares(NamedTuple):
+    """``images`` is uint8 (n, S, S), ink bright: the squares of the ``samples`` with ink; ``blank`` ones have none."""
+
+    samples: list[Sample]
+    images: NDArray[np.uint8]
+    blank: list[Sample]
+
+
+def normalized(samples: Iterable[Sample], normalization: Normalization, workers: int = 0) -> Iterator[Squares]:
+    """Normalise samples in their order, in constant memory; ``workers`` = 0 stays on this process.
+
+    Workers are started afresh, so a script that asks for them needs the usual ``if __name__ == "__main__"``.
+    """
+    if workers < 1:
+        for batch in _batches(samples):
+            yield _gather(batch, _squares(normalization, [s.image for s in batch]))
+        return
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_leave_interrupts_to_parent)
+    waiting: deque[tuple[list[Sample], Future[list[NDArray[np.uint8] | None]]]] = deque()
+    try:
+        for batch in _batches(samples):
+            waiting.append((batch, pool.submit(_squares, normalization, [s.image for s in batch])))
+            if len(waiting) > workers * _AHEAD:
+                first, future = waiting.popleft()
+                yield _gather(first, future.result())
+        while waiting:
+            first, future = waiting.popleft()
+            yield _gather(first, future.result())
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _batches(samples: Iterable[Sample]) -> Iterator[list[Sample]]:
+    batch: list[Sample] = []
+    pixels = 0
+    for sample in samples:
+        batch.append(sample)
+        pixels += sample.image.size
+        if len(batch) == _BATCH_SAMPLES or pixels >= _BATCH_PIXELS:
+            yield batch
+            batch, pixels = [], 0
+    if batch:
+        yield batch
+
+
+def _squares(normalization: Normalization, images: list[NDArray[np.uint8]]) -> list[NDArray[np.uint8] | None]:
+    """The square of every image, None for a blank one. Runs in a worker."""
+    squares: list[NDArray[np.uint8] | None] = []
+    for image in images:
+        try:
+            squares.append(normalization(image))
+        except BlankImageError:
+            squares.append(None)
+    return squares
+
+
+def _gather(samples: list[Sample], squares: list[NDArray[np.uint8] | None]) -> Squares:
+    inked = [square for square in squares if square is not None]
+    return Squares(
+        samples=[s for s, square in zip(samples, squares, strict=True) if square is not None],
+        images=np.stack(inked) if inked else np.empty((0, 0, 0), np.uint8),
+        blank=[s for s, square in zip(samples, squares, strict=True) if square is None],
+    )
+
+
+def _leave_interrupts_to_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,7 @@
+"""Distillation methods by name: importing this package registers them all."""
+
+from hanmo.distill import features as features
+from hanmo.distill import logits as logits
+from hanmo.distill.method import METHODS, Distillation, Method, build_method, method
+
+__all__ = ["METHODS", "Distillation", "Method", "build_method", "method"]

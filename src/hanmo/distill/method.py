@@ -1,0 +1,118 @@
+"""What a distillation method is, and how recipes name one.
+
+A method looks at what student and teacher say about the same pictures and returns ``(loss, parts)``. It never edits
+a net: features come from layers it names, and weights of its own (connectors) live in the method. To add one, write
+a file with a pure loss function and a small class::
+
+    @method("mine")
+    class Mine(Method):
+        weight = 1.0                      # the paper's
+        def __init__(self, *, temperature: float = 4.0) -> None: ...
+        def loss(self, student: Output, teacher: Output, labels: Tensor) -> Tensor: ...
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar, get_type_hints
+
+from torch import Tensor, nn
+
+from hanmo.errors import ConfigError
+from hanmo.nets.taps import Output
+
+
+class Method(nn.Module):
+    """One way to teach. ``weight`` is its default share in the sum of losses.
+
+    Options are keyword arguments of ``__init__``; their annotations are what recipes are checked against.
+    """
+
+    weight: float = 1.0
+    student_layers: tuple[str, ...] = ()
+    teacher_layers: tuple[str, ...] = ()
+
+    def connect(self, student: Output, teacher: Output) -> None:
+        """Called once with a sample of both outputs, before the optimiser is built: make connectors, check shapes."""
+
+    def loss(self, student: Output, teacher: Output, labels: Tensor) -> Tensor:
+        """A scalar. ``labels`` are classes (N,) int64, or shares (N, C) where pictures were mixed."""
+        raise TypeError(f"{type(self).__name__} defines no loss")
+
+    def forward(self, student: Output, teacher: Output, labels: Tensor) -> Tensor:
+        return self.loss(student, teacher, labels)
+
+
+METHODS: dict[str, type[Method]] = {}
+M = TypeVar("M", bound=type[Method])
+
+
+def method(name: str) -> Callable[[M], M]:
+    """Register a :class:`Method` under the name recipes use."""
+
+    def add(cls: M) -> M:
+        METHODS[name] = cls
+        return cls
+
+    return add
+
+
+def build_method(name: str, options: Mapping[str, Any]) -> Method:
+    """The method ``name`` with its options; :class:`ConfigError` names what is unknown and the nearest known."""
+    if name not in METHODS:
+        raise ConfigError(f"distillation method {name!r} is unknown; {_nearest(name, METHODS)}")
+    cls = METHODS[name]
+    parameters = inspect.signature(cls.__init__).parameters
+    known = {k: p for k, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
+    hints = get_type_hints(cls.__init__)
+    for option, value in options.items():
+        if option not in known:
+            raise ConfigError(f"distillation method {name!r} has no option {option!r}; {_nearest(option, known)}")
+        expected = hints[option]
+        number = expected is float and isinstance(value, int | float) and not isinstance(value, bool)
+        if expected in (int, float, str, bool) and not number and not isinstance(value, expected):
+            raise ConfigError(f"distillation method {name!r}: {option} = {value!r} is no {expected.__name__}")
+    return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in options.items()})
+
+
+class Distillation(nn.Module):
+    """The weighted sum of methods and of the loss on true labels: ``(loss, parts)``.
+
+    ``label_loss`` is computed by the caller (it owns smoothing and mixing); ``parts`` are the unweighted values.
+    """
+
+    def __init__(self, methods: Sequence[tuple[str, float, Method]], label_weight: float) -> None:
+        super().__init__()
+        self.names = [name for name, _, _ in methods]
+        self.weights = [weight for _, weight, _ in methods]
+        self.methods = nn.ModuleList(m for _, _, m in methods)
+        self.label_weight = label_weight
+
+    @property
+    def student_layers(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(layer for m in self.methods for layer in m.student_layers))
+
+    @property
+    def teacher_layers(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(layer for m in self.methods for layer in m.teacher_layers))
+
+    def connect(self, student: Output, teacher: Output) -> None:
+        for one in self.methods:
+            one.connect(student, teacher)
+
+    def forward(
+        self, student: Output, teacher: Output, labels: Tensor, label_loss: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        loss = self.label_weight * label_loss
+        parts = {"label": label_loss}
+        for name, weight, one in zip(self.names, self.weights, self.methods, strict=True):
+            parts[name] = one(student, teacher, labels)
+            loss = loss + weight * parts[name]
+        return loss, parts
+
+
+def _nearest(name: str, known: Mapping[str, object]) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known) or 'none'}"

@@ -1,0 +1,152 @@
+"""Do the probabilities mean what they say? Softmax, calibration error, temperature, refusal threshold.
+
+A reader is calibrated when, of all characters it names with 90 %, nine in ten are right. Guo et al., "On calibration
+of modern neural networks" (2017) measure the gap (expected calibration error, ECE) and close most of it with one
+number, a temperature that divides the logits and so never changes an answer.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hanmo.evaluate.metrics import Classes, Floats, Logits, check, slices
+
+TEMPERATURES = (0.05, 20.0)
+"""The range a fit searches. Logits that are never wrong want 0, logits that know nothing want infinity."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reliability:
+    """Answers sorted into equal ranges of probability, all (bins,): how sure they were, and how right.
+
+    ``edges`` is (bins + 1,). ``confidence`` (mean probability) and ``accuracy`` are in [0, 1], NaN in empty bins.
+    """
+
+    edges: Floats
+    count: NDArray[np.int64]
+    confidence: Floats
+    accuracy: Floats
+
+    @property
+    def error(self) -> float:
+        """Expected calibration error in [0, 1]: the gaps' mean, weighted by the counts; NaN if all are empty."""
+        total = int(self.count.sum())
+        if not total:
+            return math.nan
+        gaps = np.abs(self.confidence - self.accuracy)
+        return float(np.nansum(gaps * self.count) / total)
+
+
+def softmax(logits: Logits, temperature: float = 1.0) -> NDArray[np.float32]:
+    """Probabilities (N, C) float32 of ``logits / temperature``; rows sum to one, minus infinity becomes 0."""
+    scaled = np.asarray(logits, np.float32) / np.float32(temperature)
+    scaled -= scaled.max(axis=1, keepdims=True)
+    np.exp(scaled, out=scaled)
+    scaled /= scaled.sum(axis=1, keepdims=True)
+    return scaled
+
+
+def reliability(probability: NDArray[np.floating], correct: NDArray[np.generic], bins: int = 15) -> Reliability:
+    """Bins of the answers' ``probability`` (N,) in [0, 1] against ``correct`` (N,): bool, or a share in [0, 1] on ties.
+
+    Raises :class:`ValueError` for other shapes and for probabilities outside [0, 1] or NaN.
+    """
+    sure, right = np.asarray(probability, np.float64), np.asarray(correct, np.float64)
+    if sure.ndim != 1 or sure.shape != right.shape or bins < 1:
+        raise ValueError(f"probabilities {sure.shape}, correct {right.shape}, {bins} bins: expected (N,), (N,), >= 1")
+    # float32 softmax may round a sure answer to a hair above one.
+    if not np.all((sure >= 0) & (sure <= 1 + 1e-6)):
+        raise ValueError("probabilities must lie in [0, 1]; apply softmax first")
+    place = np.minimum((sure * bins).astype(np.int64), bins - 1)
+    count = np.bincount(place, minlength=bins)
+
+    def mean(values: Floats) -> Floats:
+        total = np.bincount(place, weights=values, minlength=bins)
+        means = np.full(bins, np.nan)
+        np.divide(total, count, out=means, where=count > 0)
+        return means
+
+    edges = np.linspace(0.0, 1.0, bins + 1)
+    return Reliability(edges=edges, count=count, confidence=mean(np.minimum(sure, 1.0)), accuracy=mean(right))
+
+
+def expected_calibration_error(
+    probability: NDArray[np.floating], correct: NDArray[np.generic], bins: int = 15
+) -> float:
+    """ECE in [0, 1] of the best answers (:func:`reliability` describes the arguments); NaN for no answers."""
+    return reliability(probability, correct, bins).error
+
+
+def negative_log_likelihood(logits: Logits, labels: Classes, temperature: float = 1.0) -> Floats:
+    """``-log p(label)`` in nats, float64 (N,), without a detour over probabilities that underflow."""
+    check(logits, labels)
+    loss = np.empty(len(labels), np.float64)
+    for rows in slices(logits):
+        scaled = np.asarray(logits[rows], np.float64) / temperature
+        best = scaled.max(axis=1)
+        own = np.take_along_axis(scaled, labels[rows, None], axis=1)[:, 0]
+        loss[rows] = np.log(np.exp(scaled - best[:, None]).sum(axis=1)) - (own - best)
+    return loss
+
+
+def fit_temperature(logits: Logits, labels: Classes) -> float:
+    """The temperature that minimises the mean negative log-likelihood, within :data:`TEMPERATURES`.
+
+    The loss is convex in ``b = 1 / T`` with slope ``mean(E_p[z] - z_label)`` and curvature ``mean(Var_p[z])``:
+    Newton's method in a bracket, halved now and then where the loss is too flat for long steps. A net that is never
+    wrong gets the lowest temperature. Raises :class:`ValueError` when there are no samples or a logit of a label is
+    not finite.
+    """
+    check(logits, labels)
+    if not len(labels):
+        raise ValueError("no samples: a temperature cannot be fitted to nothing")
+    if not np.isfinite(np.take_along_axis(logits, labels[:, None], axis=1)).all():
+        raise ValueError("the logits of some labels are not finite: no temperature can fit them")
+    low, high, b = 1 / TEMPERATURES[1], 1 / TEMPERATURES[0], 1.0
+    if _slope(logits, labels, high)[0] < 0:
+        return TEMPERATURES[0]
+    for turn in range(1, 100):
+        slope, curvature = _slope(logits, labels, b)
+        if slope == 0 or high / low < 1 + 1e-6:
+            break
+        low, high = (b, high) if slope < 0 else (low, b)
+        newton = b - slope / curvature if curvature > 0 else math.inf
+        if not low < newton < high or turn % 4 == 0:
+            b = math.sqrt(low * high)
+        elif abs(newton - b) < 1e-6 * b:
+            break
+        else:
+            b = newton
+    return 1 / b
+
+
+def _slope(logits: Logits, labels: Classes, b: float) -> tuple[float, float]:
+    """First and second derivative of the mean loss by ``b``, the inverse temperature."""
+    slope = curvature = 0.0
+    for rows in slices(logits):
+        z = np.asarray(logits[rows], np.float64)
+        z = z - z.max(axis=1, keepdims=True)
+        own = np.take_along_axis(z, labels[rows, None], axis=1)[:, 0]
+        p = np.exp(b * z)
+        p /= p.sum(axis=1, keepdims=True)
+        z = np.where(p > 0, z, 0.0)  # a class that cannot be answered: 0 times minus infinity is nothing here
+        mean = (p * z).sum(axis=1)
+        slope += float((mean - own).sum())
+        curvature += float(((p * z * z).sum(axis=1) - mean**2).sum())
+    return slope / len(labels), curvature / len(labels)
+
+
+def refusal_threshold(best_probability: NDArray[np.floating], keep: float = 0.95) -> float:
+    """The probability below which to refuse, so that at least a share ``keep`` of these answers (N,) stays.
+
+    Fit it on real answers of the validation set: with ``keep=0.95`` one good picture in twenty is refused. Raises
+    :class:`ValueError` when there are no answers or ``keep`` is outside (0, 1].
+    """
+    if not len(best_probability) or not 0 < keep <= 1:
+        raise ValueError(f"{len(best_probability)} answers, keep {keep}: needs answers and a share in (0, 1]")
+    kept = max(1, math.ceil(keep * len(best_probability) - 1e-9))
+    return float(np.sort(best_probability)[len(best_probability) - kept])

@@ -1,0 +1,73 @@
+"""A finished run -> a bundle, verified."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from hanmo.bundle import Bundle, DataSource, write_bundle
+from hanmo.data.pack import Pack
+from hanmo.errors import ConfigError
+from hanmo.export.onnx import export_onnx
+from hanmo.export.quantize import calibration_indices, quantize
+from hanmo.export.verify import Check, verify
+from hanmo.nets.registry import count_parameters
+from hanmo.normalize import MEAN, STD
+from hanmo.train.run import TrainedNet, load_trained
+
+VERIFIED_SAMPLES = 20_000
+"""At most so many samples are compared; more changes no verdict."""
+
+
+def export_bundle(
+    run: str | Path,
+    out: str | Path,
+    *,
+    calibration: str | Path,
+    test: str | Path,
+    licence: str,
+    int8: bool = True,
+    force: bool = False,
+) -> tuple[Bundle, Check]:
+    """Export the net of ``run`` to the bundle folder ``out``.
+
+    ``calibration`` and ``test`` are packs of the net's normalisation and charset; int8 ranges come from the first, the
+    verdict from the second. ``licence`` says what the weights may be used for. Raises :class:`ExportError` when the
+    exported model does not answer as the net (unless ``force``), :class:`PackError`, :class:`CheckpointError`.
+    """
+    trained = load_trained(run)
+    squares, labels = _samples(calibration, trained)
+    model = export_onnx(trained.net, trained.normalization.side)
+    chosen = calibration_indices(labels)
+    small = quantize(model, np.asarray(squares[chosen])) if int8 else None
+    squares, labels = _samples(test, trained)
+    some = np.linspace(0, len(labels) - 1, min(len(labels), VERIFIED_SAMPLES)).astype(np.int64)
+    check = verify(trained.net, model, small, np.asarray(squares[some]), labels[some])
+    check.require(force=force)
+    bundle = write_bundle(
+        out,
+        small or model,
+        name=Path(out).name,
+        charset=trained.charset,
+        normalization=trained.normalization,
+        mean=MEAN,
+        std=STD,
+        net=str(trained.config),
+        parameters=count_parameters(trained.net),
+        precision="int8" if small else "fp32",
+        trained_on=[DataSource(name=source, licence=licence) for source in trained.trained_on],
+        licence=licence,
+        accuracy={"top1": check.top1_int8 if check.top1_int8 is not None else check.top1_fp32},
+    )
+    return bundle, check
+
+
+def _samples(path: str | Path, trained: TrainedNet) -> tuple[np.ndarray, np.ndarray]:
+    pack = Pack.open(path)
+    pack.require(normalization=trained.normalization)
+    unknown = [c for c in pack.charset if c not in trained.charset]
+    if unknown:
+        raise ConfigError(f"{path}: holds {len(unknown)} character(s) the net does not know, {unknown[0]!r} first")
+    classes = trained.charset.encode(pack.charset.characters)
+    return pack.images, classes[pack.labels]

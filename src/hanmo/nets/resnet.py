@@ -1,0 +1,126 @@
+"""ResNets for small grey pictures.
+
+He et al., "Deep Residual Learning for Image Recognition", CVPR 2016. Names and shapes of the state dict are
+torchvision's wherever both have the layer; only the first convolution differs (one channel, smaller kernel),
+because a 64-pixel character would be 2 pixels wide after the original stem and four stages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+Attention = Callable[[int], nn.Module]
+Stem = Literal["stride2", "stride4", "imagenet"]
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions and a shortcut; (N, in, H, W) -> (N, width, H/stride, W/stride)."""
+
+    expansion = 1
+
+    def __init__(self, inputs: int, width: int, stride: int, attention: Attention) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, width, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.attention = attention(width)
+        self.downsample = _shortcut(inputs, width, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        branch = torch.relu(self.bn1(self.conv1(x)))
+        branch = self.attention(self.bn2(self.conv2(branch)))
+        return torch.relu(branch + self.downsample(x))
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3, 1x1 convolutions and a shortcut; (N, in, H, W) -> (N, 4 width, H/stride, W/stride)."""
+
+    expansion = 4
+
+    def __init__(self, inputs: int, width: int, stride: int, attention: Attention) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, width, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, stride, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.conv3 = nn.Conv2d(width, 4 * width, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(4 * width)
+        self.attention = attention(4 * width)
+        self.downsample = _shortcut(inputs, 4 * width, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        branch = torch.relu(self.bn1(self.conv1(x)))
+        branch = torch.relu(self.bn2(self.conv2(branch)))
+        branch = self.attention(self.bn3(self.conv3(branch)))
+        return torch.relu(branch + self.downsample(x))
+
+
+class ResNet(nn.Module):
+    """(N, 1, S, S) -> logits (N, classes).
+
+    ``depths`` counts the blocks of the four stages, ``width`` the channels of the first (doubled by each next).
+    ``stem``: ``stride2`` one 3x3 convolution (stage 1 sees S/2), ``stride4`` two of them (S/4, for 96 pixels and
+    more), ``imagenet`` the original 7x7 and max-pool (S/4). ``dropout`` acts before the classifier.
+    """
+
+    def __init__(
+        self,
+        block: type[BasicBlock] | type[Bottleneck],
+        depths: tuple[int, int, int, int],
+        classes: int,
+        *,
+        width: int = 64,
+        stem: Stem = "stride2",
+        attention: Attention = lambda channels: nn.Identity(),
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        kernel = 7 if stem == "imagenet" else 3
+        first = width // 2 if stem == "stride4" else width
+        self.conv1 = nn.Conv2d(1, first, kernel, 2, kernel // 2, bias=False)
+        self.bn1 = nn.BatchNorm2d(first)
+        self.reduce: nn.Module = nn.Identity()
+        if stem == "stride4":
+            self.reduce = nn.Sequential(
+                nn.Conv2d(first, width, 3, 2, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)
+            )
+        elif stem == "imagenet":
+            self.reduce = nn.MaxPool2d(3, 2, 1)
+        inputs = width
+        for stage, depth in enumerate(depths):
+            blocks = []
+            for i in range(depth):
+                stride = 2 if stage > 0 and i == 0 else 1
+                blocks.append(block(inputs, width << stage, stride, attention))
+                inputs = (width << stage) * block.expansion
+            self.add_module(f"layer{stage + 1}", nn.Sequential(*blocks))
+        self.dropout = nn.Dropout(dropout)
+        self.fc = nn.Linear(inputs, classes)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d) and module.bias is None:
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            # The last norm of a branch starts at zero, so every block starts as its shortcut (Goyal et al., 2017).
+            if isinstance(module, BasicBlock):
+                nn.init.zeros_(module.bn2.weight)
+            elif isinstance(module, Bottleneck):
+                nn.init.zeros_(module.bn3.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.reduce(torch.relu(self.bn1(self.conv1(x))))
+        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        logits: Tensor = self.fc(self.dropout(x.mean((2, 3))))
+        return logits
+
+
+def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Module:
+    if inputs == outputs and stride == 1:
+        return nn.Identity()
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))

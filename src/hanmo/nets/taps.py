@@ -1,0 +1,65 @@
+"""Reading a net's inner features without touching its code."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from hanmo.errors import ConfigError
+
+
+class Output(NamedTuple):
+    """``logits`` (N, C) and the named ``features``, each as its layer gave it."""
+
+    logits: Tensor
+    features: dict[str, Tensor]
+
+
+class Tapped(nn.Module):
+    """A net whose forward also returns the outputs of the layers named.
+
+    The layers are watched by forward hooks; the net itself, its parameters and their names stay as they are.
+    Raises :class:`ConfigError` that lists the layers there are when one is unknown.
+    """
+
+    def __init__(self, net: nn.Module, layers: Sequence[str] = ()) -> None:
+        super().__init__()
+        self.net = net
+        self._seen: dict[str, Tensor] = {}
+        known = dict(net.named_modules())
+        for layer in layers:
+            if layer not in known or not layer:
+                top = [name for name in known if name and name.count(".") <= 1]
+                near = difflib.get_close_matches(layer, known, n=1)
+                hint = f"did you mean {near[0]!r}? " if near else ""
+                raise ConfigError(f"the net has no layer {layer!r}; {hint}it has: {', '.join(top)}")
+            known[layer].register_forward_hook(self._watch(layer))
+
+    def _watch(self, name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
+        def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            self._seen[name] = output
+
+        return hook
+
+    def forward(self, x: Tensor) -> Output:
+        self._seen.clear()
+        logits = self.net(x)
+        return Output(logits, dict(self._seen))
+
+
+class Ensemble(nn.Module):
+    """The mean of several nets' log-probabilities: (N, 1, S, S) -> (N, C), a teacher made of teachers.
+
+    Members keep their names ``members.0``, ``members.1``, so features can be tapped from one of them.
+    """
+
+    def __init__(self, members: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.stack([member(x).float().log_softmax(-1) for member in self.members]).mean(0)

@@ -1,0 +1,245 @@
+"""Pictures -> characters with probabilities: a bundle's net run by ONNX Runtime, without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Literal, TypeVar, overload
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from hanmo.bundle import MODEL_NAME, Bundle
+from hanmo.errors import BundleError, ConfigError, HanmoError, ImageError
+from hanmo.image import Source, describe, load
+
+T = TypeVar("T")
+
+_BYTES, _FLOATS = "tensor(uint8)", "tensor(float)"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A character and the probability, 0 to 1, that it is the one."""
+
+    character: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a picture was read as. ``candidates``, the most probable first, are there even when it is refused."""
+
+    candidates: tuple[Candidate, ...]
+    refused: bool
+
+    @property
+    def character(self) -> str | None:
+        """The best candidate's character; None when the best is too improbable to name one."""
+        return None if self.refused else self.candidates[0].character
+
+    @property
+    def probability(self) -> float:
+        """The best candidate's probability."""
+        return self.candidates[0].probability
+
+    def __str__(self) -> str:
+        return " ".join(f"{c.character} {c.probability:.1%}" for c in self.candidates)
+
+
+class Recognizer:
+    """Reads pictures of single characters. One recognizer may be used from many threads at once.
+
+    ``bundle`` is a bundle or its folder, None the one that comes with the package; ``threads`` is the number of CPU
+    threads a call uses. Raises :class:`BundleError` for an unusable bundle, :class:`ConfigError` for no threads.
+    """
+
+    def __init__(self, bundle: str | Path | Bundle | None = None, *, threads: int = 1) -> None:
+        if threads < 1:
+            raise ConfigError(f"threads is {threads}; at least one is needed")
+        if bundle is None:
+            bundle = Bundle.embedded()
+        self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
+        self.threads = threads
+        self._session = _session(self.bundle, threads)
+        self._input = self._session.get_inputs()[0].name
+        self._feeds_floats = self._session.get_inputs()[0].type == _FLOATS
+
+    def __repr__(self) -> str:
+        b = self.bundle
+        return f"Recognizer({b.name!r}: {b.net} {b.precision}, {len(b.charset)} characters, threads={self.threads})"
+
+    def recognize(self, image: Source, top: int = 5, *, among: Collection[str] | None = None) -> Prediction:
+        """Read one picture (see :func:`hanmo.image.load` for what it may be) and return its ``top`` candidates.
+
+        ``among`` restricts the answer to some of the charset's characters; their probabilities then sum to 1.
+        Raises :class:`ImageError` for an unusable or blank picture, :class:`CharsetError` for a character in ``among``
+        that the bundle does not know, :class:`ConfigError` when ``top`` or ``among`` leaves nothing to answer.
+        """
+        classes = self._classes(top, among)
+        return self._predict(self._square(image)[None], top, classes)[0]
+
+    @overload
+    def recognize_batch(
+        self,
+        images: Iterable[Source],
+        top: int = 5,
+        batch_size: int = 64,
+        *,
+        among: Collection[str] | None = None,
+        errors: Literal["raise"] = "raise",
+    ) -> list[Prediction]: ...
+
+    @overload
+    def recognize_batch(
+        self,
+        images: Iterable[Source],
+        top: int = 5,
+        batch_size: int = 64,
+        *,
+        among: Collection[str] | None = None,
+        errors: Literal["collect"],
+    ) -> list[Prediction | HanmoError]: ...
+
+    def recognize_batch(
+        self,
+        images: Iterable[Source],
+        top: int = 5,
+        batch_size: int = 64,
+        *,
+        among: Collection[str] | None = None,
+        errors: Literal["raise", "collect"] = "raise",
+    ) -> list[Prediction] | list[Prediction | HanmoError]:
+        """Read many pictures, ``batch_size`` in one run of the net, and return predictions in the pictures' order.
+
+        An unusable picture raises its :class:`ImageError`, with its index; with ``errors="collect"`` the error stands
+        in the picture's place and the others are read. Otherwise as :meth:`recognize`.
+        """
+        if batch_size < 1:
+            raise ConfigError(f"batch_size is {batch_size}; at least one picture goes into a batch")
+        if errors not in ("raise", "collect"):
+            raise ConfigError(f"errors is {errors!r}; one of 'raise', 'collect'")
+        classes = self._classes(top, among)
+        results: list[Prediction | HanmoError] = []
+        for batch in _batches(enumerate(images), batch_size):
+            outcomes = [self._square_or_error(image, index, errors) for index, image in batch]
+            squares = [outcome for outcome in outcomes if not isinstance(outcome, HanmoError)]
+            predictions = iter(self._predict(np.stack(squares), top, classes) if squares else ())
+            results.extend(o if isinstance(o, HanmoError) else next(predictions) for o in outcomes)
+        return results
+
+    def logits(self, squares: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The net's answers, float32 (N, C), to normalised squares, uint8 (N, S, S), ink bright.
+
+        All N go through the net at once. Raises :class:`ConfigError` for another shape or type, :class:`BundleError`
+        when the net fails.
+        """
+        side = self.bundle.normalization.side
+        if squares.dtype != np.uint8 or squares.ndim != 3 or squares.shape[1:] != (side, side):
+            raise ConfigError(
+                f"squares are {squares.shape} {squares.dtype}; this bundle takes (N, {side}, {side}) uint8"
+            )
+        if not len(squares):
+            return np.zeros((0, len(self.bundle.charset)), np.float32)
+        fed: NDArray[np.uint8 | np.float32] = np.ascontiguousarray(squares[:, None])
+        if self._feeds_floats:  # a net that takes uint8 does this itself
+            mean, std = np.float32(self.bundle.mean), np.float32(self.bundle.std)
+            fed = (squares[:, None].astype(np.float32) / np.float32(255) - mean) / std
+        try:
+            (answers,) = self._session.run(None, {self._input: fed})
+        except Exception as error:  # the runtime's exceptions have no common base of their own
+            raise BundleError(f"{self.bundle.path / MODEL_NAME}: the net fails to run ({_one_line(error)})") from error
+        if answers.shape != (len(squares), len(self.bundle.charset)) or not np.isfinite(answers).all():
+            raise BundleError(f"{self.bundle.path / MODEL_NAME}: the net's answers are no logits; export it again")
+        return np.asarray(answers, np.float32)
+
+    def _classes(self, top: int, among: Collection[str] | None) -> NDArray[np.int64]:
+        """The classes an answer may come from, ascending."""
+        if top < 1:
+            raise ConfigError(f"top is {top}; ask for at least one candidate")
+        if among is None:
+            return np.arange(len(self.bundle.charset))
+        if not among:
+            raise ConfigError("among is empty; name at least one character, or leave it out")
+        return np.unique(self.bundle.charset.encode(list(among)))
+
+    def _square(self, image: Source) -> NDArray[np.uint8]:
+        grey = load(image)
+        try:
+            return self.bundle.normalization(grey)
+        except ImageError as error:
+            raise type(error)(f"{describe(image)}: {error}") from error
+
+    def _square_or_error(self, image: Source, index: int, errors: str) -> NDArray[np.uint8] | ImageError:
+        try:
+            return self._square(image)
+        except ImageError as error:
+            if errors == "collect":
+                return error
+            raise type(error)(f"images[{index}]: {error}") from error
+
+    def _predict(self, squares: NDArray[np.uint8], top: int, classes: NDArray[np.int64]) -> list[Prediction]:
+        probabilities = softmax(self.logits(squares)[:, classes] / np.float64(self.bundle.temperature))
+        charset, threshold = self.bundle.charset, self.bundle.refusal_threshold
+        predictions = []
+        for row, best in zip(probabilities, _best(probabilities, top), strict=True):
+            candidates = tuple(Candidate(charset[int(classes[i])], float(row[i])) for i in best)
+            predictions.append(Prediction(candidates, refused=candidates[0].probability < threshold))
+        return predictions
+
+
+def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Probabilities (N, C) in float64; the largest logit becomes exp(0), so none overflows."""
+    powers = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    probabilities: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
+    return probabilities
+
+
+def _best(scores: NDArray[np.float64], top: int) -> NDArray[np.intp]:
+    """Columns of the ``top`` highest scores of each row, the highest first, (N, min(top, C))."""
+    top = min(top, scores.shape[1])
+    # Partitioning first: sorting thousands of classes would take as long as a small net.
+    chosen = np.sort(np.argpartition(-scores, top - 1, axis=1)[:, :top], axis=1)
+    order = np.argsort(-np.take_along_axis(scores, chosen, axis=1), axis=1, kind="stable")
+    return np.take_along_axis(chosen, order, axis=1)
+
+
+def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+def _session(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.log_severity_level = 3
+    # Threads that spin while they wait win microseconds and cost the user a core.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    where = bundle.path / MODEL_NAME
+    try:
+        session = onnxruntime.InferenceSession(bundle.model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # the runtime's exceptions have no common base of their own
+        raise BundleError(f"{where}: ONNX Runtime refuses it ({_one_line(error)}); export the bundle again") from error
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise BundleError(f"{where}: {len(inputs)} inputs and {len(outputs)} outputs; a bundle's net has one of each")
+    side = bundle.normalization.side
+    _check_port(where, inputs[0], [1, side, side], (_BYTES, _FLOATS))
+    _check_port(where, outputs[0], [len(bundle.charset)], (_FLOATS,))
+    return session
+
+
+def _check_port(where: Path, port: onnxruntime.NodeArg, shape: list[int], types: tuple[str, ...]) -> None:
+    if port.type not in types or list(port.shape[1:]) != shape or isinstance(port.shape[0], int):
+        needed = f"{' or '.join(types)} [N, {', '.join(map(str, shape))}]"
+        raise BundleError(f"{where}: {port.name} is {port.type} {port.shape}, not {needed}; export the bundle again")
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -1,0 +1,96 @@
+"""Checkpoints that are whole or not there, in safetensors: no pickle is written or read.
+
+A checkpoint is one file ``step-00001234.safetensors``: tensors under ``net.``, ``average.``, ``method.`` and
+``optimizer.``, and a JSON header with the step and with what the net is, so another net's file is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from hanmo.errors import CheckpointError, StorageError
+
+KEPT = 2
+_PATTERN = "step-*.safetensors"
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
+    """Write tensors and a JSON header to ``path``: temporary file, fsync, rename. Raises :class:`StorageError`."""
+    plain = {name: tensor.detach().to("cpu").contiguous().clone() for name, tensor in tensors.items()}
+    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            file.write(save(plain, {"hanmo": json.dumps(header)}))
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise StorageError(f"{path}: not saved ({error.strerror}); what was there before is untouched") from error
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and header of a file :func:`save_tensors` wrote; raises :class:`CheckpointError`."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {})["hanmo"])
+            return {name: file.get_tensor(name) for name in file.keys()}, header  # noqa: SIM118 - no mapping
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such file") from None
+    except (SafetensorError, OSError, KeyError, json.JSONDecodeError) as error:
+        raise CheckpointError(f"{path}: damaged or not written by hanmo ({error})") from error
+
+
+def save_checkpoint(folder: Path, step: int, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> Path:
+    """Save as ``folder/step-N.safetensors`` and keep only the last :data:`KEPT`."""
+    path = folder / f"step-{step:08d}.safetensors"
+    save_tensors(path, tensors, {**header, "step": step})
+    for old in sorted(folder.glob(_PATTERN))[:-KEPT]:
+        old.unlink()
+    return path
+
+
+def latest_checkpoint(folder: Path) -> Path | None:
+    """The checkpoint with the most steps, or None."""
+    return max(folder.glob(_PATTERN), default=None)
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """An optimiser's state as flat names ``INDEX.KEY``; plain numbers become 0-d tensors."""
+    state = optimizer.state_dict()["state"]
+    return {f"{index}.{key}": torch.as_tensor(value) for index, slot in state.items() for key, value in slot.items()}
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """The inverse of :func:`optimizer_tensors`, into an optimiser built over the same parameters."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        index, key = name.split(".", 1)
+        state.setdefault(int(index), {})[key] = tensor
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def load_into(net: torch.nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
+    """Load a state dict; :class:`CheckpointError` says how the file's net differs."""
+    own = net.state_dict()
+    missing = [k for k in own if k not in tensors]
+    extra = [k for k in tensors if k not in own]
+    shapes = [k for k in own if k in tensors and own[k].shape != tensors[k].shape]
+    if missing or extra or shapes:
+        first = (missing or extra or shapes)[0]
+        kind = "lacks" if missing else "has the unknown" if extra else "has another shape of"
+        raise CheckpointError(
+            f"{where}: of another net: it {kind} {first!r} "
+            f"({len(missing)} missing, {len(extra)} unknown, {len(shapes)} of other shape); use the recipe it came from"
+        )
+    net.load_state_dict(dict(tensors))

@@ -1,0 +1,140 @@
+"""The recipe: one TOML file, one experiment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from hanmo.errors import ConfigError
+from hanmo.nets.registry import NetConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """``train`` and ``test`` are packs of the same normalisation; ``test`` is only ever measured on."""
+
+    train: str
+    test: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentConfig:
+    """How far a picture may be changed; every value is the largest change, 0 switches it off.
+
+    ``rotate`` degrees; ``shear``, ``scale`` (logarithm of each axis' factor), ``translate``, ``perspective`` and
+    ``elastic`` (root mean square displacement, on a grid of ``elastic_cells``) in units of the side; ``stroke``
+    pixels of growth or thinning; ``blur``, ``contrast``, ``noise`` and ``cutout`` as shares (of a unit blur, of the
+    grey range, of the side).
+    """
+
+    rotate: float = 8.0
+    shear: float = 0.15
+    scale: float = 0.15
+    translate: float = 0.05
+    perspective: float = 0.1
+    elastic: float = 0.02
+    elastic_cells: int = 6
+    stroke: float = 0.8
+    blur: float = 0.6
+    contrast: float = 0.4
+    noise: float = 0.08
+    cutout: float = 0.0
+
+    def __post_init__(self) -> None:
+        wrong = [name for name, value in vars(self).items() if value < 0]
+        if wrong:
+            raise ConfigError(f"{wrong[0]} is negative; 0 switches it off")
+        if self.elastic_cells < 2:
+            raise ConfigError(f"elastic_cells {self.elastic_cells}: at least 2")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimConfig:
+    """The optimiser and its schedule: linear warm-up, then a cosine down to ``final`` of the top rate.
+
+    ``warmup`` is a share of all steps. ``clip`` bounds the gradient's norm (0: no bound). ``ema`` is the decay of
+    the averaged weights, which are the ones evaluated and saved (0: none). ``mixup`` is the alpha of its beta
+    distribution (0: none).
+    """
+
+    name: Literal["adamw", "sgd"] = "adamw"
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.05
+    momentum: float = 0.9
+    warmup: float = 0.1
+    final: float = 0.0
+    clip: float = 1.0
+    label_smoothing: float = 0.1
+    mixup: float = 0.0
+    ema: float = 0.998
+
+    def __post_init__(self) -> None:
+        if self.learning_rate <= 0:
+            raise ConfigError(f"learning_rate {self.learning_rate} must be above 0")
+        for name in ("warmup", "final", "label_smoothing", "ema", "momentum"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"{name} {getattr(self, name)} must be at least 0 and under 1")
+        for name in ("weight_decay", "clip", "mixup"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} {getattr(self, name)} must not be negative")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How long and how. ``batch`` is over all processes; ``precision`` and ``compile`` ``auto`` mean bf16 and yes
+    on a GPU, fp32 and no on a CPU. ``evaluate_every`` and ``checkpoint_every`` are in epochs (0: only at the end)."""
+
+    epochs: int = 40
+    batch: int = 512
+    seed: int = 0
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    compile: Literal["auto", "no", "yes", "max-autotune"] = "auto"
+    evaluate_every: int = 5
+    checkpoint_every: int = 5
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch < 2:
+            raise ConfigError(f"epochs {self.epochs} and batch {self.batch}: at least 1 epoch and a batch of 2")
+        if self.seed < 0 or self.evaluate_every < 0 or self.checkpoint_every < 0:
+            raise ConfigError("seed, evaluate_every and checkpoint_every must not be negative")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodConfig:
+    """One distillation method by name, its weight in the sum (None: the method's own) and its options."""
+
+    name: str
+    weight: float | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistillConfig:
+    """``teachers`` are run folders (several: their mean); ``label_weight`` is what the true labels count."""
+
+    teachers: tuple[str, ...]
+    methods: tuple[MethodConfig, ...] = (MethodConfig(name="kd"),)
+    label_weight: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not self.teachers or not self.methods:
+            raise ConfigError("teachers and methods need at least one entry each")
+        if self.label_weight < 0:
+            raise ConfigError(f"label_weight {self.label_weight} must not be negative")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """The whole of an experiment."""
+
+    name: str
+    data: DataConfig
+    net: NetConfig = NetConfig()
+    augment: AugmentConfig = AugmentConfig()
+    optim: OptimConfig = OptimConfig()
+    train: TrainConfig = TrainConfig()
+    distill: DistillConfig | None = None
+
+    def __post_init__(self) -> None:
+        if not self.name or set(self.name) & set("/\\\0") or self.name.startswith("."):
+            raise ConfigError(f"name {self.name!r} is also a folder's name: no slashes, no leading dot")

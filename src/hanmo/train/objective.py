@@ -1,0 +1,61 @@
+"""The tensor work of one step, from uint8 pictures to a loss: one pure function to compile."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hanmo.distill.method import Distillation
+from hanmo.nets.taps import Tapped
+from hanmo.normalize import MEAN, STD
+from hanmo.train import augment
+from hanmo.train.augment import Changes
+
+
+class Objective(nn.Module):
+    """(images uint8 (N, S, S), labels (N,), changes, share) -> ``(loss, parts)``.
+
+    Student and teacher see the same changed pictures. With mixup each picture is ``share`` of itself and the rest of
+    its mirror in the batch (Zhang et al., ICLR 2018); ``share`` is a 0-d tensor, ignored without mixup.
+    """
+
+    def __init__(
+        self,
+        student: Tapped,
+        teacher: Tapped | None,
+        distillation: Distillation | None,
+        *,
+        classes: int,
+        label_smoothing: float,
+        mixup: bool,
+        precision: torch.dtype,
+    ) -> None:
+        super().__init__()
+        assert (teacher is None) == (distillation is None)
+        self.student, self.teacher, self.distillation = student, teacher, distillation
+        self.classes, self.label_smoothing, self.mixup, self.precision = classes, label_smoothing, mixup, precision
+
+    def forward(
+        self, images: Tensor, labels: Tensor, changes: Changes, share: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        x = standardise(augment.apply(images, changes))
+        if self.mixup:
+            x = share * x + (1 - share) * x.flip(0)
+            one_hot = F.one_hot(labels, self.classes).float()
+            labels = share * one_hot + (1 - share) * one_hot.flip(0)
+        x = x.to(memory_format=torch.channels_last)
+        with torch.autocast(x.device.type, self.precision, enabled=self.precision != torch.float32):
+            student = self.student(x)
+            label_loss = F.cross_entropy(student.logits.float(), labels, label_smoothing=self.label_smoothing)
+            if self.teacher is None or self.distillation is None:
+                return label_loss, {"label": label_loss.detach()}
+            with torch.no_grad():
+                teacher = self.teacher(x)
+            loss, parts = self.distillation(student, teacher, labels, label_loss)
+            return loss, {name: value.detach() for name, value in parts.items()}
+
+
+def standardise(x: Tensor) -> Tensor:
+    """Pictures in [0, 1] -> what nets see: about zero mean and unit variance."""
+    return (x - MEAN) / STD

@@ -1,0 +1,56 @@
+"""From a recipe's [distill] section to a teacher and a sum of methods."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from hanmo.data.pack import Pack
+from hanmo.distill import METHODS, Distillation, build_method
+from hanmo.errors import CharsetError, ConfigError
+from hanmo.nets.taps import Ensemble, Tapped
+from hanmo.train.config import DistillConfig
+from hanmo.train.run import load_trained
+
+
+def build_teaching(
+    config: DistillConfig | None, pack: Pack, device: torch.device
+) -> tuple[Tapped, Distillation] | tuple[None, None]:
+    """The frozen teacher (several: their :class:`Ensemble`) and the methods, or (None, None) without distillation.
+
+    Raises :class:`CharsetError` or :class:`ConfigError` when a teacher was not trained for what ``pack`` holds.
+    """
+    if config is None:
+        return None, None
+    built = [(m.name, build_method(m.name, m.options), m.weight) for m in config.methods]
+    weighted = [(n, METHODS[n].weight if weight is None else weight, method) for n, method, weight in built]
+    distillation = Distillation(weighted, config.label_weight).to(device)
+    members = [_load_teacher(path, pack) for path in config.teachers]
+    net = members[0] if len(members) == 1 else Ensemble(members)
+    net.to(device, memory_format=torch.channels_last).requires_grad_(False).eval()
+    return Tapped(net, distillation.teacher_layers), distillation
+
+
+@torch.no_grad()
+def connect(student: Tapped, teacher: Tapped, distillation: Distillation, side: int) -> None:
+    """Let the methods see one output of each net, so they can check shapes and build connectors."""
+    device = next(student.parameters()).device
+    sample = torch.zeros(2, 1, side, side, device=device)
+    student.net.eval()  # a blank sample must not touch the norms' statistics
+    distillation.connect(student(sample), teacher(sample))
+    student.net.train()
+
+
+def _load_teacher(path: str, pack: Pack) -> nn.Module:
+    trained = load_trained(path)
+    if trained.charset != pack.charset:
+        raise CharsetError(
+            f"{path}: the teacher knows {len(trained.charset)} characters, the data {len(pack.charset)}, "
+            "and they are not the same in the same order; train the teacher on a pack of this charset"
+        )
+    if trained.normalization != pack.normalization:
+        raise ConfigError(
+            f"{path}: the teacher reads {trained.normalization}, the data is {pack.normalization}; "
+            "pack the data as the teacher's was"
+        )
+    return trained.net

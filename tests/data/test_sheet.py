@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import ImageFont
+
+from hanmo.data import fonts
+from hanmo.data.fonts import CaptionFont
+from hanmo.data.sheet import contact_sheet
+from hanmo.errors import DataError
+
+BAR = np.zeros((64, 64), np.uint8)
+BAR[30:34, 4:60] = 255
+
+
+@pytest.fixture
+def no_chinese_font(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hanmo.data.fonts.find_chinese_font", lambda: None)
+
+
+@pytest.mark.usefixtures("no_chinese_font")
+def test_what_the_font_lacks_is_written_as_code_points() -> None:
+    font = CaptionFont(20)
+    assert font.drawable("99.1 % A") == "99.1 % A"
+    assert font.drawable("翰 99 %") == "U+7FF0 99 %"
+    assert font.drawable("翰墨") == "U+7FF0 U+58A8"
+
+
+def test_a_found_font_draws_chinese() -> None:
+    found = fonts.find_chinese_font()
+    assert CaptionFont(20).drawable("翰墨") == ("翰墨" if found else "U+7FF0 U+58A8")
+
+
+def test_a_damaged_font_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "simsun.ttc").write_bytes(b"no font")
+    monkeypatch.setattr(fonts, "_UNIX_FOLDERS", [str(tmp_path)])
+    monkeypatch.setattr(fonts, "_FOLDERS", {})
+    assert fonts.find_chinese_font.__wrapped__() is None
+
+
+@pytest.mark.usefixtures("no_chinese_font")
+def test_ink_is_dark_whichever_way_it_came() -> None:
+    bright = np.asarray(contact_sheet([BAR], ["一"]))
+    dark = np.asarray(contact_sheet([255 - BAR], ["一"], ink="dark"))
+    assert np.array_equal(bright, dark)
+    assert bright[0, 0].tolist() == [255, 255, 255]
+    assert bright.min() < 40
+    assert bright.mean() > 200
+
+
+@pytest.mark.usefixtures("no_chinese_font")
+def test_the_sheet_grows_with_its_contents() -> None:
+    def size(count: int, caption: str = "A", **look: int) -> tuple[int, int]:
+        return contact_sheet([BAR] * count, [caption] * count, **look).size
+
+    assert size(3, columns=3)[1] == size(1, columns=3)[1] < size(4, columns=3)[1]
+    assert size(2, columns=9) == size(2, columns=2)
+    assert size(4, scale=4)[0] == 2 * size(4, scale=2)[0]
+    assert size(1, caption="A\nB\nC")[1] > size(1)[1]
+    assert size(1, caption="a caption far wider than its picture")[0] > size(1)[0]
+
+
+@pytest.mark.usefixtures("no_chinese_font")
+def test_pictures_of_any_shape_fit_their_cell() -> None:
+    shapes = [(1, 300), (300, 1), (7, 9), (200, 200)]
+    sheet = contact_sheet([np.zeros(shape, np.uint8) for shape in shapes], ["a", "", "c\n", "\nd"], ink="dark")
+    assert sheet.width < 2000
+
+
+def test_captions_must_match_the_pictures() -> None:
+    with pytest.raises(DataError, match="1 and 2 given"):
+        contact_sheet([BAR], ["a", "b"])
+    with pytest.raises(DataError, match="0 and 0 given"):
+        contact_sheet([], [])
+
+
+def test_pillow_has_a_scalable_font_of_its_own() -> None:
+    assert isinstance(ImageFont.load_default(20), ImageFont.FreeTypeFont)

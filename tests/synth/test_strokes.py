@@ -1,0 +1,139 @@
+"""Hands, trajectories and pictures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from hanmo.charset import Charset
+from hanmo.errors import CharsetError, ConfigError
+from hanmo.synth.noise import derive, normal, uniform
+from hanmo.synth.render import Segments, render
+from hanmo.synth.strokes import StrokeBank, StyleConfig
+
+
+@pytest.fixture(scope="module")
+def bank() -> StrokeBank:
+    return StrokeBank(Charset("永人翰一"))
+
+
+def seeded(seed: int = 3) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def classes(count: int) -> Tensor:
+    return torch.arange(count) % 4
+
+
+def test_same_seed_same_pictures_and_another_seed_others(bank: StrokeBank) -> None:
+    first, again, other = (bank.draw(classes(20), seeded(s)) for s in (3, 3, 4))
+    assert first.shape == (20, 64, 64)
+    assert first.dtype == torch.uint8
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 1000])
+def test_chunks_leave_no_trace(bank: StrokeBank, chunk: int) -> None:
+    assert torch.equal(bank.draw(classes(50), seeded(), chunk=chunk), bank.draw(classes(50), seeded()))
+
+
+def test_a_picture_does_not_depend_on_those_after_it(bank: StrokeBank) -> None:
+    assert torch.equal(bank.draw(classes(9), seeded()), bank.draw(classes(30), seeded())[:9])
+
+
+def test_pictures_are_the_same_on_any_number_of_threads(bank: StrokeBank) -> None:
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        alone = bank.draw(classes(40), seeded())
+        torch.set_num_threads(2)
+        assert torch.equal(alone, bank.draw(classes(40), seeded()))
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_level_1_drawn_neatly_is_inked_and_all_different() -> None:
+    level1 = StrokeBank(Charset.level1())
+    pictures = level1.draw(torch.arange(3755), seeded(), StyleConfig.neat()).flatten(1)
+    assert (pictures.amax(1) > 200).all()
+    assert (pictures > 127).sum(1).min() > 30
+    assert len(pictures.unique(dim=0)) == 3755
+
+
+def test_ink_fills_the_square_up_to_the_margin(bank: StrokeBank) -> None:
+    pictures = bank.draw(classes(40), seeded(), side=64, margin=5)
+    frame = torch.ones(64, 64, dtype=torch.bool)
+    frame[5:-5, 5:-5] = False
+    assert pictures[:, frame].max() == 0
+    inked = pictures > 40
+    height, width = inked.any(2).sum(1), inked.any(1).sum(1)
+    assert (torch.maximum(height, width) >= 52).all()
+
+
+def test_one_writer_is_more_alike_than_two(bank: StrokeBank) -> None:
+    # The pen's width is a habit: the ink of one writer's samples varies less than that of many writers.
+    same = bank.draw(torch.zeros(60, dtype=torch.int64), seeded(), writers=torch.zeros(60, dtype=torch.int64))
+    many = bank.draw(torch.zeros(60, dtype=torch.int64), seeded())
+    assert same.sum((1, 2)).float().std() < 0.75 * many.sum((1, 2)).float().std()
+    assert len(same.unique(dim=0)) == 60
+
+
+def test_neat_writers_all_write_alike(bank: StrokeBank) -> None:
+    pictures = bank.draw(torch.zeros(3, dtype=torch.int64), seeded(), StyleConfig.neat())
+    assert torch.equal(pictures[0], pictures[1])
+
+
+def test_links_add_ink() -> None:
+    bank, zeros = StrokeBank(Charset("翰")), torch.zeros(30, dtype=torch.int64)
+    apart, joined = (
+        bank.draw(zeros, seeded(), replace(StyleConfig.neat(), links=p)).float().sum((1, 2)) for p in (0.0, 1.0)
+    )
+    assert (joined > apart).all()
+    assert joined.mean() > 1.03 * apart.mean()
+
+
+def test_drawing_nothing(bank: StrokeBank) -> None:
+    assert bank.draw(torch.zeros(0, dtype=torch.int64), seeded()).shape == (0, 64, 64)
+
+
+def test_unknown_characters_are_named_all_at_once() -> None:
+    with pytest.raises(CharsetError, match=r"2 character\(s\): A 龘;"):
+        StrokeBank(Charset("永龘A"))
+
+
+@pytest.mark.parametrize("wrong", [{"links": 1.5}, {"bend": -0.1}, {"pen": 0.0}, {"slant": float("nan")}])
+def test_impossible_styles(wrong: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match=rf"style {next(iter(wrong))} = "):
+        StyleConfig(**wrong)
+
+
+def test_a_line_has_the_width_and_the_place_it_should() -> None:
+    start, end = torch.tensor([[4.0, 8.0]]), torch.tensor([[12.0, 8.0]])
+    line = Segments(start, end, torch.full((1, 2), 1.5), torch.ones(1), torch.tensor([1]))
+    pictures = render(line, 2, 16)
+    assert pictures[0].max() == 0
+    # Across the middle of the line: a pen of 3 pixels centred between rows 7 and 8.
+    assert pictures[1, :, 8].tolist() == [0] * 6 + [128, 255, 255, 128] + [0] * 6
+    assert pictures[1, 7].nonzero()[:, 0].tolist() == list(range(2, 14))
+
+
+def test_a_hair_line_is_grey() -> None:
+    start, end = torch.tensor([[4.0, 8.5]]), torch.tensor([[12.0, 8.5]])
+    line = Segments(start, end, torch.full((1, 2), 0.25), torch.ones(1), torch.zeros(1, dtype=torch.int64))
+    assert 80 < int(render(line, 1, 16)[0, 8, 8]) < 130
+
+
+def test_noise_has_the_moments_it_claims_and_depends_on_the_key_alone() -> None:
+    keys = derive(torch.tensor(5), torch.arange(20_000))
+    for numbers, mean, deviation in ((normal(keys, 4), 0, 1), (uniform(keys, 4), 0.5, 12**-0.5)):
+        assert abs(float(numbers.mean()) - mean) < 0.01
+        assert abs(float(numbers.std()) - deviation) < 0.01
+        assert abs(float(np.corrcoef(numbers.T.numpy())[0, 1])) < 0.03
+    assert torch.equal(normal(keys[3:4], 4), normal(keys, 4)[3:4])
+    assert float(normal(keys, 4).abs().max()) < 3.47
+    assert keys.unique().numel() == 20_000

@@ -1,0 +1,286 @@
+from __future__ import annotations
+
+import warnings
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from hanmo import image
+from hanmo.errors import ImageError, ImageTooLargeError
+from hanmo.image import load
+
+Grey = NDArray[np.uint8]
+
+
+def glyph(width: int = 40, height: int = 30) -> Grey:
+    """A slanted stroke and a bar on white, with grey edges, different in every direction."""
+    picture = Image.new("L", (width, height), 255)
+    pen = ImageDraw.Draw(picture)
+    pen.line((5, 4, width - 9, height - 8), fill=20, width=4)
+    pen.line((6, height - 5, width // 2, height - 5), fill=90, width=3)
+    return np.array(picture)
+
+
+def encoded(picture: Image.Image, kind: str, **options: object) -> bytes:
+    file = BytesIO()
+    picture.save(file, kind, **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["png", "bmp", "gif", "tiff", "ppm"])
+def test_lossless_files_load_exactly_from_path_text_and_bytes(kind: str, tmp_path: Path) -> None:
+    data = encoded(Image.fromarray(glyph()), kind)
+    path = tmp_path / "翰"  # the content decides, not the suffix
+    path.write_bytes(data)
+    for source in (path, str(path), data, bytearray(data), memoryview(data)):
+        np.testing.assert_array_equal(load(source), glyph())
+
+
+@pytest.mark.parametrize(("kind", "options"), [("jpeg", {"quality": 95}), ("webp", {"quality": 95})])
+def test_lossy_files_load_nearly(kind: str, options: dict[str, int]) -> None:
+    loaded = load(encoded(Image.fromarray(glyph()), kind, **options))
+    assert np.abs(loaded.astype(int) - glyph()).mean() < 3
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "LA", "P", "CMYK", "YCbCr", "I", "F", "I;16"])
+def test_every_mode_gives_the_same_grey(mode: str) -> None:
+    grey = glyph()
+    if mode == "I;16":
+        picture = Image.fromarray(grey.astype(np.uint16) * 257)
+        assert picture.mode == "I;16"
+    else:
+        picture = Image.fromarray(grey).convert(mode)
+    loaded = load(picture)
+    assert loaded.dtype == np.uint8
+    assert np.abs(loaded.astype(int) - grey).max() <= 1
+
+
+@pytest.mark.parametrize(("mode", "kind"), [("CMYK", "jpeg"), ("CMYK", "tiff"), ("I;16", "png"), ("I;16", "tiff")])
+def test_modes_survive_their_files(mode: str, kind: str) -> None:
+    grey = glyph()
+    wide = Image.fromarray(grey.astype(np.uint16) * 257)
+    picture = wide if mode == "I;16" else Image.fromarray(grey).convert(mode)
+    assert np.abs(load(encoded(picture, kind)).astype(int) - grey).mean() < 4
+
+
+def test_one_bit() -> None:
+    ink = glyph() < 128
+    np.testing.assert_array_equal(load(encoded(Image.fromarray(~ink), "png")) < 128, ink)
+
+
+@given(npst.arrays(np.uint8, st.tuples(st.integers(1, 40), st.integers(1, 40))))
+def test_arrays_of_every_type_load_alike(pixels: Grey) -> None:
+    grey = load(pixels)
+    assert grey.shape == pixels.shape
+    assert np.array_equal(grey, pixels) or np.array_equal(grey, 255 - pixels)
+    for same in (
+        pixels.astype(np.uint16) * 257,
+        (pixels.astype(np.uint16) * 257).astype(">u2"),
+        pixels / 255,
+        (pixels / 255).astype(np.float32),
+        np.stack([pixels] * 3, axis=2),
+        np.dstack([pixels, pixels, pixels, np.full_like(pixels, 255)]),
+        np.asfortranarray(pixels),
+    ):
+        np.testing.assert_array_equal(load(same), grey)
+
+
+def test_loading_never_aliases_the_users_array() -> None:
+    pixels = glyph()
+    load(pixels)[:] = 0
+    np.testing.assert_array_equal(pixels, glyph())
+
+
+@given(st.integers(0, 8), st.integers(20, 90), st.integers(120, 255), st.integers(0, 2**32 - 1))
+def test_bright_ink_on_a_dark_ground_is_turned_over(frame: int, dark: int, bright: int, seed: int) -> None:
+    noise = np.random.default_rng(seed).normal(0, 4, (30 + 2 * frame, 40 + 2 * frame))
+    levels = dark + (bright - dark) * (np.pad(glyph(), frame, constant_values=255) / 255)
+    paper_bright = np.clip(levels + noise, 0, 255).astype(np.uint8)
+    np.testing.assert_array_equal(load(paper_bright), paper_bright)
+    np.testing.assert_array_equal(load(255 - paper_bright), paper_bright)
+
+
+def test_a_tightly_cut_bar_is_not_taken_for_its_negative() -> None:
+    bar = np.full((12, 60), 255, np.uint8)
+    for column in range(60):  # a slanted 一 that fills two thirds of its box
+        top = 4 - column // 15
+        bar[top : top + 8, column] = 10
+    assert (bar < 128).mean() > 0.6
+    np.testing.assert_array_equal(load(bar), bar)
+    np.testing.assert_array_equal(load(255 - bar), bar)
+
+
+def test_transparency_is_paper() -> None:
+    ink = 255 - glyph()
+    black_on_nothing = np.dstack([np.zeros_like(ink)] * 3 + [ink])
+    np.testing.assert_array_equal(load(black_on_nothing), glyph())
+    np.testing.assert_array_equal(load(encoded(Image.fromarray(black_on_nothing), "png")), glyph())
+
+
+def test_white_ink_on_nothing_is_found_in_the_alpha() -> None:
+    ink = 255 - glyph()
+    white_on_nothing = np.dstack([np.full_like(ink, 255)] * 3 + [ink])
+    np.testing.assert_array_equal(load(white_on_nothing), glyph())
+
+
+def test_palette_with_a_transparent_colour() -> None:
+    picture = Image.fromarray(glyph()).convert("P")
+    paper = picture.getpixel((0, 0))
+    np.testing.assert_array_equal(load(encoded(picture, "png", transparency=paper)), glyph())
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_applied(orientation: int) -> None:
+    turn_back = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }
+    stored = Image.fromarray(glyph())
+    if orientation > 1:
+        stored = stored.transpose(turn_back[orientation])
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    np.testing.assert_array_equal(load(encoded(stored, "png", exif=exif)), glyph())
+
+
+@pytest.mark.parametrize("kind", ["gif", "webp", "png", "tiff"])
+def test_the_first_frame_of_an_animation_counts(kind: str) -> None:
+    first, second = Image.fromarray(glyph()), Image.fromarray(np.full_like(glyph(), 255))
+    options = {"lossless": True} if kind == "webp" else {}
+    data = encoded(first, kind, save_all=True, append_images=[second], **options)
+    np.testing.assert_array_equal(load(data), glyph())
+
+
+def test_strokes_are_drawn_with_a_round_pen_in_their_box() -> None:
+    grey = load([[(0, 0), (200, 0)], [(100, -50), (100, 50)]])
+    assert grey.shape == (48 + 3 * image.STROKE_WIDTH, image.STROKE_SIDE + 3 * image.STROKE_WIDTH)
+    ink = grey < 128
+    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
+    assert abs(np.ptp(columns) + 1 - image.STROKE_SIDE - image.STROKE_WIDTH) <= 1
+    assert abs(np.ptp(rows) + 1 - 48 - image.STROKE_WIDTH) <= 1
+    assert set(np.unique(grey)) - {0, 255}, "the edges are antialiased"
+    middle = ink[:, 15]
+    assert abs(int(middle.sum()) - image.STROKE_WIDTH) <= 1
+
+
+@given(st.floats(1e-6, 1e6), st.floats(-1e6, 1e6), st.sampled_from([tuple, list, np.array]))
+def test_strokes_do_not_depend_on_unit_place_or_container(unit: float, shift: float, container: type) -> None:
+    strokes = np.array([[0.0, 0], [3, 4], [8, 1]]), np.array([[2.0, 7], [6, 7]])
+    moved = [container([list(map(float, point)) for point in stroke * unit + shift * unit]) for stroke in strokes]
+    assert np.abs(load(moved).astype(int) - load(strokes)).mean() < 2
+
+
+def test_a_dot_is_a_dot() -> None:
+    grey = load([[(5, 5)]])
+    assert grey.shape == (15, 15)
+    assert 12 <= (grey < 128).sum() <= 30
+
+
+@pytest.mark.parametrize(
+    ("strokes", "message"),
+    [
+        ([], "no strokes"),
+        ([[]], "stroke 0 has shape"),
+        ([[(0, 0), (1, 1)], [(1, 2, 3)]], "stroke 1 has shape"),
+        ([[(0, 0), (float("nan"), 1)]], "stroke 0 holds NaN"),
+        ([[(0, 0), (float("inf"), 1)]], "NaN or infinity"),
+        ([[(-1.7e308, 0), (1.7e308, 1)]], "more than a number can hold"),
+        ([[("a", "b")]], "not strokes"),
+        ([1, 2], "not strokes"),
+        ([[(0, 0), (1,)]], "not strokes"),
+    ],
+)
+def test_unusable_strokes(strokes: list[object], message: str) -> None:
+    with pytest.raises(ImageError, match=message) as caught:
+        load(strokes)  # type: ignore[arg-type]
+    assert f"{len(strokes)} strokes: " in str(caught.value)
+
+
+def test_too_many_stroke_points() -> None:
+    with pytest.raises(ImageTooLargeError, match="10001 points"):
+        load([np.zeros((5000, 2)), np.zeros((5001, 2))])
+    assert load([np.arange(20000.0).reshape(-1, 2)]).size  # exactly the limit
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros((0, 5), np.uint8), "no pixels"),
+        (np.zeros((5, 0, 3), np.uint8), "no pixels"),
+        (np.zeros(9, np.uint8), "must be"),
+        (np.zeros((2, 3, 4, 5), np.uint8), "must be"),
+        (np.zeros((3, 4, 2), np.uint8), "must be"),
+        (np.zeros((3, 4), np.int64), "convert it to uint8"),
+        (np.zeros((3, 4), np.complex128), "convert it to uint8"),
+        (np.array([["a"]]), "convert it to uint8"),
+        (np.full((3, 4), 2.0), "between 0 and 1"),
+        (np.full((3, 4), -0.1), "between 0 and 1"),
+        (np.full((3, 4), np.nan), "between 0 and 1"),
+    ],
+)
+def test_unusable_arrays(array: NDArray[np.generic], message: str) -> None:
+    with pytest.raises(ImageError, match=message) as caught:
+        load(array)
+    assert str(array.shape) in str(caught.value)
+
+
+def test_too_many_pixels() -> None:
+    with pytest.raises(ImageTooLargeError, match="5000x5000"):
+        load(np.broadcast_to(np.uint8(255), (5000, 5000)))
+    with pytest.raises(ImageTooLargeError, match="5000x5000"):
+        load(Image.new("1", (5000, 5000)))
+
+
+@pytest.mark.parametrize("source", [None, 5, {"a": 1}, object()])
+def test_what_is_no_source(source: object) -> None:
+    with pytest.raises(ImageError, match=f"{type(source).__name__}: not a picture; give a path"):
+        load(source)  # type: ignore[arg-type]
+
+
+def test_files_that_cannot_be_opened_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match=r"none\.png: no such file"):
+        load(tmp_path / "none.png")
+    with pytest.raises(ImageError, match="is a folder"):
+        load(tmp_path)
+    with pytest.raises(ImageError, match="cannot be opened"):
+        load("a\0b")
+    with pytest.raises(ImageError, match="cannot be opened") as caught:
+        load("x" * 5000)
+    assert len(str(caught.value)) < 400
+
+
+def test_too_many_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "large.png"
+    with path.open("wb") as file:
+        file.truncate(image.MAX_BYTES + 1)
+    with pytest.raises(ImageTooLargeError, match=r"large\.png: the file is larger than 16 MiB"):
+        load(path)
+
+
+def test_names_are_printable_on_one_line() -> None:
+    assert image.describe("a\nb\x1b[31m\udcff") == "a\ufffdb\ufffd[31m\ufffd"
+
+
+def test_the_limits_hold_below_pillows_own_warning() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ImageTooLargeError):
+            load(encoded(Image.new("1", (10_000, 10_000)), "png"))
+
+
+def test_a_pil_image_that_fails_to_decode() -> None:
+    lazy = Image.open(BytesIO(encoded(Image.fromarray(glyph()), "png")[:60]))
+    with pytest.raises(ImageError, match="PIL image L 40x30: cannot be decoded"):
+        load(lazy)
