@@ -18,8 +18,8 @@ HERE = Path(__file__).parent
 BASE = ("train", str(HERE.parent / "recipes" / "student.toml"))
 NORMALIZATIONS = [(method, side) for side in (64, 96) for method in ("fit", "moment", "line-density")]
 SETTINGS: dict[str, tuple[str, ...]] = {
-    "mixup 0.2": ("optim.mixup=0.2",),
-    "dropout 0.3": ("net.dropout=0.3",),
+    "weighted pooling": ("net.pool=weighted",),
+    "SGD 0.1": ("optim.name=sgd", "optim.learning_rate=0.1", "optim.weight_decay=5e-4"),
     "augmentation x 1.5": (
         "augment.rotate=12.0",
         "augment.shear=0.22",
@@ -36,10 +36,13 @@ SETTINGS: dict[str, tuple[str, ...]] = {
         "augment.perspective=0.06",
         "augment.stroke=0.5",
     ),
-    "cut-out 0.4": ("augment.cutout=0.4",),
-    "SGD 0.1": ("optim.name=sgd", "optim.learning_rate=0.1", "optim.weight_decay=5e-4"),
+    "mixup 0.2": ("optim.mixup=0.2",),
     "learning rate x 2": ("optim.learning_rate=4e-3",),
     "weight decay 0.2": ("optim.weight_decay=0.2",),
+    "cut-out 0.4": ("augment.cutout=0.4",),
+    "no label smoothing": ("optim.label_smoothing=0.0",),
+    "dropout 0.3": ("net.dropout=0.3",),
+    "200 epochs": ("train.epochs=200",),
 }
 
 
@@ -61,7 +64,7 @@ def job(name: str, work: Path, packs: Path, epochs: int, seed: int, settings: tu
         f"data.test={packs / 'test'}",
         f"train.epochs={epochs}",
         f"train.seed={seed}",
-        *settings,
+        *settings,  # last, so that a setting may change the epochs
     )
     sets = tuple(part for value in values for part in ("--set", value))
     return Job(name=name, arguments=(*BASE, "--out", str(work / name), "--resume", *sets))
@@ -74,18 +77,19 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--part", choices=["normalizations", "settings", "all"], default="all")
     parser.add_argument("--slots", type=int, default=3)
     args = parser.parse_args()
     rows: dict[str, list[Job]] = {}
     for seed in args.seeds:
-        for method, side in NORMALIZATIONS:
+        for method, side in NORMALIZATIONS if args.part != "settings" else []:
             stem = ("net.stem=stride4",) if side == 96 else ()
             packs = pack(args.data, args.work / "packs", method, side)
             rows.setdefault(f"{method}, {side} px", []).append(
                 job(f"{method}-{side}", args.work, packs, args.epochs, seed, stem)
             )
-        packs = args.work / "packs" / "fit-64"
-        for name, settings in SETTINGS.items():
+        packs = pack(args.data, args.work / "packs", "fit", 64)
+        for name, settings in SETTINGS.items() if args.part != "normalizations" else []:
             rows.setdefault(name, []).append(job(name, args.work, packs, args.epochs, seed, settings))
     jobs = [j for group in zip(*rows.values(), strict=True) for j in group]
     run_jobs(jobs, args.work, slots={"gpu": args.slots, "cpu": 0}, minutes=args.minutes)

@@ -102,7 +102,7 @@ def lit_from_one_side(cover: Cover, rng: np.random.Generator) -> Image.Image:
     """A telephone's photograph: light falls off across the page, the sensor is noisy."""
     height, width = cover.shape
     y, x = np.mgrid[:height, :width].astype(np.float32)
-    light = -85 * (0.7 * x / width + 0.3 * y / height)
+    light = -48 * (0.7 * x / width + 0.3 * y / height)
     picture = blend(sheet((232, 228, 220), light), (38, 36, 40), 0.9 * cover).filter(ImageFilter.GaussianBlur(1.1))
     noisy = np.asarray(picture, np.float32) + rng.normal(0, 4, (height, width, 1))
     return Image.fromarray(noisy.clip(0, 255).astype(np.uint8))

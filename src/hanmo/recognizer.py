@@ -139,9 +139,7 @@ class Recognizer:
         """
         side = self.bundle.normalization.side
         if squares.dtype != np.uint8 or squares.ndim != 3 or squares.shape[1:] != (side, side):
-            raise ConfigError(
-                f"squares are {squares.shape} {squares.dtype}; this bundle takes (N, {side}, {side}) uint8"
-            )
+            raise ConfigError(f"squares are {squares.shape} {squares.dtype}; this net takes (N, {side}, {side}) uint8")
         if not len(squares):
             return np.zeros((0, len(self.bundle.charset)), np.float32)
         fed: NDArray[np.uint8 | np.float32] = np.ascontiguousarray(squares[:, None])

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from hanmo.data.folder import write_folder
 from hanmo.data.gnt import read_gnt, write_gnt
@@ -159,6 +160,20 @@ def test_a_full_disk_is_named_and_leaves_nothing(
     monkeypatch.setattr(Path, "open", open_on_full_disk)
     with pytest.raises(StorageError, match=rf"{name}: cannot be written \(No space left on device\)"):
         WRITERS[name](tmp_path / name, iter(noise))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_below_a_folder_of_pictures_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = Image.Image.save
+
+    def save(picture: Image.Image, path: Path) -> None:
+        if path.name == "000003.png":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        original(picture, path)
+
+    monkeypatch.setattr(Image.Image, "save", save)
+    with pytest.raises(StorageError, match=r"folder: cannot be written \(No space left on device\)"):
+        write_folder(tmp_path / "folder", bars(9))
     assert not list(tmp_path.iterdir())
 
 

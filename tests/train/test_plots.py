@@ -11,8 +11,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-pytest.importorskip("matplotlib", reason="plots belong to the extra 'train'")
-
 from hanmo.errors import DataError, StorageError
 from hanmo.train.plots import plot_run, read_run, smooth
 

@@ -162,13 +162,15 @@ def _progress(total: int) -> Iterator[tuple[Callable[[int], None], Callable[[int
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+    console = Console(stderr=True)
     bar = Progress(
         TextColumn("packing"),
         BarColumn(),
         TextColumn("{task.fields[samples]:,} samples  {task.fields[rate]:,.0f}/s"),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=console,
         transient=True,
+        disable=not console.is_terminal,
     )
     task = bar.add_task("", total=total, samples=0, rate=0.0)
     start = time.perf_counter()

@@ -172,5 +172,6 @@ def _print(evaluations: Sequence[Evaluation]) -> None:
     console.print(table)
     for e in evaluations:
         if e.outside:
-            refused = f"of their pictures {e.outside_refused:,} were refused"
-            console.print(Text(f"{e.file}: {e.outside:,} labels outside the charset are not scored; {refused}"))
+            labels = "label lies" if e.outside == 1 else "labels lie"
+            told = f"{e.file}: {e.outside:,} {labels} outside the charset, not scored; {e.outside_refused:,} refused"
+            console.print(Text(told))

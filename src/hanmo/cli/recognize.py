@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _BATCH = 64
 _BAR_CELLS = 8
+_NAME_SHOWN = 16  # characters of a file's name on a sheet: a column is as wide as its widest caption
 _SHEET_SIDE = 160  # pixels kept of a picture for the sheet, which draws it smaller
 
 
@@ -94,13 +95,15 @@ def _print_table(pictures: list[Path], outcomes: list[Prediction | HanmoError]) 
     from rich.table import Table
     from rich.text import Text
 
+    from hanmo.image import describe
+
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("picture", overflow="fold")
     table.add_column("reads", justify="center", no_wrap=True)
     table.add_column("probability", no_wrap=True)
     table.add_column("or else", overflow="fold")
     for picture, outcome in zip(pictures, outcomes, strict=True):
-        name = Text(_printable(picture))
+        name = Text(describe(picture))
         if isinstance(outcome, HanmoError):
             table.add_row(name, Text("✗", "bold red"), "", Text(_reason(picture, outcome), "red"))
             continue
@@ -110,12 +113,6 @@ def _print_table(pictures: list[Path], outcomes: list[Prediction | HanmoError]) 
         else:
             table.add_row(name, Text(best.character, "bold"), _bar(best.probability), _others(others))
     Console().print(table)
-
-
-def _printable(picture: Path) -> str:
-    from hanmo.image import describe
-
-    return describe(picture)
 
 
 def _bar(probability: float) -> Text:
@@ -128,7 +125,7 @@ def _bar(probability: float) -> Text:
 
 
 def _others(candidates: list[Candidate] | tuple[Candidate, ...]) -> Text:
-    """Each candidate with a bar one cell wide; non-breaking blanks keep it together."""
+    """Each candidate with a bar one cell wide."""
     from rich.text import Text
 
     cells = []
@@ -145,7 +142,8 @@ def _draw_sheet(out: Path, read: list[tuple[Path, Prediction]], title: str) -> N
     captions = []
     for picture, prediction in read:
         rows = [f"{c.character} {c.probability:.1%}" for c in prediction.candidates[:3]]
-        captions.append("\n".join([prediction.character or "?", *rows, picture.name]))
+        name = picture.name if len(picture.name) <= _NAME_SHOWN else f"…{picture.name[1 - _NAME_SHOWN :]}"
+        captions.append("\n".join([prediction.character or "?", *rows, name]))
     drawn = contact_sheet([_small(picture) for picture, _ in read], captions, columns=8, title=title, ink="dark")
     with replacing(out) as partial, storing(out):
         drawn.save(partial, "png")

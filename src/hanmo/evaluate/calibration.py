@@ -97,7 +97,7 @@ def fit_temperature(logits: Logits, labels: Classes) -> float:
     """The temperature that minimises the mean negative log-likelihood, within :data:`TEMPERATURES`.
 
     The loss is convex in ``b = 1 / T`` with slope ``mean(E_p[z] - z_label)`` and curvature ``mean(Var_p[z])``:
-    Newton's method in a bracket, halved now and then where the loss is too flat for long steps. A net that is never
+    Newton's method in a bracket, which is halved instead where its steps do not shrink. A net that is never
     wrong gets the lowest temperature. Raises :class:`ValueError` when there are no samples or a logit of a label is
     not finite.
     """
@@ -109,18 +109,18 @@ def fit_temperature(logits: Logits, labels: Classes) -> float:
     low, high, b = 1 / TEMPERATURES[1], 1 / TEMPERATURES[0], 1.0
     if _slope(logits, labels, high)[0] < 0:
         return TEMPERATURES[0]
-    for turn in range(1, 100):
+    last = math.inf
+    for _ in range(100):
         slope, curvature = _slope(logits, labels, b)
-        if slope == 0 or high / low < 1 + 1e-6:
+        if slope == 0:
             break
         low, high = (b, high) if slope < 0 else (low, b)
         newton = b - slope / curvature if curvature > 0 else math.inf
-        if not low < newton < high or turn % 4 == 0:
-            b = math.sqrt(low * high)
-        elif abs(newton - b) < 1e-6 * b:
+        fast = low < newton < high and abs(newton - b) <= last / 2
+        step = (newton if fast else math.sqrt(low * high)) - b
+        b, last = b + step, abs(step)
+        if last < 1e-6 * b:
             break
-        else:
-            b = newton
     return 1 / b
 
 

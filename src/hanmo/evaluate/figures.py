@@ -25,7 +25,7 @@ def picture(square: Squares) -> str:
 
 
 def reliability_diagram(bins: Reliability) -> str:
-    """Accuracy against probability, a bar for every filled bin, over the share of answers in it."""
+    """Accuracy (a dark mark) against probability for every filled bin, the gap between them in red, and the shares."""
     left, top, side, strip = 46, 12, 300, 56
     base = top + side
     foot = base + 14 + strip
@@ -34,13 +34,14 @@ def reliability_diagram(bins: Reliability) -> str:
     for i in np.flatnonzero(bins.count).tolist():
         x, width = left + side * bins.edges[i], side * (bins.edges[i + 1] - bins.edges[i])
         accuracy, confidence = float(bins.accuracy[i]), float(bins.confidence[i])
-        gap_top, gap = base - side * max(accuracy, confidence), side * abs(accuracy - confidence)
+        common, gap = side * min(accuracy, confidence), side * abs(accuracy - confidence)
         height = max(strip * share[i] / share.max(), 1)
         told = f"{bins.count[i]:,} answers: {confidence:.1%} sure, {accuracy:.1%} right"
         parts.append(
             f"<g><title>{told}</title>"
-            f"{_bar('bar', x + 1, base - side * accuracy, width - 2, side * accuracy)}"
-            f"{_bar('gap', x + 1, gap_top, width - 2, gap)}"
+            f"{_bar('bar', x + 1, base - common, width - 2, common)}"
+            f"{_bar('gap', x + 1, base - common - gap, width - 2, gap)}"
+            f"{_bar('right', x + 1, base - side * accuracy - 1, width - 2, 2)}"
             f"{_bar('count', x + 1, foot - height, width - 2, height)}</g>"
         )
     parts.append(f'<line class="ideal" x1="{left}" y1="{base}" x2="{left + side}" y2="{top}"/>')
@@ -49,7 +50,7 @@ def reliability_diagram(bins: Reliability) -> str:
     parts.append(_text(left - 8, foot - strip / 2 + 4, "share", "end"))
     parts.append(_text(left + side / 2, foot + 34, "probability of the answer", "middle"))
     parts.append(_text(left + 8, top + 16, "answers that were right", "start"))
-    return _svg(left + side + 14, foot + 42, "Reliability diagram", parts)
+    return _svg(left + side + 24, foot + 42, "Reliability diagram", parts)
 
 
 def class_curve(accuracies: Sequence[float]) -> str:

@@ -41,6 +41,8 @@ td.n, th.n { text-align: right; white-space: nowrap; } .glyph { font: 26px/1.2 v
 .glyph i { font: 16px/1 sans-serif; color: var(--soft); padding: 0 6px; } .said { color: var(--red); }
 img { width: 52px; height: 52px; border: 1px solid var(--line); border-radius: 4px; margin: 1px 3px 1px 0;
   vertical-align: middle; background: #fff; }
+@media (max-width: 700px) { td, th { padding-right: 8px; } td img { width: 32px; height: 32px; } }
+@media (prefers-color-scheme: dark) { img { border-color: #d8d5cd; } }
 .gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(86px, 1fr)); gap: 12px; }
 .gallery figure { margin: 0; padding: 8px; text-align: center; background: var(--card); border: 1px solid var(--line);
   border-radius: 10px; } .gallery img { width: 64px; height: 64px; margin: 0; } .gallery .glyph { font-size: 20px; }
@@ -48,10 +50,11 @@ img { width: 52px; height: 52px; border: 1px solid var(--line); border-radius: 4
 .worst div { display: grid; grid-template-columns: 36px 1fr 56px 70px; align-items: center; gap: 10px;
   font-size: 14px; }
 .worst u { display: block; height: 8px; border-radius: 4px; background: var(--shade); overflow: hidden; }
+.worst small .said { font: 18px/1 var(--kai); }
 .worst u s { display: block; height: 8px; background: var(--blue); } .worst span { font-variant-numeric: tabular-nums; }
 svg { max-width: 100%; height: auto; } svg text { font-size: 12px; fill: var(--soft); } .grid { stroke: var(--line); }
-.bar, .count { fill: var(--blue); } .count { opacity: 0.6; } .gap { fill: var(--red); opacity: 0.45; }
-.ideal { stroke: var(--ink); stroke-dasharray: 4 4; opacity: 0.5; }
+.bar, .count { fill: var(--blue); } .count { opacity: 0.6; } .gap { fill: var(--red); opacity: 0.4; }
+.right { fill: var(--ink); } .ideal { stroke: var(--ink); stroke-dasharray: 3 4; }
 .area { fill: var(--shade); stroke: var(--blue); stroke-width: 1.5; }
 summary { cursor: pointer; margin: 24px 0 8px; font-weight: 600; } @media print { body { padding: 0; } }
 """
@@ -128,10 +131,11 @@ def _section(e: Evaluation) -> str:
     facts = {
         "Answers": choice.format(e.answers),
         "Pictures": f"{e.n:,} scored, of {len(e.per_class):,} characters; {e.blank:,} blank ones count as wrong",
-        "Not scored": f"{e.outside:,} with a label outside the charset; of these {e.outside_refused:,} were refused",
         "Refused": f"{e.refused:,} of the scored; the others are {_percent(e.top1_answered)} right",
         "Time": f"inference{'' if e.packed else ' and normalisation'}, {e.batch_size} pictures at a time",
     }
+    if e.outside:
+        facts["Not scored"] = f"{e.outside:,} with a label outside the charset; {e.outside_refused:,} of them refused"
     if e.left_out:
         facts["Left out"] = f"{e.left_out:,} by the pack: blank, or of a label unknown to its charset"
     return (
@@ -189,8 +193,9 @@ def _calibration(e: Evaluation) -> str:
     if not e.reliability.count.any():
         return ""
     return (
-        "<h3>Can the probabilities be trusted?</h3><p>Each bar holds the answers of one range of probability. On the "
-        f"dashed line they are right as often as they claim; red is the gap. The mean gap (ECE) is {_ece(e.ece)}, the "
+        "<h3>Can the probabilities be trusted?</h3><p>Each bar holds the answers of one range of probability, its mark "
+        "says how many were right. On the dashed line they are right as often as they claim; red is the gap, above the "
+        f"mark where the net is too sure, below it where it is too modest. The mean gap (ECE) is {_ece(e.ece)}, the "
         f"mean negative log-likelihood {e.nll:.3f} nats.</p>{reliability_diagram(e.reliability)}"
     )
 

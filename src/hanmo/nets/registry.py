@@ -12,18 +12,19 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from hanmo.errors import ConfigError
 from hanmo.nets.attention import ATTENTION
-from hanmo.nets.resnet import BasicBlock, Bottleneck, ResNet, Stem
+from hanmo.nets.resnet import BasicBlock, Bottleneck, Pool, ResNet, Stem
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetConfig:
     """What to build: ``name`` is a key of :data:`NETS`, ``attention`` one of :data:`hanmo.nets.attention.ATTENTION`,
-    ``width`` the channels of the first stage, ``dropout`` the share of features dropped before the classifier."""
+    ``width`` the channels of the first stage, ``stem`` and ``pool`` as in :class:`ResNet`, ``dropout`` the share of features dropped before the classifier."""
 
     name: str = "resnet18"
     attention: str = "none"
     width: int = 64
     stem: Stem = "stride2"
+    pool: Pool = "average"
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
@@ -38,16 +39,17 @@ class NetConfig:
         parts = [self.name]
         parts += [f"x{self.width / 64:g}"] if self.width != 64 else []
         parts += [self.stem] if self.stem != "stride2" else []
+        parts += ["weighted-pool"] if self.pool == "weighted" else []
         parts += [self.attention] if self.attention != "none" else []
         return "+".join(parts)
 
 
-Builder = Callable[[NetConfig, int], nn.Module]
+Builder = Callable[[NetConfig, int, int], nn.Module]
 NETS: dict[str, Builder] = {}
 
 
 def register(name: str) -> Callable[[Builder], Builder]:
-    """Make ``name`` known to recipes; the decorated function takes (NetConfig, classes)."""
+    """Make ``name`` known to recipes; the decorated function takes (NetConfig, classes, side)."""
 
     def add(builder: Builder) -> Builder:
         NETS[name] = builder
@@ -56,9 +58,9 @@ def register(name: str) -> Callable[[Builder], Builder]:
     return add
 
 
-def build_net(config: NetConfig, classes: int) -> nn.Module:
-    """A freshly initialised net for pictures (N, 1, S, S), float, with ``classes`` logits."""
-    return NETS[config.name](config, classes)
+def build_net(config: NetConfig, classes: int, side: int = 64) -> nn.Module:
+    """A freshly initialised net for pictures (N, 1, side, side), float, with ``classes`` logits."""
+    return NETS[config.name](config, classes, side)
 
 
 def count_parameters(net: nn.Module) -> int:
@@ -77,13 +79,15 @@ def count_macs(net: nn.Module, side: int) -> int:
 
 
 def _resnet(block: type[BasicBlock] | type[Bottleneck], depths: tuple[int, int, int, int]) -> Builder:
-    def build(config: NetConfig, classes: int) -> nn.Module:
+    def build(config: NetConfig, classes: int, side: int) -> nn.Module:
         return ResNet(
             block,
             depths,
             classes,
             width=config.width,
             stem=config.stem,
+            pool=config.pool,
+            side=side,
             attention=ATTENTION[config.attention],
             dropout=config.dropout,
         )

@@ -7,6 +7,7 @@ because a 64-pixel character would be 2 pixels wide after the original stem and 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Literal
 
@@ -15,6 +16,30 @@ from torch import Tensor, nn
 
 Attention = Callable[[int], nn.Module]
 Stem = Literal["stride2", "stride4", "imagenet"]
+Pool = Literal["average", "weighted"]
+
+
+class AveragePooling(nn.Module):
+    """(N, C, H, W) -> (N, C)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean((2, 3))
+
+
+class WeightedPooling(nn.Module):
+    """(N, C, H, W) -> (N, C): each channel's own weighted average over places, starting as the plain average.
+
+    Melnyk, You, Li, "A high-performance CNN method for offline handwritten Chinese character recognition and
+    visualization", Soft Computing 2020 (global weighted average pooling): where a stroke is matters, and the plain
+    average forgets it.
+    """
+
+    def __init__(self, channels: int, height: int, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((channels, height, width), 1 / (height * width)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x * self.weight).sum((2, 3))
 
 
 class BasicBlock(nn.Module):
@@ -65,7 +90,8 @@ class ResNet(nn.Module):
 
     ``depths`` counts the blocks of the four stages, ``width`` the channels of the first (doubled by each next).
     ``stem``: ``stride2`` one 3x3 convolution (stage 1 sees S/2), ``stride4`` two of them (S/4, for 96 pixels and
-    more), ``imagenet`` the original 7x7 and max-pool (S/4). ``dropout`` acts before the classifier.
+    more), ``imagenet`` the original 7x7 and max-pool (S/4). ``pool`` ``weighted`` learns how much each place of the last
+    map counts, so the net is for pictures of ``side`` S only. ``dropout`` acts before the classifier.
     """
 
     def __init__(
@@ -76,6 +102,8 @@ class ResNet(nn.Module):
         *,
         width: int = 64,
         stem: Stem = "stride2",
+        pool: Pool = "average",
+        side: int = 64,
         attention: Attention = lambda channels: nn.Identity(),
         dropout: float = 0.0,
     ) -> None:
@@ -99,6 +127,8 @@ class ResNet(nn.Module):
                 blocks.append(block(inputs, width << stage, stride, attention))
                 inputs = (width << stage) * block.expansion
             self.add_module(f"layer{stage + 1}", nn.Sequential(*blocks))
+        places = math.ceil(side / (16 if stem == "stride2" else 32))
+        self.pool = WeightedPooling(inputs, places, places) if pool == "weighted" else AveragePooling()
         self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear(inputs, classes)
         self._initialise()
@@ -116,7 +146,7 @@ class ResNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.reduce(torch.relu(self.bn1(self.conv1(x))))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
-        logits: Tensor = self.fc(self.dropout(x.mean((2, 3))))
+        logits: Tensor = self.fc(self.dropout(self.pool(x)))
         return logits
 
 

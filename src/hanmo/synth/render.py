@@ -55,6 +55,18 @@ def render(segments: Segments, count: int, side: int) -> Tensor:
     canvas = side + 2 * border
 
     corner = ((pieces.start + pieces.end) / 2 - window / 2).round()
+    level = _levels(pieces, corner, window)
+    column, row = (corner.long() + border).unbind(1)
+    base = (pieces.owner * canvas + row) * canvas + column
+    offset = torch.arange(window, device=base.device)
+    index = base[:, None, None] + (offset * canvas)[:, None] + offset
+    sheet = torch.zeros(count * canvas * canvas, dtype=torch.uint8, device=base.device)
+    sheet.scatter_reduce_(0, index.reshape(-1), level.reshape(-1), "amax")
+    return sheet.view(count, canvas, canvas)[:, border:-border, border:-border].contiguous()
+
+
+def _levels(pieces: Segments, corner: Tensor, window: int) -> Tensor:
+    """Ink of every piece on the pixels of its window, uint8 (K, window, window); ``corner`` (K, 2) is its top left."""
     step = torch.arange(window, device=corner.device, dtype=corner.dtype) + 0.5
     ahead = pieces.end - pieces.start
     squared = (ahead * ahead).sum(1).clamp(min=1e-12)
@@ -70,15 +82,7 @@ def render(segments: Segments, count: int, side: int) -> Tensor:
     cover = t.mul_(thick).add_(thin + 0.5).sub_(distance).clamp_(0, 1)
     # A pen thinner than a pixel covers at most its own width of it.
     strength = pieces.ink * (pieces.radius.sum(1)).clamp(max=1) * 255
-    level = cover.mul_(strength[:, None, None]).add_(0.5).to(torch.uint8)
-
-    column, row = (corner.long() + border).unbind(1)
-    base = (pieces.owner * canvas + row) * canvas + column
-    offset = torch.arange(window, device=base.device)
-    index = base[:, None, None] + (offset * canvas)[:, None] + offset
-    sheet = torch.zeros(count * canvas * canvas, dtype=torch.uint8, device=base.device)
-    sheet.scatter_reduce_(0, index.reshape(-1), level.reshape(-1), "amax")
-    return sheet.view(count, canvas, canvas)[:, border:-border, border:-border].contiguous()
+    return cover.mul_(strength[:, None, None]).add_(0.5).to(torch.uint8)
 
 
 def _subdivide(s: Segments) -> Segments:

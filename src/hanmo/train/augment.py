@@ -1,9 +1,9 @@
 """Augmentation of whole batches on the device.
 
-Randomness and picture work are apart: :func:`draw` takes all random numbers from one explicit generator,
-:func:`apply` is a pure function of pictures and numbers, so it compiles into few kernels and is easy to test.
+Randomness and picture work are apart: :func:`draw` takes all random numbers from one explicit generator in three
+calls, :func:`apply` is a pure function of pictures and numbers, so it compiles into few kernels.
 
-Shapes: N pictures, S the side, G the cells of the elastic grid.
+Shapes: N pictures, S the side, G the cells of the elastic grid, K numbers a picture.
 """
 
 from __future__ import annotations
@@ -18,70 +18,50 @@ from torch import Tensor
 from hanmo.train.config import AugmentConfig
 
 
-class Changes(NamedTuple):
-    """What is done to each picture of a batch; tensors on the batch's device, float32."""
+class Randomness(NamedTuple):
+    """Raw random numbers for a batch, on its device, float32."""
 
-    warp: Tensor  # (N, 3, 3) homography from output to input coordinates, both in [-1, 1]
-    elastic: Tensor  # (N, 2, G, G) displacements in [-1, 1] coordinates, x first
-    stroke: Tensor  # (N, 1, 1, 1) pixels, negative thins
-    blur: Tensor  # (N, 1, 1, 1) share of a unit Gaussian blur
-    gain: Tensor  # (N, 1, 1, 1) ink darkness
-    gamma: Tensor  # (N, 1, 1, 1) exponent
-    noise: Tensor  # (N, 1, S, S) added
-    hole: Tensor  # (N, 4) left, top, right, bottom in pixels
+    uniform: Tensor  # (N, K) in [-1, 1]
+    knots: Tensor  # (N, 2, G, G) normal
+    grain: Tensor  # (N, 1, S, S) normal
 
 
-def draw(config: AugmentConfig, count: int, side: int, generator: torch.Generator) -> Changes:
-    """Random changes for ``count`` pictures, on the generator's device; the same generator state, the same changes."""
-    device = generator.device
-
-    def uniform(*shape: int) -> Tensor:
-        return torch.rand(shape, generator=generator, device=device) * 2 - 1
-
-    def normal(*shape: int) -> Tensor:
-        return torch.randn(shape, generator=generator, device=device)
-
-    angle = uniform(count) * math.radians(config.rotate)
-    stretch = torch.exp(uniform(count, 2) * config.scale)
-    shear = uniform(count, 2) * config.shear
-    shift = uniform(count, 2) * 2 * config.translate
-    tilt = uniform(count, 2) * config.perspective
-    cos, sin = torch.cos(angle), torch.sin(angle)
-    warp = torch.zeros(count, 3, 3, device=device)
-    warp[:, 0, 0] = stretch[:, 0] * (cos + shear[:, 0] * sin)
-    warp[:, 0, 1] = stretch[:, 0] * (shear[:, 0] * cos - sin)
-    warp[:, 1, 0] = stretch[:, 1] * (sin + shear[:, 1] * cos)
-    warp[:, 1, 1] = stretch[:, 1] * (cos - shear[:, 1] * sin)
-    warp[:, :2, 2] = shift
-    warp[:, 2, :2] = tilt
-    warp[:, 2, 2] = 1
-    elastic = normal(count, 2, config.elastic_cells, config.elastic_cells) * 2 * config.elastic
-    stroke = uniform(count, 1, 1, 1) * config.stroke
-    blur = uniform(count, 1, 1, 1).abs() * config.blur
-    gain = 1 + uniform(count, 1, 1, 1) * config.contrast / 2
-    gamma = torch.exp(uniform(count, 1, 1, 1) * config.contrast)
-    noise = normal(count, 1, side, side) * (uniform(count, 1, 1, 1).abs() * config.noise)
-    size = uniform(count, 2).abs() * config.cutout * side
-    corner = (uniform(count, 2) + 1) / 2 * side
-    hole = torch.cat((corner - size / 2, corner + size / 2), 1)
-    return Changes(warp, elastic, stroke, blur, gain, gamma, noise, hole)
+_SHARES = (1, 2, 2, 2, 2, 1, 1, 1, 1, 1, 2, 2)
+"""How the K numbers of a picture are dealt out in :func:`apply`."""
 
 
-def apply(images: Tensor, changes: Changes) -> Tensor:
-    """uint8 (N, S, S) -> float32 (N, 1, S, S) in [0, 1], 0 = paper, changed as told."""
-    x = images.unsqueeze(1).float() / 255
-    x = F.grid_sample(x, _grid(changes, images.shape[-1]), align_corners=False)
-    thick = F.max_pool2d(x, 3, 1, 1)
-    thin = -F.max_pool2d(-x, 3, 1, 1)
-    x = x + changes.stroke.clamp(min=0) * (thick - x) + changes.stroke.clamp(max=0) * (x - thin)
-    x = x + changes.blur * (_blur(x) - x)
-    x = x.clamp(min=1e-4) ** changes.gamma * changes.gain
-    pixel = torch.arange(images.shape[-1], device=images.device) + 0.5
-    left, top, right, bottom = changes.hole.T[:, :, None]
-    across = (pixel > left) & (pixel < right)
-    down = (pixel > top) & (pixel < bottom)
-    kept = ~(down[:, None, :, None] & across[:, None, None, :])
-    return (x * kept + changes.noise).clamp(0, 1)
+def draw(config: AugmentConfig, count: int, side: int, generator: torch.Generator) -> Randomness:
+    """All random numbers for ``count`` pictures, on the generator's device; the same state, the same numbers."""
+    device, cells = generator.device, config.elastic_cells
+    return Randomness(
+        torch.rand(count, sum(_SHARES), generator=generator, device=device) * 2 - 1,
+        torch.randn(count, 2, cells, cells, generator=generator, device=device),
+        torch.randn(count, 1, side, side, generator=generator, device=device),
+    )
+
+
+def apply(images: Tensor, randomness: Randomness, config: AugmentConfig) -> Tensor:
+    """uint8 (N, S, S) -> float32 (N, 1, S, S) in [0, 1], 0 = paper, changed as the random numbers say."""
+    side = images.shape[-1]
+    angle, stretch, shear, shift, tilt, stroke, blur, gain, gamma, noise, corner, size = (
+        randomness.uniform.split(_SHARES, 1)
+    )
+    warp = _homography(
+        angle * math.radians(config.rotate),
+        torch.exp(stretch * config.scale),
+        shear * config.shear,
+        shift * 2 * config.translate,
+        tilt * config.perspective,
+    )
+    x = unchanged(images)
+    x = F.grid_sample(x, _grid(warp, randomness.knots * 2 * config.elastic, side), align_corners=False)
+    x = _pen(x, _per_picture(stroke) * config.stroke)
+    x = x + _per_picture(blur).abs() * config.blur * (_blur(x) - x)
+    # The exponent bends the grey levels, the factor dims or darkens the ink.
+    x = x.clamp(min=1e-4) ** torch.exp(_per_picture(gamma) * config.contrast)
+    x = x * (1 + _per_picture(gain) * config.contrast / 2)
+    x = x * _outside_hole((corner + 1) / 2 * side, size.abs() * config.cutout * side, side)
+    return (x + randomness.grain * _per_picture(noise).abs() * config.noise).clamp(0, 1)
 
 
 def unchanged(images: Tensor) -> Tensor:
@@ -89,14 +69,29 @@ def unchanged(images: Tensor) -> Tensor:
     return images.unsqueeze(1).float() / 255
 
 
-def _grid(changes: Changes, side: int) -> Tensor:
-    """Where each output pixel looks: (N, S, S, 2) in [-1, 1], homography first, then the elastic field."""
-    axis = (torch.arange(side, device=changes.warp.device) + 0.5) * (2 / side) - 1
-    ones = torch.ones(side, side, device=axis.device)
+def _per_picture(numbers: Tensor) -> Tensor:
+    return numbers[:, :, None, None]
+
+
+def _homography(angle: Tensor, stretch: Tensor, shear: Tensor, shift: Tensor, tilt: Tensor) -> Tensor:
+    """(N, 3, 3) from output to input coordinates, both in [-1, 1]: shear, rotation, stretch, shift, perspective."""
+    cos, sin = torch.cos(angle)[:, 0], torch.sin(angle)[:, 0]
+    rows = (
+        torch.stack((stretch[:, 0] * (cos + shear[:, 0] * sin), stretch[:, 0] * (shear[:, 0] * cos - sin), shift[:, 0]), 1),
+        torch.stack((stretch[:, 1] * (sin + shear[:, 1] * cos), stretch[:, 1] * (cos - shear[:, 1] * sin), shift[:, 1]), 1),
+        torch.cat((tilt, torch.ones_like(angle)), 1),
+    )
+    return torch.stack(rows, 1)
+
+
+def _grid(warp: Tensor, knots: Tensor, side: int) -> Tensor:
+    """Where each output pixel looks: (N, S, S, 2) in [-1, 1], the homography first, then the elastic field."""
+    axis = (torch.arange(side, device=warp.device) + 0.5) * (2 / side) - 1
+    ones = torch.ones(side, side, device=warp.device)
     plane = torch.stack((axis.expand(side, side), axis[:, None].expand(side, side), ones), -1)
-    seen = torch.einsum("hwk,njk->nhwj", plane, changes.warp)
-    spline = _spline(side, changes.elastic.shape[-1], axis.device)
-    field = torch.einsum("hg,njgk,wk->nhwj", spline, changes.elastic, spline)
+    seen = torch.einsum("hwk,njk->nhwj", plane, warp)
+    spline = _spline(side, knots.shape[-1], warp.device)
+    field = torch.einsum("hg,njgk,wk->nhwj", spline, knots, spline)
     return seen[..., :2] / seen[..., 2:].clamp(min=0.2) + field
 
 
@@ -108,6 +103,19 @@ def _spline(side: int, cells: int, device: torch.device) -> Tensor:
     tail = (2 - far).clamp(min=0) ** 3 / 6
     weights = torch.where(far < 1, near, tail)
     return weights / weights.square().sum(1, keepdim=True).sqrt()
+
+
+def _pen(x: Tensor, pixels: Tensor) -> Tensor:
+    """Strokes grown (or, below 0, thinned) by up to a pixel: a blend with the brightest (darkest) of 3x3 neighbours."""
+    thick, thin = F.max_pool2d(x, 3, 1, 1), -F.max_pool2d(-x, 3, 1, 1)
+    return x + pixels.clamp(min=0) * (thick - x) + pixels.clamp(max=0) * (x - thin)
+
+
+def _outside_hole(centre: Tensor, size: Tensor, side: int) -> Tensor:
+    """(N, 1, S, S) True outside a rectangle given by (N, 2) centre and size in pixels, x first."""
+    pixel = torch.arange(side, device=centre.device) + 0.5
+    inside = (pixel[None, None] - centre[:, :, None]).abs() < size[:, :, None] / 2
+    return ~(inside[:, 1, None, :, None] & inside[:, 0, None, None, :])
 
 
 def _blur(x: Tensor) -> Tensor:

@@ -82,13 +82,13 @@ class OptimConfig:
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """How long and how. ``batch`` is over all processes; ``precision`` and ``compile`` ``auto`` mean bf16 and yes
-    on a GPU, fp32 and no on a CPU. ``evaluate_every`` and ``checkpoint_every`` are in epochs (0: only at the end)."""
+    on a GPU, fp32 and no on a CPU; compiled nets run as CUDA graphs unless ``no-graphs``. ``evaluate_every`` and ``checkpoint_every`` are in epochs (0: only at the end)."""
 
     epochs: int = 40
     batch: int = 512
     seed: int = 0
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    compile: Literal["auto", "no", "yes", "max-autotune"] = "auto"
+    compile: Literal["auto", "no", "yes", "no-graphs"] = "auto"
     evaluate_every: int = 5
     checkpoint_every: int = 5
 

@@ -61,7 +61,7 @@ class Trainer:
         self.packs = packs
         self.steps_an_epoch = self.data.steps(recipe.train.batch)
         self.steps = self.steps_an_epoch * recipe.train.epochs
-        self.net = build_net(recipe.net, len(self.pack.charset)).to(device, memory_format=torch.channels_last)
+        self.net = build_net(recipe.net, len(self.pack.charset), self.data.side).to(device, memory_format=torch.channels_last)
         teacher, distillation = build_teaching(recipe.distill, self.pack, device)
         student = Tapped(self.net, distillation.student_layers if distillation else ())
         if teacher and distillation:
@@ -71,6 +71,7 @@ class Trainer:
             student,
             teacher,
             distillation,
+            augment=recipe.augment,
             classes=len(self.pack.charset),
             label_smoothing=recipe.optim.label_smoothing,
             mixup=recipe.optim.mixup > 0,
@@ -78,6 +79,7 @@ class Trainer:
         )
         self.optimizer = build_optimizer(self.learners, recipe.optim)
         self.average = AveragedWeights(self.net, recipe.optim.ema) if recipe.optim.ema else None
+        self.generator = torch.Generator(device)
         self.step = 0
 
     def _precision(self) -> torch.dtype:
@@ -128,11 +130,12 @@ class Trainer:
         """One optimiser step on one batch at learning rate ``rate``; returns the loss and its parts, on the device."""
         optim, device = self.recipe.optim, images.device
         seed = (self.recipe.train.seed * 1_000_000_007 + self.step) * 1024 + self.processes.rank
-        generator = torch.Generator(device).manual_seed(seed % 2**63)
-        changes = augment.draw(self.recipe.augment, len(images), self.data.side, generator)
+        randomness = augment.draw(
+            self.recipe.augment, len(images), self.data.side, self.generator.manual_seed(seed % 2**63)
+        )
         share = torch.tensor(_mixing_share(optim.mixup, seed), dtype=torch.float32).to(device, non_blocking=True)
-        loss, parts = compute(images, labels, changes, share)
         self.optimizer.zero_grad(set_to_none=True)
+        loss, parts = compute(images, labels, randomness, share)
         loss.backward()
         self.processes.average_gradients(self.learners)
         if optim.clip:
@@ -252,9 +255,16 @@ def compiled(
     """The objective through torch.compile, or as it is, as :class:`TrainConfig` says."""
     if mode == "no" or (mode == "auto" and device.type != "cuda"):
         return objective
-    if mode == "max-autotune":
-        return torch.compile(objective, mode="max-autotune-no-cudagraphs")
-    return torch.compile(objective)
+    if mode == "no-graphs":
+        return torch.compile(objective)
+    computed = torch.compile(objective, mode="reduce-overhead")
+
+    def compute(*inputs: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        torch.compiler.cudagraph_mark_step_begin()
+        result: tuple[Tensor, dict[str, Tensor]] = computed(*inputs)
+        return result
+
+    return compute
 
 
 class _Speed:

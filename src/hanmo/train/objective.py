@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from hanmo.distill.method import Distillation
 from hanmo.nets.taps import Tapped
 from hanmo.normalize import MEAN, STD
-from hanmo.train import augment
-from hanmo.train.augment import Changes
+from hanmo.train.augment import Randomness, apply
+from hanmo.train.config import AugmentConfig
 
 
 class Objective(nn.Module):
-    """(images uint8 (N, S, S), labels (N,), changes, share) -> ``(loss, parts)``.
+    """(images uint8 (N, S, S), labels (N,), randomness, share) -> ``(loss, parts)``.
 
     Student and teacher see the same changed pictures. With mixup each picture is ``share`` of itself and the rest of
     its mirror in the batch (Zhang et al., ICLR 2018); ``share`` is a 0-d tensor, ignored without mixup.
@@ -26,6 +26,7 @@ class Objective(nn.Module):
         teacher: Tapped | None,
         distillation: Distillation | None,
         *,
+        augment: AugmentConfig,
         classes: int,
         label_smoothing: float,
         mixup: bool,
@@ -34,12 +35,13 @@ class Objective(nn.Module):
         super().__init__()
         assert (teacher is None) == (distillation is None)
         self.student, self.teacher, self.distillation = student, teacher, distillation
+        self.augment = augment
         self.classes, self.label_smoothing, self.mixup, self.precision = classes, label_smoothing, mixup, precision
 
     def forward(
-        self, images: Tensor, labels: Tensor, changes: Changes, share: Tensor
+        self, images: Tensor, labels: Tensor, randomness: Randomness, share: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        x = standardise(augment.apply(images, changes))
+        x = standardise(apply(images, randomness, self.augment))
         if self.mixup:
             x = share * x + (1 - share) * x.flip(0)
             one_hot = F.one_hot(labels, self.classes).float()

@@ -119,7 +119,7 @@ def load_trained(path: str | Path) -> TrainedNet:
         trained_on, accuracy = tuple(header["trained_on"]), dict(header["accuracy"])
     except (KeyError, TypeError) as error:
         raise CheckpointError(f"{file}: not the weights of a finished run ({error!r})") from error
-    net = build_net(config, len(charset))
+    net = build_net(config, len(charset), normalization.side)
     load_into(net, tensors, str(file))
     return TrainedNet(
         net=net.eval(),

@@ -1,0 +1,303 @@
+"""Damaged, forged and hostile bundles: each must end in a BundleError before the runtime sees the model.
+
+A forger can make every digest right, so the tests here sign what they change.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from google.protobuf.message import DecodeError
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
+
+from hanmo.bundle import JSON_NAME, MODEL_NAME, Bundle, _needs_other_files, write_bundle
+from hanmo.charset import Charset
+from hanmo.errors import BundleError
+from hanmo.normalize import Normalization
+from hanmo.recognizer import Recognizer
+
+
+def linear(kind: int = TensorProto.UINT8, shape: tuple[int | str, ...] = ("N", 1, 16, 16), classes: int = 3) -> Any:
+    """An ONNX model of one matrix, its ports as asked for."""
+    size = int(np.prod([n for n in shape[1:] if isinstance(n, int)]))
+    nodes = [
+        helper.make_node("Cast", ["square"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("Reshape", ["floats", "shape"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "weights"], ["logits"]),
+    ]
+    tensors = [
+        numpy_helper.from_array(np.ones((size, classes), np.float32), "weights"),
+        numpy_helper.from_array(np.array([-1, size]), "shape"),
+    ]
+    ports = (
+        [helper.make_tensor_value_info("square", kind, shape)],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, [shape[0], classes])],
+    )
+    graph = helper.make_graph(nodes, "net", *ports, tensors)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def write(folder: Path, model: bytes | None = None) -> Path:
+    return write_bundle(
+        folder,
+        linear().SerializeToString() if model is None else model,
+        name="tiny",
+        charset=Charset("一丨十"),
+        normalization=Normalization(side=16, margin=1),
+        mean=0.25,
+        std=0.3,
+        net="linear",
+        parameters=768,
+        precision="fp32",
+        trained_on=[{"name": "nothing", "licence": "CC0-1.0"}],
+        licence="Apache-2.0",
+        accuracy={"top1": 98.5},
+    ).path
+
+
+def forge(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change ``bundle.json`` and make its own digest right again."""
+
+    def text(table: dict[str, Any]) -> bytes:
+        return (json.dumps(table, ensure_ascii=False, indent=2) + "\n").encode()
+
+    table = json.loads((folder / JSON_NAME).read_bytes())
+    change(table)
+    table.pop("sha256", None)
+    table["sha256"] = hashlib.sha256(text(table)).hexdigest()
+    (folder / JSON_NAME).write_bytes(text(table))
+
+
+def test_the_forger_can_sign(tmp_path: Path) -> None:
+    folder = write(tmp_path / "tiny")
+    forge(folder, lambda table: table.update(name="forged"))
+    assert Bundle.load(folder).name == "forged"
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300, deadline=None)
+@given(name=st.sampled_from([JSON_NAME, MODEL_NAME]), place=st.floats(0, 1, exclude_max=True), flip=st.integers(1, 255))
+def test_one_changed_byte_anywhere(name: str, place: float, flip: int, tmp_path: Path) -> None:
+    folder = tmp_path / "tiny"
+    if not folder.exists():
+        write(folder)
+    whole = (folder / name).read_bytes()
+    damaged = bytearray(whole)
+    damaged[int(place * len(whole))] ^= flip
+    try:
+        (folder / name).write_bytes(damaged)
+        with pytest.raises(BundleError, match=name):
+            Bundle.load(folder)
+    finally:
+        (folder / name).write_bytes(whole)
+
+
+@pytest.mark.parametrize("name", [JSON_NAME, MODEL_NAME])
+@pytest.mark.parametrize("content", [b"", b"\0", b"[]", b"5", b"{", b'{"format": 1}', b"[" * 100_000, b"\xff\xfe{}"])
+def test_foreign_content(name: str, content: bytes, tmp_path: Path) -> None:
+    folder = write(tmp_path / "tiny")
+    (folder / name).write_bytes(content)
+    with pytest.raises(BundleError, match=name):
+        Bundle.load(folder)
+
+
+@pytest.mark.parametrize("extra", [b" ", b"\n", b"\0", b"{}"])
+def test_appended_bytes(extra: bytes, tmp_path: Path) -> None:
+    for name in (JSON_NAME, MODEL_NAME):
+        folder = write(tmp_path / f"{name}-tiny")
+        with (folder / name).open("ab") as file:
+            file.write(extra)
+        with pytest.raises(BundleError, match=name):
+            Bundle.load(folder)
+
+
+def test_a_newer_format_asks_for_an_upgrade(tmp_path: Path) -> None:
+    folder = write(tmp_path / "tiny")
+    forge(folder, lambda table: table.update(format=2, unheard_of=True))
+    with pytest.raises(BundleError, match="format 2 is newer than this program's 1; upgrade hanmo"):
+        Bundle.load(folder)
+
+
+def test_another_normalisation_version(tmp_path: Path) -> None:
+    folder = write(tmp_path / "tiny")
+    forge(folder, lambda table: table["input"]["normalization"].update(version=99))
+    with pytest.raises(BundleError, match=r"made for version 99.*upgrade hanmo"):
+        Bundle.load(folder)
+
+
+KEYS = ["name", "charset", "charset_sha256", "input", "net", "parameters", "precision", "temperature"]
+KEYS += ["refusal_threshold", "trained_on", "licence", "accuracy", "files"]
+
+
+@pytest.mark.parametrize("key", ["format", *KEYS])
+def test_every_key_is_required(key: str, tmp_path: Path) -> None:
+    folder = write(tmp_path / "tiny")
+    forge(folder, lambda table: table.pop(key))
+    with pytest.raises(BundleError, match=f"'{key}' is missing"):
+        Bundle.load(folder)
+
+
+@pytest.mark.parametrize("key", ["format", *KEYS])
+@pytest.mark.parametrize("value", [None, True, -1, [[]], {"": None}, "\ud800", 10**30])
+def test_every_type_is_checked(key: str, value: object, tmp_path: Path) -> None:
+    folder = write(tmp_path / "tiny")
+    table = json.loads((folder / JSON_NAME).read_bytes()) | {key: value}
+    (folder / JSON_NAME).write_text(json.dumps(table, indent=2) + "\n")  # unsigned: half a surrogate pair has no UTF-8
+    with pytest.raises(BundleError):
+        Bundle.load(folder)
+    if value != "\ud800":
+        forge(folder, lambda table: table.update({key: value}))
+        with pytest.raises(BundleError):
+            Bundle.load(folder)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda table: table.update(charset=""),
+        lambda table: table.update(charset="一一十"),
+        lambda table: table.update(charset="一十丨"),
+        lambda table: table["input"].update(std=0),
+        lambda table: table["input"].update(mean=float("nan")),
+        lambda table: table["input"]["normalization"].update(side=10**9),
+        lambda table: table["input"]["normalization"].update(side=16.0),
+        lambda table: table["input"]["normalization"].update(method="stretch"),
+        lambda table: table.update(temperature=float("inf")),
+        lambda table: table.update(temperature=1e-300),
+        lambda table: table.update(trained_on=["CASIA"]),
+        lambda table: table.update(accuracy={"top1": "99 %"}),
+    ],
+)
+def test_impossible_values(change: Callable[[dict[str, Any]], object], tmp_path: Path) -> None:
+    folder = write(tmp_path / "tiny")
+    forge(folder, change)
+    with pytest.raises(BundleError, match=r"bundle\.json"):
+        Bundle.load(folder)
+
+
+@pytest.mark.parametrize(
+    "name", ["../secret", "/etc/passwd", "..\\secret", "C:secret", "sub/model.onnx", "", "other.onnx"]
+)
+@pytest.mark.parametrize("beside", [True, False])
+def test_files_outside_the_folder_are_never_opened(name: str, beside: bool, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"secret")
+    folder = write(tmp_path / "tiny")
+    digest = hashlib.sha256(b"secret").hexdigest()
+    model = {MODEL_NAME: json.loads((folder / JSON_NAME).read_bytes())["files"][MODEL_NAME]} if beside else {}
+    forge(folder, lambda table: table.update(files=model | {name: digest}))
+    with pytest.raises(BundleError, match=r"must name model\.onnx and nothing else"):
+        Bundle.load(folder)
+
+
+def in_an_attribute(model: Any, tensor: Any) -> None:
+    model.graph.node.append(helper.make_node("Constant", [], ["c"], value=tensor))
+
+
+def in_a_subgraph(model: Any, tensor: Any) -> None:
+    branch = helper.make_graph([], "branch", [], [], [tensor])
+    model.graph.node.append(helper.make_node("If", ["condition"], ["c"], then_branch=branch, else_branch=branch))
+
+
+def in_a_function(model: Any, tensor: Any) -> None:
+    node = helper.make_node("Constant", [], ["c"], value=tensor)
+    model.functions.append(helper.make_function("own", "f", [], ["c"], [node], [helper.make_opsetid("", 17)]))
+
+
+def in_a_sparse_tensor(model: Any, tensor: Any) -> None:
+    model.graph.sparse_initializer.add().values.CopyFrom(tensor)
+
+
+def as_initializer(model: Any, tensor: Any) -> None:
+    model.graph.initializer.append(tensor)
+
+
+@pytest.mark.parametrize("hide", [as_initializer, in_an_attribute, in_a_subgraph, in_a_function, in_a_sparse_tensor])
+@pytest.mark.parametrize("half", ["both", "location", "entries"])
+def test_external_data_is_found_wherever_it_hides(hide: Callable[[Any, Any], None], half: str, tmp_path: Path) -> None:
+    tensor = numpy_helper.from_array(np.ones(4, np.float32), "stolen")
+    tensor.ClearField("raw_data")
+    if half != "entries":
+        tensor.data_location = TensorProto.EXTERNAL
+    if half != "location":
+        tensor.external_data.add(key="location", value="/etc/passwd")
+    model = linear()
+    hide(model, tensor)
+    with pytest.raises(BundleError, match="keeps weights in other files"):
+        write(tmp_path / "tiny", model.SerializeToString())
+
+
+def test_a_tensor_that_says_its_data_is_inside_is_fine(tmp_path: Path) -> None:
+    model = linear()
+    model.graph.initializer[0].data_location = TensorProto.DEFAULT
+    assert Bundle.load(write(tmp_path / "tiny", model.SerializeToString())).name == "tiny"
+
+
+@settings(max_examples=300)
+@given(st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=3))
+def test_no_damage_hides_external_data_that_onnx_would_see(changes: list[tuple[float, int]]) -> None:
+    model = linear()
+    onnx.external_data_helper.set_external_data(model.graph.initializer[1], "elsewhere")
+    model.graph.initializer[0].CopyFrom(model.graph.initializer[1])  # small, so that most damage hits the structure
+    data = bytearray(model.SerializeToString())
+    for place, value in changes:
+        data[int(place * len(data))] = value
+    try:
+        tensors = onnx.load_from_string(bytes(data)).graph.initializer
+    except DecodeError:
+        return
+    with suppress(IndexError, ValueError):  # no protobuf to hanmo: refused as well
+        found = _needs_other_files(memoryview(bytes(data)), "model")
+        assert found or not any(t.external_data or t.data_location == TensorProto.EXTERNAL for t in tensors)
+
+
+def test_a_graph_nested_without_end(tmp_path: Path) -> None:
+    def field(number: int, content: bytes) -> bytes:
+        length, size = len(content), b""
+        while length > 0x7F:
+            size, length = size + bytes([length & 0x7F | 0x80]), length >> 7
+        return bytes([number << 3 | 2]) + size + bytes([length]) + content
+
+    nested = b""
+    for _ in range(2000):
+        nested = field(1, field(5, field(6, nested)))  # graph.node.attribute.g
+    with pytest.raises(BundleError, match="not an ONNX model"):
+        write(tmp_path / "tiny", field(7, nested))
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (linear(classes=4), r"logits is tensor\(float\) \['N', 4\], not tensor\(float\) \[N, 3\]"),
+        (linear(shape=("N", 1, 32, 32)), r"not tensor\(uint8\) or tensor\(float\) \[N, 1, 16, 16\]"),
+        (linear(shape=("N", 3, 16, 16)), "N, 3, 16, 16|'N', 3, 16, 16"),
+        (linear(shape=(1, 1, 16, 16)), r"\[1, 1, 16, 16\]"),
+        (linear(kind=TensorProto.INT64), "int64"),
+    ],
+)
+def test_a_net_that_does_not_fit_its_bundle(model: Any, message: str, tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=message):
+        Recognizer(write(tmp_path / "tiny", model.SerializeToString()))
+
+
+def test_a_net_with_two_outputs(tmp_path: Path) -> None:
+    model = linear()
+    model.graph.output.append(helper.make_tensor_value_info("flat", TensorProto.FLOAT, ["N", 256]))
+    with pytest.raises(BundleError, match="1 inputs and 2 outputs"):
+        Recognizer(write(tmp_path / "tiny", model.SerializeToString()))
+
+
+def test_what_the_runtime_refuses(tmp_path: Path) -> None:
+    model = linear()
+    model.graph.node[0].op_type = "OpenTheFile"
+    with pytest.raises(BundleError, match=r"model\.onnx: ONNX Runtime refuses it") as caught:
+        Recognizer(write(tmp_path / "tiny", model.SerializeToString()))
+    assert "\n" not in str(caught.value)

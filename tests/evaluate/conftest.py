@@ -1,0 +1,59 @@
+"""A recogniser whose answers are known: it compares with one template a character."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from hanmo.charset import Charset
+from hanmo.data.sample import Sample
+from hanmo.normalize import Normalization
+
+CHARACTERS = "永山水火木人口日月田"
+
+
+def glyph(number: int) -> NDArray[np.uint8]:
+    """A drawn sign, (40, 40) uint8 with dark ink: a frame that holds six of 16 blocks, others for every number."""
+    picture = np.full((40, 40), 255, np.uint8)
+    picture[[4, 35], 4:36] = picture[4:36, [4, 35]] = 0
+    for block in np.random.default_rng(number).choice(16, 6, replace=False):
+        row, column = divmod(int(block), 4)
+        picture[7 + 7 * row : 12 + 7 * row, 7 + 7 * column : 12 + 7 * column] = 0
+    return picture
+
+
+class TemplateReader:
+    """What evaluation uses of a Recognizer: ``bundle`` and ``logits``."""
+
+    def __init__(self, *, refusal_threshold: float = 0.0, temperature: float = 1.0) -> None:
+        self.bundle = SimpleNamespace(
+            name="templates",
+            charset=Charset(CHARACTERS),
+            normalization=Normalization(side=32),
+            temperature=temperature,
+            refusal_threshold=refusal_threshold,
+        )
+        self.calls: list[int] = []
+        squares = [self.bundle.normalization(glyph(i)) for i in range(len(CHARACTERS))]
+        self.templates = np.stack([s.ravel() / np.linalg.norm(s.ravel().astype(float)) for s in squares])
+
+    def logits(self, squares: NDArray[np.uint8]) -> NDArray[np.float32]:
+        self.calls.append(len(squares))
+        flat = squares.reshape(len(squares), -1).astype(float)
+        return (40 * flat / np.linalg.norm(flat, axis=1, keepdims=True) @ self.templates.T).astype(np.float32)
+
+
+@pytest.fixture
+def reader() -> TemplateReader:
+    return TemplateReader()
+
+
+@pytest.fixture
+def samples() -> list[Sample]:
+    """Three clean pictures of each of ten characters; then two signs of 山 and one of 水 that are labelled 永."""
+    clean = [Sample(c, glyph(i), "clean.gnt", "1001") for i, c in enumerate(CHARACTERS) for _ in range(3)]
+    wrong = [Sample("永", glyph(CHARACTERS.index(c)), "wrong.gnt", "") for c in "山山水"]
+    return clean + wrong

@@ -1,0 +1,249 @@
+from __future__ import annotations
+
+import io
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
+
+import hanmo
+from hanmo.bundle import Bundle, write_bundle
+from hanmo.charset import Charset
+from hanmo.errors import BlankImageError, BundleError, CharsetError, ConfigError, HanmoError, ImageError
+from hanmo.image import load
+from hanmo.normalize import Normalization
+from hanmo.recognizer import Candidate, Prediction, Recognizer, softmax
+
+SIDE = 16
+HAND = {
+    "一": [[(0, 5), (10, 5)]],
+    "丨": [[(5, 0), (5, 10)]],
+    "十": [[(0, 5), (10, 5)], [(5, 0), (5, 10)]],
+    "口": [[(0, 0), (10, 0), (10, 10), (0, 10), (0, 0)]],
+}
+NORMALIZATION = Normalization(side=SIDE, margin=1)
+MEAN, STD = 0.25, 0.4
+
+
+def templates(gain: float = 20) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """(4, 256): the hand's own squares, centred and scaled, so that their product with a square is a likeness."""
+    squares = np.stack([NORMALIZATION(load(strokes)).ravel() / 255.0 for strokes in HAND.values()])
+    centred = squares - squares.mean(axis=1, keepdims=True)
+    return (gain * centred / (centred**2).sum(axis=1, keepdims=True) ** 0.5 / 8).astype(np.float32)
+
+
+def net(kind: int, weights: np.ndarray[Any, np.dtype[np.float32]]) -> bytes:
+    """Likenesses to the rows of ``weights``; a uint8 net divides by 255 itself, a float net is fed normalised."""
+    size, classes = weights.shape[1], len(weights)
+    scale = np.float32(1 / 255 if kind == TensorProto.UINT8 else STD)
+    nodes = [
+        helper.make_node("Cast", ["square"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("Reshape", ["floats", "shape"], ["flat"]),
+        helper.make_node("Mul", ["flat", "scale"], ["scaled"]),
+        helper.make_node("MatMul", ["scaled", "weights"], ["logits"]),
+    ]
+    tensors = [
+        numpy_helper.from_array(weights.T.copy(), "weights"),
+        numpy_helper.from_array(np.array([-1, size]), "shape"),
+        numpy_helper.from_array(scale, "scale"),
+    ]
+    ports = (
+        [helper.make_tensor_value_info("square", kind, ["N", 1, SIDE, SIDE])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", classes])],
+    )
+    graph = helper.make_graph(nodes, "net", *ports, tensors)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+
+
+def bundle_of(folder: Path, kind: int = TensorProto.UINT8, **changes: Any) -> Bundle:
+    facts: dict[str, Any] = {
+        "name": "tiny",
+        "charset": Charset(HAND),
+        "normalization": NORMALIZATION,
+        "mean": MEAN,
+        "std": STD,
+        "net": "linear",
+        "parameters": 4 * SIDE**2,
+        "precision": "fp32",
+        "trained_on": [],
+        "licence": "Apache-2.0",
+        "accuracy": {},
+    }
+    return write_bundle(folder, net(kind, templates()), **(facts | changes))
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return bundle_of(tmp_path_factory.mktemp("bundles") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def reader(bundle: Bundle) -> Recognizer:
+    return Recognizer(bundle)
+
+
+def picture_of(character: str, kind: str = "array") -> Any:
+    grey = load(HAND[character])
+    if kind == "png":
+        file = io.BytesIO()
+        Image.fromarray(grey).save(file, "png")
+        return file.getvalue()
+    return {"array": grey, "pil": Image.fromarray(grey), "negative": 255 - grey, "strokes": HAND[character]}[kind]
+
+
+@pytest.mark.parametrize("kind", ["array", "pil", "png", "negative", "strokes"])
+@pytest.mark.parametrize("character", HAND)
+def test_every_kind_of_picture_is_read(reader: Recognizer, character: str, kind: str) -> None:
+    prediction = reader.recognize(picture_of(character, kind), top=3)
+    assert prediction.character == character
+    assert prediction.candidates[0] == Candidate(character, prediction.probability)
+    assert not prediction.refused
+    assert len(prediction.candidates) == 3
+
+
+def test_a_path_is_read_with_the_bundles_path(bundle: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "十.png").write_bytes(picture_of("十", "png"))
+    assert Recognizer(str(bundle.path), threads=2).recognize(tmp_path / "十.png").character == "十"
+
+
+def test_float_nets_are_fed_normalised_squares(bundle: Bundle, reader: Recognizer, tmp_path: Path) -> None:
+    floats = Recognizer(bundle_of(tmp_path / "float", TensorProto.FLOAT))
+    squares = np.stack([NORMALIZATION(load(strokes)) for strokes in HAND.values()])
+    # The same likenesses but for the subtracted mean, which every zero-sum template cancels.
+    np.testing.assert_allclose(floats.logits(squares), reader.logits(squares), atol=1e-4)
+
+
+def test_candidates_are_a_distribution_in_falling_order(reader: Recognizer) -> None:
+    candidates = reader.recognize(HAND["十"], top=99).candidates
+    assert sorted(c.character for c in candidates) == sorted(HAND)
+    assert sum(c.probability for c in candidates) == pytest.approx(1)
+    assert [c.probability for c in candidates] == sorted((c.probability for c in candidates), reverse=True)
+
+
+def test_probabilities_are_the_softmax_of_logits_over_temperature(bundle: Bundle, tmp_path: Path) -> None:
+    warm = Recognizer(bundle_of(tmp_path / "warm", temperature=3.0))
+    logits = warm.logits(NORMALIZATION(load(HAND["口"]))[None])[0].astype(float)
+    expected = np.exp(logits / 3) / np.exp(logits / 3).sum()
+    read = {c.character: c.probability for c in warm.recognize(HAND["口"], top=4).candidates}
+    assert [read[c] for c in HAND] == pytest.approx(expected, rel=1e-6)
+    assert warm.recognize(HAND["口"]).probability < Recognizer(bundle).recognize(HAND["口"]).probability
+
+
+def test_an_improbable_best_candidate_is_refused(tmp_path: Path) -> None:
+    strict = Recognizer(bundle_of(tmp_path / "strict", temperature=100.0, refusal_threshold=0.9))
+    prediction = strict.recognize(HAND["口"])
+    assert prediction.refused
+    assert prediction.character is None
+    assert prediction.candidates[0].character == "口"
+    assert prediction.probability == prediction.candidates[0].probability < 0.9
+
+
+def test_among_restricts_and_renormalises(reader: Recognizer) -> None:
+    free = {c.character: c.probability for c in reader.recognize(HAND["十"], top=4).candidates}
+    closed = reader.recognize(HAND["十"], top=4, among="口丨口")
+    assert {c.character for c in closed.candidates} == {"口", "丨"}
+    for candidate in closed.candidates:
+        share = free[candidate.character] / (free["口"] + free["丨"])
+        assert candidate.probability == pytest.approx(share)
+    assert reader.recognize_batch([HAND["十"]], 4, among={"口", "丨"}) == [closed]
+
+
+def test_impossible_questions(reader: Recognizer, bundle: Bundle) -> None:
+    with pytest.raises(ConfigError, match="top is 0"):
+        reader.recognize(HAND["一"], top=0)
+    with pytest.raises(ConfigError, match="among is empty"):
+        reader.recognize(HAND["一"], among="")
+    with pytest.raises(CharsetError, match="翰"):
+        reader.recognize(HAND["一"], among="一翰")
+    with pytest.raises(ConfigError, match="batch_size is 0"):
+        reader.recognize_batch([HAND["一"]], batch_size=0)
+    with pytest.raises(ConfigError, match="errors is 'ignore'"):
+        reader.recognize_batch([], errors="ignore")  # type: ignore[call-overload]
+    with pytest.raises(ConfigError, match="threads is 0"):
+        Recognizer(bundle, threads=0)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(list(HAND)), st.sampled_from(["array", "pil", "png", "strokes"])), max_size=9),
+    st.integers(1, 4),
+)
+def test_batches_keep_the_order_of_mixed_pictures(reader: Recognizer, wanted: list[tuple[str, str]], size: int) -> None:
+    predictions = reader.recognize_batch((picture_of(*want) for want in wanted), top=2, batch_size=size)
+    assert [p.character for p in predictions] == [character for character, _ in wanted]
+    for (character, kind), prediction in zip(wanted, predictions, strict=True):
+        alone = reader.recognize(picture_of(character, kind), top=2)
+        assert prediction.probability == pytest.approx(alone.probability, rel=1e-5)
+
+
+BLANK = np.full((9, 9), 255, np.uint8)
+
+
+def test_a_bad_picture_in_a_batch_is_named(reader: Recognizer) -> None:
+    with pytest.raises(ImageError, match=r"^images\[1\]: missing\.png: no such file"):
+        reader.recognize_batch([HAND["一"], "missing.png"])
+    with pytest.raises(BlankImageError, match=r"^images\[0\]: array \(9, 9\) uint8: the picture is blank"):
+        reader.recognize_batch([BLANK])
+    with pytest.raises(BlankImageError, match=r"^array \(9, 9\) uint8: the picture is blank"):
+        reader.recognize(BLANK)
+
+
+def test_collected_errors_stand_in_their_pictures_places(reader: Recognizer) -> None:
+    images = [BLANK, HAND["一"], b"", HAND["口"], "missing.png"]
+    results = reader.recognize_batch(images, batch_size=2, errors="collect")
+    kinds = [type(result) for result in results]
+    assert kinds == [BlankImageError, Prediction, ImageError, Prediction, ImageError]
+    read = [result.character for result in results if not isinstance(result, HanmoError)]
+    assert read == ["一", "口"]
+
+
+def test_nothing_to_read(reader: Recognizer) -> None:
+    assert reader.recognize_batch([]) == []
+    assert reader.logits(np.zeros((0, SIDE, SIDE), np.uint8)).shape == (0, 4)
+
+
+@pytest.mark.parametrize("squares", [np.zeros((SIDE, SIDE), np.uint8), np.zeros((1, SIDE, SIDE)), BLANK[None]])
+def test_squares_of_another_shape_or_type(reader: Recognizer, squares: Any) -> None:
+    with pytest.raises(ConfigError, match=r"this net takes \(N, 16, 16\) uint8"):
+        reader.logits(squares)
+
+
+def test_many_threads_share_a_recognizer(reader: Recognizer) -> None:
+    wanted = list(HAND) * 50
+    with ThreadPoolExecutor(8) as pool:
+        read = list(pool.map(lambda character: reader.recognize(picture_of(character)), wanted))
+    assert [prediction.character for prediction in read] == wanted
+    for prediction, character in zip(read, wanted, strict=True):
+        assert prediction == reader.recognize(picture_of(character))
+
+
+def test_answers_that_are_no_logits(bundle: Bundle) -> None:
+    broken = net(TensorProto.UINT8, np.full((4, SIDE**2), np.nan, np.float32))
+    with pytest.raises(BundleError, match=r"model\.onnx: the net's answers are no logits"):
+        Recognizer(replace(bundle, model=broken)).recognize(HAND["一"])
+
+
+@given(npst.arrays(np.float32, (3, 5), elements=st.floats(-(2.0**100), 2.0**100, width=32)))
+def test_softmax_never_overflows(logits: Any) -> None:
+    probabilities = softmax(logits)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+    np.testing.assert_array_equal(probabilities.max(axis=1), probabilities[np.arange(3), logits.argmax(axis=1)])
+
+
+def test_the_public_face(reader: Recognizer, bundle: Bundle) -> None:
+    assert hanmo.Recognizer is Recognizer
+    assert repr(reader) == "Recognizer('tiny': linear fp32, 4 characters, threads=1)"
+    assert str(Prediction((Candidate("一", 0.75), Candidate("口", 0.25)), refused=False)) == "一 75.0% 口 25.0%"
+    assert reader.bundle is bundle
+
+
+def test_without_a_bundle_the_embedded_one_is_used(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Bundle, "embedded", classmethod(lambda cls: bundle))
+    assert Recognizer().bundle is bundle
