@@ -73,7 +73,11 @@ def run_jobs(jobs: Sequence[Job], folder: Path, *, slots: dict[str, int], minute
             output = (folder / f"{name}.out").read_text(encoding="utf-8").strip()
             if process.returncode == 0 and output:
                 done.add(name)
-                record = {"job": name, "wall": round(time.monotonic() - began, 1), **json.loads(output.splitlines()[-1])}
+                record = {
+                    "job": name,
+                    "wall": round(time.monotonic() - began, 1),
+                    **json.loads(output.splitlines()[-1]),
+                }
                 results.add(record)
                 print(json.dumps(record, ensure_ascii=False), flush=True)
             else:

@@ -23,7 +23,15 @@ from hanmo.train.loop import Trainer, compiled
 from hanmo.train.parallel import Processes
 
 
-def measure(pack: str, net: NetConfig, batch: int, mode: str, seconds: float, profile: bool) -> tuple[float, float, str]:
+def wait(device: torch.device) -> None:
+    """Until the device has done all it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def measure(
+    pack: str, net: NetConfig, batch: int, mode: str, seconds: float, profile: bool
+) -> tuple[float, float, str]:
     torch._dynamo.reset()
     processes = Processes.join()
     recipe = Recipe(
@@ -34,15 +42,14 @@ def measure(pack: str, net: NetConfig, batch: int, mode: str, seconds: float, pr
     )
     trainer = Trainer(recipe, Path(tempfile.mkdtemp()) / "run", processes)
     compute = compiled(trainer.objective, mode, processes.device)
-    synchronize = torch.cuda.synchronize if processes.device.type == "cuda" else lambda: None
     batches = (b for epoch in range(10_000) for b in trainer.data.epoch(epoch, batch, 0, processes))
 
     def steps(count: int) -> float:
-        synchronize()
+        wait(processes.device)
         start = time.perf_counter()
         for _ in range(count):
             trainer.advance(compute, *next(batches), 1e-3)
-        synchronize()
+        wait(processes.device)
         return time.perf_counter() - start
 
     steps(5)
@@ -62,7 +69,9 @@ def main() -> None:
     parser.add_argument("pack")
     parser.add_argument("--batches", type=int, nargs="+", default=[512, 1024, 2048])
     parser.add_argument("--modes", nargs="+", default=["yes"])
-    parser.add_argument("--nets", nargs="+", default=["resnet18"], help="NAME or NAME:ATTENTION or NAME:ATTENTION:WIDTH")
+    parser.add_argument(
+        "--nets", nargs="+", default=["resnet18"], help="NAME or NAME:ATTENTION or NAME:ATTENTION:WIDTH"
+    )
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--profile", action="store_true", help="also profile the last configuration")
     parser.add_argument("--out", type=Path)
@@ -79,7 +88,7 @@ def main() -> None:
     configurations = [(n, b, m) for n in args.nets for m in args.modes for b in args.batches]
     table = ""
     for name, batch, mode in configurations:
-        net, attention, width = (*name.split(":"), "none", "64")[:3] if ":" not in name else (name + "::").split(":")[:3]
+        net, attention, width = f"{name}::".split(":")[:3]
         config = NetConfig(name=net, attention=attention or "none", width=int(width or 64))
         last = (name, batch, mode) == configurations[-1]
         rate, spread, table = measure(args.pack, config, batch, mode, args.seconds, args.profile and last)

@@ -40,7 +40,8 @@ def from_table(table: Mapping[str, Any], into: type[T], where: str = "") -> T:
 
 def to_table(config: object) -> dict[str, Any]:
     """The nested tables a configuration came from, without values that are None (TOML has no null)."""
-    assert dataclasses.is_dataclass(config) and not isinstance(config, type)
+    assert dataclasses.is_dataclass(config)
+    assert not isinstance(config, type)
 
     def plain(value: Any) -> Any:
         if dataclasses.is_dataclass(value) and not isinstance(value, type):

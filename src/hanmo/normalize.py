@@ -49,7 +49,9 @@ class Normalization:
         if self.method not in get_args(Method):
             raise ConfigError(f"normalisation {self.method!r} is unknown; one of {', '.join(get_args(Method))}")
         if not 8 <= self.side <= 512 or not 0 <= self.margin < self.side // 4:
-            raise ConfigError(f"side {self.side} with margin {self.margin}: side 8 to 512, margin under a quarter of it")
+            raise ConfigError(
+                f"side {self.side} with margin {self.margin}: side 8 to 512, margin under a quarter of it"
+            )
 
     def __str__(self) -> str:
         return f"{self.method}-{self.side}+{self.margin}.v{VERSION}"
@@ -62,7 +64,7 @@ class Normalization:
         """The inverse of :meth:`as_dict`; :class:`ConfigError` when another version of this code wrote it."""
         if table.get("version") != VERSION:
             raise ConfigError(
-                f"{where}: normalised by version {table.get('version')}, this program has version {VERSION}; make it again"
+                f"{where}: normalised by version {table.get('version')}, this program has {VERSION}; make it again"
             )
         return cls(method=table["method"], side=table["side"], margin=table["margin"])
 
@@ -93,7 +95,8 @@ def stretch(grey: Grey) -> NDArray[np.float32]:
             f"the picture is blank: paper and ink differ by {paper - ink} grey levels of 255, {MIN_CONTRAST} needed"
         )
     levels = np.clip((paper - np.arange(256, dtype=np.float32)) / np.float32(paper - ink), 0, 1)
-    return levels[grey]
+    stretched: NDArray[np.float32] = levels[grey]
+    return stretched
 
 
 def crop_to_ink(ink: NDArray[np.float32], visible: float = 0.3) -> NDArray[np.float32]:
@@ -153,7 +156,8 @@ def _line_density(ink: NDArray[np.float32], room: int) -> tuple[Edges, Edges]:
         # Half of the weight is uniform: full equalisation tears single strokes apart.
         total = np.cumsum(np.concatenate(([0.0], smooth + smooth.mean() + 1e-6)))
         inside: Edges = np.interp(cells, total / total[-1], np.arange(length + 1.0))
-        return inside + np.minimum(cells, 0) * length + np.maximum(cells - 1, 0) * length
+        outside: Edges = (np.minimum(cells, 0) + np.maximum(cells - 1, 0)) * length
+        return inside + outside
 
     rows, columns = _cells(room, ink.shape[0] / ink.shape[1])
     crossings_down = np.abs(np.diff(ink, axis=0, prepend=np.float32(0))).sum(axis=1)

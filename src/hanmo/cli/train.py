@@ -66,7 +66,14 @@ def _load(path: Path, overrides: list[str] | None, *, distilling: bool) -> Recip
 
 def _run(recipe: Recipe, out: Path | None, resume: bool, device: str | None, as_json: bool) -> None:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     from hanmo.nets.registry import count_macs, count_parameters
     from hanmo.train.loop import Trainer

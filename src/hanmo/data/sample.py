@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 class Sample(NamedTuple):
-    """``image`` is uint8 (H, W), 255 = paper; ``source`` names the file it came from, ``writer`` the hand, where known."""
+    """``image`` is uint8 (H, W), 255 = paper; ``source`` names its file, ``writer`` the hand, both where known."""
 
     label: str
     image: NDArray[np.uint8]

@@ -20,8 +20,8 @@ def attention_map(features: Tensor) -> Tensor:
 def at_loss(student: Tensor, teacher: Tensor) -> Tensor:
     """Mean squared distance of two attention maps (N, C, H, W; channels may differ, the larger map is averaged)."""
     if student.shape[2:] != teacher.shape[2:]:
-        side = min(student.shape[2:], teacher.shape[2:])
-        student, teacher = (F.adaptive_avg_pool2d(f.float(), side) for f in (student, teacher))
+        height, width = (min(s, t) for s, t in zip(student.shape[2:], teacher.shape[2:], strict=True))
+        student, teacher = (F.adaptive_avg_pool2d(f.float(), (height, width)) for f in (student, teacher))
     return (attention_map(student) - attention_map(teacher)).square().mean()
 
 
@@ -31,9 +31,7 @@ class AttentionTransfer(Method):
 
     weight = 1000.0
 
-    def __init__(
-        self, *, layers: tuple[str, ...] = STAGES, teacher_layers: tuple[str, ...] = ()
-    ) -> None:
+    def __init__(self, *, layers: tuple[str, ...] = STAGES, teacher_layers: tuple[str, ...] = ()) -> None:
         super().__init__()
         self.student_layers = layers
         self.teacher_layers = teacher_layers or layers

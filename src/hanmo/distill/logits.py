@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -52,5 +51,3 @@ class LogitStandardisedKD(Method):
 
     def loss(self, student: Output, teacher: Output, labels: Tensor) -> Tensor:
         return kd_loss(standardise(student.logits), standardise(teacher.logits), self.temperature)
-
-

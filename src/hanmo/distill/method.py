@@ -87,7 +87,8 @@ class Distillation(nn.Module):
         super().__init__()
         self.names = [name for name, _, _ in methods]
         self.weights = [weight for _, weight, _ in methods]
-        self.methods = nn.ModuleList(m for _, _, m in methods)
+        self.methods = [m for _, _, m in methods]
+        self._registered = nn.ModuleList(self.methods)  # so that connectors move, train and are saved
         self.label_weight = label_weight
 
     @property

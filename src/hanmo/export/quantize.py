@@ -51,7 +51,9 @@ def quantize(model: bytes, squares: NDArray[np.uint8]) -> bytes:
         return Path(small).read_bytes()
 
 
-def calibration_indices(labels: NDArray[np.int64], count: int = CALIBRATION_SAMPLES, seed: int = 0) -> NDArray[np.int64]:
+def calibration_indices(
+    labels: NDArray[np.int64], count: int = CALIBRATION_SAMPLES, seed: int = 0
+) -> NDArray[np.int64]:
     """Indices of about ``count`` samples, as evenly over the classes as there are samples."""
     order = np.random.default_rng(seed).permutation(len(labels))
     by_class = order[np.argsort(labels[order], kind="stable")]

@@ -65,7 +65,7 @@ def verify(
 def _torch_logits(net: nn.Module, squares: NDArray[np.uint8], batch: int = 256) -> NDArray[np.float32]:
     net = net.cpu().eval()
     x = torch.from_numpy(np.array(squares))
-    parts = [net((chunk.unsqueeze(1).float() / 255 - MEAN) / STD) for chunk in x.split(batch)]
+    parts = [net((chunk.unsqueeze(1).float() / 255 - MEAN) / STD) for chunk in torch.split(x, batch)]
     logits: NDArray[np.float32] = torch.cat(parts).numpy()
     return logits
 

@@ -17,8 +17,9 @@ from hanmo.nets.resnet import BasicBlock, Bottleneck, Pool, ResNet, Stem
 
 @dataclass(frozen=True, kw_only=True)
 class NetConfig:
-    """What to build: ``name`` is a key of :data:`NETS`, ``attention`` one of :data:`hanmo.nets.attention.ATTENTION`,
-    ``width`` the channels of the first stage, ``stem`` and ``pool`` as in :class:`ResNet`, ``dropout`` the share of features dropped before the classifier."""
+    """What to build: ``name`` is a key of :data:`NETS`, ``attention`` one of
+    :data:`hanmo.nets.attention.ATTENTION`, ``width`` the channels of the first stage, ``stem`` and ``pool`` as in
+    :class:`hanmo.nets.resnet.ResNet`, ``dropout`` the share of features dropped before the classifier."""
 
     name: str = "resnet18"
     attention: str = "none"

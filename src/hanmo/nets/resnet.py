@@ -90,8 +90,8 @@ class ResNet(nn.Module):
 
     ``depths`` counts the blocks of the four stages, ``width`` the channels of the first (doubled by each next).
     ``stem``: ``stride2`` one 3x3 convolution (stage 1 sees S/2), ``stride4`` two of them (S/4, for 96 pixels and
-    more), ``imagenet`` the original 7x7 and max-pool (S/4). ``pool`` ``weighted`` learns how much each place of the last
-    map counts, so the net is for pictures of ``side`` S only. ``dropout`` acts before the classifier.
+    more), ``imagenet`` the original 7x7 and max-pool (S/4). ``pool`` ``weighted`` learns how much each place of the
+    last map counts, so the net is for pictures of ``side`` S only. ``dropout`` acts before the classifier.
     """
 
     def __init__(
@@ -120,6 +120,10 @@ class ResNet(nn.Module):
         elif stem == "imagenet":
             self.reduce = nn.MaxPool2d(3, 2, 1)
         inputs = width
+        self.layer1: nn.Sequential
+        self.layer2: nn.Sequential
+        self.layer3: nn.Sequential
+        self.layer4: nn.Sequential
         for stage, depth in enumerate(depths):
             blocks = []
             for i in range(depth):

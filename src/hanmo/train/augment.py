@@ -26,7 +26,7 @@ class Randomness(NamedTuple):
     grain: Tensor  # (N, 1, S, S) normal
 
 
-_SHARES = (1, 2, 2, 2, 2, 1, 1, 1, 1, 1, 2, 2)
+_SHARES = [1, 2, 2, 2, 2, 1, 1, 1, 1, 1, 2, 2]
 """How the K numbers of a picture are dealt out in :func:`apply`."""
 
 
@@ -43,8 +43,8 @@ def draw(config: AugmentConfig, count: int, side: int, generator: torch.Generato
 def apply(images: Tensor, randomness: Randomness, config: AugmentConfig) -> Tensor:
     """uint8 (N, S, S) -> float32 (N, 1, S, S) in [0, 1], 0 = paper, changed as the random numbers say."""
     side = images.shape[-1]
-    angle, stretch, shear, shift, tilt, stroke, blur, gain, gamma, noise, corner, size = (
-        randomness.uniform.split(_SHARES, 1)
+    angle, stretch, shear, shift, tilt, stroke, blur, gain, gamma, noise, corner, size = torch.split(
+        randomness.uniform, _SHARES, 1
     )
     warp = _homography(
         angle * math.radians(config.rotate),
@@ -77,8 +77,12 @@ def _homography(angle: Tensor, stretch: Tensor, shear: Tensor, shift: Tensor, ti
     """(N, 3, 3) from output to input coordinates, both in [-1, 1]: shear, rotation, stretch, shift, perspective."""
     cos, sin = torch.cos(angle)[:, 0], torch.sin(angle)[:, 0]
     rows = (
-        torch.stack((stretch[:, 0] * (cos + shear[:, 0] * sin), stretch[:, 0] * (shear[:, 0] * cos - sin), shift[:, 0]), 1),
-        torch.stack((stretch[:, 1] * (sin + shear[:, 1] * cos), stretch[:, 1] * (cos - shear[:, 1] * sin), shift[:, 1]), 1),
+        torch.stack(
+            (stretch[:, 0] * (cos + shear[:, 0] * sin), stretch[:, 0] * (shear[:, 0] * cos - sin), shift[:, 0]), 1
+        ),
+        torch.stack(
+            (stretch[:, 1] * (sin + shear[:, 1] * cos), stretch[:, 1] * (cos - shear[:, 1] * sin), shift[:, 1]), 1
+        ),
         torch.cat((tilt, torch.ones_like(angle)), 1),
     )
     return torch.stack(rows, 1)

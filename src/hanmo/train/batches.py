@@ -70,12 +70,12 @@ class DeviceData:
 
     def in_order(self, batch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Every sample once, in the pack's order; the last batch may be short."""
-        for indices in torch.arange(len(self)).split(batch):
+        for indices in torch.split(torch.arange(len(self)), batch):
             yield self.images(indices), self.labels[indices.to(self.labels.device)]
 
 
 def _as_tensor(images: NDArray[np.uint8]) -> Tensor:
-    if isinstance(images, np.memmap):
+    if isinstance(images, np.memmap) and images.filename is not None:
         # Mapped again copy-on-write: torch refuses to share read-only memory without a warning.
         images = np.memmap(images.filename, images.dtype, "c", images.offset, images.shape)
     return torch.from_numpy(images)

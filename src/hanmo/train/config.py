@@ -81,8 +81,11 @@ class OptimConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """How long and how. ``batch`` is over all processes; ``precision`` and ``compile`` ``auto`` mean bf16 and yes
-    on a GPU, fp32 and no on a CPU; compiled nets run as CUDA graphs unless ``no-graphs``. ``evaluate_every`` and ``checkpoint_every`` are in epochs (0: only at the end)."""
+    """How long and how. ``batch`` is over all processes.
+
+    ``precision`` and ``compile`` ``auto`` mean bf16 and yes on a GPU, fp32 and no on a CPU; compiled nets run as CUDA
+    graphs unless ``no-graphs``. ``evaluate_every`` and ``checkpoint_every`` are in epochs (0: only at the end).
+    """
 
     epochs: int = 40
     batch: int = 512
@@ -129,10 +132,10 @@ class Recipe:
 
     name: str
     data: DataConfig
-    net: NetConfig = NetConfig()
-    augment: AugmentConfig = AugmentConfig()
-    optim: OptimConfig = OptimConfig()
-    train: TrainConfig = TrainConfig()
+    net: NetConfig = field(default_factory=NetConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
     distill: DistillConfig | None = None
 
     def __post_init__(self) -> None:

@@ -33,7 +33,7 @@ from hanmo.train.checkpoint import (
 from hanmo.train.config import Recipe
 from hanmo.train.objective import Objective, standardise
 from hanmo.train.optim import AveragedWeights, build_optimizer, learning_rate
-from hanmo.train.parallel import Processes
+from hanmo.train.parallel import Processes, channels_last
 from hanmo.train.run import RunFolder
 from hanmo.train.teaching import build_teaching, connect
 
@@ -61,7 +61,7 @@ class Trainer:
         self.packs = packs
         self.steps_an_epoch = self.data.steps(recipe.train.batch)
         self.steps = self.steps_an_epoch * recipe.train.epochs
-        self.net = build_net(recipe.net, len(self.pack.charset), self.data.side).to(device, memory_format=torch.channels_last)
+        self.net = channels_last(build_net(recipe.net, len(self.pack.charset), self.data.side), device)
         teacher, distillation = build_teaching(recipe.distill, self.pack, device)
         student = Tapped(self.net, distillation.student_layers if distillation else ())
         if teacher and distillation:
@@ -136,7 +136,7 @@ class Trainer:
         share = torch.tensor(_mixing_share(optim.mixup, seed), dtype=torch.float32).to(device, non_blocking=True)
         self.optimizer.zero_grad(set_to_none=True)
         loss, parts = compute(images, labels, randomness, share)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         self.processes.average_gradients(self.learners)
         if optim.clip:
             nn.utils.clip_grad_norm_([p for m in self.learners for p in m.parameters()], optim.clip)
@@ -223,7 +223,7 @@ class Trainer:
 
     def _finish(self) -> Record:
         record = self._evaluate("end")
-        accuracy = {k: record[k] for k in ("top1", "top5") if k in record}
+        accuracy: dict[str, float] = {k: record[k] for k in ("top1", "top5") if k in record}
         if self.processes.is_first:
             self.folder.save_weights(self._weights(), self.recipe, self.pack, accuracy)
         record |= {"images_per_s": round(self.speed.median(), 1), "seconds": round(self.speed.seconds, 2)}
@@ -249,9 +249,7 @@ def _mixing_share(alpha: float, seed: int) -> float:
     return float(np.random.default_rng(seed).beta(alpha, alpha)) if alpha > 0 else 1.0
 
 
-def compiled(
-    objective: Objective, mode: str, device: torch.device
-) -> Callable[..., tuple[Tensor, dict[str, Tensor]]]:
+def compiled(objective: Objective, mode: str, device: torch.device) -> Callable[..., tuple[Tensor, dict[str, Tensor]]]:
     """The objective through torch.compile, or as it is, as :class:`TrainConfig` says."""
     if mode == "no" or (mode == "auto" and device.type != "cuda"):
         return objective
@@ -260,7 +258,7 @@ def compiled(
     computed = torch.compile(objective, mode="reduce-overhead")
 
     def compute(*inputs: Any) -> tuple[Tensor, dict[str, Tensor]]:
-        torch.compiler.cudagraph_mark_step_begin()
+        torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         result: tuple[Tensor, dict[str, Tensor]] = computed(*inputs)
         return result
 
@@ -271,7 +269,7 @@ class _Speed:
     """Images a second between logs; the first interval, which compiles, is not counted in the median."""
 
     def __init__(self, device: torch.device) -> None:
-        self.device, self.rates, self.began = device, [], time.perf_counter()
+        self.device, self.began = device, time.perf_counter()
         self.rates: list[float] = []
         self.restart()
 

@@ -94,9 +94,7 @@ class RunFolder:
         with replacing(self.metrics) as partial:
             partial.write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in kept), encoding="utf-8")
 
-    def save_weights(
-        self, tensors: dict[str, Tensor], recipe: Recipe, pack: Pack, accuracy: dict[str, float]
-    ) -> None:
+    def save_weights(self, tensors: dict[str, Tensor], recipe: Recipe, pack: Pack, accuracy: dict[str, float]) -> None:
         header = {
             "net": to_table(recipe.net),
             "charset": str(pack.charset),

@@ -10,6 +10,7 @@ from hanmo.distill import METHODS, Distillation, build_method
 from hanmo.errors import CharsetError, ConfigError
 from hanmo.nets.taps import Ensemble, Tapped
 from hanmo.train.config import DistillConfig
+from hanmo.train.parallel import channels_last
 from hanmo.train.run import load_trained
 
 
@@ -27,7 +28,7 @@ def build_teaching(
     distillation = Distillation(weighted, config.label_weight).to(device)
     members = [_load_teacher(path, pack) for path in config.teachers]
     net = members[0] if len(members) == 1 else Ensemble(members)
-    net.to(device, memory_format=torch.channels_last).requires_grad_(False).eval()
+    channels_last(net, device).requires_grad_(False).eval()
     return Tapped(net, distillation.teacher_layers), distillation
 
 
