@@ -19,7 +19,7 @@ import torch
 
 from hanmo.nets.registry import NetConfig
 from hanmo.train.config import DataConfig, Recipe, TrainConfig
-from hanmo.train.loop import Trainer, compiled
+from hanmo.train.loop import Trainer
 from hanmo.train.parallel import Processes
 
 
@@ -41,14 +41,13 @@ def measure(
         train=TrainConfig(epochs=10_000, batch=batch, compile=mode),  # type: ignore[arg-type]
     )
     trainer = Trainer(recipe, Path(tempfile.mkdtemp()) / "run", processes)
-    compute = compiled(trainer.objective, mode, processes.device)
     batches = (b for epoch in range(10_000) for b in trainer.data.epoch(epoch, batch, 0, processes))
 
     def steps(count: int) -> float:
         wait(processes.device)
         start = time.perf_counter()
         for _ in range(count):
-            trainer.advance(compute, *next(batches), 1e-3)
+            trainer.advance(*next(batches), 1e-3)
         wait(processes.device)
         return time.perf_counter() - start
 

@@ -2,7 +2,7 @@
 
 Nothing is parsed before its SHA-256 is checked: ``bundle.json`` carries the digest of ``model.onnx`` and of itself.
 That finds damage, not malice; so every value is checked as if a stranger had written it, and a model that would make
-the runtime open other files is refused. Nothing here imports onnx: the few lines that walk the model are below.
+the runtime open other files is refused.
 """
 
 from __future__ import annotations
@@ -11,17 +11,18 @@ import hashlib
 import json
 import math
 import os
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, TypedDict, TypeVar, get_args
 
+from hanmo.atomic import replacing, storing, writing
 from hanmo.charset import Charset
-from hanmo.errors import BundleError, HanmoError, StorageError
+from hanmo.errors import BundleError, HanmoError
 from hanmo.normalize import VERSION as NORMALIZATION_VERSION
 from hanmo.normalize import Normalization
+from hanmo.onnxfile import needs_other_files
 
 FORMAT_VERSION = 1
 JSON_NAME = "bundle.json"
@@ -132,11 +133,14 @@ def write_bundle(
     }
     bundle = _build(out, _Table(values, str(out / JSON_NAME)), model)
     text = _serialise(values | {"sha256": _digest(values)})
-    try:
+    with storing(out):
         _refuse_foreign(out)
-        _write_folder(out, {JSON_NAME: text, MODEL_NAME: model})
-    except OSError as error:
-        raise StorageError(f"{out}: cannot be written ({error.strerror}); free some space or name another") from error
+    with replacing(out) as partial:
+        with storing(out):
+            partial.mkdir()
+        for file, data in ((JSON_NAME, text), (MODEL_NAME, model)):
+            with writing(partial / file, out) as write:
+                write(data)
     return bundle
 
 
@@ -180,13 +184,7 @@ def _build(path: Path, table: _Table, model: bytes) -> Bundle:
     if len(sources) != len(table.values["trained_on"]):
         raise BundleError(f"{where}: trained_on must list objects with name and licence; {_AGAIN}")
     accuracy = table.table("accuracy")
-    try:
-        if _needs_other_files(memoryview(model), "model"):
-            raise BundleError(f"{path / MODEL_NAME}: keeps weights in other files; export it as one file")
-    except (IndexError, ValueError, RecursionError) as error:
-        if isinstance(error, BundleError):
-            raise
-        raise BundleError(f"{path / MODEL_NAME}: not an ONNX model; {_AGAIN}") from error
+    _check_model(path / MODEL_NAME, model)
     return Bundle(
         path,
         name=table.get("name", str),
@@ -204,6 +202,15 @@ def _build(path: Path, table: _Table, model: bytes) -> Bundle:
         accuracy={measure: accuracy.get(measure, float) for measure in accuracy.values},
         model=model,
     )
+
+
+def _check_model(path: Path, model: bytes) -> None:
+    try:
+        other_files = needs_other_files(model)
+    except ValueError as error:
+        raise BundleError(f"{path}: not an ONNX model; {_AGAIN}") from error
+    if other_files:
+        raise BundleError(f"{path}: keeps weights in other files; export it as one file")
 
 
 def _charset(table: _Table) -> Charset:
@@ -281,76 +288,3 @@ def _refuse_foreign(out: Path) -> None:
         if not names or JSON_NAME in names <= {JSON_NAME, MODEL_NAME}:
             return
     raise BundleError(f"{out}: exists and is not (only) a bundle; name a new folder, or remove this one yourself")
-
-
-def _write_folder(out: Path, files: Mapping[str, bytes]) -> None:
-    """Files appear in ``out`` all together: written beside it, forced to the disk, renamed."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:
-        partial, old = Path(scratch, "new"), Path(scratch, "old")
-        partial.mkdir()
-        for name, data in files.items():
-            with (partial / name).open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-        if out.exists():
-            out.rename(old)
-        try:
-            partial.rename(out)
-        except OSError:
-            if old.exists():
-                old.rename(out)
-            raise
-
-
-_MESSAGES: Mapping[str, Mapping[int, str]] = {
-    "model": {7: "graph", 20: "training", 25: "function"},
-    "training": {1: "graph", 2: "graph"},
-    "function": {7: "node", 11: "attribute"},
-    "graph": {1: "node", 5: "tensor", 15: "sparse"},
-    "node": {5: "attribute"},
-    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
-    "sparse": {1: "tensor", 2: "tensor"},
-    "tensor": {},
-}
-"""Where tensors are in an ONNX file: field numbers of onnx.proto, as far as they lead to a TensorProto."""
-_EXTERNAL_DATA, _DATA_LOCATION = 13, 14  # of a TensorProto
-
-
-def _needs_other_files(message: memoryview, kind: str) -> bool:
-    """Whether a tensor says that its data lies in another file, which the runtime would then open."""
-    for number, value in _fields(message):
-        if kind == "tensor" and (number == _EXTERNAL_DATA or (number == _DATA_LOCATION and value != 0)):
-            return True
-        inner = _MESSAGES[kind].get(number)
-        if inner and isinstance(value, memoryview) and _needs_other_files(value, inner):
-            return True
-    return False
-
-
-def _fields(message: memoryview) -> Iterator[tuple[int, memoryview | int]]:
-    """Number and value of every field of a protobuf message; IndexError or ValueError when it is none."""
-    at = 0
-    while at < len(message):
-        key, at = _varint(message, at)
-        if (wire := key & 7) == 0:
-            value, at = _varint(message, at)
-            yield key >> 3, value
-            continue
-        size, at = _varint(message, at) if wire == 2 else ({1: 8, 5: 4}.get(wire, -1), at)
-        if size < 0 or at + size > len(message):
-            raise ValueError("not a protobuf message")
-        yield key >> 3, message[at : at + size]
-        at += size
-
-
-def _varint(message: memoryview, at: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 70, 7):
-        byte = message[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-    raise ValueError("not a protobuf number")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import json
+import math
+import re
 import tomllib
 import types
 from collections.abc import Iterable, Mapping
@@ -46,7 +49,7 @@ def to_table(config: object) -> dict[str, Any]:
     def plain(value: Any) -> Any:
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
             return to_table(value)
-        return [plain(v) for v in value] if isinstance(value, tuple) else value
+        return [plain(v) for v in value] if isinstance(value, list | tuple) else value
 
     pairs = ((f.name, getattr(config, f.name)) for f in dataclasses.fields(config))
     return {name: plain(value) for name, value in pairs if value is not None}
@@ -58,8 +61,8 @@ def dump_toml(config: object) -> str:
 
     def write(table: dict[str, Any], prefix: tuple[str, ...]) -> None:
         if prefix:
-            lines.append(f"\n[{'.'.join(prefix)}]")
-        lines.extend(f"{key} = {_toml_value(v)}" for key, v in table.items() if not isinstance(v, dict))
+            lines.append(f"\n[{'.'.join(map(_toml_key, prefix))}]")
+        lines.extend(f"{_toml_key(key)} = {_toml_value(v)}" for key, v in table.items() if not isinstance(v, dict))
         for key, value in table.items():
             if isinstance(value, dict):
                 write(value, (*prefix, key))
@@ -72,11 +75,17 @@ def _toml_value(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-        return f'"{escaped}"'
+        # JSON's escapes are TOML's, but for DEL, which TOML wants escaped too.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, list):
         return "[" + ", ".join(_toml_value(v) for v in value) + "]"
+    if isinstance(value, dict):  # inside a list: an inline table
+        return "{" + ", ".join(f"{_toml_key(k)} = {_toml_value(v)}" for k, v in value.items()) + "}"
     return repr(value)
+
+
+def _toml_key(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _toml_value(key)
 
 
 def _apply(table: dict[str, Any], override: str) -> None:
@@ -107,7 +116,7 @@ def _build(table: Mapping[str, Any], into: type[T], where: str, prefix: tuple[st
     values = {}
     for name, field in known.items():
         if name in table:
-            values[name] = _convert(table[name], hints[name], where, (*prefix, name))
+            values[name] = convert(table[name], hints[name], where, (*prefix, name))
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise ConfigError(f"{where}: key {'.'.join((*prefix, name))!r} is missing")
     try:
@@ -116,14 +125,17 @@ def _build(table: Mapping[str, Any], into: type[T], where: str, prefix: tuple[st
         raise ConfigError(f"{where}: {'.'.join(prefix)}: {error}" if prefix else f"{where}: {error}") from error
 
 
-def _convert(value: Any, hint: Any, where: str, prefix: tuple[str, ...]) -> Any:
-    """``value`` as the type ``hint`` asks, or a ConfigError that says what was expected."""
+def convert(value: Any, hint: Any, where: str, prefix: tuple[str, ...]) -> Any:
+    """``value`` as the type ``hint`` asks, or a :class:`ConfigError` that says what was expected.
+
+    Whole numbers pass as floats, lists become tuples, tables dataclasses; ``prefix`` is the path of keys to the value.
+    """
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
         for choice in arguments:
             if choice is not types.NoneType:
                 try:
-                    return _convert(value, choice, where, prefix)
+                    return convert(value, choice, where, prefix)
                 except ConfigError as error:
                     problem = error
         raise problem
@@ -137,14 +149,22 @@ def _convert(value: Any, hint: Any, where: str, prefix: tuple[str, ...]) -> Any:
         raise ConfigError(f"{where}: {'.'.join(prefix)} = {value!r} is not possible; one of {choices}")
     elif origin is tuple:
         if isinstance(value, list):
-            return tuple(_convert(v, arguments[0], where, prefix) for v in value)
+            return tuple(convert(v, arguments[0], where, prefix) for v in value)
     elif origin is dict:
         if isinstance(value, Mapping):
             return dict(value)
     elif hint is float:
-        if isinstance(value, int | float) and not isinstance(value, bool):
+        # TOML has nan and inf; no limit in any recipe would stop a NaN.
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
             return float(value)
     elif hint is Any or (isinstance(value, hint) and not (hint is int and isinstance(value, bool))):
         return value
-    expected = getattr(hint, "__name__", str(hint))
-    raise ConfigError(f"{where}: {'.'.join(prefix)} = {value!r}: a value of type {expected} is needed")
+    raise ConfigError(f"{where}: {'.'.join(prefix)} = {value!r}: {_expected(hint)} is needed")
+
+
+def _expected(hint: Any) -> str:
+    if dataclasses.is_dataclass(hint) or get_origin(hint) is dict:
+        return "a section (a table)"
+    if get_origin(hint) is tuple:
+        return f"a list, each entry {_expected(get_args(hint)[0])},"
+    return "a finite number" if hint is float else f"a value of type {getattr(hint, '__name__', hint)}"

@@ -26,6 +26,11 @@ class HanmoError(ValueError):
     """Base of every error the user can mend."""
 
 
+def one_line(error: BaseException) -> str:
+    """Another library's message on one line, cut to 200 characters; the error's name when it has none."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
 class ImageError(HanmoError):
     """A picture cannot be used."""
 

@@ -30,7 +30,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from hanmo.errors import ImageError, ImageTooLargeError
+from hanmo.errors import ImageError, ImageTooLargeError, one_line
 
 Grey = NDArray[np.uint8]
 Strokes: TypeAlias = Sequence[Sequence[Sequence[float]] | NDArray[Any]]
@@ -75,7 +75,8 @@ def load(source: Source) -> Grey:
     animation the first frame counts; bright ink on a dark ground is turned over.
 
     Raises :class:`ImageTooLargeError` beyond this module's limits, :class:`ImageError` for anything unusable; both
-    name the source.
+    name the source. About damaged metadata Pillow may warn; to silence it here would change the warnings of every
+    thread, so that is left to the program (the command line does it).
     """
     try:
         if isinstance(source, str | os.PathLike):
@@ -146,8 +147,7 @@ def _decoding(problem: str) -> Iterator[None]:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageTooLargeError(f"more than {MAX_PIXELS:,} pixels; save a smaller picture") from error
     except Exception as error:  # on damaged files Pillow's decoders let nearly every built-in exception through
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise ImageError(f"{problem} ({reason}); save the picture again") from error
+        raise ImageError(f"{problem} ({one_line(error)}); save the picture again") from error
 
 
 def _from_pil(picture: Image.Image) -> Grey:

@@ -61,12 +61,14 @@ class Normalization:
 
     @classmethod
     def from_dict(cls, table: Mapping[str, Any], where: str = "") -> Normalization:
-        """The inverse of :meth:`as_dict`; :class:`ConfigError` when another version of this code wrote it."""
-        if table.get("version") != VERSION:
-            raise ConfigError(
-                f"{where}: normalised by version {table.get('version')}, this program has {VERSION}; make it again"
-            )
-        return cls(method=table["method"], side=table["side"], margin=table["margin"])
+        """The inverse of :meth:`as_dict`; :class:`ConfigError` when another version of this code wrote it, or none."""
+        try:
+            version, method, side, margin = (table[key] for key in ("version", "method", "side", "margin"))
+        except (KeyError, TypeError) as error:
+            raise ConfigError(f"{where}: {table!r:.60} is no normalisation; make it again") from error
+        if version != VERSION:
+            raise ConfigError(f"{where}: normalised by version {version}, this program has {VERSION}; make it again")
+        return cls(method=method, side=side, margin=margin)
 
     def __call__(self, grey: Grey) -> Grey:
         """(H, W) uint8, ink dark -> (side, side) uint8, ink bright. Raises :class:`BlankImageError`."""
@@ -94,35 +96,34 @@ def stretch(grey: Grey) -> NDArray[np.float32]:
         raise BlankImageError(
             f"the picture is blank: paper and ink differ by {paper - ink} grey levels of 255, {MIN_CONTRAST} needed"
         )
-    levels = np.clip((paper - np.arange(256, dtype=np.float32)) / np.float32(paper - ink), 0, 1)
-    stretched: NDArray[np.float32] = levels[grey]
-    return stretched
+    levels = ((paper - np.arange(256, dtype=np.float32)) / np.float32(paper - ink)).clip(0, 1)
+    return levels.take(grey)
 
 
 def crop_to_ink(ink: NDArray[np.float32], visible: float = 0.3) -> NDArray[np.float32]:
     """The smallest box that holds every pixel with at least ``visible`` ink."""
-    rows = np.flatnonzero(ink.max(axis=1) >= visible)
-    columns = np.flatnonzero(ink.max(axis=0) >= visible)
+    (rows,) = (ink.max(axis=1) >= visible).nonzero()
+    (columns,) = (ink.max(axis=0) >= visible).nonzero()
     return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
 def _otsu(counts: NDArray[np.intp]) -> int:
     """The last level of the dark class that maximises the variance between both classes (Otsu, 1979)."""
-    below = np.cumsum(counts)[:-1].astype(np.float64)
-    mass = np.cumsum(counts * np.arange(256.0))
+    below = counts.cumsum()[:-1].astype(np.float64)
     above = counts.sum() - below
-    with np.errstate(divide="ignore", invalid="ignore"):
-        between = below * above * (mass[:-1] / below - (mass[-1] - mass[:-1]) / above) ** 2
-    between = np.nan_to_num(between)
+    mass = (counts * np.arange(256.0)).cumsum()
+    # Where a class is empty its mean is 0 / 1, of no matter: the product is 0.
+    means_apart = mass[:-1] / np.maximum(below, 1) - (mass[-1] - mass[:-1]) / np.maximum(above, 1)
+    between = below * above * means_apart**2
     # A plateau spans the empty levels between two peaks; its middle leaves room for both.
-    best = np.flatnonzero(between >= between.max() * (1 - 1e-9))
+    (best,) = (between >= between.max() * (1 - 1e-9)).nonzero()
     return int(best[len(best) // 2])
 
 
 def _quantile(counts: NDArray[np.intp], start: int, stop: int, share: float) -> int:
     """The grey level below which ``share`` of the pixels with levels in [start, stop) lie."""
-    total = np.cumsum(counts[start:stop])
-    return start + int(np.searchsorted(total, share * total[-1]))
+    total = counts[start:stop].cumsum()
+    return start + int(total.searchsorted(share * total[-1]))
 
 
 Edges = NDArray[np.float64]
@@ -137,10 +138,13 @@ def _fit(ink: NDArray[np.float32], room: int) -> tuple[Edges, Edges]:
 
 def _moment(ink: NDArray[np.float32], room: int) -> tuple[Edges, Edges]:
     def centre_and_extent(projection: NDArray[np.float32]) -> tuple[float, float]:
-        place = np.arange(projection.size) + 0.5
-        centre = float(np.average(place, weights=projection))
+        weight = projection.astype(np.float64)
+        total = weight.sum()
+        place = np.arange(weight.size) + 0.5
+        centre = float((place * weight).sum() / total)
+        variance = float(((place - centre) ** 2 * weight).sum() / total)
         # Four standard deviations span a uniform bar's length plus 15 %; a single line still has one pixel.
-        return centre, 4 * max(float(np.average((place - centre) ** 2, weights=projection)) ** 0.5, 0.25)
+        return centre, 4 * max(variance**0.5, 0.25)
 
     row_centre, height = centre_and_extent(ink.sum(axis=1))
     column_centre, width = centre_and_extent(ink.sum(axis=0))
@@ -152,17 +156,24 @@ def _line_density(ink: NDArray[np.float32], room: int) -> tuple[Edges, Edges]:
     def equalise(density: NDArray[np.float32], cells: Edges) -> Edges:
         length = density.size
         window = max(3, length // 8) | 1
-        smooth = np.convolve(np.pad(density, window // 2, mode="edge"), np.ones(window) / window, mode="valid")
+        padded = density.take(np.arange(-(window // 2), length + window // 2), mode="clip")
+        smooth = np.convolve(padded, np.ones(window) / window, mode="valid")
         # Half of the weight is uniform: full equalisation tears single strokes apart.
-        total = np.cumsum(np.concatenate(([0.0], smooth + smooth.mean() + 1e-6)))
+        total = np.cumsum(np.concatenate(([0.0], smooth + smooth.sum() / length + 1e-6)))
         inside: Edges = np.interp(cells, total / total[-1], np.arange(length + 1.0))
         outside: Edges = (np.minimum(cells, 0) + np.maximum(cells - 1, 0)) * length
         return inside + outside
 
     rows, columns = _cells(room, ink.shape[0] / ink.shape[1])
-    crossings_down = np.abs(np.diff(ink, axis=0, prepend=np.float32(0))).sum(axis=1)
-    crossings_across = np.abs(np.diff(ink, axis=1, prepend=np.float32(0))).sum(axis=0)
-    return equalise(crossings_down, rows), equalise(crossings_across, columns)
+    return equalise(_crossings(ink), rows), equalise(_crossings(ink.T), columns)
+
+
+def _crossings(ink: NDArray[np.float32]) -> NDArray[np.float32]:
+    """How much ink begins or ends between each row and the one before it, (H,); before the first is paper."""
+    change = np.array(ink)
+    change[1:] -= ink[:-1]
+    crossings: NDArray[np.float32] = np.abs(change).sum(axis=1)
+    return crossings
 
 
 def _cells(room: int, aspect: float) -> tuple[Edges, Edges]:
@@ -186,8 +197,10 @@ def _resampling(edges: Edges, length: int, margin: int) -> NDArray[np.float32]:
     """
     middle = (edges[1:] + edges[:-1]) / 2
     half = np.maximum(edges[1:] - edges[:-1], 1) / 2
-    pixel = np.arange(length)
-    covered = np.clip((middle + half)[:, None] - pixel, 0, 1) - np.clip((middle - half)[:, None] - pixel, 0, 1)
+    pixel = np.arange(float(length))
+    covered = ((middle + half)[:, None] - pixel).clip(0, 1)
+    covered -= ((middle - half)[:, None] - pixel).clip(0, 1)
+    covered /= (2 * half)[:, None]
     matrix = np.zeros((len(middle) + 2 * margin, length), np.float32)
-    matrix[margin : margin + len(middle)] = covered / (2 * half)[:, None]
+    matrix[margin : margin + len(middle)] = covered
     return matrix

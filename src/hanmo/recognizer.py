@@ -13,8 +13,9 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from hanmo.bundle import MODEL_NAME, Bundle
-from hanmo.errors import BundleError, ConfigError, HanmoError, ImageError
+from hanmo.errors import BundleError, ConfigError, HanmoError, ImageError, one_line
 from hanmo.image import Source, describe, load
+from hanmo.probability import softmax
 
 T = TypeVar("T")
 
@@ -149,7 +150,7 @@ class Recognizer:
         try:
             (answers,) = self._session.run(None, {self._input: fed})
         except Exception as error:  # the runtime's exceptions have no common base of their own
-            raise BundleError(f"{self.bundle.path / MODEL_NAME}: the net fails to run ({_one_line(error)})") from error
+            raise BundleError(f"{self.bundle.path / MODEL_NAME}: the net fails to run ({one_line(error)})") from error
         if answers.shape != (len(squares), len(self.bundle.charset)) or not np.isfinite(answers).all():
             raise BundleError(f"{self.bundle.path / MODEL_NAME}: the net's answers are no logits; export it again")
         return np.asarray(answers, np.float32)
@@ -180,20 +181,13 @@ class Recognizer:
             raise type(error)(f"images[{index}]: {error}") from error
 
     def _predict(self, squares: NDArray[np.uint8], top: int, classes: NDArray[np.int64]) -> list[Prediction]:
-        probabilities = softmax(self.logits(squares)[:, classes] / np.float64(self.bundle.temperature))
+        probabilities = softmax(self.logits(squares)[:, classes], self.bundle.temperature)
         charset, threshold = self.bundle.charset, self.bundle.refusal_threshold
         predictions = []
         for row, best in zip(probabilities, _best(probabilities, top), strict=True):
             candidates = tuple(Candidate(charset[int(classes[i])], float(row[i])) for i in best)
             predictions.append(Prediction(candidates, refused=candidates[0].probability < threshold))
         return predictions
-
-
-def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Probabilities (N, C) in float64; the largest logit becomes exp(0), so none overflows."""
-    powers = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
-    probabilities: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
-    return probabilities
 
 
 def _best(scores: NDArray[np.float64], top: int) -> NDArray[np.intp]:
@@ -223,7 +217,7 @@ def _session(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
     try:
         session = onnxruntime.InferenceSession(bundle.model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the runtime's exceptions have no common base of their own
-        raise BundleError(f"{where}: ONNX Runtime refuses it ({_one_line(error)}); export the bundle again") from error
+        raise BundleError(f"{where}: ONNX Runtime refuses it ({one_line(error)}); export the bundle again") from error
     inputs, outputs = session.get_inputs(), session.get_outputs()
     if len(inputs) != 1 or len(outputs) != 1:
         raise BundleError(f"{where}: {len(inputs)} inputs and {len(outputs)} outputs; a bundle's net has one of each")
@@ -237,7 +231,3 @@ def _check_port(where: Path, port: onnxruntime.NodeArg, shape: list[int], types:
     if port.type not in types or list(port.shape[1:]) != shape or isinstance(port.shape[0], int):
         needed = f"{' or '.join(types)} [N, {', '.join(map(str, shape))}]"
         raise BundleError(f"{where}: {port.name} is {port.type} {port.shape}, not {needed}; export the bundle again")
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__

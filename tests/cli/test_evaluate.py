@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import onnx
 import pytest
 import typer
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
 from typer.testing import CliRunner
 
 from hanmo.bundle import write_bundle
@@ -35,30 +35,19 @@ def glyph(number: int) -> NDArray[np.uint8]:
     return picture
 
 
-def template_net() -> bytes:
+def templates() -> NDArray[np.float32]:
+    """(1024, 6): the signs' squares, less their mean."""
     flat = np.stack([NORMALIZATION(glyph(i)).ravel() / 255.0 for i in range(len(CHARACTERS))])
-    matrix = (flat - flat.mean(axis=0)).T.astype(np.float32)
-    nodes = [
-        helper.make_node("Cast", ["image"], ["grey"], to=TensorProto.FLOAT),
-        helper.make_node("Flatten", ["grey"], ["flat"]),
-        helper.make_node("MatMul", ["flat", "templates"], ["logits"]),
-    ]
-    image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", 1, 32, 32])
-    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", len(CHARACTERS)])
-    weights = [numpy_helper.from_array(matrix / 255, "templates")]
-    graph = helper.make_graph(nodes, "templates", [image], [logits], weights)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
-    onnx.checker.check_model(model)
-    return bytes(model.SerializeToString())
+    return ((flat - flat.mean(axis=0)).T / 255).astype(np.float32)
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(linear_net: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with a bundle, a test file whose last of 13 labels is wrong, and its pack."""
     monkeypatch.chdir(tmp_path)
     write_bundle(
         "bundle",
-        template_net(),
+        linear_net(templates()).SerializeToString(),
         name="templates",
         charset=Charset(CHARACTERS),
         normalization=NORMALIZATION,

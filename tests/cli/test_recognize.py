@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import typer
-from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -22,30 +22,15 @@ HAND = {"一": [[(0, 5), (10, 5)]], "丨": [[(5, 0), (5, 10)]], "十": [[(0, 5),
 SIDE = 16
 
 
-def write_tiny_bundle(folder: Path, refusal_threshold: float) -> Path:
+def write_tiny_bundle(linear_net: Callable[..., Any], folder: Path, refusal_threshold: float) -> Path:
     """A bundle whose net compares a square with the three drawn ones."""
     normalization = Normalization(side=SIDE, margin=1)
     squares = np.stack([normalization(load(strokes)).ravel() / 255.0 for strokes in HAND.values()])
     squares -= squares.mean(axis=1, keepdims=True)
-    weights = (squares / np.linalg.norm(squares, axis=1, keepdims=True) / 60).astype(np.float32).T.copy()
-    nodes = [
-        helper.make_node("Cast", ["square"], ["floats"], to=TensorProto.FLOAT),
-        helper.make_node("Reshape", ["floats", "shape"], ["flat"]),
-        helper.make_node("MatMul", ["flat", "weights"], ["logits"]),
-    ]
-    tensors = [
-        numpy_helper.from_array(weights, "weights"),
-        numpy_helper.from_array(np.array([-1, SIDE**2]), "shape"),
-    ]
-    ports = (
-        [helper.make_tensor_value_info("square", TensorProto.UINT8, ["N", 1, SIDE, SIDE])],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", len(HAND)])],
-    )
-    graph = helper.make_graph(nodes, "net", *ports, tensors)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+    weights = (squares / np.linalg.norm(squares, axis=1, keepdims=True) / 60).astype(np.float32).T
     return write_bundle(
         folder,
-        model,
+        linear_net(weights).SerializeToString(),
         name="tiny",
         charset=Charset(HAND),
         normalization=normalization,
@@ -62,8 +47,8 @@ def write_tiny_bundle(folder: Path, refusal_threshold: float) -> Path:
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_bundle(tmp_path_factory.mktemp("bundles") / "tiny", 0.0)
+def bundle(linear_net: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_bundle(linear_net, tmp_path_factory.mktemp("bundles") / "tiny", 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -138,8 +123,8 @@ def test_among(bundle: Path, pictures: list[str]) -> None:
     assert isinstance(run(pictures[2], "--bundle", bundle, "--among", "翰").exception, CharsetError)
 
 
-def test_a_refusal_names_no_character(pictures: list[str], tmp_path: Path) -> None:
-    strict = write_tiny_bundle(tmp_path / "strict", 0.999999)
+def test_a_refusal_names_no_character(pictures: list[str], tmp_path: Path, linear_net: Callable[..., Any]) -> None:
+    strict = write_tiny_bundle(linear_net, tmp_path / "strict", 0.999999)
     (entry,) = lines(run(pictures[2], "--bundle", strict, "--json"))
     assert (entry["character"], entry["refused"]) == (None, True)
     assert entry["candidates"][0]["character"] == "十"

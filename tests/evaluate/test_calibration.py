@@ -16,9 +16,9 @@ from hanmo.evaluate.calibration import (
     negative_log_likelihood,
     refusal_threshold,
     reliability,
-    softmax,
 )
 from hanmo.evaluate.metrics import restrict
+from hanmo.probability import softmax
 
 PROBABILITIES = hnp.arrays(np.float64, st.integers(1, 60), elements=st.floats(0, 1))
 
@@ -59,18 +59,6 @@ def test_probabilities_that_are_none_are_refused() -> None:
             reliability(wrong, np.array([True]))
     with pytest.raises(ValueError, match="expected"):
         reliability(np.ones(2), np.ones(3, bool))
-
-
-@given(hnp.arrays(np.float32, (4, 5), elements=st.floats(-1e4, 1e4, width=32)), st.floats(0.05, 20))
-def test_softmax_sums_to_one_and_keeps_the_order(logits: NDArray[np.float32], temperature: float) -> None:
-    p = softmax(logits, temperature)
-    np.testing.assert_allclose(p.sum(axis=1), 1, atol=1e-5)
-    assert (np.take_along_axis(p, logits.argmax(axis=1)[:, None], axis=1)[:, 0] == p.max(axis=1)).all()
-
-
-def test_softmax_gives_nothing_to_the_excluded() -> None:
-    p = softmax(restrict(np.array([[9, 1, 1]], np.float16), np.array([1, 2])))
-    np.testing.assert_array_equal(p, [[0, 0.5, 0.5]])
 
 
 def test_the_likelihood_agrees_with_softmax_and_never_overflows() -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -49,13 +47,14 @@ def pack(
     """
     from typing import cast
 
+    from hanmo.cli.progress import reading
     from hanmo.data.pack import write_pack
     from hanmo.data.read import count_bytes, read_samples
     from hanmo.normalize import Normalization
 
     normalization = Normalization(method=cast("Method", normalize), side=side, margin=margin)
     start = time.perf_counter()
-    with _progress(count_bytes(inputs)) as (on_bytes, on_samples):
+    with reading("packing", count_bytes(inputs)) as (on_bytes, on_samples):
         made = write_pack(
             out,
             read_samples(inputs, mapping, on_bytes),
@@ -84,9 +83,8 @@ def show(
 
     Example: hanmo data show packs/train --characters 一丁七 --out sheet.png
     """
-    from hanmo.data.atomic import replacing, storing
     from hanmo.data.pack import Pack
-    from hanmo.data.sheet import contact_sheet
+    from hanmo.data.sheet import contact_sheet, save_png
 
     opened = Pack.open(path)
     chosen = choose(opened, characters, rows, columns, seed)
@@ -95,8 +93,7 @@ def show(
         captions = [f"{caption}\n{opened.writer_of(i) or '?'}" for caption, i in zip(captions, chosen, strict=True)]
     title = f"{path.resolve().name} · {len(opened):,} samples · {len(opened.charset):,} characters"
     sheet = contact_sheet(opened.images[chosen], captions, columns=columns, title=title)
-    with replacing(out) as partial, storing(out):
-        sheet.save(partial, "png")
+    save_png(sheet, out)
     typer.echo(out)
 
 
@@ -154,32 +151,6 @@ def describe(pack: Pack) -> dict[str, Any]:
         "bytes": sum(file.stat().st_size for file in pack.path.iterdir()),
         "digest": pack.digest,
     }
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[tuple[Callable[[int], None], Callable[[int], None]]]:
-    """A bar over input bytes that also counts samples; two functions to tell it of both."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    bar = Progress(
-        TextColumn("packing"),
-        BarColumn(),
-        TextColumn("{task.fields[samples]:,} samples  {task.fields[rate]:,.0f}/s"),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
-    task = bar.add_task("", total=total, samples=0, rate=0.0)
-    start = time.perf_counter()
-
-    def on_samples(done: int) -> None:
-        bar.update(task, samples=done, rate=done / (time.perf_counter() - start))
-
-    with bar:
-        yield lambda consumed: bar.advance(task, consumed), on_samples
 
 
 def _print(facts: dict[str, Any], as_json: bool) -> None:

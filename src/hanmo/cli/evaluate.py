@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import isnan
 from pathlib import Path
@@ -104,6 +103,7 @@ def describe(bundle: Bundle) -> dict[str, str]:
 def _evaluate_one(
     recognizer: Recognizer, name: str, closed: bool, limit: int, batch_size: int, mapping: Path | None
 ) -> Evaluation:
+    from hanmo.cli.progress import reading
     from hanmo.data.pack import Pack
     from hanmo.data.read import count_bytes
     from hanmo.evaluate.evaluate import evaluate_recognizer
@@ -114,7 +114,7 @@ def _evaluate_one(
     else:
         # Of files nobody knows the number of samples before they are read, so the bar counts bytes where it can.
         total = None if limit else count_bytes([name]) * (2 if closed else 1)
-    with _progress(name, total, by_samples=pack is not None) as (on_bytes, on_samples):
+    with reading(name, total, by_samples=pack is not None) as (on_bytes, on_samples):
         source = Source(name=name, limit=limit, mapping=mapping, on_bytes=on_bytes)
         return evaluate_recognizer(
             recognizer,
@@ -130,31 +130,6 @@ def _first(pack: Pack, limit: int) -> Pack:
     """The pack, cut to its first ``limit`` samples; 0 leaves it whole."""
     names = ("images", "labels", "source_ids", "writer_ids")
     return replace(pack, **{name: getattr(pack, name)[:limit] for name in names}) if limit else pack
-
-
-@contextmanager
-def _progress(
-    name: str, total: int | None, by_samples: bool
-) -> Iterator[tuple[Callable[[int], None], Callable[[int], None]]]:
-    """A bar on stderr over bytes or samples; two functions to tell it of both."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    bar = Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TextColumn("{task.fields[samples]:,} samples"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )
-    task = bar.add_task(name, total=total, samples=0)
-
-    def on_samples(done: int) -> None:
-        bar.update(task, samples=done, completed=done if by_samples else None)
-
-    with bar:
-        yield lambda consumed: bar.advance(task, consumed), on_samples
 
 
 def _print(evaluations: Sequence[Evaluation]) -> None:

@@ -3,17 +3,49 @@
 from __future__ import annotations
 
 import os
-import sys
-from typing import Annotated
+import traceback
+import warnings
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 import hanmo
 from hanmo.cli import data, evaluate, export, recognize, synth, train
 from hanmo.errors import HanmoError
 
+_EXTRA = frozenset({"torch", "safetensors", "onnx", "onnxscript", "matplotlib"})
+"""Packages that only the verbs of the extra ``train`` need."""
+
+
+class _Verbs(TyperGroup):
+    """All verbs; what the user has to know of an error is one line."""
+
+    def invoke(self, ctx: Any) -> Any:  # a click context, but typer has a click of its own whose name is private
+        try:
+            return super().invoke(ctx)
+        except (HanmoError, KeyboardInterrupt, ImportError) as error:
+            if isinstance(error, ImportError) and error.name not in _EXTRA:
+                raise
+            message, status = _explain(error)
+            if ctx.params["debug"]:
+                traceback.print_exc()
+            typer.echo(f"hanmo: {message}", err=True)
+            raise typer.Exit(status) from None
+
+
+def _explain(error: HanmoError | KeyboardInterrupt | ImportError) -> tuple[str, int]:
+    """One line for the user, and the exit status."""
+    if isinstance(error, KeyboardInterrupt):  # by itself typer would end without a word
+        return "stopped; what was complete is kept", 130
+    if isinstance(error, ImportError):
+        return f"this verb needs {error.name}; install it with: pip install 'hanmo[train]'", 2
+    return str(error), 2
+
+
 app = typer.Typer(
     name="hanmo",
+    cls=_Verbs,
     help="翰墨 hanmo: train, distil and run compact recognisers of handwritten Chinese characters.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -39,29 +71,17 @@ def options(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
 ) -> None:
-    if debug:
-        os.environ["HANMO_DEBUG"] = "1"
+    """What stands before the verb; :class:`_Verbs` looks at it."""
 
 
 def main() -> None:
     """Run the command line; the process exits with the status."""
-    try:
-        app()
-    except HanmoError as error:
-        _fail(f"hanmo: {error}", 2)
-    except KeyboardInterrupt:
-        _fail("hanmo: stopped; what was complete is kept", 130)
-    except ImportError as error:
-        if error.name not in {"torch", "safetensors", "onnx", "onnxscript", "matplotlib"}:
-            raise
-        _fail(f"hanmo: this verb needs {error.name}; install it with: pip install 'hanmo[train]'", 2)
-
-
-def _fail(message: str, status: int) -> None:
-    if os.environ.get("HANMO_DEBUG"):
-        raise
-    print(message, file=sys.stderr)
-    sys.exit(status)
+    # numpy's threads only wait for each other over matrices as small as a character's, and with another number of them
+    # the last bit of a pack may differ. Read when numpy is loaded, here and in worker processes.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # The process is ours, so its warnings are, too: Pillow's are about metadata that spoil no pixel.
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+    app(prog_name="hanmo")
 
 
 if __name__ == "__main__":

@@ -136,8 +136,7 @@ def _others(candidates: list[Candidate] | tuple[Candidate, ...]) -> Text:
 
 
 def _draw_sheet(out: Path, read: list[tuple[Path, Prediction]], title: str) -> None:
-    from hanmo.data.atomic import replacing, storing
-    from hanmo.data.sheet import contact_sheet
+    from hanmo.data.sheet import contact_sheet, save_png
 
     captions = []
     for picture, prediction in read:
@@ -145,8 +144,7 @@ def _draw_sheet(out: Path, read: list[tuple[Path, Prediction]], title: str) -> N
         name = picture.name if len(picture.name) <= _NAME_SHOWN else f"…{picture.name[1 - _NAME_SHOWN :]}"
         captions.append("\n".join([prediction.character or "?", *rows, name]))
     drawn = contact_sheet([_small(picture) for picture, _ in read], captions, columns=8, title=title, ink="dark")
-    with replacing(out) as partial, storing(out):
-        drawn.save(partial, "png")
+    save_png(drawn, out)
     typer.echo(f"drawn: {out}", err=True)
 
 

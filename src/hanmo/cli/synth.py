@@ -67,10 +67,8 @@ def _draw_sheet(recipe: SynthRecipe, out: Path) -> None:
     """A row a character, a column a writer, the first of them perfectly neat."""
     from PIL import Image
 
-    from hanmo.data.atomic import replacing, storing
+    from hanmo.data.sheet import save_png
     from hanmo.synth.recipe import draw_sheet
 
-    sheet = Image.fromarray(draw_sheet(recipe, _SHEET_WRITERS))
-    with replacing(out) as partial, storing(out):
-        sheet.save(partial, "PNG")
+    save_png(Image.fromarray(draw_sheet(recipe, _SHEET_WRITERS)), out)
     typer.echo(f"{out}: {len(recipe.charset())} characters by {_SHEET_WRITERS} writers, the first column neat")

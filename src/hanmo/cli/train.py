@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from hanmo.train.config import Recipe
+    from hanmo.train.loop import Trainer
 
 RecipePath = Annotated[Path, typer.Argument(help="The experiment as a TOML file.", metavar="RECIPE")]
 Out = Annotated[Path | None, typer.Option(help="The run folder to make; runs/NAME by default.", metavar="RUN")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in the run folder.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="Change one value, as in --set train.epochs=3.")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda or cuda:1; the first GPU by default.")]
+Seeds = Annotated[str | None, typer.Option(help="Train once a seed, as in --seeds 0,1,2, into RUN/seed-N.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the final record as one JSON object.")]
 
 
@@ -24,6 +28,7 @@ def train(
     out: Out = None,
     resume: Resume = False,
     set_: Set = None,
+    seeds: Seeds = None,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
@@ -33,7 +38,7 @@ def train(
 
     Under torchrun the same command trains on several GPUs: torchrun --nproc-per-node 2 -m hanmo train RECIPE
     """
-    _run(_load(recipe, set_, distilling=False), out, resume, device, as_json)
+    _run(_load(recipe, set_, distilling=False), out, resume, _numbers(seeds), device, as_json)
 
 
 def distill(
@@ -41,6 +46,7 @@ def distill(
     out: Out = None,
     resume: Resume = False,
     set_: Set = None,
+    seeds: Seeds = None,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
@@ -48,7 +54,7 @@ def distill(
 
     Example: hanmo distill recipes/paper.toml --set distill.teachers='["runs/teacher"]'
     """
-    _run(_load(recipe, set_, distilling=True), out, resume, device, as_json)
+    _run(_load(recipe, set_, distilling=True), out, resume, _numbers(seeds), device, as_json)
 
 
 def _load(path: Path, overrides: list[str] | None, *, distilling: bool) -> Recipe:
@@ -64,56 +70,89 @@ def _load(path: Path, overrides: list[str] | None, *, distilling: bool) -> Recip
     return recipe
 
 
-def _run(recipe: Recipe, out: Path | None, resume: bool, device: str | None, as_json: bool) -> None:
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+def _numbers(seeds: str | None) -> list[int]:
+    from hanmo.errors import ConfigError
 
-    from hanmo.nets.registry import count_macs, count_parameters
+    try:
+        return [int(part) for part in seeds.split(",")] if seeds else []
+    except ValueError:
+        raise ConfigError(f"--seeds {seeds}: write whole numbers with commas, as in --seeds 0,1,2") from None
+
+
+def _run(recipe: Recipe, out: Path | None, resume: bool, seeds: list[int], device: str | None, as_json: bool) -> None:
+    from dataclasses import replace
+
+    from rich.console import Console
+
     from hanmo.train.loop import Trainer
     from hanmo.train.parallel import Processes
     from hanmo.train.plots import plot_run
 
     folder = out or Path("runs") / recipe.name
+    folders = {seed: folder / f"seed-{seed}" for seed in seeds} or {recipe.train.seed: folder}
+    first = next(iter(folders))
+    recipe = replace(recipe, train=replace(recipe.train, seed=first))
     processes = Processes.join(device)
     console = Console(stderr=True, quiet=not processes.is_first)
-    columns = (
-        TextColumn("[bold]{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[said]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, disable=not processes.is_first) as progress:
-        task = progress.add_task(recipe.name, total=None, said="preparing")
-
-        def show(record: dict[str, Any]) -> None:
-            if record["kind"] == "train":
-                said = f"loss {record['loss']:.3f}  {record['images_per_s']:,.0f} images/s"
-                progress.update(task, completed=record["step"], said=said)
-            elif "top1" in record:
-                progress.console.print(f"  epoch {record['epoch']:.0f}: top-1 {record['top1']:.2f} %", highlight=False)
-
-        trainer = Trainer(recipe, folder, processes, show)
-        size = f"{count_parameters(trainer.net) / 1e6:.2f} M parameters"
-        work = f"{count_macs(trainer.net, trainer.data.side) / 1e6:.0f} M MACs"
-        console.print(
-            f"[bold]{recipe.net}[/]: {size}, {work} a character, {len(trainer.pack.charset)} classes, "
-            f"{len(trainer.data):,} samples on {processes.device}",
-            highlight=False,
-        )
-        progress.update(task, total=trainer.steps, said="")
-        record = trainer.run(resume=resume)
+    records = []
+    with _Display(recipe.name, console) as display:
+        trainer = Trainer(recipe, folders[first], processes, display.show)
+        display.describe(trainer)
+        for seed, place in folders.items():
+            if seed != first:
+                trainer.again(seed, place)
+            display.begin(trainer, f"{recipe.name}, seed {seed}" if seeds else recipe.name)
+            records.append({"seed": seed, "run": str(place), **trainer.run(resume=resume)})
+            if processes.is_first:
+                plot_run(place / "metrics.jsonl", place / "plots")
     if processes.is_first:
-        plot_run(folder / "metrics.jsonl", folder / "plots")
         console.print(f"weights, metrics and plots in [bold]{folder}[/]")
         if as_json:
-            typer.echo(json.dumps({"run": str(folder), **record}, ensure_ascii=False))
+            typer.echo(json.dumps({"run": str(folder), "seeds": records} if seeds else records[0], ensure_ascii=False))
     processes.leave()
+
+
+class _Display:
+    """The progress bar of a training and the lines above it."""
+
+    def __init__(self, name: str, console: Console) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self.console = console
+        self.progress = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[said]}"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=console.quiet,
+        )
+        self.task = self.progress.add_task(name, total=None, said="preparing")
+
+    def __enter__(self) -> _Display:
+        self.progress.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.progress.stop()
+
+    def describe(self, trainer: Trainer) -> None:
+        from hanmo.nets.registry import count_macs, count_parameters
+
+        self.console.print(
+            f"[bold]{trainer.recipe.net}[/]: {count_parameters(trainer.net) / 1e6:.2f} M parameters, "
+            f"{count_macs(trainer.net, trainer.data.side) / 1e6:.0f} M MACs a character, "
+            f"{len(trainer.pack.charset)} classes, {len(trainer.data):,} samples on {trainer.processes.device}",
+            highlight=False,
+        )
+
+    def begin(self, trainer: Trainer, name: str) -> None:
+        self.progress.reset(self.task, description=name, total=trainer.steps, completed=trainer.step, said="")
+
+    def show(self, record: dict[str, Any]) -> None:
+        if record["kind"] == "train":
+            said = f"loss {record['loss']:.3f}  {record['images_per_s']:,.0f} images/s"
+            self.progress.update(self.task, completed=record["step"], said=said)
+        elif "top1" in record:
+            self.console.print(f"  epoch {record['epoch']:.0f}: top-1 {record['top1']:.2f} %", highlight=False)

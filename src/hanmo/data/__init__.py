@@ -5,8 +5,9 @@ gnt      CASIA's ``.gnt`` files, plain or xz-compressed
 folder   folders of pictures, one a character
 read     any mix of the two, by name, glob or directory
 pack     the normalised samples of a data set as memory-mapped arrays
+filling  samples on their way into a pack
 squares  samples -> normalised squares, on one process or several
 split    training and test halves that share no writer
 sheet    a labelled contact sheet
-atomic   results appear whole or not at all
+fonts    a font for its captions
 """

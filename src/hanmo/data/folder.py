@@ -11,8 +11,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from hanmo.atomic import replacing, storing
 from hanmo.charset import list_characters
-from hanmo.data.atomic import replacing, storing
 from hanmo.data.gnt import is_character
 from hanmo.data.sample import Sample
 from hanmo.errors import DataError

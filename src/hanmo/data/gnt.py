@@ -19,7 +19,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from hanmo.data.atomic import replacing, writing
+from hanmo.atomic import replacing, writing
 from hanmo.data.sample import Sample
 from hanmo.errors import CharsetError, DataError, GntError
 from hanmo.image import MAX_PIXELS

@@ -14,23 +14,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hanmo.atomic import replacing, storing, writing
 from hanmo.charset import Charset
-from hanmo.data.atomic import replacing, storing, writing
-from hanmo.data.folder import SUFFIXES
-from hanmo.data.gnt import is_character
+from hanmo.data.filling import Filling
 from hanmo.data.sample import Sample
-from hanmo.data.squares import Squares, normalized
-from hanmo.errors import BlankImageError, CharsetError, DataError, PackError
+from hanmo.errors import CharsetError, PackError
 from hanmo.normalize import VERSION, Normalization
 
 FORMAT = 1
@@ -141,16 +137,17 @@ def write_pack(
     """
     out = Path(out)
     _check_free(out, overwrite)
-    filling = _Filling(charset, on_blank, on_unknown, on_progress)
+    filling = Filling(charset, on_blank, on_unknown, on_progress)
     with replacing(out) as partial:
         with storing(out):
             partial.mkdir()
         files = {_IMAGES: _store(partial / _IMAGES, filling.images(samples, normalization, workers), out)}
         charset, columns = filling.columns()
-        files |= {name: _store(partial / name, [column.data], out) for name, column in columns.items()}
+        for name, column in zip((_LABELS, _SOURCES, _WRITERS), columns, strict=True):
+            files[name] = _store(partial / name, [column.data], out)
         head = {
             "format": FORMAT,
-            "count": len(filling.labels.numbers),
+            "count": len(filling),
             "normalization": normalization.as_dict(),
             "charset": str(charset),
             "charset_digest": charset.digest,
@@ -161,85 +158,6 @@ def write_pack(
         }
         _store(partial / _HEAD, [memoryview(_dump(head))], out)
     return Pack.open(out)
-
-
-class _Names:
-    """A name for every sample, kept as a number of 16 bits; ``names`` are the distinct ones as they came."""
-
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
-        self.names: dict[str, int] = {}
-        self.numbers = array("H")
-
-    def append(self, name: str) -> None:
-        number = self.names.setdefault(name, len(self.names))
-        if number > 0xFFFF:
-            raise DataError(f"more than 65,536 different {self.kind}, at {name!r}; make several packs")
-        self.numbers.append(number)
-
-
-class _Filling:
-    """What is known of the samples while they pass by."""
-
-    def __init__(
-        self,
-        charset: Charset | None,
-        on_blank: Literal["skip", "error"],
-        on_unknown: Literal["skip", "error"],
-        on_progress: Callable[[int], None] | None,
-    ) -> None:
-        self.charset, self.on_blank, self.on_unknown, self.on_progress = charset, on_blank, on_unknown, on_progress
-        self.labels, self.sources, self.writers = _Names("labels"), _Names("sources"), _Names("writers")
-        self.skipped = {"blank": 0, "unknown": 0}
-
-    def images(self, samples: Iterable[Sample], normalization: Normalization, workers: int) -> Iterator[memoryview]:
-        """The squares of all inked samples of known label, a batch at a time."""
-        for squares in normalized(self._known(samples), normalization, workers):
-            self._note(squares)
-            if squares.samples:
-                yield squares.images.data.cast("B")
-            if self.on_progress:
-                self.on_progress(len(self.labels.numbers) + sum(self.skipped.values()))
-
-    def columns(self) -> tuple[Charset, dict[str, NDArray[np.uint16]]]:
-        """The charset, and the three columns in the order of the samples, once all of them have passed."""
-        if not self.labels.numbers:
-            blank, unknown = self.skipped["blank"], self.skipped["unknown"]
-            raise DataError(f"no samples to pack: {blank} blank and {unknown} of unknown labels were skipped")
-        charset = self.charset or Charset.of_labels(self.labels.names)
-        classes = charset.encode(list(self.labels.names))
-        kept = {_LABELS: self.labels, _SOURCES: self.sources, _WRITERS: self.writers}
-        columns = {name: np.array(column.numbers, np.dtype("<u2")) for name, column in kept.items()}
-        columns[_LABELS] = classes[columns[_LABELS]].astype("<u2")
-        return charset, columns
-
-    def _known(self, samples: Iterable[Sample]) -> Iterator[Sample]:
-        for number, sample in enumerate(samples, start=1):
-            if is_character(sample.label) and (self.charset is None or sample.label in self.charset):
-                yield sample
-            elif self.on_unknown == "skip":
-                self.skipped["unknown"] += 1
-            else:
-                where = f"{sample.source or 'samples'}: label {sample.label!r} of sample {number}"
-                what = f"outside the charset of {len(self.charset)}" if self.charset else "not one character"
-                raise CharsetError(f"{where} is {what}; skip such samples with --skip-unknown")
-
-    def _note(self, squares: Squares) -> None:
-        if squares.blank and self.on_blank == "error":
-            first = squares.blank[0]
-            raise BlankImageError(f"{first.source or 'samples'}: a picture of {first.label!r} is blank; remove it")
-        self.skipped["blank"] += len(squares.blank)
-        for sample in squares.samples:
-            self.labels.append(sample.label)
-            self.sources.append(_origin(sample.source))
-            self.writers.append(sample.writer)
-
-
-@lru_cache(maxsize=1 << 10)
-def _origin(source: str) -> str:
-    """A picture is named by its folder, so that a million of them make few names."""
-    path = PurePath(source)
-    return path.parent.as_posix() if path.suffix.lower() in SUFFIXES else source
 
 
 def _check_free(out: Path, overwrite: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from io import BytesIO
 from math import ceil
 from pathlib import Path
 from typing import Literal
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from hanmo.atomic import write_whole
 from hanmo.data.fonts import CaptionFont
 from hanmo.errors import DataError
 
@@ -75,6 +77,13 @@ def contact_sheet(
             sheet.paste(picture, (x + left, y + above))
             _write(pen, lines[index], x + width // 2, y + look.cell, look)
     return sheet
+
+
+def save_png(picture: Image.Image, path: Path) -> None:
+    """Write a sheet as PNG, whole or not at all, whatever ``path`` ends in. Raises :class:`StorageError`."""
+    file = BytesIO()
+    picture.save(file, "png")
+    write_whole(path, file.getbuffer())
 
 
 def _picture(image: NDArray[np.uint8], ink: Literal["bright", "dark"], cell: int) -> Image.Image:

@@ -2,6 +2,6 @@
 
 from hanmo.distill import features as features
 from hanmo.distill import logits as logits
-from hanmo.distill.method import METHODS, Distillation, Method, build_method, method
+from hanmo.distill.method import METHODS, Distillation, Method, build_method, register
 
-__all__ = ["METHODS", "Distillation", "Method", "build_method", "method"]
+__all__ = ["METHODS", "Distillation", "Method", "build_method", "register"]

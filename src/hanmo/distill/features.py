@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from hanmo.distill.method import Method, method
+from hanmo.distill.method import Method, register
 from hanmo.errors import ConfigError
 from hanmo.nets.taps import Output
 
@@ -25,7 +25,7 @@ def at_loss(student: Tensor, teacher: Tensor) -> Tensor:
     return (attention_map(student) - attention_map(teacher)).square().mean()
 
 
-@method("at")
+@register("at")
 class AttentionTransfer(Method):
     """AT. Zagoruyko, Komodakis, "Paying More Attention to Attention", ICLR 2017: sum over stages, weight 1000."""
 

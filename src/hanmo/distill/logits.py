@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from hanmo.distill.method import Method, method
+from hanmo.distill.method import Method, register
+from hanmo.errors import ConfigError
 from hanmo.nets.taps import Output
 
 
@@ -22,7 +23,7 @@ def standardise(logits: Tensor) -> Tensor:
     return (logits - logits.mean(-1, keepdim=True)) / (logits.std(-1, keepdim=True) + 1e-7)
 
 
-@method("kd")
+@register("kd")
 class KnowledgeDistillation(Method):
     """KD. Hinton, Vinyals, Dean, "Distilling the Knowledge in a Neural Network", 2015."""
 
@@ -30,13 +31,13 @@ class KnowledgeDistillation(Method):
 
     def __init__(self, *, temperature: float = 4.0) -> None:
         super().__init__()
-        self.temperature = temperature
+        self.temperature = _positive(temperature)
 
     def loss(self, student: Output, teacher: Output, labels: Tensor) -> Tensor:
         return kd_loss(student.logits, teacher.logits, self.temperature)
 
 
-@method("kd-standardised")
+@register("kd-standardised")
 class LogitStandardisedKD(Method):
     """KD on standardised logits: the student need not copy the teacher's scale, only its order and shape.
 
@@ -47,7 +48,13 @@ class LogitStandardisedKD(Method):
 
     def __init__(self, *, temperature: float = 2.0) -> None:
         super().__init__()
-        self.temperature = temperature
+        self.temperature = _positive(temperature)
 
     def loss(self, student: Output, teacher: Output, labels: Tensor) -> Tensor:
         return kd_loss(standardise(student.logits), standardise(teacher.logits), self.temperature)
+
+
+def _positive(temperature: float) -> float:
+    if temperature <= 0:
+        raise ConfigError(f"distillation temperature {temperature} must be above 0")
+    return temperature

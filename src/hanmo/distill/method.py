@@ -4,7 +4,7 @@ A method looks at what student and teacher say about the same pictures and retur
 a net: features come from layers it names, and weights of its own (connectors) live in the method. To add one, write
 a file with a pure loss function and a small class::
 
-    @method("mine")
+    @register("mine")
     class Mine(Method):
         weight = 1.0                      # the paper's
         def __init__(self, *, temperature: float = 4.0) -> None: ...
@@ -20,6 +20,7 @@ from typing import Any, TypeVar, get_type_hints
 
 from torch import Tensor, nn
 
+from hanmo.config import convert
 from hanmo.errors import ConfigError
 from hanmo.nets.taps import Output
 
@@ -49,7 +50,7 @@ METHODS: dict[str, type[Method]] = {}
 M = TypeVar("M", bound=type[Method])
 
 
-def method(name: str) -> Callable[[M], M]:
+def register(name: str) -> Callable[[M], M]:
     """Register a :class:`Method` under the name recipes use."""
 
     def add(cls: M) -> M:
@@ -67,14 +68,11 @@ def build_method(name: str, options: Mapping[str, Any]) -> Method:
     parameters = inspect.signature(cls.__init__).parameters
     known = {k: p for k, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
     hints = get_type_hints(cls.__init__)
-    for option, value in options.items():
+    for option in options:
         if option not in known:
             raise ConfigError(f"distillation method {name!r} has no option {option!r}; {_nearest(option, known)}")
-        expected = hints[option]
-        number = expected is float and isinstance(value, int | float) and not isinstance(value, bool)
-        if expected in (int, float, str, bool) and not number and not isinstance(value, expected):
-            raise ConfigError(f"distillation method {name!r}: {option} = {value!r} is no {expected.__name__}")
-    return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in options.items()})
+    where = f"distillation method {name!r}"
+    return cls(**{k: convert(v, hints[k], where, (k,)) for k, v in options.items()})
 
 
 class Distillation(nn.Module):

@@ -1,4 +1,4 @@
-"""Do the probabilities mean what they say? Softmax, calibration error, temperature, refusal threshold.
+"""Do the probabilities mean what they say? Calibration error, temperature, refusal threshold.
 
 A reader is calibrated when, of all characters it names with 90 %, nine in ten are right. Guo et al., "On calibration
 of modern neural networks" (2017) measure the gap (expected calibration error, ECE) and close most of it with one
@@ -41,15 +41,6 @@ class Reliability:
         return float(np.nansum(gaps * self.count) / total)
 
 
-def softmax(logits: Logits, temperature: float = 1.0) -> NDArray[np.float32]:
-    """Probabilities (N, C) float32 of ``logits / temperature``; rows sum to one, minus infinity becomes 0."""
-    scaled = np.asarray(logits, np.float32) / np.float32(temperature)
-    scaled -= scaled.max(axis=1, keepdims=True)
-    np.exp(scaled, out=scaled)
-    scaled /= scaled.sum(axis=1, keepdims=True)
-    return scaled
-
-
 def reliability(probability: NDArray[np.floating], correct: NDArray[np.generic], bins: int = 15) -> Reliability:
     """Bins of the answers' ``probability`` (N,) in [0, 1] against ``correct`` (N,): bool, or a share in [0, 1] on ties.
 
@@ -58,7 +49,7 @@ def reliability(probability: NDArray[np.floating], correct: NDArray[np.generic],
     sure, right = np.asarray(probability, np.float64), np.asarray(correct, np.float64)
     if sure.ndim != 1 or sure.shape != right.shape or bins < 1:
         raise ValueError(f"probabilities {sure.shape}, correct {right.shape}, {bins} bins: expected (N,), (N,), >= 1")
-    # float32 softmax may round a sure answer to a hair above one.
+    # Rounding may lift a sure answer to a hair above one.
     if not np.all((sure >= 0) & (sure <= 1 + 1e-6)):
         raise ValueError("probabilities must lie in [0, 1]; apply softmax first")
     place = np.minimum((sure * bins).astype(np.int64), bins - 1)

@@ -29,9 +29,10 @@ from numpy.typing import NDArray
 from hanmo.data.pack import Pack
 from hanmo.data.sample import Sample
 from hanmo.errors import BlankImageError, BundleError, DataError
-from hanmo.evaluate.calibration import negative_log_likelihood, reliability, softmax
+from hanmo.evaluate.calibration import negative_log_likelihood, reliability
 from hanmo.evaluate.metrics import Ranks, answers, class_means, confused_pairs, pair_counts, ranks, restrict
 from hanmo.evaluate.result import ClassScore, ConfusedPair, Evaluation, Mistake, Squares
+from hanmo.probability import softmax
 
 if TYPE_CHECKING:
     from hanmo.charset import Charset
@@ -134,7 +135,7 @@ class _Tally:
 
     def _score(self, batch: Batch, logits: NDArray[np.floating[Any]]) -> None:
         bundle, said = self.recognizer.bundle, answers(logits)
-        sure = softmax(logits, bundle.temperature)[np.arange(len(said)), said].astype(np.float64)
+        sure = softmax(logits, bundle.temperature)[np.arange(len(said)), said]
         if not np.isfinite(sure).all():
             raise BundleError("the net of this bundle answers with numbers that are not finite; export it again")
         inside = np.array([label in self.charset for label in batch.labels])

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 
-from hanmo.data.atomic import replacing, storing
+from hanmo.atomic import write_whole
 from hanmo.errors import ConfigError
 from hanmo.evaluate.figures import class_curve, picture, reliability_diagram
 from hanmo.evaluate.result import ClassScore, ConfusedPair, Evaluation, Mistake
@@ -101,9 +101,8 @@ def write_report(
         made=f"{(made or datetime.now(UTC)).astimezone(UTC):%Y-%m-%d %H:%M} UTC",
         body=body + "".join(_section(evaluation) for evaluation in several),
     )
-    with replacing(target) as partial, storing(target):
-        # A file name may hold bytes that are not text; they show as question marks.
-        partial.write_text(page, encoding="utf-8", errors="replace")
+    # A file name may hold bytes that are not text; they show as question marks.
+    write_whole(target, page.encode(errors="replace"))
     return target
 
 

@@ -30,10 +30,10 @@ class Tapped(nn.Module):
         super().__init__()
         self.net = net
         self._seen: dict[str, Tensor] = {}
-        known = dict(net.named_modules())
+        known = {name: module for name, module in net.named_modules() if name}
         for layer in layers:
-            if layer not in known or not layer:
-                top = [name for name in known if name and name.count(".") <= 1]
+            if layer not in known:
+                top = [name for name in known if name.count(".") <= 1]
                 near = difflib.get_close_matches(layer, known, n=1)
                 hint = f"did you mean {near[0]!r}? " if near else ""
                 raise ConfigError(f"the net has no layer {layer!r}; {hint}it has: {', '.join(top)}")

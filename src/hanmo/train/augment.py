@@ -22,11 +22,11 @@ class Randomness(NamedTuple):
     """Raw random numbers for a batch, on its device, float32."""
 
     uniform: Tensor  # (N, K) in [-1, 1]
-    knots: Tensor  # (N, 2, G, G) normal
+    knots: Tensor  # (N, 3, G, G) normal: displacement across, down, darkness
     grain: Tensor  # (N, 1, S, S) normal
 
 
-_SHARES = [1, 2, 2, 2, 2, 1, 1, 1, 1, 1, 2, 2]
+_SHARES = [1, 2, 2, 2, 2, 1, 1, 1, 1, 1, 2, 2, 3]
 """How the K numbers of a picture are dealt out in :func:`apply`."""
 
 
@@ -35,7 +35,7 @@ def draw(config: AugmentConfig, count: int, side: int, generator: torch.Generato
     device, cells = generator.device, config.elastic_cells
     return Randomness(
         torch.rand(count, sum(_SHARES), generator=generator, device=device) * 2 - 1,
-        torch.randn(count, 2, cells, cells, generator=generator, device=device),
+        torch.randn(count, 3, cells, cells, generator=generator, device=device),
         torch.randn(count, 1, side, side, generator=generator, device=device),
     )
 
@@ -43,7 +43,7 @@ def draw(config: AugmentConfig, count: int, side: int, generator: torch.Generato
 def apply(images: Tensor, randomness: Randomness, config: AugmentConfig) -> Tensor:
     """uint8 (N, S, S) -> float32 (N, 1, S, S) in [0, 1], 0 = paper, changed as the random numbers say."""
     side = images.shape[-1]
-    angle, stretch, shear, shift, tilt, stroke, blur, gain, gamma, noise, corner, size = torch.split(
+    angle, stretch, shear, shift, tilt, stroke, blur, gain, gamma, noise, corner, size, visit = torch.split(
         randomness.uniform, _SHARES, 1
     )
     warp = _homography(
@@ -53,8 +53,12 @@ def apply(images: Tensor, randomness: Randomness, config: AugmentConfig) -> Tens
         shift * 2 * config.translate,
         tilt * config.perspective,
     )
+    fields = _smooth(randomness.knots, side)
     x = unchanged(images)
-    x = F.grid_sample(x, _grid(warp, randomness.knots * 2 * config.elastic, side), align_corners=False)
+    if config.intrude:
+        x = torch.maximum(x, _neighbour(x, visit, config.intrude))
+    x = F.grid_sample(x, _grid(warp, fields[..., :2] * 2 * config.elastic), align_corners=False)
+    x = x * (1 + fields[..., 2].unsqueeze(1) * config.fade).clamp(0, 2)
     x = _pen(x, _per_picture(stroke) * config.stroke)
     x = x + _per_picture(blur).abs() * config.blur * (_blur(x) - x)
     # The exponent bends the grey levels, the factor dims or darkens the ink.
@@ -88,14 +92,29 @@ def _homography(angle: Tensor, stretch: Tensor, shear: Tensor, shift: Tensor, ti
     return torch.stack(rows, 1)
 
 
-def _grid(warp: Tensor, knots: Tensor, side: int) -> Tensor:
-    """Where each output pixel looks: (N, S, S, 2) in [-1, 1], the homography first, then the elastic field."""
+def _smooth(knots: Tensor, side: int) -> Tensor:
+    """Random fields through normal knots (N, J, G, G) -> (N, S, S, J), unit variance everywhere."""
+    spline = _spline(side, knots.shape[-1], knots.device)
+    return torch.einsum("hg,njgk,wk->nhwj", spline, knots, spline)
+
+
+def _neighbour(x: Tensor, visit: Tensor, share: float) -> Tensor:
+    """What a ``share`` of pictures see of the next character: another picture of the batch, most of it outside."""
+    which, along, across = visit.T
+    near = torch.where((which.abs() < share)[:, None], 1.5 + 0.4 * along.abs()[:, None], 4.0)  # 4: wholly outside
+    sideways = torch.stack((torch.where(across > 0, 1.0, -1.0), torch.zeros_like(across)), 1)
+    direction = torch.where((which > 0)[:, None], sideways, sideways.flip(1))
+    shift = torch.cat((torch.eye(2, device=x.device).expand(len(x), 2, 2), (direction * near)[:, :, None]), 2)
+    return F.grid_sample(x.flip(0), F.affine_grid(shift, list(x.shape), align_corners=False), align_corners=False)
+
+
+def _grid(warp: Tensor, field: Tensor) -> Tensor:
+    """Where each output pixel looks: (N, S, S, 2) in [-1, 1], the homography first, then the elastic ``field``."""
+    side = field.shape[1]
     axis = (torch.arange(side, device=warp.device) + 0.5) * (2 / side) - 1
     ones = torch.ones(side, side, device=warp.device)
     plane = torch.stack((axis.expand(side, side), axis[:, None].expand(side, side), ones), -1)
     seen = torch.einsum("hwk,njk->nhwj", plane, warp)
-    spline = _spline(side, knots.shape[-1], warp.device)
-    field = torch.einsum("hg,njgk,wk->nhwj", spline, knots, spline)
     return seen[..., :2] / seen[..., 2:].clamp(min=0.2) + field
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from hanmo.charset import Charset
 from hanmo.data.pack import Pack
-from hanmo.errors import ConfigError
+from hanmo.errors import CharsetError, ConfigError
 from hanmo.train.parallel import Processes
 
 SHARE_OF_MEMORY = 0.5
@@ -35,7 +35,10 @@ class DeviceData:
     def open(cls, path: str, charset: Charset | None, device: torch.device) -> tuple[DeviceData, Pack]:
         """Open the pack at ``path``; its own charset names the classes unless another is given."""
         pack = Pack.open(Path(path))
-        return cls(pack, charset or pack.charset, device), pack
+        try:
+            return cls(pack, charset or pack.charset, device), pack
+        except CharsetError as error:
+            raise CharsetError(f"{path}: {error}; pack it with the training pack's charset") from error
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -44,8 +47,10 @@ class DeviceData:
         """Samples at ``indices`` (on any device) as uint8 (n, S, S) on the device."""
         return self._images[indices.to(self._images.device)].to(self.device, non_blocking=True)
 
-    def steps(self, batch: int) -> int:
-        """Whole batches in an epoch; raises :class:`ConfigError` when there is none."""
+    def steps(self, batch: int, processes: Processes) -> int:
+        """Whole batches in an epoch; :class:`ConfigError` when there is none or the processes cannot share one."""
+        if batch % processes.world:
+            raise ConfigError(f"train.batch {batch} cannot be shared by {processes.world} processes; take a multiple")
         if batch > len(self):
             raise ConfigError(f"train.batch {batch} is larger than the {len(self)} training samples; make it smaller")
         return len(self) // batch
@@ -57,13 +62,11 @@ class DeviceData:
 
         Every process shuffles alike and takes its slice, so the global batches do not depend on their number.
         """
-        if batch % processes.world:
-            raise ConfigError(f"train.batch {batch} cannot be shared by {processes.world} processes; take a multiple")
         generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
         order = torch.randperm(len(self), generator=generator)
         share = batch // processes.world
         order = order.to(self._images.device)
-        for number in range(start, self.steps(batch)):
+        for number in range(start, self.steps(batch, processes)):
             first = number * batch + processes.rank * share
             indices = order[first : first + share]
             yield self.images(indices), self.labels[indices.to(self.labels.device)]

@@ -7,7 +7,6 @@ A checkpoint is one file ``step-00001234.safetensors``: tensors under ``net.``, 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from hanmo.errors import CheckpointError, StorageError
+from hanmo.atomic import write_whole
+from hanmo.errors import CheckpointError
 
 KEPT = 2
 _PATTERN = "step-*.safetensors"
@@ -26,17 +26,7 @@ _PATTERN = "step-*.safetensors"
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
     """Write tensors and a JSON header to ``path``: temporary file, fsync, rename. Raises :class:`StorageError`."""
     plain = {name: tensor.detach().to("cpu").contiguous().clone() for name, tensor in tensors.items()}
-    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            file.write(save(plain, {"hanmo": json.dumps(header)}))
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise StorageError(f"{path}: not saved ({error.strerror}); what was there before is untouched") from error
+    write_whole(path, save(plain, {"hanmo": json.dumps(header)}))
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -44,6 +34,8 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {})["hanmo"])
+            if not isinstance(header, dict):
+                raise KeyError("header")
             return {name: file.get_tensor(name) for name in file.keys()}, header  # noqa: SIM118 - no mapping
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file") from None

@@ -23,8 +23,9 @@ class AugmentConfig:
 
     ``rotate`` degrees; ``shear``, ``scale`` (logarithm of each axis' factor), ``translate``, ``perspective`` and
     ``elastic`` (root mean square displacement, on a grid of ``elastic_cells``) in units of the side; ``stroke``
-    pixels of growth or thinning; ``blur``, ``contrast``, ``noise`` and ``cutout`` as shares (of a unit blur, of the
-    grey range, of the side).
+    pixels of growth or thinning; ``fade`` the (root mean square) unevenness of the ink; ``intrude`` the share of
+    pictures into which a neighbouring character reaches; ``blur``, ``contrast``, ``noise`` and ``cutout`` as shares
+    (of a unit blur, of the grey range, of the side).
     """
 
     rotate: float = 8.0
@@ -35,6 +36,8 @@ class AugmentConfig:
     elastic: float = 0.02
     elastic_cells: int = 6
     stroke: float = 0.8
+    fade: float = 0.0
+    intrude: float = 0.0
     blur: float = 0.6
     contrast: float = 0.4
     noise: float = 0.08
@@ -98,8 +101,10 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch < 2:
             raise ConfigError(f"epochs {self.epochs} and batch {self.batch}: at least 1 epoch and a batch of 2")
-        if self.seed < 0 or self.evaluate_every < 0 or self.checkpoint_every < 0:
-            raise ConfigError("seed, evaluate_every and checkpoint_every must not be negative")
+        if not 0 <= self.seed < 2**31:
+            raise ConfigError(f"seed {self.seed}: 0 to 2^31 - 1")
+        if self.evaluate_every < 0 or self.checkpoint_every < 0:
+            raise ConfigError("evaluate_every and checkpoint_every must not be negative; 0 means only at the end")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +114,10 @@ class MethodConfig:
     name: str
     weight: float | None = None
     options: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.weight is not None and self.weight < 0:
+            raise ConfigError(f"weight {self.weight} of method {self.name!r} must not be negative")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +131,9 @@ class DistillConfig:
     def __post_init__(self) -> None:
         if not self.teachers or not self.methods:
             raise ConfigError("teachers and methods need at least one entry each")
+        names = [m.name for m in self.methods]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ConfigError(f"method {twice[0]!r} is named twice; once is enough, with its layers in one list")
         if self.label_weight < 0:
             raise ConfigError(f"label_weight {self.label_weight} must not be negative")
 

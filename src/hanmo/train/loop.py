@@ -7,8 +7,8 @@ repeats what an uninterrupted one would have done, bit for bit on a CPU.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +31,16 @@ from hanmo.train.checkpoint import (
     save_checkpoint,
 )
 from hanmo.train.config import Recipe
-from hanmo.train.objective import Objective, standardise
+from hanmo.train.interrupt import deferred_interrupt
+from hanmo.train.objective import Objective
 from hanmo.train.optim import AveragedWeights, build_optimizer, learning_rate
 from hanmo.train.parallel import Processes, channels_last
+from hanmo.train.predict import predict
 from hanmo.train.run import RunFolder
+from hanmo.train.speed import Speedometer, compiled
 from hanmo.train.teaching import build_teaching, connect
 
 Record = dict[str, Any]
-LOG_SECONDS = 2.0
-"""A training record is written about this often; reading the loss waits for the device, so not every step."""
 
 
 class Trainer:
@@ -59,7 +60,7 @@ class Trainer:
             self.test, packs["test"] = DeviceData.open(recipe.data.test, self.pack.charset, device)
             packs["test"].require(normalization=self.pack.normalization)
         self.packs = packs
-        self.steps_an_epoch = self.data.steps(recipe.train.batch)
+        self.steps_an_epoch = self.data.steps(recipe.train.batch, processes)
         self.steps = self.steps_an_epoch * recipe.train.epochs
         self.net = channels_last(build_net(recipe.net, len(self.pack.charset), self.data.side), device)
         teacher, distillation = build_teaching(recipe.distill, self.pack, device)
@@ -77,10 +78,28 @@ class Trainer:
             mixup=recipe.optim.mixup > 0,
             precision=self._precision(),
         )
-        self.optimizer = build_optimizer(self.learners, recipe.optim)
-        self.average = AveragedWeights(self.net, recipe.optim.ema) if recipe.optim.ema else None
+        self.compute = compiled(self.objective, recipe.train.compile, device)
         self.generator = torch.Generator(device)
+        self._start_over()
+
+    def _start_over(self) -> None:
+        optim = self.recipe.optim
+        self.optimizer = build_optimizer(self.learners, optim)
+        self.average = AveragedWeights(self.net, optim.ema) if optim.ema else None
         self.step = 0
+
+    def again(self, seed: int, folder: Path) -> None:
+        """Begin anew as a new trainer with ``seed`` would, into ``folder``; what is compiled stays compiled."""
+        self.recipe = replace(self.recipe, train=replace(self.recipe.train, seed=seed))
+        self.folder = RunFolder(folder)
+        torch.manual_seed(seed)
+        fresh = build_net(self.recipe.net, len(self.pack.charset), self.data.side)
+        self.net.load_state_dict(fresh.state_dict())
+        for learner in self.learners[1:]:
+            for module in learner.modules():
+                if callable(reset := getattr(module, "reset_parameters", None)):
+                    reset()
+        self._start_over()
 
     def _precision(self) -> torch.dtype:
         wanted = self.recipe.train.precision
@@ -88,45 +107,54 @@ class Trainer:
         return torch.bfloat16 if wanted == "bf16" or (wanted == "auto" and on_gpu) else torch.float32
 
     def run(self, *, resume: bool = False) -> Record:
-        """Train to the end and return the last record: ``top1``, ``top5``, ``images_per_s``, ``seconds`` ..."""
+        """Train to the end and return the last record: ``top1``, ``top5``, ``images_per_s``, ``seconds`` ...
+
+        ``resume`` goes on from the folder's last checkpoint; of a finished run it returns the record.
+        """
         if self.processes.is_first:
             self.folder.start(self.recipe, resume=resume)
             self.folder.describe(self.processes.device, self.packs)
         self.processes.barrier()
         if resume:
+            if finished := self.folder.final_record():
+                return finished
             self._restore()
         try:
-            self._train()
+            with deferred_interrupt() as stop_if_asked:
+                self._train(stop_if_asked)
         except KeyboardInterrupt:
-            self._checkpoint()
+            if self.processes.world == 1:  # several processes stop at different steps: their last checkpoint stands
+                self._checkpoint()
             raise
         return self._finish()
 
-    def _train(self) -> None:
+    def _train(self, stop_if_asked: Callable[[], None]) -> None:
         recipe, train = self.recipe, self.recipe.train
-        compute = compiled(self.objective, train.compile, self.processes.device)
-        speed = _Speed(self.processes.device)
+        speed = Speedometer(self.processes.device)
         self.speed = speed
         while self.step < self.steps:
             epoch, start = divmod(self.step, self.steps_an_epoch)
+            if epoch and not start:
+                self._end_epoch(epoch)
+                stop_if_asked()
+                speed.restart()
             for images, labels in self.data.epoch(epoch, train.batch, train.seed, self.processes, start):
                 rate = learning_rate(recipe.optim, self.step, self.steps)
-                loss, parts = self.advance(compute, images, labels, rate)
+                loss, parts = self.advance(images, labels, rate)
                 self.step += 1
                 speed.count(len(images) * self.processes.world)
                 if speed.is_due() or self.step == self.steps:
                     self._log_training(loss, parts, rate, speed)
-            done = epoch + 1
-            if done < train.epochs:
-                if train.evaluate_every and done % train.evaluate_every == 0:
-                    self._evaluate("eval")
-                if train.checkpoint_every and done % train.checkpoint_every == 0:
-                    self._checkpoint()
-                speed.restart()
+                stop_if_asked()
 
-    def advance(
-        self, compute: Callable[..., tuple[Tensor, dict[str, Tensor]]], images: Tensor, labels: Tensor, rate: float
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def _end_epoch(self, done: int) -> None:
+        train = self.recipe.train
+        if train.evaluate_every and done % train.evaluate_every == 0:
+            self._evaluate("eval")
+        if train.checkpoint_every and done % train.checkpoint_every == 0:
+            self._checkpoint()
+
+    def advance(self, images: Tensor, labels: Tensor, rate: float) -> tuple[Tensor, dict[str, Tensor]]:
         """One optimiser step on one batch at learning rate ``rate``; returns the loss and its parts, on the device."""
         optim, device = self.recipe.optim, images.device
         seed = (self.recipe.train.seed * 1_000_000_007 + self.step) * 1024 + self.processes.rank
@@ -134,8 +162,10 @@ class Trainer:
             self.recipe.augment, len(images), self.data.side, self.generator.manual_seed(seed % 2**63)
         )
         share = torch.tensor(_mixing_share(optim.mixup, seed), dtype=torch.float32).to(device, non_blocking=True)
+        if self.recipe.net.dropout:
+            torch.manual_seed(seed % 2**63)  # dropout draws from torch's global generator
         self.optimizer.zero_grad(set_to_none=True)
-        loss, parts = compute(images, labels, randomness, share)
+        loss, parts = self.compute(images, labels, randomness, share)
         loss.backward()  # type: ignore[no-untyped-call]
         self.processes.average_gradients(self.learners)
         if optim.clip:
@@ -147,11 +177,11 @@ class Trainer:
             self.average.update(self.step)
         return loss, parts
 
-    def _log_training(self, loss: Tensor, parts: dict[str, Tensor], rate: float, speed: _Speed) -> None:
+    def _log_training(self, loss: Tensor, parts: dict[str, Tensor], rate: float, speed: Speedometer) -> None:
         value = loss.item()
         if not math.isfinite(value):
             raise HanmoError(
-                f"{self.folder.path}: the loss is {value} at step {self.step}; lower optim.learning_rate and --resume"
+                f"{self.folder.path}: the loss is {value} at step {self.step}; lower optim.learning_rate and train anew"
             )
         self._record(
             {
@@ -175,7 +205,7 @@ class Trainer:
 
     def _evaluate(self, kind: str) -> Record:
         """Measure the averaged weights on the test pack (each process all of it: tests are small)."""
-        self.processes.average_buffers(self.net)
+        self._share_statistics()
         record: Record = {"kind": kind, "step": self.step, "epoch": self.step / self.steps_an_epoch}
         if self.test is not None:
             own = {k: v.clone() for k, v in self.net.state_dict().items()}
@@ -189,8 +219,14 @@ class Trainer:
             self._record(record)
         return record
 
+    def _share_statistics(self) -> None:
+        """Each process' norms have seen its own share of the batches only; from here on all hold the mean."""
+        self.processes.average_(b for b in self.net.buffers() if b.is_floating_point())
+        if self.average:
+            self.processes.average_(self.average.average.values())
+
     def _checkpoint(self) -> None:
-        self.processes.average_buffers(self.net)
+        self._share_statistics()
         if self.processes.is_first:
             tensors = {f"net.{k}": v for k, v in self.net.state_dict().items()}
             tensors |= {f"optimizer.{k}": v for k, v in optimizer_tensors(self.optimizer).items()}
@@ -203,8 +239,10 @@ class Trainer:
 
     def _restore(self) -> None:
         path = latest_checkpoint(self.folder.checkpoints)
-        if path is None:
-            return  # stopped before the first checkpoint: it starts over
+        if path is None:  # stopped before the first checkpoint: it starts over
+            if self.processes.is_first:
+                self.folder.rewind(0)
+            return
         tensors, header = load_tensors(path)
 
         def part(prefix: str) -> dict[str, Tensor]:
@@ -232,67 +270,5 @@ class Trainer:
         return record
 
 
-@torch.no_grad()
-def predict(net: nn.Module, data: DeviceData, batch: int = 1024) -> tuple[Tensor, Tensor]:
-    """Logits float32 (N, C) and labels (N,) of every sample, on the CPU; the net is left as it was."""
-    was_training = net.training
-    net.eval()
-    logits = [
-        net(standardise(augment.unchanged(images)).to(memory_format=torch.channels_last)).float().cpu()
-        for images, _ in data.in_order(batch)
-    ]
-    net.train(was_training)
-    return torch.cat(logits), data.labels.cpu()
-
-
 def _mixing_share(alpha: float, seed: int) -> float:
     return float(np.random.default_rng(seed).beta(alpha, alpha)) if alpha > 0 else 1.0
-
-
-def compiled(objective: Objective, mode: str, device: torch.device) -> Callable[..., tuple[Tensor, dict[str, Tensor]]]:
-    """The objective through torch.compile, or as it is, as :class:`TrainConfig` says."""
-    if mode == "no" or (mode == "auto" and device.type != "cuda"):
-        return objective
-    if mode == "no-graphs":
-        return torch.compile(objective)
-    computed = torch.compile(objective, mode="reduce-overhead")
-
-    def compute(*inputs: Any) -> tuple[Tensor, dict[str, Tensor]]:
-        torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
-        result: tuple[Tensor, dict[str, Tensor]] = computed(*inputs)
-        return result
-
-    return compute
-
-
-class _Speed:
-    """Images a second between logs; the first interval, which compiles, is not counted in the median."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.device, self.began = device, time.perf_counter()
-        self.rates: list[float] = []
-        self.restart()
-
-    def restart(self) -> None:
-        self.images, self.since = 0, time.perf_counter()
-
-    def count(self, images: int) -> None:
-        self.images += images
-
-    def is_due(self) -> bool:
-        return time.perf_counter() - self.since > LOG_SECONDS
-
-    def rate(self) -> float:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        rate = self.images / max(time.perf_counter() - self.since, 1e-9)
-        self.rates.append(rate)
-        self.restart()
-        return rate
-
-    def median(self) -> float:
-        return float(np.median(self.rates[1:] or self.rates or [0.0]))
-
-    @property
-    def seconds(self) -> float:
-        return time.perf_counter() - self.began

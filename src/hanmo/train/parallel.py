@@ -14,6 +14,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from hanmo.errors import ConfigError
+
 
 def channels_last(net: nn.Module, device: torch.device) -> nn.Module:
     """The net on ``device`` with its weights laid out for tensor cores; in place."""
@@ -34,10 +36,15 @@ class Processes:
 
     @classmethod
     def join(cls, device: str | None = None) -> Processes:
-        """Join the group that torchrun describes in the environment; alone when it describes none."""
+        """Join the group that torchrun describes in the environment; alone when it describes none.
+
+        ``device`` is ``cpu``, ``cuda`` (this process' own) or ``cuda:N``; None: a GPU where there is one. Raises
+        :class:`ConfigError` for a device that cannot be used.
+        """
         world = int(os.environ.get("WORLD_SIZE", "1"))
         local = int(os.environ.get("LOCAL_RANK", "0"))
-        chosen = torch.device(device or (f"cuda:{local}" if torch.cuda.is_available() else "cpu"))
+        wanted = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        chosen = _usable(f"cuda:{local}" if wanted == "cuda" else wanted)
         if chosen.type == "cuda":
             torch.cuda.set_device(chosen)
         if world == 1:
@@ -48,9 +55,9 @@ class Processes:
 
     def average_(self, tensors: Iterable[Tensor]) -> None:
         """Replace each tensor by its mean over the processes."""
-        if self.world == 1:
-            return
         parts = list(tensors)
+        if self.world == 1 or not parts:
+            return
         flat = torch.cat([t.reshape(-1).float() for t in parts])
         dist.all_reduce(flat)
         flat /= self.world
@@ -60,10 +67,6 @@ class Processes:
     def average_gradients(self, modules: Iterable[nn.Module]) -> None:
         self.average_(p.grad for m in modules for p in m.parameters() if p.grad is not None)
 
-    def average_buffers(self, net: nn.Module) -> None:
-        """Norm statistics are gathered by each process on its own share; this makes them one."""
-        self.average_(b for b in net.buffers() if b.is_floating_point())
-
     def barrier(self) -> None:
         if self.world > 1:
             dist.barrier()
@@ -71,3 +74,15 @@ class Processes:
     def leave(self) -> None:
         if self.world > 1 and dist.is_initialized():
             dist.destroy_process_group()
+
+
+def _usable(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # an assertion where torch was built without CUDA
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"device {name!r} cannot be used ({reason}); take cpu, cuda or cuda:N") from error
+    if device.type not in ("cpu", "cuda"):
+        raise ConfigError(f"device {name!r} is not one hanmo trains on; take cpu, cuda or cuda:N")
+    return device

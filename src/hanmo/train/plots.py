@@ -7,6 +7,7 @@ last line that was cut off is passed over.
 
 from __future__ import annotations
 
+import io
 import json
 import math
 from collections.abc import Iterable
@@ -21,7 +22,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from numpy.typing import NDArray
 
-from hanmo.data.atomic import replacing, storing
+from hanmo.atomic import write_whole
 from hanmo.errors import DataError
 
 INK, BRUSH, CINNABAR, JADE, GOLD = "#22252b", "#3a5a98", "#c0392b", "#2f8f6b", "#b7791f"
@@ -192,6 +193,7 @@ def _number(value: object) -> float:
 
 
 def _save(figure: Figure, target: Path) -> Path:
-    with replacing(target) as partial, storing(target):
-        figure.savefig(partial, format="png")
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png")
+    write_whole(target, picture.getbuffer())
     return target

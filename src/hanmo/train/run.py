@@ -20,9 +20,9 @@ import torch
 from torch import Tensor, nn
 
 from hanmo import __version__
+from hanmo.atomic import storing, write_whole
 from hanmo.charset import Charset
 from hanmo.config import dump_toml, from_table, load_toml, to_table
-from hanmo.data.atomic import replacing
 from hanmo.data.pack import Pack
 from hanmo.errors import CheckpointError, ConfigError
 from hanmo.nets.registry import NetConfig, build_net
@@ -64,35 +64,46 @@ class RunFolder:
             return
         if recorded.exists():
             raise ConfigError(f"{self.path}: already holds a run; continue it with --resume or choose another --out")
-        with replacing(recorded) as partial:
-            partial.write_text(dump_toml(recipe), encoding="utf-8")
+        write_whole(recorded, dump_toml(recipe).encode())
 
     def describe(self, device: torch.device, packs: dict[str, Pack]) -> None:
-        """Record versions and data digests."""
+        """Record versions and data digests; :class:`ConfigError` when the run was begun on other data."""
+        data = {role: {"digest": p.digest, "samples": len(p)} for role, p in packs.items()}
+        recorded = self.path / "environment.json"
+        if recorded.exists() and json.loads(recorded.read_text(encoding="utf-8"))["data"] != data:
+            raise ConfigError(f"{self.path}: was begun on other data (its packs have changed since); take a new --out")
         environment = {
             "hanmo": __version__,
             "python": platform.python_version(),
             "torch": torch.__version__,
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu ({platform.machine()})",
-            "data": {role: {"digest": p.digest, "samples": len(p.labels)} for role, p in packs.items()},
+            "data": data,
         }
-        with replacing(self.path / "environment.json") as partial:
-            partial.write_text(json.dumps(environment, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        text = json.dumps(environment, indent=2, ensure_ascii=False) + "\n"
+        write_whole(recorded, text.encode())
 
     def log(self, record: dict[str, Any]) -> None:
-        with self.metrics.open("a", encoding="utf-8") as file:
+        with storing(self.metrics), self.metrics.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
     def records(self) -> list[dict[str, Any]]:
         if not self.metrics.exists():
             return []
-        return [json.loads(line) for line in self.metrics.read_text(encoding="utf-8").splitlines()]
+        lines = self.metrics.read_text(encoding="utf-8").splitlines(keepends=True)
+        try:  # a last line without its end was cut off when the program was killed
+            return [json.loads(line) for line in lines if line.endswith("\n")]
+        except json.JSONDecodeError as error:
+            raise CheckpointError(f"{self.metrics}: damaged ({error}); remove it to go on without it") from error
+
+    def final_record(self) -> dict[str, Any] | None:
+        """The ``end`` record of a finished run, None while there is something left to train."""
+        records = self.records()
+        return records[-1] if records and records[-1]["kind"] == "end" and self.weights.exists() else None
 
     def rewind(self, step: int) -> None:
-        """Forget what was logged after ``step``, which will be logged again."""
-        kept = [r for r in self.records() if r["step"] <= step and r["kind"] != "end"]
-        with replacing(self.metrics) as partial:
-            partial.write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in kept), encoding="utf-8")
+        """Forget what was logged after ``step`` and how the net stood at it: both will be logged again."""
+        kept = [r for r in self.records() if r["step"] < step or (r["step"] == step and r["kind"] == "train")]
+        write_whole(self.metrics, "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in kept).encode())
 
     def save_weights(self, tensors: dict[str, Tensor], recipe: Recipe, pack: Pack, accuracy: dict[str, float]) -> None:
         header = {
@@ -115,7 +126,7 @@ def load_trained(path: str | Path) -> TrainedNet:
         charset = Charset(header["charset"])
         normalization = Normalization.from_dict(header["normalization"], where=str(file))
         trained_on, accuracy = tuple(header["trained_on"]), dict(header["accuracy"])
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{file}: not the weights of a finished run ({error!r})") from error
     net = build_net(config, len(charset), normalization.side)
     load_into(net, tensors, str(file))

@@ -63,6 +63,12 @@ def writing(path: Path, target: Path) -> Iterator[Callable[[bytes | memoryview],
             file.close()
 
 
+def write_whole(target: Path, data: bytes | memoryview) -> None:
+    """Make ``data`` the content of the file ``target``: temporary file, fsync, rename. Raises :class:`StorageError`."""
+    with replacing(target) as partial, writing(partial, target) as write:
+        write(data)
+
+
 def _move(partial: Path, target: Path) -> None:
     if not (partial.is_dir() and target.is_dir()):
         partial.replace(target)
@@ -82,4 +88,5 @@ def _remove(path: Path) -> None:
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:
-        path.unlink(missing_ok=True)
+        with suppress(OSError):  # it is usually not there: renamed, or never made
+            path.unlink()

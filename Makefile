@@ -1,0 +1,48 @@
+# make demo   the whole job in small: draw, train, distil, evaluate, export, read (under 4 minutes on 2 CPU cores)
+# make test   every test
+# make lint   style, types and the import contracts
+# make clean  removes what the others made
+#
+# Needs Python 3.11 or later; another one than python3: make demo PYTHON=python3.13
+
+PYTHON ?= python3
+BIN := .venv/bin
+# Byte code is made at the first import of a module, not for all of torch at once.
+INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --no-compile \
+	--constraint constraints/pinned.txt --editable
+SOURCES := pyproject.toml constraints/pinned.txt
+
+.PHONY: help demo test lint clean
+.DELETE_ON_ERROR:
+
+help:
+	@sed -n 's/^# \{0,1\}//p' Makefile
+
+demo: .venv/.train
+	$(BIN)/python scripts/demo.py
+
+test: .venv/.dev
+	$(BIN)/python -m pytest -n 2
+
+lint: .venv/.dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf .venv demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("hanmo needs Python 3.11 or later, this is " \
+		+ sys.version.split()[0] + "; try: make $(MAKECMDGOALS) PYTHON=python3.13")'
+	$(PYTHON) -m venv .venv
+
+.venv/.train: $(SOURCES) | $(BIN)/python
+	@echo "Setting up .venv: PyTorch, ONNX Runtime and the like; about a minute, once."
+	$(INSTALL) '.[train]'
+	@touch $@
+
+.venv/.dev: .venv/.train $(SOURCES)
+	$(INSTALL) '.[train,dev]'
+	@touch $@

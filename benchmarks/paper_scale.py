@@ -1,0 +1,168 @@
+"""The paper's comparison at its own scale: 100 classes, teachers, attention, distillation; three seeds a row.
+
+    python benchmarks/paper_scale.py DATA --work runs/paper-scale --minutes 25      # repeat until nothing is left
+    python benchmarks/paper_scale.py DATA --work runs/paper-scale --table-only
+
+DATA holds hwdb100-train.gnt.xz and hwdb100-test.gnt.xz (official writer split of CASIA-HWDB1.1). Every row is one
+``hanmo train`` or ``hanmo distill`` command with the seeds sharing a compiled net, then one ``hanmo export`` a seed on
+the CPU. Writes benchmarks/paper_scale.md and paper_scale.jsonl beside it; the columns training images/s and ms a
+character come from training_speed.py and reading_speed.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from jobs import Job, Results, run_jobs
+from normalization import pack
+
+from hanmo.nets.registry import NetConfig, build_net, count_macs, count_parameters
+
+HERE = Path(__file__).parent
+RECIPES = HERE.parent / "recipes"
+TEACHERS = ("teacher-deep", "teacher-wide")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A line of the table: a recipe, what is changed in it, and the net (for parameters and MACs)."""
+
+    title: str
+    recipe: str
+    changes: tuple[str, ...] = ()
+    net: NetConfig = field(default_factory=NetConfig)
+    distilled: bool = False
+
+
+def _attention(name: str) -> Row:
+    return Row(
+        title=f"ResNet-18 + {name.upper() if name != 'simam' else 'SimAM'}",
+        recipe="student.toml",
+        changes=(f"net.attention={name}",),
+        net=NetConfig(attention=name),
+    )
+
+
+def _distilled(title: str, methods: Iterable[dict[str, Any]]) -> Row:
+    tables = ", ".join("{ " + ", ".join(f"{k} = {json.dumps(v)}" for k, v in m.items()) + " }" for m in methods)
+    return Row(title=title, recipe="paper.toml", changes=(f"distill.methods=[{tables}]",), distilled=True)
+
+
+ROWS: dict[str, Row] = {
+    "teacher-deep": Row(
+        title="teacher: ResNet-34 + SE",
+        recipe="teacher.toml",
+        net=NetConfig(name="resnet34", attention="se"),
+    ),
+    "teacher-wide": Row(
+        title="teacher: ResNet-18, 1.5 x wider, + ECA",
+        recipe="teacher.toml",
+        changes=("net.name=resnet18", "net.width=96", "net.attention=eca"),
+        net=NetConfig(width=96, attention="eca"),
+    ),
+    "resnet18": Row(title="ResNet-18", recipe="student.toml"),
+    "kd": _distilled("ResNet-18, KD", [{"name": "kd"}]),
+    "kd-standardised": _distilled("ResNet-18, logit-standardised KD", [{"name": "kd-standardised"}]),
+    "at": _distilled("ResNet-18, AT", [{"name": "at"}]),
+    "kd-at": _distilled("ResNet-18, KD + AT", [{"name": "kd"}, {"name": "at"}]),
+    "se": _attention("se"),
+    "eca": _attention("eca"),
+    "cbam": _attention("cbam"),
+    "simam": _attention("simam"),
+}
+
+
+def jobs_of(name: str, row: Row, work: Path, packs: Path, seeds: Sequence[int], epochs: int | None) -> list[Job]:
+    """Training of all seeds in one job, then an export for each."""
+    changes = [f"data.train={packs / 'train'}", f"data.test={packs / 'test'}", *row.changes]
+    if epochs:
+        changes.append(f"train.epochs={epochs}")
+    if row.distilled:
+        teachers = json.dumps([str(work / teacher / f"seed-{seeds[0]}") for teacher in TEACHERS])
+        changes.append(f"distill.teachers={teachers}")
+    verb = "distill" if row.distilled else "train"
+    sets = tuple(part for change in changes for part in ("--set", change))
+    numbers = ",".join(map(str, seeds))
+    train = Job(
+        name=name,
+        arguments=(verb, str(RECIPES / row.recipe), "--out", str(work / name), "--resume", "--seeds", numbers, *sets),
+        after=TEACHERS if row.distilled else (),
+    )
+    exports = [
+        Job(
+            name=f"{name}-int8-{seed}",
+            arguments=(
+                "export",
+                str(work / name / f"seed-{seed}"),
+                "--out",
+                str(work / "bundles" / f"{name}-{seed}"),
+                "--force",
+            ),
+            kind="cpu",
+            after=(name,),
+        )
+        for seed in seeds
+    ]
+    return [train, *exports]
+
+
+def table(records: dict[str, dict[str, Any]], seeds: Sequence[int]) -> list[str]:
+    """The lines of the Markdown table for the rows that are done."""
+    lines = [
+        "| net | parameters | MACs | top-1 % | top-5 % | int8 MB | int8 top-1 % |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, row in ROWS.items():
+        if name not in records:
+            continue
+        runs = records[name]["seeds"]
+        small = [records[f"{name}-int8-{s}"] for s in seeds if f"{name}-int8-{s}" in records]
+        net = build_net(row.net, 100)
+        cells = [
+            row.title,
+            f"{count_parameters(net) / 1e6:.2f} M",
+            f"{count_macs(net, 64) / 1e6:.0f} M",
+            _spread(r["top1"] for r in runs),
+            _spread(r["top5"] for r in runs),
+            f"{small[0]['bytes'] / 1e6:.1f}" if small else "",
+            _spread(r["top1_int8"] for r in small) if small else "",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def _spread(values: Iterable[float]) -> str:
+    found = list(values)
+    return f"{statistics.mean(found):.2f} ± {statistics.stdev(found):.2f}" if len(found) > 1 else f"{found[0]:.2f}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--work", type=Path, default=Path("runs/paper-scale"))
+    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--epochs", type=int, help="instead of the recipes' own")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS))
+    parser.add_argument("--slots", type=int, default=2, help="trainings at a time on the device")
+    parser.add_argument("--exports", type=int, default=4, help="exports at a time on the CPU")
+    parser.add_argument("--table-only", action="store_true")
+    args = parser.parse_args()
+    work = args.work.resolve()
+    if not args.table_only:
+        packs = pack(args.data, work / "packs", "fit", 64)
+        jobs = [j for name in args.rows for j in jobs_of(name, ROWS[name], work, packs, args.seeds, args.epochs)]
+        run_jobs(jobs, work, slots={"gpu": args.slots, "cpu": args.exports}, minutes=args.minutes)
+        (HERE / "paper_scale.jsonl").write_text((work / "results.jsonl").read_text(encoding="utf-8"), encoding="utf-8")
+    records = Results(HERE / "paper_scale.jsonl").load()
+    print("\n".join(table(records, args.seeds)))
+
+
+if __name__ == "__main__":
+    main()

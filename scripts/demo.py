@@ -1,0 +1,135 @@
+"""``make demo``: the whole job in small, with the commands a user would type.
+
+Draws fifty characters, trains a teacher with attention, distils a student (and trains the same student alone, to
+compare), evaluates and exports all three, and reads the pictures in examples/. Everything it makes lies in demo/,
+which it empties first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import shlex
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+# Threads that wait briefly and then sleep: on cores shared with other programs, waiting busily costs ten times more.
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+
+from rich.console import Console
+from rich.table import Table
+
+from hanmo.cli.main import app
+from hanmo.errors import ExportError, HanmoError
+
+ROOT = Path(__file__).resolve().parent.parent
+WROTE = "永山水马书月翰墨"
+"""What the pictures in examples/ show, in the order of their names."""
+RUNS = {"teacher": "teacher", "alone": "student alone", "student": "student, distilled"}
+console = Console(highlight=False)
+
+
+def hanmo(command: str) -> list[dict[str, Any]]:
+    """Run one ``hanmo`` command in this process (importing torch once is enough); returns what ``--json`` printed."""
+    console.print(f"\n[bold cyan]$ hanmo {command}[/]", soft_wrap=True)
+    arguments = shlex.split(command)
+    if "--json" not in arguments:
+        app(arguments, standalone_mode=False)
+        return []
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        app(arguments, standalone_mode=False)
+    return [json.loads(line) for line in printed.getvalue().splitlines()]
+
+
+def draw_and_train() -> None:
+    """Packs by different writers, then the three runs."""
+    small = "--set normalization.side=48"
+    hanmo(f"synth recipes/synth-demo.toml {small} --set per_character=100 --out demo/packs/train")
+    hanmo(f"synth recipes/synth-demo.toml {small} --set per_character=60 --seed 2 --out demo/packs/test")
+    hanmo("data show demo/packs/train --rows 5 --out demo/train.png")
+    hanmo("train recipes/demo-teacher.toml --out demo/runs/teacher")
+    hanmo("distill recipes/demo-student.toml --out demo/runs/student")
+    hanmo("train recipes/demo-alone.toml --out demo/runs/alone")
+
+
+def export(name: str) -> dict[str, Any]:
+    """The run as an int8 bundle, or as fp32 when int8 is refused; its facts and what ``hanmo evaluate`` finds."""
+    command = f"export demo/runs/{name} --out demo/bundles/{name} --licence 'Arphic Public License' --json"
+    try:
+        (facts,) = hanmo(command)
+    except ExportError as error:
+        console.print(f"[yellow]{error}[/]")
+        (facts,) = hanmo(f"{command} --fp32")
+    (found,) = hanmo(f"evaluate demo/packs/test --bundle demo/bundles/{name} --batch-size 1 --json")
+    return facts | found
+
+
+def show_table(rows: dict[str, dict[str, Any]]) -> None:
+    """Teacher and students side by side."""
+    from hanmo.nets.registry import count_macs, count_parameters
+    from hanmo.train.run import load_trained
+
+    table = Table(title="3,000 drawn characters by writers never seen in training", title_justify="left")
+    for heading in ("", "net", "parameters", "MACs", "top-1", "bundle", "ms a character"):
+        table.add_column(heading, justify="left" if heading in ("", "net") else "right")
+    for name, row in rows.items():
+        trained = load_trained(f"demo/runs/{name}")
+        table.add_row(
+            RUNS[name],
+            str(trained.config),
+            f"{count_parameters(trained.net):,}",
+            f"{count_macs(trained.net, trained.normalization.side) / 1e6:.0f} M",
+            f"{row['top1']:.2f} %",
+            f"{row['bytes'] / 1e6:.2f} MB {row['precision']}",
+            f"{row['ms_per_char']:.2f}",
+        )
+    console.print()
+    console.print(table)
+    console.print("[dim]Top-1 and milliseconds of the bundles, one character at a time on one CPU thread.[/]")
+
+
+def read_examples() -> bool:
+    """Read the eight pictures with the distilled student; say what it got wrong, if anything."""
+    pictures = " ".join(f"examples/{p.name}" for p in sorted(Path("examples").glob("[0-9]*")))
+    hanmo(f"recognize {pictures} --bundle demo/bundles/student --top 3 --sheet demo/read.png")
+    said = [line["character"] for line in hanmo(f"recognize {pictures} --bundle demo/bundles/student --json")]
+    wrong = [f"{true} as {read or 'nothing'}" for true, read in zip(WROTE, said, strict=True) if true != read]
+    if wrong:
+        console.print(f"[bold red]{len(wrong)} of {len(WROTE)} pictures read wrongly:[/] {', '.join(wrong)}")
+    else:
+        console.print(f"[bold green]All {len(WROTE)} pictures read correctly.[/]")
+    return not wrong
+
+
+def main() -> int:
+    os.chdir(ROOT)
+    start = time.perf_counter()
+    shutil.rmtree("demo", ignore_errors=True)
+    try:
+        draw_and_train()
+        rows = {name: export(name) for name in RUNS}
+        correct = read_examples()
+        show_table(rows)
+    except HanmoError as error:
+        console.print(f"[bold red]demo: {error}[/]")
+        return 1
+    console.print(f"""
+Done in {time.perf_counter() - start:.0f} s. Look at
+  demo/read.png            the pictures, their three best candidates and probabilities
+  demo/train.png           the handwriting it learned from
+  demo/runs/*/plots/       loss, accuracy and learning rate of each training
+  demo/bundles/student/    what a program needs to read: model.onnx and bundle.json
+Read a picture of your own (one of the fifty characters of recipes/synth-demo.toml):
+  .venv/bin/hanmo recognize PICTURE --bundle demo/bundles/student
+Train on real handwriting: README.md""")
+    return 0 if correct else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,106 @@
+"""Samples on their way into a pack: which are kept, and the columns of numbers that belong to their squares."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
+from pathlib import PurePath
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hanmo.charset import Charset
+from hanmo.data.folder import SUFFIXES
+from hanmo.data.gnt import is_character
+from hanmo.data.sample import Sample
+from hanmo.data.squares import Squares, normalized
+from hanmo.errors import BlankImageError, CharsetError, DataError
+from hanmo.normalize import Normalization
+
+Column = NDArray[np.uint16]
+
+
+class _Names:
+    """A name for every sample, kept as a number of 16 bits; ``names`` are the distinct ones as they came."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.names: dict[str, int] = {}
+        self.numbers = array("H")
+
+    def append(self, name: str) -> None:
+        number = self.names.setdefault(name, len(self.names))
+        if number > 0xFFFF:
+            raise DataError(f"more than 65,536 different {self.kind}, at {name!r}; make several packs")
+        self.numbers.append(number)
+
+
+class Filling:
+    """What is known of the samples while they pass by."""
+
+    def __init__(
+        self,
+        charset: Charset | None,
+        on_blank: Literal["skip", "error"],
+        on_unknown: Literal["skip", "error"],
+        on_progress: Callable[[int], None] | None,
+    ) -> None:
+        self.charset, self.on_blank, self.on_unknown, self.on_progress = charset, on_blank, on_unknown, on_progress
+        self.labels, self.sources, self.writers = _Names("labels"), _Names("sources"), _Names("writers")
+        self.skipped = {"blank": 0, "unknown": 0}
+
+    def __len__(self) -> int:
+        """Samples kept so far."""
+        return len(self.labels.numbers)
+
+    def images(self, samples: Iterable[Sample], normalization: Normalization, workers: int) -> Iterator[memoryview]:
+        """The squares of all inked samples of known label, a batch at a time."""
+        for squares in normalized(self._known(samples), normalization, workers):
+            self._note(squares)
+            if squares.samples:
+                yield squares.images.data.cast("B")
+            if self.on_progress:
+                self.on_progress(len(self) + sum(self.skipped.values()))
+
+    def columns(self) -> tuple[Charset, list[Column]]:
+        """The charset and the numbers of labels, sources and writers, each (N,), once all samples have passed.
+
+        Raises :class:`DataError` when none is left.
+        """
+        if not len(self):
+            blank, unknown = self.skipped["blank"], self.skipped["unknown"]
+            raise DataError(f"no samples to pack: {blank} blank and {unknown} of unknown labels were skipped")
+        charset = self.charset or Charset.of_labels(self.labels.names)
+        classes = charset.encode(list(self.labels.names))
+        labels, *others = (np.array(names.numbers, "<u2") for names in (self.labels, self.sources, self.writers))
+        return charset, [classes[labels].astype("<u2"), *others]
+
+    def _known(self, samples: Iterable[Sample]) -> Iterator[Sample]:
+        for number, sample in enumerate(samples, start=1):
+            if is_character(sample.label) and (self.charset is None or sample.label in self.charset):
+                yield sample
+            elif self.on_unknown == "skip":
+                self.skipped["unknown"] += 1
+            else:
+                where = f"{sample.source or 'samples'}: label {sample.label!r} of sample {number}"
+                what = f"outside the charset of {len(self.charset)}" if self.charset else "not one character"
+                raise CharsetError(f"{where} is {what}; skip such samples with --skip-unknown")
+
+    def _note(self, squares: Squares) -> None:
+        if squares.blank and self.on_blank == "error":
+            first = squares.blank[0]
+            raise BlankImageError(f"{first.source or 'samples'}: a picture of {first.label!r} is blank; remove it")
+        self.skipped["blank"] += len(squares.blank)
+        for sample in squares.samples:
+            self.labels.append(sample.label)
+            self.sources.append(_origin(sample.source))
+            self.writers.append(sample.writer)
+
+
+@lru_cache(maxsize=1 << 10)
+def _origin(source: str) -> str:
+    """A picture is named by its folder, so that a million of them make few names."""
+    path = PurePath(source)
+    return path.parent.as_posix() if path.suffix.lower() in SUFFIXES else source

@@ -1,0 +1,65 @@
+"""Compiling the step, and measuring how fast it goes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hanmo.train.objective import Objective
+
+LOG_SECONDS = 2.0
+"""A training record is written about this often; reading the loss waits for the device, so not every step."""
+
+
+def compiled(objective: Objective, mode: str, device: torch.device) -> Callable[..., tuple[Tensor, dict[str, Tensor]]]:
+    """The objective through torch.compile, or as it is, as :class:`TrainConfig` says."""
+    if mode == "no" or (mode == "auto" and device.type != "cuda"):
+        return objective
+    if mode == "no-graphs":
+        return torch.compile(objective)
+    computed = torch.compile(objective, mode="reduce-overhead")
+
+    def compute(*inputs: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
+        result: tuple[Tensor, dict[str, Tensor]] = computed(*inputs)
+        return result
+
+    return compute
+
+
+class Speedometer:
+    """Images a second between logs; the first interval, which compiles, is not counted in the median."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device, self.began = device, time.perf_counter()
+        self.rates: list[float] = []
+        self.restart()
+
+    def restart(self) -> None:
+        self.images, self.since = 0, time.perf_counter()
+
+    def count(self, images: int) -> None:
+        self.images += images
+
+    def is_due(self) -> bool:
+        return time.perf_counter() - self.since > LOG_SECONDS
+
+    def rate(self) -> float:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        rate = self.images / max(time.perf_counter() - self.since, 1e-9)
+        self.rates.append(rate)
+        self.restart()
+        return rate
+
+    def median(self) -> float:
+        return float(np.median(self.rates[1:] or self.rates or [0.0]))
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self.began

@@ -1,0 +1,77 @@
+"""``hanmo export`` from the outside."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from hanmo.bundle import Bundle
+from hanmo.cli.main import app
+
+
+def run(*arguments: object) -> tuple[int, str, str]:
+    result = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["export", *map(str, arguments)])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.stdout, result.stderr
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch, tiny_bundle: Path) -> None:
+    """The export of the run that every test here exports, made once."""
+    model = Bundle.load(tiny_bundle).model
+    monkeypatch.setattr("hanmo.export.bundle.export_onnx", lambda net, side: model)
+    monkeypatch.setattr("hanmo.export.bundle.quantize", lambda model, squares: model)
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_runs_own_packs_are_the_default(tiny_run: Path, tmp_path: Path) -> None:
+    status, out, err = run(tiny_run, "--out", tmp_path / "bundle", "--licence", "Arphic-1999", "--json", "--force")
+    assert status == 0, err
+    facts = json.loads(out)
+    bundle = Bundle.load(tmp_path / "bundle")
+    assert (facts["bundle"], facts["precision"], facts["samples"]) == (str(tmp_path / "bundle"), "int8", 300)
+    assert facts["bytes"] == len(bundle.model)
+    assert facts["top1_int8"] == pytest.approx(bundle.accuracy["top1"], abs=1e-3)
+    assert bundle.licence == "Arphic-1999"
+
+
+@pytest.mark.usefixtures("quick")
+def test_what_is_told(tiny_run: Path, drawn: Path, tmp_path: Path) -> None:
+    packs = ["--calibration", drawn / "train", "--test", drawn / "test", "--fp32", "--force"]
+    status, out, err = run(tiny_run, "--out", tmp_path / "b", *packs)
+    assert (status, out) == (0, "")
+    assert "fp32, 0.3 MB; ONNX agrees with torch on" in " ".join(err.split())
+
+
+def test_mistakes_are_one_line(tiny_run: Path, drawn: Path, tmp_path: Path) -> None:
+    unfinished = tmp_path / "unfinished"
+    unfinished.mkdir()
+    shutil.copy(tiny_run / "recipe.toml", unfinished)
+    for arguments, message in (
+        ([tmp_path / "none"], "recipe.toml: cannot be read"),
+        ([unfinished], "weights.safetensors: no such file"),
+        ([tiny_run, "--test", drawn / "small-test"], "small-test: packed as fit-16+2.v1, but fit-32+2.v1 is needed"),
+        ([tiny_run, "--calibration", tmp_path], "not a pack"),
+    ):
+        status, out, err = run(*arguments, "--out", tmp_path / "bundle", "--fp32")
+        assert (status, out) == (2, "")
+        assert message in err
+        assert "Traceback" not in err
+        assert not (tmp_path / "bundle").exists()
+
+
+def test_a_run_without_a_test_pack_needs_one(tiny_run: Path, tmp_path: Path) -> None:
+    run_folder = tmp_path / "run"
+    run_folder.mkdir()
+    shutil.copy(tiny_run / "weights.safetensors", run_folder)
+    lines = (tiny_run / "recipe.toml").read_text(encoding="utf-8").splitlines()
+    kept = [line for line in lines if not line.startswith("test =")]
+    (run_folder / "recipe.toml").write_text("\n".join(kept), encoding="utf-8")
+    status, _, err = run(run_folder, "--out", tmp_path / "bundle")
+    assert status == 2
+    assert "was trained without a test pack; name one with --test" in err

@@ -1,0 +1,190 @@
+"""The command line as a process: what it prints where, and its exit status."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import hanmo
+from hanmo.bundle import write_bundle
+from hanmo.charset import Charset
+from hanmo.cli.main import main
+from hanmo.data.gnt import write_gnt
+from hanmo.data.sample import Sample
+from hanmo.normalize import Normalization
+
+VERBS = ("recognize", "evaluate", "data", "synth", "train", "distill", "export")
+HEAVY = ("torch", "onnxruntime", "matplotlib", "onnx", "numpy", "PIL")
+
+
+def run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
+) -> tuple[int | str | None, str, str]:
+    """Exit status, stdout and stderr of a command."""
+    monkeypatch.setattr(sys, "argv", ["hanmo", *arguments])
+    with pytest.raises(SystemExit) as end:
+        main()
+    out, err = capsys.readouterr()
+    return end.value.code, out, err
+
+
+def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, encoding="utf-8")
+
+
+def test_help_lists_every_verb(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, err = run(monkeypatch, capsys, "--help")
+    assert (status, err) == (0, "")
+    for verb in VERBS:
+        assert f" {verb} " in out
+
+
+@pytest.mark.parametrize("verb", [*VERBS, "data pack", "data show", "data info"])
+def test_every_verb_has_help_with_an_example(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], verb: str
+) -> None:
+    status, out, _ = run(monkeypatch, capsys, *verb.split(), "--help")
+    assert status == 0
+    assert "Example" in out or verb == "data"
+
+
+def test_the_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(monkeypatch, capsys, "--version") == (0, f"{hanmo.__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ("paint", "No such command 'paint'"),
+        ("recognize", "Missing argument"),
+        ("recognize a.png --top none", "Invalid value"),
+        ("--loud", "No such option"),
+    ],
+)
+def test_a_slip_on_the_command_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: str, told: str
+) -> None:
+    status, out, err = run(monkeypatch, capsys, *arguments.split())
+    assert (status, out) == (2, "")
+    assert err.startswith("Usage: hanmo ")
+    assert told in err
+    assert "Traceback" not in err
+
+
+def test_an_error_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    status, out, err = run(monkeypatch, capsys, "data", "info", str(tmp_path))
+    assert (status, out) == (2, "")
+    assert err.startswith(f"hanmo: {tmp_path}: not a pack")
+    assert err.count("\n") == 1
+
+
+def test_debug_shows_where_an_error_comes_from(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    status, _, err = run(monkeypatch, capsys, "--debug", "data", "info", str(tmp_path))
+    assert status == 2
+    assert "Traceback (most recent call last)" in err
+    assert "hanmo.errors.PackError" in err
+    assert err.splitlines()[-1].startswith(f"hanmo: {tmp_path}: not a pack")
+
+
+def test_a_verbs_own_status_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    linear_net: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    write_bundle(
+        tmp_path / "tiny",
+        linear_net(np.ones((256, 2), np.float32)).SerializeToString(),
+        name="tiny",
+        charset=Charset("一丨"),
+        normalization=Normalization(side=16, margin=1),
+        mean=0.0,
+        std=1.0,
+        net="linear",
+        parameters=512,
+        precision="fp32",
+        trained_on=[],
+        licence="Apache-2.0",
+        accuracy={},
+    )
+    status, out, err = run(
+        monkeypatch, capsys, "recognize", str(tmp_path / "none.png"), "--bundle", str(tmp_path / "tiny")
+    )
+    assert status == 2
+    assert "no such file" in " ".join(out.split())
+    assert err == "hanmo: 1 of 1 pictures could not be read\n"
+
+
+def test_a_missing_package_is_named_with_the_remedy(tmp_path: Path) -> None:
+    code = "import sys; sys.modules['torch'] = None; from hanmo.cli.main import main; main()"
+    ended = python(code, "synth", "--show", "一", "--out", str(tmp_path / "sheet.png"))
+    assert ended.returncode == 2
+    assert ended.stderr == "hanmo: this verb needs torch; install it with: pip install 'hanmo[train]'\n"
+
+
+def test_another_missing_module_is_ours_to_mend() -> None:
+    code = "import sys; sys.modules['hanmo.data.pack'] = None; from hanmo.cli.main import main; main()"
+    ended = python(code, "data", "info", "pack")
+    assert ended.returncode == 1
+    assert "Traceback" in ended.stderr
+
+
+def test_ctrl_c_ends_with_one_line(tmp_path: Path) -> None:
+    pipe = tmp_path / "endless.gnt"
+    os.mkfifo(pipe)
+    # What runs in the background of a script is born deaf to Ctrl-C.
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    code += "; from hanmo.cli.main import main; main()"
+    command = [sys.executable, "-c", code, "data", "pack", str(pipe), "--out", str(tmp_path / "pack")]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, encoding="utf-8")
+    with pipe.open("wb"):  # returns when the command has opened the other end, where it then waits for bytes
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    assert err == "hanmo: stopped; what was complete is kept\n"
+    assert process.returncode == 130
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["endless.gnt"]
+
+
+def test_a_pack_is_the_same_whatever_the_number_of_cores(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    write_gnt(tmp_path / "a.gnt", [Sample("一", rng.integers(0, 256, (90, 90), dtype=np.uint8)) for _ in range(20)])
+    packed = []
+    free = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    for environment in (free, free | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}):
+        command = [sys.executable, "-m", "hanmo", "data", "pack", "a.gnt", "--out", "pack", "--overwrite", "--json"]
+        subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True)
+        packed.append((tmp_path / "pack" / "images.u8").read_bytes())
+    assert packed[0] == packed[1]
+
+
+@pytest.mark.parametrize("code", ["import hanmo", "import hanmo.cli.main"])
+def test_imports_are_cheap(code: str) -> None:
+    ended = python(f"{code}; import sys; print([name for name in {HEAVY} if name in sys.modules])")
+    assert ended.stdout == "[]\n"
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = f"""
+import sys
+from hanmo.cli.main import main
+sys.argv = ["hanmo", "--help"]
+try:
+    main()
+finally:
+    print([name for name in {HEAVY} if name in sys.modules])
+"""
+    ended = python(code)
+    assert ended.returncode == 0
+    assert ended.stdout.splitlines()[-1] == "[]"

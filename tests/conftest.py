@@ -1,0 +1,132 @@
+"""What several rooms' tests share: drawn packs, one tiny trained net and its bundle, each made once a test run."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable
+from math import isqrt
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# Tests may run in as many processes as there are cores; more threads than cores spin instead of working.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+Once = Callable[[str, Callable[[Path], None]], Path]
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """Make a folder by name once a test run, even when pytest-xdist runs several processes."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+
+    def get(name: str, make: Callable[[Path], None]) -> Path:
+        folder, done = root / f"shared-{name}", root / f"shared-{name}.done"
+        with (root / f"shared-{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                make(folder)
+                done.touch()
+        return folder
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def drawn(once: Once) -> Path:
+    """A folder of packs of drawn characters at 32 and 16 pixels, no writer in two of them.
+
+    ``train`` (20 characters x 60 writers) and ``test`` (x 15) at 32 pixels; ``small-train`` (5 x 16) and
+    ``small-test`` (5 x 4) at 16.
+    """
+
+    def make(folder: Path) -> None:
+        from hanmo.data.pack import write_pack
+        from hanmo.normalize import Normalization
+        from hanmo.synth.recipe import SynthRecipe, draw_samples
+
+        for prefix, characters, side, training, writers in (("", 20, 32, 60, 75), ("small-", 5, 16, 16, 20)):
+            square = Normalization(side=side)
+            recipe = SynthRecipe(characters=characters, per_character=writers, seed=1, side=48, normalization=square)
+            samples = list(draw_samples(recipe))
+            first_test = training * characters  # samples come writer by writer
+            for name, part in (("train", samples[:first_test]), ("test", samples[first_test:])):
+                write_pack(folder / f"{prefix}{name}", part, normalization=square, charset=recipe.charset())
+
+    return once("drawn", make)
+
+
+@pytest.fixture(scope="session")
+def tiny_run(once: Once, drawn: Path) -> Path:
+    """The run folder of a ResNet-18 an eighth as wide as usual, trained on ``drawn/train``."""
+
+    def make(folder: Path) -> None:
+        from hanmo.nets.registry import NetConfig
+        from hanmo.train.config import AugmentConfig, DataConfig, OptimConfig, Recipe, TrainConfig
+        from hanmo.train.loop import Trainer
+        from hanmo.train.parallel import Processes
+
+        recipe = Recipe(
+            name="tiny",
+            data=DataConfig(train=str(drawn / "train"), test=str(drawn / "test")),
+            net=NetConfig(width=8, attention="se"),
+            augment=AugmentConfig(rotate=4, elastic=0.01),
+            optim=OptimConfig(learning_rate=5e-3, ema=0.97),
+            train=TrainConfig(epochs=12, batch=48, evaluate_every=6, checkpoint_every=6),
+        )
+        Trainer(recipe, folder, Processes.join("cpu")).run()
+
+    return once("tiny-run", make)
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(once: Once, drawn: Path, tiny_run: Path) -> Path:
+    """The int8 bundle of ``tiny_run``."""
+
+    def make(folder: Path) -> None:
+        from hanmo.export.bundle import export_bundle
+
+        export_bundle(tiny_run, folder, calibration=drawn / "train", test=drawn / "test", licence="Arphic-1999")
+
+    return once("tiny-bundle", make)
+
+
+@pytest.fixture(scope="session")
+def linear_net() -> Callable[..., Any]:
+    """``linear_net(weights, kind=…, shape=…)``: an ONNX model of one matrix, ``weights`` float32 (S·S, C).
+
+    Its logits are the product of a picture's numbers with the matrix. ``kind`` is the element type of its input, uint8
+    if not given, and ``shape`` the input's shape, ("N", 1, S, S) if not given; "N" is any number of pictures.
+    """
+    import numpy as np
+    from onnx import ModelProto, TensorProto, helper, numpy_helper
+
+    def make(
+        weights: np.typing.NDArray[np.float32],
+        *,
+        kind: int = TensorProto.UINT8,
+        shape: tuple[int | str, ...] | None = None,
+    ) -> ModelProto:
+        size, classes = weights.shape
+        shape = shape or ("N", 1, isqrt(size), isqrt(size))
+        nodes = [
+            helper.make_node("Cast", ["square"], ["floats"], to=TensorProto.FLOAT),
+            helper.make_node("Reshape", ["floats", "shape"], ["flat"]),
+            helper.make_node("MatMul", ["flat", "weights"], ["logits"]),
+        ]
+        ports = (
+            [helper.make_tensor_value_info("square", kind, shape)],
+            [helper.make_tensor_value_info("logits", TensorProto.FLOAT, [shape[0], classes])],
+        )
+        tensors = [
+            numpy_helper.from_array(np.ascontiguousarray(weights, np.float32), "weights"),
+            numpy_helper.from_array(np.array([-1, size]), "shape"),
+        ]
+        graph = helper.make_graph(nodes, "net", *ports, tensors)
+        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+    return make

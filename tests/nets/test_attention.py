@@ -1,0 +1,61 @@
+"""Attention modules against their papers' formulas."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from hanmo.nets.attention import ATTENTION, ConvolutionalBlockAttention, EfficientChannelAttention, SqueezeExcitation
+from hanmo.nets.registry import count_parameters
+
+
+@pytest.mark.parametrize("name", list(ATTENTION))
+@pytest.mark.parametrize("shape", [(2, 16, 5, 7), (1, 64, 1, 1), (3, 4, 8, 8)])
+def test_shapes_stay_and_gradients_flow(name: str, shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    module = ATTENTION[name](shape[1])
+    x = torch.randn(shape, requires_grad=True)
+    y = module.train()(x) if shape != (1, 64, 1, 1) else module.eval()(x)  # one number has no batch statistics
+    assert y.shape == x.shape
+    y.square().sum().backward()
+    assert x.grad is not None
+    assert torch.isfinite(x.grad).all()
+    assert all(p.grad is not None for p in module.parameters())
+
+
+@pytest.mark.parametrize("channels", [64, 128, 256, 512])
+def test_se_and_cbam_are_as_large_as_published(channels: int) -> None:
+    weights = 2 * channels * channels // 16
+    assert count_parameters(SqueezeExcitation(channels)) == weights + channels + channels // 16
+    assert count_parameters(ConvolutionalBlockAttention(channels)) == weights + 2 * 7 * 7 + 2
+
+
+@pytest.mark.parametrize(("channels", "kernel"), [(64, 3), (128, 5), (256, 5), (512, 5), (2048, 7)])
+def test_eca_kernels_follow_equation_12(channels: int, kernel: int) -> None:
+    assert count_parameters(EfficientChannelAttention(channels)) == kernel
+
+
+def test_simam_and_none_have_no_weights() -> None:
+    assert count_parameters(ATTENTION["simam"](64)) == count_parameters(ATTENTION["none"](64)) == 0
+    assert not ATTENTION["simam"](64).state_dict()
+
+
+def test_simam_is_its_published_formula() -> None:
+    x = torch.randn(2, 3, 4, 5)
+    expected = torch.empty_like(x)
+    for n in range(2):
+        for c in range(3):
+            plane = x[n, c]
+            away = (plane - plane.mean()) ** 2
+            energy = away / (4 * (away.sum() / (plane.numel() - 1) + 1e-4)) + 0.5
+            expected[n, c] = plane * torch.sigmoid(energy)
+    torch.testing.assert_close(ATTENTION["simam"](3)(x), expected)
+
+
+@pytest.mark.parametrize("name", ["se", "eca"])
+def test_channel_attention_scales_whole_channels(name: str) -> None:
+    x = torch.rand(2, 16, 6, 6) + 0.5
+    scale = ATTENTION[name](16)(x) / x
+    torch.testing.assert_close(scale, scale[:, :, :1, :1].expand_as(scale))
+    assert scale.min() > 0
+    assert scale.max() < 1

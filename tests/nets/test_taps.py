@@ -1,0 +1,65 @@
+"""Reading inner features without touching the net."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from hanmo.errors import ConfigError
+from hanmo.nets.registry import NetConfig, build_net
+from hanmo.nets.taps import Ensemble, Tapped
+
+
+def test_features_come_by_name_and_the_net_stays_as_it_is() -> None:
+    net = build_net(NetConfig(width=4), 5, 32).eval()
+    x = torch.rand(2, 1, 32, 32)
+    before, keys = net(x), list(net.state_dict())
+    tapped = Tapped(net, ["layer1", "layer4", "layer2.0.conv1", "pool"])
+    logits, features = tapped(x)
+    torch.testing.assert_close(logits, before, rtol=0, atol=0)
+    assert list(net.state_dict()) == keys
+    assert {name: tuple(f.shape) for name, f in features.items()} == {
+        "layer1": (2, 4, 16, 16),
+        "layer2.0.conv1": (2, 8, 8, 8),
+        "layer4": (2, 32, 2, 2),
+        "pool": (2, 32),
+    }
+    torch.testing.assert_close(net.get_submodule("fc")(features["pool"]), logits)
+    assert Tapped(net)(x).features == {}
+
+
+def test_features_are_those_of_this_call_and_carry_gradients() -> None:
+    net = build_net(NetConfig(width=4), 5, 32)
+    tapped = Tapped(net, ["layer2"])
+    assert tapped.training
+    one, two = tapped(torch.rand(2, 1, 32, 32)), tapped(torch.rand(2, 1, 32, 32))
+    assert not torch.equal(one.features["layer2"], two.features["layer2"])
+    one.features["layer2"].sum().backward()
+    weight = net.get_parameter("conv1.weight")
+    assert weight.grad is not None
+    assert weight.grad.abs().sum() > 0
+    assert net.get_parameter("fc.weight").grad is None
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        ("layer5", r"no layer 'layer5'; did you mean 'layer\d'\? it has: conv1, bn1, .*layer4\.1"),
+        ("", "no layer ''; it has: conv1"),
+        ("x", "no layer 'x'; it has: conv1"),
+    ],
+)
+def test_unknown_layers_list_the_known(layer: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Tapped(build_net(NetConfig(width=4), 5, 32), [layer])
+
+
+def test_an_ensemble_is_the_mean_of_log_probabilities() -> None:
+    nets = [build_net(NetConfig(width=4), 5, 32).eval() for _ in range(3)]
+    x = torch.rand(2, 1, 32, 32)
+    ensemble = Ensemble(nets)
+    expected = sum(net(x).log_softmax(-1) for net in nets) / 3
+    torch.testing.assert_close(ensemble(x), expected)
+    tapped = Tapped(ensemble, ["members.1.layer3"])
+    assert tapped(x).features["members.1.layer3"].shape == (2, 16, 4, 4)
+    torch.testing.assert_close(Ensemble(nets[:1])(x).softmax(-1), nets[0](x).softmax(-1))

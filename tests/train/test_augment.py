@@ -1,0 +1,98 @@
+"""Augmentation: repeatable, bounded, and nothing when switched off."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import pytest
+import torch
+from torch import Tensor
+
+from hanmo.train.augment import apply, draw, unchanged
+from hanmo.train.config import AugmentConfig
+
+STRENGTHS = [f.name for f in fields(AugmentConfig) if f.name != "elastic_cells"]
+NOTHING = dict.fromkeys(STRENGTHS, 0.0)
+
+
+def pictures(side: int = 24) -> Tensor:
+    """Crosses of soft strokes, uint8 (6, side, side)."""
+    images = torch.zeros(6, side, side, dtype=torch.uint8)
+    for i in range(6):
+        images[i, 6 + i] = images[i, :, 8 + i] = 250
+        images[i, 7 + i] = images[i, :, 9 + i] = 120
+    return images
+
+
+def changed(config: AugmentConfig, seed: int = 0, side: int = 24) -> Tensor:
+    return apply(pictures(side), draw(config, 6, side, torch.Generator().manual_seed(seed)), config)
+
+
+def test_the_same_generator_the_same_pictures() -> None:
+    config = AugmentConfig(cutout=0.3)
+    assert torch.equal(changed(config, 1), changed(config, 1))
+    assert not torch.equal(changed(config, 1), changed(config, 2))
+    generator = torch.Generator().manual_seed(1)
+    first, second = (draw(config, 6, 24, generator) for _ in range(2))
+    assert not torch.equal(first.uniform, second.uniform)
+
+
+@pytest.mark.parametrize("side", [16, 24, 33])
+def test_without_strength_nothing_changes(side: int) -> None:
+    x = changed(AugmentConfig(**NOTHING), side=side)
+    assert (x - unchanged(pictures(side))).abs().max() <= 1 / 255
+
+
+@pytest.mark.parametrize("name", STRENGTHS)
+def test_each_strength_alone_changes_every_picture_and_stays_in_range(name: str) -> None:
+    strength = {"rotate": 20.0, "stroke": 1.0, "noise": 0.2, "cutout": 1.0, "intrude": 1.0}.get(name, 0.3)
+    x = changed(AugmentConfig(**{**NOTHING, name: strength}))
+    assert x.shape == (6, 1, 24, 24)
+    assert x.dtype == torch.float32
+    assert x.min() >= 0
+    assert x.max() <= 1
+    differ = (x - unchanged(pictures())).abs().flatten(1).amax(1) > 2 / 255
+    assert differ.sum() >= 4  # a small hole may fall on paper
+
+
+def test_wild_strengths_stay_in_range() -> None:
+    wild = AugmentConfig(**{name: 90.0 if name == "rotate" else 2.0 for name in STRENGTHS})
+    for seed in range(5):
+        x = changed(wild, seed)
+        assert torch.isfinite(x).all()
+        assert 0 <= x.min() <= x.max() <= 1
+
+
+def test_turning_right_is_turning_right() -> None:
+    """A bar above the middle goes right when the picture is turned by +90 degrees clockwise, left otherwise."""
+    config = AugmentConfig(**{**NOTHING, "rotate": 90.0})
+    images = torch.zeros(2, 24, 24, dtype=torch.uint8)
+    images[:, 2:6, 10:14] = 255
+    randomness = draw(config, 2, 24, torch.Generator())
+    randomness.uniform[:] = 0
+    randomness.uniform[0, 0], randomness.uniform[1, 0] = 1, -1
+    x = apply(images, randomness, config)[:, 0]
+    halves = x[:, :, :12].sum((1, 2)), x[:, :, 12:].sum((1, 2))
+    assert halves[0][0] == pytest.approx(halves[1][1].item(), abs=1e-3)
+    assert max(halves[0][0], halves[1][0]) > 15
+    assert min(halves[0][0], halves[1][0]) < 0.1
+
+
+def test_perspective_and_shift_keep_to_their_units() -> None:
+    config = AugmentConfig(**{**NOTHING, "translate": 0.25})
+    images = torch.zeros(1, 24, 24, dtype=torch.uint8)
+    images[0, 10:14, 10:14] = 255
+    randomness = draw(config, 1, 24, torch.Generator())
+    randomness.uniform[:] = 1
+    ink = apply(images, randomness, config)[0, 0]
+    centre = (ink.sum(0) * (torch.arange(24) + 0.5)).sum() / ink.sum()
+    assert abs(centre.item() - 12) == pytest.approx(6, abs=0.1)  # a quarter of 24 pixels
+
+
+@pytest.mark.parametrize("stroke", [1.0, -1.0])
+def test_the_pen_grows_and_thins(stroke: float) -> None:
+    config = AugmentConfig(**{**NOTHING, "stroke": 1.0})
+    randomness = draw(config, 6, 24, torch.Generator())
+    randomness.uniform[:] = stroke
+    before, after = unchanged(pictures()).sum(), apply(pictures(), randomness, config).sum()
+    assert (after > 1.3 * before) if stroke > 0 else (after < 0.7 * before)
