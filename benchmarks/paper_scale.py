@@ -26,6 +26,9 @@ from hanmo.nets.registry import NetConfig, build_net, count_macs, count_paramete
 
 HERE = Path(__file__).parent
 RECIPES = HERE.parent / "recipes"
+RECORDS = HERE / "paper_scale.jsonl"
+KD = {"name": "kd", "weight": 0.9, "options": {"temperature": 3.0}}
+AT = {"name": "at", "options": {"teacher_layers": [f"members.0.layer{i}" for i in (2, 3, 4)]}}
 TEACHERS = ("teacher-deep", "teacher-wide")
 
 
@@ -50,8 +53,15 @@ def _attention(name: str) -> Row:
 
 
 def _distilled(title: str, methods: Iterable[dict[str, Any]]) -> Row:
-    tables = ", ".join("{ " + ", ".join(f"{k} = {json.dumps(v)}" for k, v in m.items()) + " }" for m in methods)
+    tables = ", ".join(_toml(m) for m in methods)
     return Row(title=title, recipe="paper.toml", changes=(f"distill.methods=[{tables}]",), distilled=True)
+
+
+def _toml(value: Any) -> str:
+    """A value inside an inline table; JSON writes all but tables alike."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{k} = {_toml(v)}" for k, v in value.items()) + " }"
+    return json.dumps(value)
 
 
 ROWS: dict[str, Row] = {
@@ -67,10 +77,10 @@ ROWS: dict[str, Row] = {
         net=NetConfig(width=96, attention="eca"),
     ),
     "resnet18": Row(title="ResNet-18", recipe="student.toml"),
-    "kd": _distilled("ResNet-18, KD", [{"name": "kd"}]),
+    "kd": _distilled("ResNet-18, KD", [KD]),
     "kd-standardised": _distilled("ResNet-18, logit-standardised KD", [{"name": "kd-standardised"}]),
-    "at": _distilled("ResNet-18, AT", [{"name": "at"}]),
-    "kd-at": _distilled("ResNet-18, KD + AT", [{"name": "kd"}, {"name": "at"}]),
+    "at": _distilled("ResNet-18, AT", [AT]),
+    "kd-at": _distilled("ResNet-18, KD + AT", [KD, AT]),
     "se": _attention("se"),
     "eca": _attention("eca"),
     "cbam": _attention("cbam"),
@@ -110,6 +120,14 @@ def jobs_of(name: str, row: Row, work: Path, packs: Path, seeds: Sequence[int], 
         for seed in seeds
     ]
     return [train, *exports]
+
+
+def carry_on(work: Path) -> None:
+    """Rows measured earlier, here or elsewhere, are not run again; teachers are, since students need their weights."""
+    ours, known = Results(work / "results.jsonl"), Results(RECORDS)
+    for record in known.load().values() if not ours.path.exists() else ():
+        if record["job"] not in TEACHERS:
+            ours.add(record)
 
 
 def table(records: dict[str, dict[str, Any]], seeds: Sequence[int]) -> list[str]:
@@ -157,10 +175,11 @@ def main() -> None:
     work = args.work.resolve()
     if not args.table_only:
         packs = pack(args.data, work / "packs", "fit", 64)
+        carry_on(work)
         jobs = [j for name in args.rows for j in jobs_of(name, ROWS[name], work, packs, args.seeds, args.epochs)]
         run_jobs(jobs, work, slots={"gpu": args.slots, "cpu": args.exports}, minutes=args.minutes)
-        (HERE / "paper_scale.jsonl").write_text((work / "results.jsonl").read_text(encoding="utf-8"), encoding="utf-8")
-    records = Results(HERE / "paper_scale.jsonl").load()
+        RECORDS.write_text((work / "results.jsonl").read_text(encoding="utf-8"), encoding="utf-8")
+    records = Results(RECORDS).load()
     print("\n".join(table(records, args.seeds)))
 
 

@@ -17,8 +17,6 @@ import hanmo
 from hanmo.bundle import write_bundle
 from hanmo.charset import Charset
 from hanmo.cli.main import main
-from hanmo.data.gnt import write_gnt
-from hanmo.data.sample import Sample
 from hanmo.normalize import Normalization
 
 VERBS = ("recognize", "evaluate", "data", "synth", "train", "distill", "export")
@@ -157,16 +155,15 @@ def test_ctrl_c_ends_with_one_line(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["endless.gnt"]
 
 
-def test_a_pack_is_the_same_whatever_the_number_of_cores(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    write_gnt(tmp_path / "a.gnt", [Sample("一", rng.integers(0, 256, (90, 90), dtype=np.uint8)) for _ in range(20)])
-    packed = []
-    free = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
-    for environment in (free, free | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}):
-        command = [sys.executable, "-m", "hanmo", "data", "pack", "a.gnt", "--out", "pack", "--overwrite", "--json"]
-        subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True)
-        packed.append((tmp_path / "pack" / "images.u8").read_bytes())
-    assert packed[0] == packed[1]
+def test_small_matrices_get_one_thread_unless_the_user_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for given, expected in ((None, "1"), ("3", "3")):
+        monkeypatch.setenv("OPENBLAS_NUM_THREADS", given or "")
+        if given is None:
+            monkeypatch.delenv("OPENBLAS_NUM_THREADS")
+        run(monkeypatch, capsys, "--version")
+        assert os.environ["OPENBLAS_NUM_THREADS"] == expected
 
 
 @pytest.mark.parametrize("code", ["import hanmo", "import hanmo.cli.main"])
