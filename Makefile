@@ -16,7 +16,7 @@ SOURCES := pyproject.toml constraints/pinned.txt
 .DELETE_ON_ERROR:
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
 
 demo: .venv/.train
 	$(BIN)/python scripts/demo.py

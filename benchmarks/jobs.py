@@ -76,7 +76,7 @@ def run_jobs(jobs: Sequence[Job], folder: Path, *, slots: dict[str, int], minute
                 record = {
                     "job": name,
                     "wall": round(time.monotonic() - began, 1),
-                    **json.loads(output.splitlines()[-1]),
+                    **_without_paths(json.loads(output.splitlines()[-1])),
                 }
                 results.add(record)
                 print(json.dumps(record, ensure_ascii=False), flush=True)
@@ -88,12 +88,21 @@ def run_jobs(jobs: Sequence[Job], folder: Path, *, slots: dict[str, int], minute
             for _, process, _ in running.values():
                 process.send_signal(signal.SIGINT)
             for _, process, _ in running.values():
-                process.wait(30)
+                try:
+                    process.wait(30)
+                except subprocess.TimeoutExpired:  # still compiling: nothing to save
+                    process.kill()
             break
     left = [job.name for job in jobs if job.name not in done]
     if left:
         print(f"left: {' '.join(left)}" + (f"; failed: {' '.join(sorted(failed))}" if failed else ""), flush=True)
     return not left
+
+
+def _without_paths(record: dict[str, Any]) -> dict[str, Any]:
+    """Records are published; where a run lay on this machine is of no use to others."""
+    plain = {k: v for k, v in record.items() if k not in ("run", "bundle")}
+    return {k: [_without_paths(r) for r in v] if k == "seeds" else v for k, v in plain.items()}
 
 
 def _start(job: Job, folder: Path) -> subprocess.Popen[str]:

@@ -13,6 +13,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
 import torch
@@ -21,6 +22,22 @@ from hanmo.nets.registry import NetConfig
 from hanmo.train.config import DataConfig, Recipe, TrainConfig
 from hanmo.train.loop import Trainer
 from hanmo.train.parallel import Processes
+
+PROFILED = 10
+KINDS = {
+    "fprop": "convolution, forward",
+    "dgrad": "convolution, gradient of inputs",
+    "wgrad": "convolution, gradient of weights",
+    "convolve": "convolution, other",
+    "cudnn": "convolution, other",
+    "triton_red": "norm statistics and other reductions",
+    "triton_per": "norm statistics and other reductions",
+    "triton_poi": "pointwise: norms, ReLU, augmentation",
+    "multi_tensor_apply": "optimiser, clipping, averaged weights",
+    "distribution": "random numbers",
+    "Memcpy": "copies",
+}
+"""Part of a kernel's name -> what it does; the first that fits counts."""
 
 
 def wait(device: torch.device) -> None:
@@ -31,7 +48,7 @@ def wait(device: torch.device) -> None:
 
 def measure(
     pack: str, net: NetConfig, batch: int, mode: str, seconds: float, profile: bool
-) -> tuple[float, float, str]:
+) -> tuple[float, float, Counter[str]]:
     torch._dynamo.reset()
     processes = Processes.join()
     recipe = Recipe(
@@ -54,13 +71,21 @@ def measure(
     steps(5)
     count = max(2, int(seconds / 5 / (steps(5) / 5)))
     rates = [count * batch / steps(count) for _ in range(5)]
-    table = ""
+    kernels: Counter[str] = Counter()
     if profile:
-        activities = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]
-        with torch.profiler.profile(activities=activities) as profiler:
-            steps(10)
-        table = profiler.key_averages().table(sort_by="self_device_time_total", row_limit=25, max_name_column_width=90)
-    return statistics.median(rates), (max(rates) - min(rates)) / 2, table
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profiler:
+            steps(PROFILED)
+        for event in profiler.key_averages():
+            kernels[kind(event.key)] += event.self_device_time_total / 1000 / PROFILED
+    return statistics.median(rates), (max(rates) - min(rates)) / 2, kernels
+
+
+def kind(kernel: str) -> str:
+    """What a kernel of a compiled step does, by its name."""
+    for part, name in KINDS.items():
+        if part in kernel:
+            return name
+    return "other"
 
 
 def main() -> None:
@@ -75,27 +100,36 @@ def main() -> None:
     parser.add_argument("--profile", action="store_true", help="also profile the last configuration")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
+    options = [o for o in sys.argv[1:] if o != args.pack and not (args.out and o in ("--out", str(args.out)))]
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
     lines = [
         "# Training speed",
         "",
-        f"`python benchmarks/training_speed.py {' '.join(sys.argv[1:])}` on {device}, torch {torch.__version__}.",
+        f"`python benchmarks/training_speed.py PACK {' '.join(options)}` on {device}, torch {torch.__version__}.",
         "",
         "| net | batch | compile | images/s | ± |",
         "|---|---|---|---|---|",
     ]
     configurations = [(n, b, m) for n in args.nets for m in args.modes for b in args.batches]
-    table = ""
+    kernels: Counter[str] = Counter()
     for name, batch, mode in configurations:
         net, attention, width = f"{name}::".split(":")[:3]
         config = NetConfig(name=net, attention=attention or "none", width=int(width or 64))
         last = (name, batch, mode) == configurations[-1]
-        rate, spread, table = measure(args.pack, config, batch, mode, args.seconds, args.profile and last)
+        rate, spread, kernels = measure(args.pack, config, batch, mode, args.seconds, args.profile and last)
         lines.append(f"| {config} | {batch} | {mode} | {rate:,.0f} | {spread:,.0f} |")
         print(lines[-1], flush=True)
-    if table:
-        print(table)
-        lines += ["", f"Profile of ten steps of the last line (batch {batch}):", "", "```", table, "```"]
+    if kernels:
+        lines += [
+            "",
+            f"Where a step of the last line goes (batch {batch}):",
+            "",
+            "| kernels | ms | % |",
+            "|---|---|---|",
+        ]
+        total = kernels.total()
+        lines += [f"| {name} | {ms:.2f} | {100 * ms / total:.0f} |" for name, ms in kernels.most_common() if ms > 0]
+        print("\n".join(lines[-len(kernels) - 2 :]))
     if args.out:
         args.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
 

@@ -25,6 +25,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command line does
 from rich.console import Console
 from rich.table import Table
 
+from hanmo import Recognizer
 from hanmo.cli.main import app
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -34,17 +35,24 @@ RUNS = {"teacher": "teacher", "alone": "student alone", "student": "student, dis
 console = Console(highlight=False)
 
 
+def say(words: str) -> None:
+    """Print without breaking lines."""
+    console.print(words, soft_wrap=True)
+
+
 class CommandError(Exception):
     """A ``hanmo`` command ended with a status other than 0; it has said why."""
 
 
 def hanmo(command: str) -> list[dict[str, Any]]:
     """Run one ``hanmo`` command in this process (importing torch once is enough); returns what ``--json`` printed."""
-    console.print(f"\n[bold cyan]$ hanmo {command}[/]", soft_wrap=True)
+    say(f"\n[bold cyan]$ hanmo {command}[/]")
     arguments = shlex.split(command)
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed) if "--json" in arguments else contextlib.nullcontext():
         status = app(arguments, prog_name="hanmo", standalone_mode=False)
+    if status == 130:  # Ctrl-C
+        sys.exit(status)
     if status:
         raise CommandError(f"hanmo {arguments[0]} ended with status {status}")
     return [json.loads(line) for line in printed.getvalue().splitlines()]
@@ -68,7 +76,9 @@ def export(name: str) -> dict[str, Any]:
         (facts,) = hanmo(command)
     except CommandError:
         (facts,) = hanmo(f"{command} --fp32")
+    say(f"{facts['precision']}, {facts['bytes'] / 1e6:.2f} MB; ONNX agrees with torch on {facts['agreement']:.2f} %")
     (found,) = hanmo(f"evaluate demo/packs/test --bundle demo/bundles/{name} --batch-size 1 --json")
+    say(f"top-1 {found['top1']:.2f} %, top-5 {found['top5']:.2f} %, {found['ms_per_char']:.2f} ms a character")
     return facts | found
 
 
@@ -78,14 +88,14 @@ def show_table(rows: dict[str, dict[str, Any]]) -> None:
     from hanmo.train.run import load_trained
 
     table = Table(title="3,000 drawn characters by writers never seen in training", title_justify="left")
-    for heading in ("", "net", "parameters", "MACs", "top-1", "bundle", "ms a character"):
-        table.add_column(heading, justify="left" if heading in ("", "net") else "right")
+    table.add_column("")
+    for heading in ("parameters", "MACs", "top-1", "bundle", "ms/char"):
+        table.add_column(heading, justify="right")
     for name, row in rows.items():
         trained = load_trained(f"demo/runs/{name}")
         table.add_row(
             RUNS[name],
-            str(trained.config),
-            f"{count_parameters(trained.net):,}",
+            f"{count_parameters(trained.net) / 1e6:.2f} M",
             f"{count_macs(trained.net, trained.normalization.side) / 1e6:.0f} M",
             f"{row['top1']:.2f} %",
             f"{row['bytes'] / 1e6:.2f} MB {row['precision']}",
@@ -93,19 +103,19 @@ def show_table(rows: dict[str, dict[str, Any]]) -> None:
         )
     console.print()
     console.print(table)
-    console.print("[dim]Top-1 and milliseconds of the bundles, one character at a time on one CPU thread.[/]")
+    say("Top-1 and milliseconds are the bundles', one packed character at a time on one CPU thread.")
 
 
 def read_examples() -> bool:
     """Read the eight pictures with the distilled student; say what it got wrong, if anything."""
-    pictures = " ".join(f"examples/{p.name}" for p in sorted(Path("examples").glob("[0-9]*")))
-    hanmo(f"recognize {pictures} --bundle demo/bundles/student --top 3 --sheet demo/read.png")
-    said = [line["character"] for line in hanmo(f"recognize {pictures} --bundle demo/bundles/student --json")]
-    wrong = [f"{true} as {read or 'nothing'}" for true, read in zip(WROTE, said, strict=True) if true != read]
+    pictures = sorted(str(path) for path in Path("examples").glob("[0-9]*"))
+    hanmo(f"recognize {' '.join(pictures)} --bundle demo/bundles/student --top 3 --sheet demo/read.png")
+    read = Recognizer("demo/bundles/student").recognize_batch(pictures)
+    wrong = [f"{true} as {r.character}" for true, r in zip(WROTE, read, strict=True) if true != r.character]
     if wrong:
-        console.print(f"[bold red]{len(wrong)} of {len(WROTE)} pictures read wrongly:[/] {', '.join(wrong)}")
+        say(f"[bold red]{len(wrong)} of {len(WROTE)} pictures read wrongly:[/] {', '.join(wrong)}")
     else:
-        console.print(f"[bold green]All {len(WROTE)} pictures read correctly.[/]")
+        say(f"[bold green]All {len(WROTE)} pictures read correctly.[/]")
     return not wrong
 
 
@@ -119,9 +129,9 @@ def main() -> int:
         correct = read_examples()
         show_table(rows)
     except CommandError as error:
-        console.print(f"[bold red]demo: {error}[/]")
+        say(f"[bold red]demo: {error}[/]")
         return 1
-    console.print(f"""
+    say(f"""
 Done in {time.perf_counter() - start:.0f} s. Look at
   demo/read.png            the pictures, their three best candidates and probabilities
   demo/train.png           the handwriting it learned from
