@@ -73,11 +73,8 @@ def run_jobs(jobs: Sequence[Job], folder: Path, *, slots: dict[str, int], minute
             output = (folder / f"{name}.out").read_text(encoding="utf-8").strip()
             if process.returncode == 0 and output:
                 done.add(name)
-                record = {
-                    "job": name,
-                    "wall": round(time.monotonic() - began, 1),
-                    **_without_paths(json.loads(output.splitlines()[-1])),
-                }
+                told = _without_paths(json.loads(output.splitlines()[-1]))
+                record = {"job": name, "wall": round(time.monotonic() - began, 1), **told}
                 results.add(record)
                 print(json.dumps(record, ensure_ascii=False), flush=True)
             else:
@@ -85,18 +82,23 @@ def run_jobs(jobs: Sequence[Job], folder: Path, *, slots: dict[str, int], minute
                 log = (folder / f"{name}.log").read_text(encoding="utf-8")
                 print(f"{name}: exit {process.returncode}: {log[-600:]}", flush=True)
         if time.monotonic() > deadline:
-            for _, process, _ in running.values():
-                process.send_signal(signal.SIGINT)
-            for _, process, _ in running.values():
-                try:
-                    process.wait(30)
-                except subprocess.TimeoutExpired:  # still compiling: nothing to save
-                    process.kill()
+            _interrupt([process for _, process, _ in running.values()])
             break
     left = [job.name for job in jobs if job.name not in done]
     if left:
         print(f"left: {' '.join(left)}" + (f"; failed: {' '.join(sorted(failed))}" if failed else ""), flush=True)
     return not left
+
+
+def _interrupt(processes: Sequence[subprocess.Popen[str]]) -> None:
+    """Ctrl-C for each, and half a minute to save what it has."""
+    for process in processes:
+        process.send_signal(signal.SIGINT)
+    for process in processes:
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:  # still compiling: nothing to save
+            process.kill()
 
 
 def _without_paths(record: dict[str, Any]) -> dict[str, Any]:

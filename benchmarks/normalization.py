@@ -2,7 +2,8 @@
 
     python benchmarks/normalization.py DATA --work runs/normalization --minutes 8
 
-DATA holds hwdb100-train.gnt.xz and hwdb100-test.gnt.xz. Writes benchmarks/normalization.md.
+DATA holds hwdb100-train.gnt.xz and hwdb100-test.gnt.xz. Prints the table; benchmarks/normalization.md, which explains
+it, is written by hand.
 """
 
 from __future__ import annotations
@@ -95,8 +96,6 @@ def main() -> None:
     run_jobs(jobs, args.work, slots={"gpu": args.slots, "cpu": 0}, minutes=args.minutes)
     results = Results(args.work / "results.jsonl").load()
     lines = [
-        "# Normalisation, input size and settings",
-        "",
         f"`python benchmarks/normalization.py DATA --epochs {args.epochs} --seeds {' '.join(map(str, args.seeds))}`: "
         "ResNet-18 on hwdb100-train, 100-way on hwdb100-test; 96 px with the stride-4 stem.",
         "",
@@ -108,7 +107,6 @@ def main() -> None:
         if found:
             top1 = ", ".join(f"{r['top1']:.2f}" for r in found)
             lines.append(f"| {name} | {top1} | {sum(r['top5'] for r in found) / len(found):.2f} |")
-    (HERE / "normalization.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     print("\n".join(lines))
 
 

@@ -73,3 +73,8 @@ def test_long_lists_are_cut() -> None:
     assert list_characters("一丁七") == "一 丁 七"
     assert list_characters("一丁七", shown=2) == "一 丁 … and 1 more"
     assert repr(Charset("一丁")) == "Charset(2: 一 丁)"
+
+
+def test_a_message_shows_what_cannot_be_seen() -> None:
+    with pytest.raises(CharsetError, match=r"characters: '\\n' ' ' 三$"):
+        Charset("一丁").encode("三\n 一")

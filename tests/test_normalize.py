@@ -216,6 +216,9 @@ def test_impossible_margins_and_methods() -> None:
     for margin in (-1, 16):
         with pytest.raises(ConfigError, match="margin under a quarter"):
             Normalization(side=64, margin=margin)
+    for side in ("64", 64.0, None, True, [64]):  # a bundle's or a pack's file may say anything
+        with pytest.raises(ConfigError, match=r"side .* with margin 2: side 8 to 512"):
+            Normalization.from_dict({"method": "fit", "side": side, "margin": 2, "version": VERSION})
     with pytest.raises(ConfigError, match="normalisation 'fill' is unknown; one of fit, moment, line-density"):
         Normalization(method="fill")  # type: ignore[arg-type]
 

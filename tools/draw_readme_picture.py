@@ -3,8 +3,8 @@
     python tools/draw_readme_picture.py demo/bundles/student docs/picture.png
 
 The first row shows pictures of examples/, the second characters scribbled by hands several times as careless as those
-the bundle learned from, so that it has something to hesitate about. Everything is drawn by this repository's code,
-and the probabilities are the bundle's own.
+the bundle learned from, chosen to make it hesitate. Everything is drawn by this repository's code, and the
+probabilities are the bundle's own.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from hanmo.errors import StorageError
+from hanmo.errors import ConfigError, StorageError
 
 
 @contextmanager
@@ -67,6 +67,17 @@ def write_whole(target: Path, data: bytes | memoryview) -> None:
     """Make ``data`` the content of the file ``target``: temporary file, fsync, rename. Raises :class:`StorageError`."""
     with replacing(target) as partial, writing(partial, target) as write:
         write(data)
+
+
+def require_suffix(target: str | Path, *suffixes: str) -> Path:
+    """``target`` as a path if a result may replace it: it ends in one of ``suffixes`` and is no folder.
+
+    A slip such as ``--report test.gnt`` would cost the user the samples. Raises :class:`ConfigError`.
+    """
+    target = Path(target)
+    if target.suffix.lower() not in suffixes or target.is_dir():
+        raise ConfigError(f"{target}: cannot be the result's name; name a file that ends in {suffixes[0]}")
+    return target
 
 
 def _move(partial: Path, target: Path) -> None:

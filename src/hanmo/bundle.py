@@ -86,7 +86,7 @@ class Bundle:
         """The bundle that comes with this package. Raises :class:`BundleError` when this copy has none."""
         folder = resources.files("hanmo").joinpath("bundles", "default")
         if not folder.is_dir():
-            raise BundleError("this copy of hanmo comes without a bundle; pass the path of one (hanmo export makes it)")
+            raise BundleError("this copy of hanmo comes without a bundle; pass one (--bundle) that hanmo export made")
         with resources.as_file(folder) as path:
             return cls.load(path)
 

@@ -94,6 +94,6 @@ class Charset:
 
 
 def list_characters(characters: Sequence[str], shown: int = _NAMES_SHOWN) -> str:
-    """The first ``shown`` characters for a message, with a count of the rest."""
-    head = " ".join(characters[:shown])
+    """The first ``shown`` characters (or names) for a message, with a count of the rest; invisible ones are quoted."""
+    head = " ".join(c if c.isprintable() and c.strip() else repr(c) for c in characters[:shown])
     return head if len(characters) <= shown else f"{head} … and {len(characters) - shown} more"

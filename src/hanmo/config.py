@@ -5,15 +5,15 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
-import math
 import re
+import sys
 import tomllib
 import types
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from hanmo.errors import ConfigError
+from hanmo.errors import ConfigError, one_line
 
 T = TypeVar("T")
 
@@ -29,8 +29,8 @@ def load_toml(path: str | Path, into: type[T], overrides: Iterable[str] = ()) ->
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+    except ValueError as error:  # tomllib's own, no UTF-8, or a number of thousands of digits
+        raise ConfigError(f"{path}: not valid TOML: {one_line(error)}") from error
     for override in overrides:
         _apply(table, override)
     return from_table(table, into, where=str(path))
@@ -94,7 +94,7 @@ def _apply(table: dict[str, Any], override: str) -> None:
         raise ConfigError(f"--set {override!r}: write section.key=value")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except ValueError:
         value = text.strip()  # a bare word is a string, so that --set net.name=resnet34 needs no quotes
     *sections, last = key.strip().split(".")
     for section in sections:
@@ -110,9 +110,7 @@ def _build(table: Mapping[str, Any], into: type[T], where: str, prefix: tuple[st
     known = {f.name: f for f in dataclasses.fields(into) if f.init}
     for key in table:
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-            hint = f"; did you mean {'.'.join((*prefix, near[0]))!r}?" if near else f"; known: {', '.join(known)}"
-            raise ConfigError(f"{where}: unknown key {'.'.join((*prefix, key))!r}{hint}")
+            raise ConfigError(f"{where}: unknown key {'.'.join((*prefix, key))!r}; {nearest(key, known, prefix)}")
     values = {}
     for name, field in known.items():
         if name in table:
@@ -154,12 +152,19 @@ def convert(value: Any, hint: Any, where: str, prefix: tuple[str, ...]) -> Any:
         if isinstance(value, Mapping):
             return dict(value)
     elif hint is float:
-        # TOML has nan and inf; no limit in any recipe would stop a NaN.
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        # TOML has nan, inf and whole numbers of any size; no limit in any recipe would stop a NaN.
+        if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max:
             return float(value)
     elif hint is Any or (isinstance(value, hint) and not (hint is int and isinstance(value, bool))):
         return value
     raise ConfigError(f"{where}: {'.'.join(prefix)} = {value!r}: {_expected(hint)} is needed")
+
+
+def nearest(name: str, known: Iterable[str], path: Iterable[str] = ()) -> str:
+    """The end of an error about an unknown ``name``: the nearest known one below the keys ``path``, or all of them."""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"did you mean {'.'.join((*path, near[0]))!r}?" if near else f"known: {', '.join(known) or 'none'}"
 
 
 def _expected(hint: Any) -> str:

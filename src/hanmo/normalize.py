@@ -36,7 +36,6 @@ MEAN, STD = 0.1, 0.25
 MIN_CONTRAST = 12
 """Grey levels between paper and ink below which a picture counts as blank."""
 
-
 DUST, DUST_GAP = 0.01, 0.05
 """A speck apart from the character by this share of its size, with under this share of the ink, does not count when
 the character is cropped. Looked up on hwdb100-test: of 49 such specks none was a dot; above 1.2 % some are."""
@@ -53,9 +52,10 @@ class Normalization:
     def __post_init__(self) -> None:
         if self.method not in get_args(Method):
             raise ConfigError(f"normalisation {self.method!r} is unknown; one of {', '.join(get_args(Method))}")
-        if not 8 <= self.side <= 512 or not 0 <= self.margin < self.side // 4:
+        whole = type(self.side) is int and type(self.margin) is int  # bundles and packs are files of others, too
+        if not whole or not 8 <= self.side <= 512 or not 0 <= self.margin < self.side // 4:
             raise ConfigError(
-                f"side {self.side} with margin {self.margin}: side 8 to 512, margin under a quarter of it"
+                f"side {self.side!r} with margin {self.margin!r}: side 8 to 512, margin under a quarter of it"
             )
 
     def __str__(self) -> str:

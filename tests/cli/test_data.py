@@ -12,7 +12,7 @@ from hanmo.cli.data import app
 from hanmo.data.gnt import write_gnt
 from hanmo.data.pack import Pack
 from hanmo.data.sample import Sample
-from hanmo.errors import CharsetError, ConfigError, PackError
+from hanmo.errors import CharsetError, ConfigError, DataError, PackError
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def run(*arguments: str) -> str:
 def test_pack_then_info(home: Path) -> None:
     facts = json.loads(run("pack", "*.gnt", "--out", "p", "--side", "32", "--json"))
     assert facts["samples"] == 6
-    assert (facts["classes"], facts["writers"], facts["skipped_blank"]) == (3, 2, 2)
+    assert (facts["classes"], facts["characters"], facts["writers"], facts["skipped_blank"]) == (3, 3, 2, 2)
     assert facts["bytes"] == sum(f.stat().st_size for f in (home / "p").iterdir())
     told = json.loads(run("info", "p", "--json"))
     assert told["digest"] == facts["digest"] == Pack.open("p").digest
@@ -54,6 +54,15 @@ def test_pack_takes_a_charset_file_and_skips_what_it_lacks(home: Path) -> None:
     assert str(Pack.open("p").charset) == "丁万一"
     run("pack", "1001-f.gnt", "--out", "p", "--charset", "level1", "--overwrite", "--normalize", "moment")
     assert len(Pack.open("p").charset) == 3755
+    facts = json.loads(run("info", "p", "--json"))
+    assert (facts["classes"], facts["characters"]) == (3755, 3)
+    with pytest.raises(DataError, match="p: no sample of 翰 墨"):
+        run("show", "p", "--characters", "翰墨")
+
+
+def test_a_name_with_markup_is_shown_as_it_is(home: Path) -> None:
+    run("pack", "1001-f.gnt", "--out", "p[red][")
+    assert "p[red][" in run("info", "p[red][")
 
 
 def test_wrong_options_are_named(home: Path) -> None:

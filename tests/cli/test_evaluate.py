@@ -19,7 +19,7 @@ from hanmo.cli.evaluate import evaluate
 from hanmo.data.gnt import write_gnt
 from hanmo.data.pack import write_pack
 from hanmo.data.sample import Sample
-from hanmo.errors import ConfigError, DataError
+from hanmo.errors import ConfigError, DataError, PackError
 from hanmo.normalize import Normalization
 
 CHARACTERS = "永山水火木人"
@@ -122,3 +122,14 @@ def test_a_report_that_would_replace_samples_is_refused_at_once(home: Path) -> N
 def test_a_missing_file_is_named(home: Path) -> None:
     with pytest.raises(DataError, match=r"nowhere\.gnt"):
         run("nowhere.gnt")
+
+
+@pytest.mark.parametrize(("last", "error"), [("nowhere.gnt", DataError), ("other", PackError), ("n" * 300, DataError)])
+def test_every_file_is_looked_at_before_the_first_is_read(
+    home: Path, monkeypatch: pytest.MonkeyPatch, last: str, error: type[Exception]
+) -> None:
+    sample = Sample("永", glyph(0))
+    write_pack(home / "other", [sample], normalization=Normalization(side=48))
+    monkeypatch.setattr("hanmo.evaluate.evaluate.evaluate_recognizer", lambda *_, **__: pytest.fail("read already"))
+    with pytest.raises(error, match=last):
+        run("test.gnt", last)

@@ -42,7 +42,9 @@ def test_the_runs_own_packs_are_the_default(tiny_run: Path, tmp_path: Path) -> N
 
 @pytest.mark.usefixtures("quick")
 def test_what_is_told(tiny_run: Path, drawn: Path, tmp_path: Path) -> None:
-    packs = ["--calibration", drawn / "train", "--test", drawn / "test", "--fp32", "--force"]
+    # fp32 has nothing to calibrate; with both packs named, the weights are enough.
+    packs = ["--calibration", tmp_path / "none", "--test", drawn / "test", "--fp32", "--force"]
+    tiny_run = tiny_run / "weights.safetensors"
     status, out, err = run(tiny_run, "--out", tmp_path / "b", *packs)
     assert (status, out) == (0, "")
     assert "fp32, 0.3 MB; ONNX agrees with torch on" in " ".join(err.split())
@@ -52,13 +54,19 @@ def test_mistakes_are_one_line(tiny_run: Path, drawn: Path, tmp_path: Path) -> N
     unfinished = tmp_path / "unfinished"
     unfinished.mkdir()
     shutil.copy(tiny_run / "recipe.toml", unfinished)
+    seeds, alone = tmp_path / "seeds", tmp_path / "alone"
+    for folder in (seeds / "seed-0", alone):
+        folder.mkdir(parents=True)
+        shutil.copy(tiny_run / "weights.safetensors", folder)
     for arguments, message in (
-        ([tmp_path / "none"], "recipe.toml: cannot be read"),
-        ([unfinished], "weights.safetensors: no such file"),
+        ([tmp_path / "none"], "none: no such file; name the folder of a finished run"),
+        ([unfinished], "weights.safetensors: no such file, the run is not finished; go on with it by --resume"),
+        ([seeds], f"seeds/weights.safetensors: no such file, but there are runs inside; name one, as {seeds}"),
+        ([alone], "alone/recipe.toml: cannot be read"),
         ([tiny_run, "--test", drawn / "small-test"], "small-test: packed as fit-16+2.v1, but fit-32+2.v1 is needed"),
         ([tiny_run, "--calibration", tmp_path], "not a pack"),
     ):
-        status, out, err = run(*arguments, "--out", tmp_path / "bundle", "--fp32")
+        status, out, err = run(*arguments, "--out", tmp_path / "bundle")
         assert (status, out) == (2, "")
         assert message in err
         assert "Traceback" not in err

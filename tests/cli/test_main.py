@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +156,28 @@ def test_ctrl_c_ends_with_one_line(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["endless.gnt"]
 
 
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_a_polite_kill_tidies_up(tmp_path: Path, workers: str) -> None:
+    pipe = tmp_path / "endless.gnt"
+    os.mkfifo(pipe)
+    command = [sys.executable, "-m", "hanmo", "data", "pack", str(pipe), "--out", str(tmp_path / "pack")]
+    process = subprocess.Popen([*command, "--workers", workers], stderr=subprocess.PIPE, text=True, encoding="utf-8")
+    with pipe.open("wb"):
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=30)
+    assert err == "hanmo: stopped; what was complete is kept\n"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["endless.gnt"]
+
+
+def test_an_encoding_without_chinese_gets_code_points(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "cp1252"}  # that of a pipe on Windows
+    for arguments, status in ((["--help"], 0), (["data", "info", str(tmp_path / "翰")], 2)):
+        ended = subprocess.run([sys.executable, "-m", "hanmo", *arguments], capture_output=True, env=environment)
+        assert ended.returncode == status
+        assert rb"\u7ff0" in ended.stdout + ended.stderr
+        assert b"Traceback" not in ended.stderr
+
+
 def test_small_matrices_get_one_thread_unless_the_user_says_otherwise(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -164,6 +187,10 @@ def test_small_matrices_get_one_thread_unless_the_user_says_otherwise(
             monkeypatch.delenv("OPENBLAS_NUM_THREADS")
         run(monkeypatch, capsys, "--version")
         assert os.environ["OPENBLAS_NUM_THREADS"] == expected
+
+
+def test_the_package_says_that_it_is_typed() -> None:
+    assert (resources.files("hanmo") / "py.typed").is_file()
 
 
 @pytest.mark.parametrize("code", ["import hanmo", "import hanmo.cli.main"])

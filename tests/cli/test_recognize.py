@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from hanmo.bundle import write_bundle
 from hanmo.charset import Charset
 from hanmo.cli.recognize import recognize
-from hanmo.errors import BundleError, CharsetError
+from hanmo.errors import BundleError, CharsetError, ConfigError
 from hanmo.image import load
 from hanmo.normalize import Normalization
 
@@ -142,6 +142,16 @@ def test_the_sheet_shows_every_picture_that_was_read(bundle: Path, pictures: lis
     nothing = run(tmp_path / "missing.png", "--bundle", bundle, "--sheet", tmp_path / "none.png")
     assert nothing.exit_code == 2
     assert not (tmp_path / "none.png").exists()
+
+
+@pytest.mark.parametrize("sheet", ["2.png", "notes.txt"])
+def test_a_sheet_never_replaces_a_picture(bundle: Path, pictures: list[str], sheet: str) -> None:
+    target = Path(pictures[2]).with_name(sheet)
+    before = target.read_bytes() if target.exists() else None
+    result = run(*pictures, "--bundle", bundle, "--sheet", target)
+    assert isinstance(result.exception, ConfigError)
+    assert result.stdout == ""
+    assert (target.read_bytes() if target.exists() else None) == before
 
 
 def test_names_with_markup_and_control_characters_are_shown_as_they_are(bundle: Path, tmp_path: Path) -> None:

@@ -8,11 +8,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from hanmo.cli.main import app
+from hanmo.train.run import RunFolder
 
 RECIPE = """
 name = "cli"
@@ -124,11 +126,61 @@ def test_mistakes_are_one_line_and_leave_nothing(
     assert not (tmp_path / "runs").exists()
 
 
+def test_several_seeds_stopped_in_the_second_go_on(
+    run: Run, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ("train", str(recipe), "--device", "cpu", "--seeds", "3,1", "--json")
+    status, out, _ = run(*command, "--out", "straight")
+    assert status == 0
+    assert [(r["seed"], r["run"]) for r in json.loads(out)["seeds"]] == [(3, "straight/seed-3"), (1, "straight/seed-1")]
+
+    log = RunFolder.log
+
+    def stop(folder: RunFolder, record: dict[str, Any]) -> None:
+        log(folder, record)
+        if folder.path.name == "seed-1" and record["kind"] == "eval":
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "log", stop)
+        assert run(*command, "--out", "stopped")[0] == 130
+    assert not (tmp_path / "stopped" / "seed-1" / "weights.safetensors").exists()
+    status, out, _ = run(*command, "--out", "stopped", "--resume")
+    assert status == 0
+    assert [r["step"] for r in json.loads(out)["seeds"]] == [10, 10]
+    for seed in (3, 1):
+        one, other = (tmp_path / name / f"seed-{seed}" / "weights.safetensors" for name in ("straight", "stopped"))
+        assert one.read_bytes() == other.read_bytes()
+
+
+def test_no_seed_is_trained_when_another_cannot_be(run: Run, recipe: Path, tmp_path: Path) -> None:
+    (tmp_path / "runs" / "cli" / "seed-1").mkdir(parents=True)
+    (tmp_path / "runs" / "cli" / "seed-1" / "recipe.toml").write_text(recipe.read_text(), encoding="utf-8")
+    for seeds, more, message in (
+        ("0,-1", [], "seed -1: 0 to 2^31 - 1"),
+        ("0,one", [], "--seeds 0,one: write whole numbers with commas"),
+        ("0,1", [], "seed-1: already holds a run; continue it with --resume"),
+        ("0,1", ["--resume"], "seed-1: holds another recipe (train.seed was 0, now 1); take a new name"),
+    ):
+        status, _, err = run("train", str(recipe), "--device", "cpu", "--seeds", seeds, *more)
+        assert status == 2
+        assert message in err
+        assert not (tmp_path / "runs" / "cli" / "seed-0").exists()
+
+
 def test_torchrun_starts_the_command_line(recipe: Path, tmp_path: Path) -> None:
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command = ["-m", "hanmo", "train", str(recipe), "--device", "cpu", "--set", "train.epochs=1", "--json"]
+    command = ["-m", "hanmo", "train", str(recipe), "--device", "cpu", "--seeds", "0,1", "--json"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run([*torchrun, *command], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["step"] == 5, "one process reports"
-    assert (tmp_path / "runs" / "cli" / "weights.safetensors").is_file()
+    assert [record["step"] for record in json.loads(done.stdout)["seeds"]] == [10, 10], "one process reports"
+    first, second = (tmp_path / "runs" / "cli" / f"seed-{seed}" / "weights.safetensors" for seed in (0, 1))
+    assert first.read_bytes() != second.read_bytes()
+    kept = second.read_bytes()
+    second.unlink()  # as if stopped in the second seed, after its checkpoint
+    done = subprocess.run(
+        [*torchrun, *command, "--resume"], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert second.read_bytes() == kept

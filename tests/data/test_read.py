@@ -33,6 +33,11 @@ def test_folders_of_sample_files_and_globs_are_sorted(home: Path) -> None:
     assert labels(home, ".") == "一丁七"  # sample files at any depth make it a folder of sample files
 
 
+def test_suffixes_are_known_in_capitals_too(home: Path) -> None:
+    (home / "hwdb" / "1001-c.gnt").rename(home / "hwdb" / "1001-C.GNT")
+    assert labels(home, "hwdb") == "一丁七"
+
+
 def test_a_file_named_twice_is_read_once(home: Path) -> None:
     assert labels(home, "hwdb/1002-c.gnt.xz", "hwdb", "hwdb/../hwdb") == "丁七一"
 
@@ -62,3 +67,5 @@ def test_what_matches_nothing_is_named_before_anything_is_read(home: Path) -> No
     (home / "pack" / "pack.json").write_text("{}")
     with pytest.raises(DataError, match="is a pack already"):
         find_inputs([home / "pack"])
+    with pytest.raises(DataError, match="aaa: no such file or folder"):
+        find_inputs(["a" * 300])  # longer than file systems allow

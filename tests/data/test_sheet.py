@@ -8,8 +8,8 @@ from PIL import ImageFont
 
 from hanmo.data import fonts
 from hanmo.data.fonts import CaptionFont
-from hanmo.data.sheet import contact_sheet
-from hanmo.errors import DataError
+from hanmo.data.sheet import contact_sheet, save_png
+from hanmo.errors import ConfigError, DataError
 
 BAR = np.zeros((64, 64), np.uint8)
 BAR[30:34, 4:60] = 255
@@ -74,6 +74,13 @@ def test_captions_must_match_the_pictures() -> None:
         contact_sheet([BAR], ["a", "b"])
     with pytest.raises(DataError, match="0 and 0 given"):
         contact_sheet([], [])
+
+
+def test_a_sheet_replaces_pngs_only(tmp_path: Path) -> None:
+    (tmp_path / "test.gnt").write_bytes(b"samples")
+    with pytest.raises(ConfigError, match=r"test\.gnt: .* ends in \.png"):
+        save_png(contact_sheet([BAR], ["a"]), tmp_path / "test.gnt")
+    assert (tmp_path / "test.gnt").read_bytes() == b"samples"
 
 
 def test_pillow_has_a_scalable_font_of_its_own() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +18,11 @@ from torch import nn
 from hanmo.bundle import Bundle
 from hanmo.data.pack import Pack, write_pack
 from hanmo.data.sample import Sample
-from hanmo.errors import BundleError, CheckpointError, ConfigError, ExportError, PackError
+from hanmo.errors import BundleError, CheckpointError, ConfigError, ExportError, PackError, StorageError
 from hanmo.export import bundle as export_room
 from hanmo.export.bundle import export_bundle
 from hanmo.export.onnx import INPUT, OPSET, OUTPUT, export_onnx
-from hanmo.export.quantize import calibration_indices, run_onnx
+from hanmo.export.quantize import calibration_indices, quantize, run_onnx
 from hanmo.export.verify import Check, verify
 from hanmo.nets.attention import ATTENTION
 from hanmo.nets.registry import count_parameters
@@ -184,12 +187,12 @@ def test_packs_that_do_not_fit(
     out, train = tmp_path / "bundle", drawn / "train"
     for calibration, test, error, message in (
         (train, drawn / "small-test", PackError, r"small-test: packed as fit-16\+2\.v1, but fit-32\+2\.v1 is needed"),
-        (drawn / "small-train", train, PackError, "small-train: packed as"),
+        (drawn / "small-train", drawn / "test", PackError, "small-train: packed as"),
         (train, tmp_path / "strangers", ConfigError, r"strangers: holds 1 character\(s\) .* not know, '龟' first"),
         (train, tmp_path / "none", PackError, "none: not a pack"),
     ):
         with pytest.raises(error, match=message):
-            export_bundle(tiny_run, out, calibration=calibration, test=test, licence="none", int8=False)
+            export_bundle(tiny_run, out, calibration=calibration, test=test, licence="none")
         assert not out.exists()
     with pytest.raises(CheckpointError, match=r"weights\.safetensors: no such file"):
         export_bundle(tmp_path, out, calibration=train, test=train, licence="none")
@@ -197,6 +200,19 @@ def test_packs_that_do_not_fit(
         export_bundle(
             tiny_run, tmp_path / "strangers", calibration=train, test=drawn / "test", licence="none", int8=False
         )
+
+
+def test_a_full_folder_for_temporary_files(
+    fp32: bytes, test_pack: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    with pytest.raises(StorageError, match=f"{tmp_path}: cannot be written \\(No space left on device\\)"):
+        quantize(fp32, test_pack.images[:2])
+    assert not list(tmp_path.iterdir())
 
 
 def test_calibration_takes_from_every_class() -> None:

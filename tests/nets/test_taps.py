@@ -26,6 +26,9 @@ def test_features_come_by_name_and_the_net_stays_as_it_is() -> None:
     }
     torch.testing.assert_close(net.get_submodule("fc")(features["pool"]), logits)
     assert Tapped(net)(x).features == {}
+    net(x)
+    tapped(x)
+    assert tapped._seen == {}, "features are not held beyond the call"
 
 
 def test_features_are_those_of_this_call_and_carry_gradients() -> None:

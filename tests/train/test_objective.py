@@ -92,6 +92,29 @@ def test_the_teacher_sees_what_the_student_sees_and_learns_nothing(mixup: bool) 
     assert all(p.grad is not None for p in goal.student.parameters())
 
 
+def test_an_evaluation_between_steps_compiles_nothing_anew() -> None:
+    """The features seen outside of the step, by an evaluation or by other code, are no part of what was compiled."""
+    methods = Distillation([("at", 1.0, build_method("at", {}))], 0.5)
+    teacher = Tapped(build_net(NetConfig(width=4), CLASSES, SIDE).eval(), methods.teacher_layers)
+    goal = objective(teacher=teacher, methods=methods)
+    goal.student.net.train()
+    outputs: list[int] = []
+
+    def count(graph: torch.fx.GraphModule, example: list[torch.Tensor]) -> torch.fx.GraphModule:
+        outputs.append(len(graph.graph.output_node().args[0]))  # type: ignore[arg-type]
+        return graph
+
+    step = torch.compile(goal, backend=count)
+    for _ in range(2):
+        for _ in range(2):
+            step(IMAGES, LABELS, randomness(), torch.tensor(1.0))
+        own = {k: v.clone() for k, v in goal.student.net.state_dict().items()}
+        goal.student.net.eval()(standardise(IMAGES.unsqueeze(1) / 255))
+        goal.student.net.load_state_dict(own)
+        goal.student.net.train()
+    assert outputs == [3], "one graph, which gives the loss and its two parts and no features"
+
+
 def test_nets_see_zero_mean_and_unit_variance() -> None:
     torch.testing.assert_close(standardise(torch.tensor([MEAN, MEAN + STD])), torch.tensor([0.0, 1.0]))
     assert F.mse_loss(standardise(torch.zeros(1)), torch.tensor([-MEAN / STD])).item() == pytest.approx(0)

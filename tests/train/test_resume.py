@@ -136,12 +136,23 @@ def test_another_recipe_is_refused_and_loses_nothing(small: Any, tmp_path: Path)
     assert {p: p.read_bytes() for p in (tmp_path / "run").rglob("*") if p.is_file()} == before
 
 
-def test_a_damaged_log_is_named(small: Any, tmp_path: Path) -> None:
+def test_damaged_logs_are_named(small: Any, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         train(small(), tmp_path / "run", stop_at(3))
-    (tmp_path / "run" / "metrics.jsonl").write_text("{\n{}\n")
-    with pytest.raises(CheckpointError, match=r"metrics\.jsonl: damaged"):
-        train(small(), tmp_path / "run", resume=True)
+    for name, content, message in (
+        ("metrics.jsonl", b"{\n{}\n", r"metrics\.jsonl: damaged"),
+        ("metrics.jsonl", b"\xff\n", r"metrics\.jsonl: damaged"),
+        ("metrics.jsonl", b"{}\n", r"metrics\.jsonl: line 1 is no record"),
+        ("metrics.jsonl", b'{"kind": "end", "step": "3"}\n', r"metrics\.jsonl: line 1 is no record"),
+        ("environment.json", b'{"data": ', r"environment\.json: damaged"),
+        ("environment.json", b"[]", r"environment\.json: damaged"),
+    ):
+        file = tmp_path / "run" / name
+        before = file.read_bytes()
+        file.write_bytes(content)
+        with pytest.raises(CheckpointError, match=message):
+            train(small(), tmp_path / "run", resume=True)
+        file.write_bytes(before)
 
 
 def test_an_impatient_second_interrupt_ends_the_program(small: Any, tmp_path: Path) -> None:

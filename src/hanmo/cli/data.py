@@ -48,13 +48,14 @@ def pack(
     from typing import cast
 
     from hanmo.cli.progress import reading
+    from hanmo.cli.stopping import tidy_kill
     from hanmo.data.pack import write_pack
     from hanmo.data.read import count_bytes, read_samples
     from hanmo.normalize import Normalization
 
     normalization = Normalization(method=cast("Method", normalize), side=side, margin=margin)
     start = time.perf_counter()
-    with reading("packing", count_bytes(inputs)) as (on_bytes, on_samples):
+    with tidy_kill(), reading("packing", count_bytes(inputs)) as (on_bytes, on_samples):
         made = write_pack(
             out,
             read_samples(inputs, mapping, on_bytes),
@@ -87,11 +88,12 @@ def show(
     from hanmo.data.sheet import contact_sheet, save_png
 
     opened = Pack.open(path)
+    facts = describe(opened)
     chosen = choose(opened, characters, rows, columns, seed)
     captions = [opened.charset[int(opened.labels[i])] for i in chosen]
     if any(opened.writers):
         captions = [f"{caption}\n{opened.writer_of(i) or '?'}" for caption, i in zip(captions, chosen, strict=True)]
-    title = f"{path.resolve().name} · {len(opened):,} samples · {len(opened.charset):,} characters"
+    title = f"{path.resolve().name} · {facts['samples']:,} samples · {facts['characters']:,} characters"
     sheet = contact_sheet(opened.images[chosen], captions, columns=columns, title=title)
     save_png(sheet, out)
     typer.echo(out)
@@ -126,6 +128,9 @@ def choose(pack: Pack, characters: str, rows: int, columns: int, seed: int) -> l
     """Sample indices for a sheet: ``columns`` of each of ``characters``, or ``rows * columns`` of any, by class."""
     import numpy as np
 
+    from hanmo.charset import list_characters
+    from hanmo.errors import DataError
+
     rng = np.random.default_rng(seed)
     if not characters:
         some = rng.choice(len(pack), min(len(pack), rows * columns), replace=False)
@@ -134,15 +139,20 @@ def choose(pack: Pack, characters: str, rows: int, columns: int, seed: int) -> l
     for label in pack.charset.encode(list(dict.fromkeys(characters))):
         of_class = np.flatnonzero(pack.labels == label)
         chosen += map(int, rng.choice(of_class, min(columns, len(of_class)), replace=False))
+    if not chosen:
+        raise DataError(f"{pack.path}: no sample of {list_characters(characters)}; name characters that occur in it")
     return chosen
 
 
 def describe(pack: Pack) -> dict[str, Any]:
-    """What there is to say of a pack, ready for JSON."""
+    """What there is to say of a pack, ready for JSON: ``classes`` of the charset, ``characters`` that occur."""
+    import numpy as np
+
     return {
         "pack": str(pack.path),
         "samples": len(pack),
         "classes": len(pack.charset),
+        "characters": len(np.unique(pack.labels)),
         "writers": sum(map(bool, pack.writers)),
         "sources": len(pack.sources),
         "normalization": str(pack.normalization),
@@ -159,8 +169,9 @@ def _print(facts: dict[str, Any], as_json: bool) -> None:
         return
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text  # a string would be read as markup: a pack may be called "[old] train"
 
     table = Table(show_header=False, box=None, pad_edge=False)
     for key, value in (facts | {"digest": facts["digest"][:16]}).items():
-        table.add_row(key.replace("_", " "), f"{value:,}" if isinstance(value, int | float) else value)
+        table.add_row(key.replace("_", " "), Text(f"{value:,}" if isinstance(value, int | float) else value))
     Console().print(table)

@@ -62,15 +62,18 @@ def evaluate(
 
     Example: hanmo evaluate test.gnt.xz --bundle my-bundle --closed --report report.html
     """
-    from hanmo.evaluate.report import check_name, write_report
+    from hanmo.atomic import require_suffix
+    from hanmo.evaluate.report import SUFFIXES, write_report
     from hanmo.recognizer import Recognizer
 
+    # What can be known to go wrong goes wrong now, not after an hour of reading.
     if report:
-        check_name(report)  # now, not after an hour of reading
+        require_suffix(report, *SUFFIXES)
     recognizer = Recognizer(bundle, threads=threads)
+    packs = [_open(name, recognizer.bundle) for name in files]
     evaluations = []
-    for name in files:
-        evaluations.append(_evaluate_one(recognizer, name, closed, limit, batch_size, mapping))
+    for name, pack in zip(files, packs, strict=True):
+        evaluations.append(_evaluate_one(recognizer, name, pack, closed, limit, batch_size, mapping))
         if as_json:
             typer.echo(json.dumps(evaluations[-1].as_dict(), ensure_ascii=False))
     if not as_json:
@@ -100,16 +103,34 @@ def describe(bundle: Bundle) -> dict[str, str]:
     }
 
 
+def _open(name: str, bundle: Bundle) -> Pack | None:
+    """The pack ``name``, of the bundle's normalisation; None for sample files and folders that are there."""
+    from hanmo.data.pack import Pack, is_pack
+    from hanmo.data.read import find_inputs
+
+    if not is_pack(name):
+        find_inputs([name])
+        return None
+    pack = Pack.open(name)
+    pack.require(normalization=bundle.normalization)
+    return pack
+
+
 def _evaluate_one(
-    recognizer: Recognizer, name: str, closed: bool, limit: int, batch_size: int, mapping: Path | None
+    recognizer: Recognizer,
+    name: str,
+    pack: Pack | None,
+    closed: bool,
+    limit: int,
+    batch_size: int,
+    mapping: Path | None,
 ) -> Evaluation:
     from hanmo.cli.progress import reading
-    from hanmo.data.pack import Pack
     from hanmo.data.read import count_bytes
     from hanmo.evaluate.evaluate import evaluate_recognizer
 
-    pack = _first(Pack.open(name), limit) if (Path(name) / "pack.json").is_file() else None
     if pack is not None:
+        pack = _first(pack, limit)
         total: int | None = len(pack)
     else:
         # Of files nobody knows the number of samples before they are read, so the bar counts bytes where it can.

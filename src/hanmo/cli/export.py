@@ -12,8 +12,8 @@ import typer
 def export(
     run: Annotated[Path, typer.Argument(help="A finished run folder.", metavar="RUN")],
     out: Annotated[Path, typer.Option(help="The bundle folder to make.", metavar="BUNDLE")],
-    calibration: Annotated[Path | None, typer.Option(help="Pack for int8 ranges; the run's training pack.")] = None,
-    test: Annotated[Path | None, typer.Option(help="Pack for the verdict; the run's test pack.")] = None,
+    calibration: Annotated[Path | None, typer.Option(help="Pack for int8 ranges; by default the run's own.")] = None,
+    test: Annotated[Path | None, typer.Option(help="Pack for the verdict; by default the run's own.")] = None,
     licence: Annotated[str, typer.Option(help="What the weights may be used for.")] = "as the training data",
     fp32: Annotated[bool, typer.Option("--fp32", help="Keep 32-bit floats instead of int8.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Write the bundle even if it answers otherwise.")] = False,
@@ -29,9 +29,11 @@ def export(
     from hanmo.errors import ConfigError
     from hanmo.export.bundle import export_bundle
     from hanmo.train.config import Recipe
+    from hanmo.train.run import RECIPE, weights_of
 
+    weights = weights_of(run)
     if calibration is None or test is None:
-        data = load_toml(run / "recipe.toml", Recipe).data
+        data = load_toml(weights.parent / RECIPE, Recipe).data
         calibration = calibration or Path(data.train)
         if test is None and data.test is None:
             raise ConfigError(f"{run}: was trained without a test pack; name one with --test")
@@ -39,7 +41,7 @@ def export(
     console = Console(stderr=True)
     with console.status("exporting, quantising, comparing with torch"):
         bundle, check = export_bundle(
-            run, out, calibration=calibration, test=test, licence=licence, int8=not fp32, force=force
+            weights, out, calibration=calibration, test=test, licence=licence, int8=not fp32, force=force
         )
     facts = {
         "bundle": str(out),

@@ -1,8 +1,10 @@
-"""The command line: one verb a file, errors in one line, exit status 0, 1 (ours) or 2 (the user's input)."""
+"""The command line: one verb a file, errors in one line; exit status 0, 1 (ours), 2 (the user's), 130 (Ctrl-C)."""
 
 from __future__ import annotations
 
+import io
 import os
+import sys
 import traceback
 import warnings
 from typing import Annotated, Any
@@ -81,6 +83,10 @@ def main() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # The process is ours, so its warnings are, too: Pillow's are about metadata that spoil no pixel.
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+    # A pipe or a terminal whose encoding has no 翰 gets \u7ff0 rather than a traceback.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     app(prog_name="hanmo")
 
 

@@ -1,4 +1,4 @@
-"""A bar on stderr for verbs that read samples; gone when they are read, and never there in a log file."""
+"""A bar on stderr for verbs that read or draw samples; gone when they are done, and never there in a log file."""
 
 from __future__ import annotations
 

@@ -40,6 +40,8 @@ def recognize(
     """
     from hanmo.recognizer import Recognizer
 
+    if sheet:
+        _check_sheet(sheet, pictures)
     reader = Recognizer(bundle)
     outcomes: list[Prediction | HanmoError] = []
     for picture, outcome in zip(pictures, _read(reader, pictures, top, among or None), strict=True):
@@ -55,6 +57,16 @@ def recognize(
     if failed := sum(isinstance(outcome, HanmoError) for outcome in outcomes):
         typer.echo(f"hanmo: {failed} of {len(pictures)} pictures could not be read", err=True)
         raise typer.Exit(2)
+
+
+def _check_sheet(sheet: Path, pictures: list[Path]) -> None:
+    """Before anything is read: a sheet must not cost the user a picture."""
+    from hanmo.atomic import require_suffix
+    from hanmo.errors import ConfigError
+
+    require_suffix(sheet, ".png")
+    if sheet.resolve() in {picture.resolve() for picture in pictures}:
+        raise ConfigError(f"{sheet}: is one of the pictures to read; name another file for the sheet")
 
 
 def _read(reader: Recognizer, pictures: list[Path], top: int, among: str | None) -> Iterator[Prediction | HanmoError]:

@@ -49,17 +49,12 @@ def synth(
 
 
 def _draw_pack(recipe: SynthRecipe, out: Path, overwrite: bool) -> None:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
+    from hanmo.cli.progress import reading
+    from hanmo.cli.stopping import tidy_kill
     from hanmo.synth.recipe import synthesize
 
-    columns = (TextColumn("drawing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("drawing", total=len(recipe))
-        pack = synthesize(
-            recipe, out, on_progress=lambda done: progress.update(task, completed=done), overwrite=overwrite
-        )
+    with tidy_kill(), reading("drawing", len(recipe), by_samples=True) as (_, on_samples):
+        pack = synthesize(recipe, out, on_progress=on_samples, overwrite=overwrite)
     typer.echo(f"{out}: {len(pack):,} samples of {len(pack.charset):,} characters by {len(pack.writers):,} writers")
 
 

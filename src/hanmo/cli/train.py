@@ -87,16 +87,20 @@ def _run(recipe: Recipe, out: Path | None, resume: bool, seeds: list[int], devic
     from hanmo.train.loop import Trainer
     from hanmo.train.parallel import Processes
     from hanmo.train.plots import plot_run
+    from hanmo.train.run import RunFolder
 
     folder = out or Path("runs") / recipe.name
     folders = {seed: folder / f"seed-{seed}" for seed in seeds} or {recipe.train.seed: folder}
     first = next(iter(folders))
-    recipe = replace(recipe, train=replace(recipe.train, seed=first))
+    recipes = {seed: replace(recipe, train=replace(recipe.train, seed=seed)) for seed in folders}
     processes = Processes.join(device)
+    if processes.is_first:
+        for seed, place in folders.items():  # before the first seed has taken hours
+            RunFolder(place).check(recipes[seed], resume=resume)
     console = Console(stderr=True, quiet=not processes.is_first)
     records = []
     with _Display(recipe.name, console) as display:
-        trainer = Trainer(recipe, folders[first], processes, display.show)
+        trainer = Trainer(recipes[first], folders[first], processes, display.show)
         display.describe(trainer)
         for seed, place in folders.items():
             if seed != first:

@@ -71,7 +71,10 @@ class Filling:
         """
         if not len(self):
             blank, unknown = self.skipped["blank"], self.skipped["unknown"]
-            raise DataError(f"no samples to pack: {blank} blank and {unknown} of unknown labels were skipped")
+            raise DataError(
+                f"no samples to pack: {blank:,} blank and {unknown:,} of unknown labels were skipped; "
+                "give others, or another charset"
+            )
         charset = self.charset or Charset.of_labels(self.labels.names)
         classes = charset.encode(list(self.labels.names))
         labels, *others = (np.array(names.numbers, "<u2") for names in (self.labels, self.sources, self.writers))
@@ -84,7 +87,7 @@ class Filling:
             elif self.on_unknown == "skip":
                 self.skipped["unknown"] += 1
             else:
-                where = f"{sample.source or 'samples'}: label {sample.label!r} of sample {number}"
+                where = f"{sample.source or 'samples'}: label {sample.label!r} (sample {number:,} of all)"
                 what = f"outside the charset of {len(self.charset)}" if self.charset else "not one character"
                 raise CharsetError(f"{where} is {what}; skip such samples with --skip-unknown")
 

@@ -7,7 +7,8 @@
       sources.u16   index in "sources": the .gnt file, or the folder of the picture
       writers.u16   index in "writers"; the writer "" is unknown
 
-Numbers are little-endian, no file has a header, and the same samples always give the same bytes.
+Numbers are little-endian, no file has a header, and on one machine the same samples always give the same bytes;
+another kind of processor may round a pixel to the neighbouring grey level.
 """
 
 from __future__ import annotations
@@ -115,6 +116,14 @@ class Pack:
         return pack
 
 
+def is_pack(path: str | Path) -> bool:
+    """Whether ``path`` is a folder with a pack.json; what that says is for :meth:`Pack.open` to check."""
+    try:
+        return (Path(path) / _HEAD).is_file()
+    except OSError:  # a name longer than the file system allows
+        return False
+
+
 def write_pack(
     out: str | Path,
     samples: Iterable[Sample],
@@ -163,7 +172,7 @@ def write_pack(
 def _check_free(out: Path, overwrite: bool) -> None:
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
-    if not (out / _HEAD).is_file():
+    if not is_pack(out):
         raise PackError(f"{out}: exists and is not a pack; name another place")
     if not overwrite:
         raise PackError(f"{out}: is a pack already; --overwrite replaces it")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 
 from hanmo.data.folder import SUFFIXES, Labels, read_folder, read_mapping
 from hanmo.data.gnt import is_gnt, read_gnt
+from hanmo.data.pack import is_pack
 from hanmo.data.sample import Sample
 from hanmo.errors import DataError
 
@@ -53,8 +55,9 @@ def count_bytes(inputs: Sequence[str | Path]) -> int:
 
 
 def _expand(item: str | Path) -> list[Path]:
-    if Path(item).exists():
-        return [Path(item)]
+    with suppress(OSError):  # a name longer than the file system allows
+        if Path(item).exists():
+            return [Path(item)]
     matches = sorted(Path(match) for match in glob.glob(str(item), recursive=True))  # noqa: PTH207  (absolute globs too)
     if not matches:
         raise DataError(f"{item}: no such file or folder, and no glob that matches one")
@@ -67,6 +70,7 @@ def _sources(path: Path) -> list[Path]:
         if not is_gnt(path):
             raise DataError(f"{path}: not a .gnt or .gnt.xz file; pictures are read from a folder of class folders")
         return [path]
-    if (path / "pack.json").is_file():
+    if is_pack(path):
         raise DataError(f"{path}: is a pack already; name the files it was packed from")
-    return sorted(p for p in path.rglob("*.gnt*") if is_gnt(p) and p.is_file() and not p.name.startswith(".")) or [path]
+    files = path.rglob("*.[gG][nN][tT]*")
+    return sorted(p for p in files if is_gnt(p) and p.is_file() and not p.name.startswith(".")) or [path]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from hanmo.atomic import write_whole
+from hanmo.atomic import require_suffix, write_whole
 from hanmo.data.fonts import CaptionFont
 from hanmo.errors import DataError
 
@@ -80,10 +80,14 @@ def contact_sheet(
 
 
 def save_png(picture: Image.Image, path: Path) -> None:
-    """Write a sheet as PNG, whole or not at all, whatever ``path`` ends in. Raises :class:`StorageError`."""
+    """Write a sheet as PNG, whole or not at all.
+
+    Raises :class:`ConfigError` unless ``path`` ends in .png, :class:`StorageError` when it cannot be written.
+    """
+    target = require_suffix(path, ".png")
     file = BytesIO()
     picture.save(file, "png")
-    write_whole(path, file.getbuffer())
+    write_whole(target, file.getbuffer())
 
 
 def _picture(image: NDArray[np.uint8], ink: Literal["bright", "dark"], cell: int) -> Image.Image:

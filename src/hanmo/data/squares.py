@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from threading import Thread
 from typing import NamedTuple
 
 import numpy as np
@@ -38,7 +40,7 @@ def normalized(samples: Iterable[Sample], normalization: Normalization, workers:
         for batch in _batches(samples):
             yield _gather(batch, _squares(normalization, [s.image for s in batch]))
         return
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_leave_interrupts_to_parent)
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_follow_parent)
     waiting: deque[tuple[list[Sample], Future[list[NDArray[np.uint8] | None]]]] = deque()
     try:
         for batch in _batches(samples):
@@ -86,5 +88,14 @@ def _gather(samples: list[Sample], squares: list[NDArray[np.uint8] | None]) -> S
     )
 
 
-def _leave_interrupts_to_parent() -> None:
+def _follow_parent() -> None:
+    """Leave Ctrl-C to the parent, and end when it ends: a worker of a killed parent would wait for work forever."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)

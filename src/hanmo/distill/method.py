@@ -1,8 +1,9 @@
 """What a distillation method is, and how recipes name one.
 
-A method looks at what student and teacher say about the same pictures and returns ``(loss, parts)``. It never edits
-a net: features come from layers it names, and weights of its own (connectors) live in the method. To add one, write
-a file with a pure loss function and a small class::
+A method looks at what student and teacher say about the same pictures and returns a loss; :class:`Distillation` adds
+several up to ``(loss, parts)``. A method never edits a net: features come from layers it names, and weights of its own
+(connectors) are made in :meth:`Method.connect` and train, move, stop and go on with the student. To add one, write a
+file with a pure loss function and a small class, and import it in ``distill/__init__.py``::
 
     @register("mine")
     class Mine(Method):
@@ -13,14 +14,13 @@ a file with a pure loss function and a small class::
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, get_type_hints
 
 from torch import Tensor, nn
 
-from hanmo.config import convert
+from hanmo.config import convert, nearest
 from hanmo.errors import ConfigError
 from hanmo.nets.taps import Output
 
@@ -63,14 +63,14 @@ def register(name: str) -> Callable[[M], M]:
 def build_method(name: str, options: Mapping[str, Any]) -> Method:
     """The method ``name`` with its options; :class:`ConfigError` names what is unknown and the nearest known."""
     if name not in METHODS:
-        raise ConfigError(f"distillation method {name!r} is unknown; {_nearest(name, METHODS)}")
+        raise ConfigError(f"distillation method {name!r} is unknown; {nearest(name, METHODS)}")
     cls = METHODS[name]
     parameters = inspect.signature(cls.__init__).parameters
     known = {k: p for k, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
     hints = get_type_hints(cls.__init__)
     for option in options:
         if option not in known:
-            raise ConfigError(f"distillation method {name!r} has no option {option!r}; {_nearest(option, known)}")
+            raise ConfigError(f"distillation method {name!r} has no option {option!r}; {nearest(option, known)}")
     where = f"distillation method {name!r}"
     return cls(**{k: convert(v, hints[k], where, (k,)) for k, v in options.items()})
 
@@ -110,8 +110,3 @@ class Distillation(nn.Module):
             parts[name] = one(student, teacher, labels)
             loss = loss + weight * parts[name]
         return loss, parts
-
-
-def _nearest(name: str, known: Mapping[str, object]) -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known) or 'none'}"

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 
-from hanmo.atomic import write_whole
-from hanmo.errors import ConfigError
+from hanmo.atomic import require_suffix, write_whole
 from hanmo.evaluate.figures import class_curve, picture, reliability_diagram
 from hanmo.evaluate.result import ClassScore, ConfusedPair, Evaluation, Mistake
 
+SUFFIXES = (".html", ".htm")
 WORST_CLASSES = 24
 
 _STYLE = """
@@ -89,10 +89,9 @@ def write_report(
 
     ``conditions`` are named facts printed as they are (the bundle, its net, threads); ``made`` defaults to now. The
     page holds pictures of the mistakes: whoever may not see the samples may not see the page. Raises
-    :class:`ConfigError` for a name that is no page's (:func:`check_name`), :class:`StorageError` when it cannot be
-    written.
+    :class:`ConfigError` for a name that is no page's, :class:`StorageError` when it cannot be written.
     """
-    target = check_name(path)
+    target = require_suffix(path, *SUFFIXES)
     several = [evaluations] if isinstance(evaluations, Evaluation) else list(evaluations)
     body = _facts(conditions or {}) + (_overview(several) if len(several) > 1 else "")
     page = _PAGE.format(
@@ -103,17 +102,6 @@ def write_report(
     )
     # A file name may hold bytes that are not text; they show as question marks.
     write_whole(target, page.encode(errors="replace"))
-    return target
-
-
-def check_name(path: str | Path) -> Path:
-    """``path`` if a report may replace it: its name ends in .html or .htm and it is no folder. Else ConfigError.
-
-    A slip such as ``--report test.gnt`` would cost the user the samples.
-    """
-    target = Path(path)
-    if target.suffix.lower() not in (".html", ".htm") or target.is_dir():
-        raise ConfigError(f"{target}: not the name of a page; name a file that ends in .html")
     return target
 
 

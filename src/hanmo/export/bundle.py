@@ -32,16 +32,16 @@ def export_bundle(
 ) -> tuple[Bundle, Check]:
     """Export the net of ``run`` to the bundle folder ``out``.
 
-    ``calibration`` and ``test`` are packs of the net's normalisation and charset; int8 ranges come from the first, the
-    verdict from the second. ``licence`` says what the weights may be used for. Raises :class:`ExportError` when the
-    exported model does not answer as the net (unless ``force``), :class:`PackError`, :class:`CheckpointError`.
+    ``calibration`` and ``test`` are packs of the net's normalisation and charset; int8 ranges come from the first,
+    which is not opened for fp32, the verdict from the second. ``licence`` says what the weights may be used for.
+    Raises :class:`ExportError` when the exported model does not answer as the net (unless ``force``),
+    :class:`PackError`, :class:`CheckpointError`.
     """
     trained = load_trained(run)
-    squares, labels = _samples(calibration, trained)
-    model = export_onnx(trained.net, trained.normalization.side)
-    chosen = calibration_indices(labels)
-    small = quantize(model, np.asarray(squares[chosen])) if int8 else None
     squares, labels = _samples(test, trained)
+    seen, classes = _samples(calibration, trained) if int8 else (squares, labels)
+    model = export_onnx(trained.net, trained.normalization.side)
+    small = quantize(model, np.asarray(seen[calibration_indices(classes)])) if int8 else None
     some = np.linspace(0, len(labels) - 1, min(len(labels), VERIFIED_SAMPLES)).astype(np.int64)
     check = verify(trained.net, model, small, np.asarray(squares[some]), labels[some])
     check.require(force=force)

@@ -19,6 +19,7 @@ from onnxruntime.quantization import (
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from hanmo.atomic import storing
 from hanmo.export.onnx import INPUT
 
 CALIBRATION_SAMPLES = 512
@@ -26,8 +27,11 @@ _BATCH = 32
 
 
 def quantize(model: bytes, squares: NDArray[np.uint8]) -> bytes:
-    """Weights int8 per output channel, activations uint8, QDQ nodes; ranges seen on ``squares`` uint8 (N, S, S)."""
-    with tempfile.TemporaryDirectory(prefix="hanmo-") as scratch:
+    """Weights int8 per output channel, activations uint8, QDQ nodes; ranges seen on ``squares`` uint8 (N, S, S).
+
+    Raises :class:`StorageError` when the folder for temporary files is full.
+    """
+    with storing(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory(prefix="hanmo-") as scratch:
         plain, fused, small = (str(Path(scratch, name)) for name in ("plain.onnx", "fused.onnx", "int8.onnx"))
         Path(plain).write_bytes(model)
         root = logging.getLogger()

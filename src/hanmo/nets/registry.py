@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from hanmo.config import nearest
 from hanmo.errors import ConfigError
 from hanmo.nets.attention import ATTENTION
 from hanmo.nets.resnet import BasicBlock, Bottleneck, Pool, ResNet, Stem
@@ -65,7 +65,7 @@ def build_net(config: NetConfig, classes: int, side: int = 64) -> nn.Module:
 
 
 def count_parameters(net: nn.Module) -> int:
-    """Trainable numbers in a net."""
+    """Numbers in a net that training sets (statistics of norms are not among them)."""
     return sum(p.numel() for p in net.parameters())
 
 
@@ -101,8 +101,6 @@ NETS["resnet34"] = _resnet(BasicBlock, (3, 4, 6, 3))
 NETS["resnet50"] = _resnet(Bottleneck, (3, 4, 6, 3))
 
 
-def _known(kind: str, name: str, table: dict[str, Builder] | dict[str, Callable[[int], nn.Module]]) -> None:
+def _known(kind: str, name: str, table: Collection[str]) -> None:
     if name not in table:
-        near = difflib.get_close_matches(name, table, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(table)}"
-        raise ConfigError(f"{kind} {name!r} is unknown; {hint}")
+        raise ConfigError(f"{kind} {name!r} is unknown; {nearest(name, table)}")

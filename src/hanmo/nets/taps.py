@@ -46,9 +46,12 @@ class Tapped(nn.Module):
         return hook
 
     def forward(self, x: Tensor) -> Output:
-        self._seen.clear()
+        # A new dict each time: what the net saw elsewhere must not change what torch.compile was told, and features
+        # kept here beyond the call would hold their memory.
+        self._seen = {}
         logits = self.net(x)
-        return Output(logits, dict(self._seen))
+        features, self._seen = self._seen, {}
+        return Output(logits, features)
 
 
 class Ensemble(nn.Module):

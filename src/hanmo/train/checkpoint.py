@@ -64,12 +64,20 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """The inverse of :func:`optimizer_tensors`, into an optimiser built over the same parameters."""
+    """The inverse of :func:`optimizer_tensors`, into an optimiser built over the same parameters.
+
+    Devices may differ from those it was saved on. Moments are laid out in memory as their parameters are, channels
+    last where these are: torch's fused optimisers refuse others, or misread them.
+    """
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         index, key = name.split(".", 1)
         state.setdefault(int(index), {})[key] = tensor
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    for parameter, slot in optimizer.state.items():
+        for key, value in slot.items():
+            if value.shape == parameter.shape:
+                slot[key] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
 def load_into(net: torch.nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:

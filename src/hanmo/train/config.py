@@ -87,7 +87,8 @@ class TrainConfig:
     """How long and how. ``batch`` is over all processes.
 
     ``precision`` and ``compile`` ``auto`` mean bf16 and yes on a GPU, fp32 and no on a CPU; compiled nets run as CUDA
-    graphs unless ``no-graphs``. ``evaluate_every`` and ``checkpoint_every`` are in epochs (0: only at the end).
+    graphs unless ``no-graphs``. ``evaluate_every`` and ``checkpoint_every`` are in epochs. The end is evaluated and its
+    weights saved in any case; with 0 nothing is before, but for a checkpoint when Ctrl-C stops the training.
     """
 
     epochs: int = 40
@@ -104,7 +105,7 @@ class TrainConfig:
         if not 0 <= self.seed < 2**31:
             raise ConfigError(f"seed {self.seed}: 0 to 2^31 - 1")
         if self.evaluate_every < 0 or self.checkpoint_every < 0:
-            raise ConfigError("evaluate_every and checkpoint_every must not be negative; 0 means only at the end")
+            raise ConfigError("evaluate_every and checkpoint_every must not be negative; 0 means never before the end")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from hanmo.distill import Distillation
 from hanmo.errors import HanmoError
-from hanmo.evaluate.metrics import topk_accuracy
 from hanmo.nets.registry import build_net
 from hanmo.nets.taps import Tapped
 from hanmo.train import augment
@@ -32,13 +32,13 @@ from hanmo.train.checkpoint import (
 )
 from hanmo.train.config import Recipe
 from hanmo.train.interrupt import deferred_interrupt
+from hanmo.train.measure import measure
 from hanmo.train.objective import Objective
 from hanmo.train.optim import AveragedWeights, build_optimizer, learning_rate
 from hanmo.train.parallel import Processes, channels_last
-from hanmo.train.predict import predict
 from hanmo.train.run import RunFolder
 from hanmo.train.speed import Speedometer, compiled
-from hanmo.train.teaching import build_teaching, connect
+from hanmo.train.teaching import build_methods, build_teacher, connect
 
 Record = dict[str, Any]
 
@@ -52,7 +52,6 @@ class Trainer:
         self.recipe, self.folder, self.processes, self.on_record = recipe, RunFolder(folder), processes, on_record
         device = processes.device
         torch.backends.cudnn.benchmark = True  # shapes never change: the fastest convolutions are worth a search
-        torch.manual_seed(recipe.train.seed)  # nets are initialised by torch's global generator
         self.data, self.pack = DeviceData.open(recipe.data.train, None, device)
         self.test: DeviceData | None = None
         packs = {"train": self.pack}
@@ -62,15 +61,13 @@ class Trainer:
         self.packs = packs
         self.steps_an_epoch = self.data.steps(recipe.train.batch, processes)
         self.steps = self.steps_an_epoch * recipe.train.epochs
-        self.net = channels_last(build_net(recipe.net, len(self.pack.charset), self.data.side), device)
-        teacher, distillation = build_teaching(recipe.distill, self.pack, device)
-        student = Tapped(self.net, distillation.student_layers if distillation else ())
-        if teacher and distillation:
-            connect(student, teacher, distillation, self.data.side)
+        self.teacher = build_teacher(recipe.distill, self.pack, device) if recipe.distill else None
+        student, distillation = self._untrained()
+        self.net = student.net
         self.learners: list[nn.Module] = [self.net, distillation] if distillation else [self.net]
         self.objective = Objective(
             student,
-            teacher,
+            self.teacher,
             distillation,
             augment=recipe.augment,
             classes=len(self.pack.charset),
@@ -82,6 +79,18 @@ class Trainer:
         self.generator = torch.Generator(device)
         self._start_over()
 
+    def _untrained(self) -> tuple[Tapped, Distillation | None]:
+        """The student and the methods that teach it as they are before the first step; the seed alone decides."""
+        recipe, device = self.recipe, self.processes.device
+        torch.manual_seed(recipe.train.seed)  # weights are initialised by torch's global generator
+        net = channels_last(build_net(recipe.net, len(self.pack.charset), self.data.side), device)
+        if recipe.distill is None or self.teacher is None:
+            return Tapped(net), None
+        distillation = build_methods(recipe.distill)
+        student = Tapped(net, distillation.student_layers)
+        connect(student, self.teacher, distillation, self.data.side)
+        return student, distillation
+
     def _start_over(self) -> None:
         optim = self.recipe.optim
         self.optimizer = build_optimizer(self.learners, optim)
@@ -92,13 +101,10 @@ class Trainer:
         """Begin anew as a new trainer with ``seed`` would, into ``folder``; what is compiled stays compiled."""
         self.recipe = replace(self.recipe, train=replace(self.recipe.train, seed=seed))
         self.folder = RunFolder(folder)
-        torch.manual_seed(seed)
-        fresh = build_net(self.recipe.net, len(self.pack.charset), self.data.side)
-        self.net.load_state_dict(fresh.state_dict())
-        for learner in self.learners[1:]:
-            for module in learner.modules():
-                if callable(reset := getattr(module, "reset_parameters", None)):
-                    reset()
+        student, distillation = self._untrained()
+        fresh = [student.net, distillation] if distillation else [student.net]
+        for learner, untrained in zip(self.learners, fresh, strict=True):
+            learner.load_state_dict(untrained.state_dict())
         self._start_over()
 
     def _precision(self) -> torch.dtype:
@@ -210,18 +216,15 @@ class Trainer:
         if self.test is not None:
             own = {k: v.clone() for k, v in self.net.state_dict().items()}
             self.net.load_state_dict(self._weights())
-            logits, labels = predict(self.net, self.test)
+            record |= measure(self.net, self.test)
             self.net.load_state_dict(own)
-            top = topk_accuracy(logits.numpy(), labels.numpy(), (1, 5))
-            loss = nn.functional.cross_entropy(logits, labels).item()
-            record |= {"top1": round(top[1], 3), "top5": round(top[5], 3), "loss": loss}
         if kind != "end":
             self._record(record)
         return record
 
     def _share_statistics(self) -> None:
         """Each process' norms have seen its own share of the batches only; from here on all hold the mean."""
-        self.processes.average_(b for b in self.net.buffers() if b.is_floating_point())
+        self.processes.average_(b for m in self.learners for b in m.buffers() if b.is_floating_point())
         if self.average:
             self.processes.average_(self.average.average.values())
 

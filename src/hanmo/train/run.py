@@ -30,7 +30,7 @@ from hanmo.normalize import Normalization
 from hanmo.train.checkpoint import load_into, load_tensors, save_tensors
 from hanmo.train.config import Recipe
 
-WEIGHTS = "weights.safetensors"
+WEIGHTS, RECIPE = "weights.safetensors", "recipe.toml"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,27 +50,32 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.recipe = path / RECIPE
         self.checkpoints = path / "checkpoints"
         self.metrics = path / "metrics.jsonl"
         self.weights = path / WEIGHTS
 
+    def check(self, recipe: Recipe, *, resume: bool) -> None:
+        """:class:`ConfigError` when the folder holds a run that is not to be continued, or one of another recipe."""
+        if not self.recipe.exists():
+            return
+        if not resume:
+            raise ConfigError(f"{self.path}: already holds a run; continue it with --resume or choose another --out")
+        before = load_toml(self.recipe, Recipe)
+        if before != recipe:
+            raise ConfigError(f"{self.path}: holds another recipe ({_difference(before, recipe)}); take a new name")
+
     def start(self, recipe: Recipe, *, resume: bool) -> None:
         """Make the folder for ``recipe``, or check that the one there belongs to it."""
-        recorded = self.path / "recipe.toml"
-        if resume and recorded.exists():
-            before = load_toml(recorded, Recipe)
-            if before != recipe:
-                raise ConfigError(f"{self.path}: holds another recipe ({_difference(before, recipe)}); take a new name")
-            return
-        if recorded.exists():
-            raise ConfigError(f"{self.path}: already holds a run; continue it with --resume or choose another --out")
-        write_whole(recorded, dump_toml(recipe).encode())
+        self.check(recipe, resume=resume)
+        if not self.recipe.exists():
+            write_whole(self.recipe, dump_toml(recipe).encode())
 
     def describe(self, device: torch.device, packs: dict[str, Pack]) -> None:
         """Record versions and data digests; :class:`ConfigError` when the run was begun on other data."""
         data = {role: {"digest": p.digest, "samples": len(p)} for role, p in packs.items()}
         recorded = self.path / "environment.json"
-        if recorded.exists() and json.loads(recorded.read_text(encoding="utf-8"))["data"] != data:
+        if recorded.exists() and _read_json(recorded).get("data") != data:
             raise ConfigError(f"{self.path}: was begun on other data (its packs have changed since); take a new --out")
         environment = {
             "hanmo": __version__,
@@ -87,13 +92,21 @@ class RunFolder:
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
     def records(self) -> list[dict[str, Any]]:
+        """What was logged; raises :class:`CheckpointError` when the file is damaged."""
         if not self.metrics.exists():
             return []
-        lines = self.metrics.read_text(encoding="utf-8").splitlines(keepends=True)
-        try:  # a last line without its end was cut off when the program was killed
-            return [json.loads(line) for line in lines if line.endswith("\n")]
-        except json.JSONDecodeError as error:
+        try:
+            lines = self.metrics.read_text(encoding="utf-8").splitlines(keepends=True)
+            # A last line without its end was cut off when the program was killed.
+            records = [json.loads(line) for line in lines if line.endswith("\n")]
+        except ValueError as error:
             raise CheckpointError(f"{self.metrics}: damaged ({error}); remove it to go on without it") from error
+        for number, record in enumerate(records, 1):
+            if not (isinstance(record, dict) and "kind" in record and isinstance(record.get("step"), int)):
+                raise CheckpointError(
+                    f"{self.metrics}: line {number} is no record; remove the file to go on without it"
+                )
+        return records
 
     def final_record(self) -> dict[str, Any] | None:
         """The ``end`` record of a finished run, None while there is something left to train."""
@@ -116,10 +129,22 @@ class RunFolder:
         save_tensors(self.weights, tensors, header)
 
 
+def weights_of(run: str | Path) -> Path:
+    """The weights of a run folder (or that file itself); :class:`CheckpointError` says why there are none."""
+    run = Path(run)
+    file = run / WEIGHTS if run.is_dir() else run
+    if file.exists():
+        return file
+    if (run / RECIPE).exists():
+        raise CheckpointError(f"{file}: no such file, the run is not finished; go on with it by --resume")
+    if seeds := sorted(run.glob(f"*/{WEIGHTS}")):
+        raise CheckpointError(f"{file}: no such file, but there are runs inside; name one, as {seeds[0].parent}")
+    raise CheckpointError(f"{file}: no such file; name the folder of a finished run")
+
+
 def load_trained(path: str | Path) -> TrainedNet:
     """The net of a run folder (or of its weights file), in eval mode on the CPU; raises :class:`CheckpointError`."""
-    path = Path(path)
-    file = path / WEIGHTS if path.is_dir() else path
+    file = weights_of(path)
     tensors, header = load_tensors(file)
     try:
         config = from_table(header["net"], NetConfig, where=str(file))
@@ -138,6 +163,16 @@ def load_trained(path: str | Path) -> TrainedNet:
         trained_on=trained_on,
         accuracy=accuracy,
     )
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"{path}: damaged ({error}); remove it to go on without it") from error
+    if not isinstance(table, dict):
+        raise CheckpointError(f"{path}: damaged (no JSON object); remove it to go on without it")
+    return table
 
 
 def _difference(before: Recipe, now: Recipe) -> str:

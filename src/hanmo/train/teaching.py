@@ -14,22 +14,22 @@ from hanmo.train.parallel import channels_last
 from hanmo.train.run import load_trained
 
 
-def build_teaching(
-    config: DistillConfig | None, pack: Pack, device: torch.device
-) -> tuple[Tapped, Distillation] | tuple[None, None]:
-    """The frozen teacher (several: their :class:`Ensemble`) and the methods, or (None, None) without distillation.
+def build_teacher(config: DistillConfig, pack: Pack, device: torch.device) -> Tapped:
+    """The frozen teacher (several: their :class:`Ensemble`), tapped where the methods look.
 
     Raises :class:`CharsetError` or :class:`ConfigError` when a teacher was not trained for what ``pack`` holds.
     """
-    if config is None:
-        return None, None
-    built = [(m.name, build_method(m.name, m.options), m.weight) for m in config.methods]
-    weighted = [(n, METHODS[n].weight if weight is None else weight, method) for n, method, weight in built]
-    distillation = Distillation(weighted, config.label_weight).to(device)
+    layers = build_methods(config).teacher_layers
     members = [_load_teacher(path, pack) for path in config.teachers]
     net = members[0] if len(members) == 1 else Ensemble(members)
-    channels_last(net, device).requires_grad_(False).eval()
-    return Tapped(net, distillation.teacher_layers), distillation
+    return Tapped(channels_last(net, device).requires_grad_(False).eval(), layers)
+
+
+def build_methods(config: DistillConfig) -> Distillation:
+    """The weighted sum of the methods that ``config`` names, not yet connected."""
+    built = [(m.name, build_method(m.name, m.options), m.weight) for m in config.methods]
+    weighted = [(n, METHODS[n].weight if weight is None else weight, method) for n, method, weight in built]
+    return Distillation(weighted, config.label_weight)
 
 
 @torch.no_grad()
@@ -40,6 +40,7 @@ def connect(student: Tapped, teacher: Tapped, distillation: Distillation, side: 
     student.net.eval()  # a blank sample must not touch the norms' statistics
     distillation.connect(student(sample), teacher(sample))
     student.net.train()
+    distillation.to(device)  # methods need not care where their connectors are made
 
 
 def _load_teacher(path: str, pack: Pack) -> nn.Module:
