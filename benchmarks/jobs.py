@@ -1,7 +1,7 @@
 """Runs ``hanmo`` commands side by side, skips those already done, and stops in time to go on later.
 
-A job is one command line ending in ``--json``; its last line of output is kept in ``results.jsonl``. Jobs of the kind
-``gpu`` share the device (compiling one net hides behind training another), jobs of the kind ``cpu`` the cores.
+A job is one command line ending in ``--json``; every line it prints is one record, kept in ``results.jsonl``. Jobs of
+the kind ``gpu`` share the device (compiling one net hides behind training another), jobs of the kind ``cpu`` the cores.
 """
 
 from __future__ import annotations
@@ -12,37 +12,80 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+Record = dict[str, Any]
+Done = tuple[str, int]
+"""A job's name and a seed: what one record is about."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """``arguments`` of hanmo, started when all jobs named in ``after`` are done."""
+    """``arguments`` of hanmo, one record for each of ``seeds``; started when what is named in ``after`` is done.
+
+    ``key`` says by which settings: records of other settings do not count.
+    """
 
     name: str
     arguments: tuple[str, ...]
+    seeds: tuple[int, ...]
+    key: str
     kind: Literal["gpu", "cpu"] = "gpu"
-    after: tuple[str, ...] = ()
+    after: tuple[Done, ...] = ()
+
+    @property
+    def goals(self) -> set[Done]:
+        return {(self.name, seed) for seed in self.seeds}
 
 
 class Results:
-    """``results.jsonl``: one record a finished job."""
+    """``results.jsonl``: a record a line; of two about the same the later counts."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def load(self) -> dict[str, dict[str, Any]]:
+    def load(self) -> dict[Done, Record]:
         if not self.path.exists():
             return {}
         records = map(json.loads, self.path.read_text(encoding="utf-8").splitlines())
-        return {record["job"]: record for record in records}
+        return {(record["job"], record["seed"]): record for record in records}
 
-    def add(self, record: dict[str, Any]) -> None:
+    def add(self, records: Collection[Record]) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+            file.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+
+
+class _Running:
+    """A started job and what it has said so far."""
+
+    def __init__(self, job: Job, folder: Path) -> None:
+        self.job = job
+        self.out, self.log = folder / f"{job.name}.out", folder / f"{job.name}.log"
+        environment = os.environ | {"OMP_NUM_THREADS": "2" if job.kind == "cpu" else "1"}
+        if job.kind == "cpu":
+            environment["CUDA_VISIBLE_DEVICES"] = ""
+        with self.out.open("w") as out, self.log.open("a") as log:
+            command = [sys.executable, "-m", "hanmo", *job.arguments, "--json"]
+            self.process = subprocess.Popen(command, stdout=out, stderr=log, env=environment)
+        self.read = 0
+
+    def new_records(self) -> list[Record]:
+        lines = [line for line in self.out.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
+        fresh, self.read = lines[self.read :], len(lines)
+        told = [{k: v for k, v in json.loads(line).items() if k not in ("run", "bundle")} for line in fresh]
+        return [{"job": self.job.name, "key": self.job.key, "seed": self.job.seeds[0], **record} for record in told]
+
+    def interrupt(self) -> None:
+        """Ctrl-C, and half a minute to save what there is."""
+        self.process.send_signal(signal.SIGINT)
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:  # still compiling: nothing to save
+            self.process.kill()
 
 
 def run_jobs(jobs: Sequence[Job], folder: Path, *, slots: dict[str, int], minutes: float) -> bool:
@@ -50,68 +93,40 @@ def run_jobs(jobs: Sequence[Job], folder: Path, *, slots: dict[str, int], minute
 
     A training interrupted by the end of time has checkpointed and goes on when the same call is made again.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     results = Results(folder / "results.jsonl")
-    done = set(results.load())
-    waiting = [job for job in jobs if job.name not in done]
-    running: dict[str, tuple[Job, subprocess.Popen[str], float]] = {}
+    results.add(())
+    keys = {job.name: job.key for job in jobs}
+    done = {goal for goal, record in results.load().items() if record["key"] == keys.get(goal[0])}
+    waiting = [job for job in jobs if not job.goals <= done]
+    running: list[_Running] = []
     deadline = time.monotonic() + 60 * minutes
-    failed: set[str] = set()
-    while waiting or running:
+    while (waiting or running) and time.monotonic() < deadline:
         for job in list(waiting):
-            busy = sum(1 for other, _, _ in running.values() if other.kind == job.kind)
-            if busy < slots[job.kind] and done.issuperset(job.after) and time.monotonic() < deadline - 5:
+            if sum(r.job.kind == job.kind for r in running) < slots[job.kind] and done.issuperset(job.after):
                 waiting.remove(job)
-                running[job.name] = job, _start(job, folder), time.monotonic()
+                running.append(_Running(job, folder))
         if not running:
             break
         time.sleep(0.2)
-        for name, (_, process, began) in list(running.items()):
-            if process.poll() is None:
-                continue
-            del running[name]
-            output = (folder / f"{name}.out").read_text(encoding="utf-8").strip()
-            if process.returncode == 0 and output:
-                done.add(name)
-                told = _without_paths(json.loads(output.splitlines()[-1]))
-                record = {"job": name, "wall": round(time.monotonic() - began, 1), **told}
-                results.add(record)
-                print(json.dumps(record, ensure_ascii=False), flush=True)
-            else:
-                failed.add(name)
-                log = (folder / f"{name}.log").read_text(encoding="utf-8")
-                print(f"{name}: exit {process.returncode}: {log[-600:]}", flush=True)
-        if time.monotonic() > deadline:
-            _interrupt([process for _, process, _ in running.values()])
-            break
-    left = [job.name for job in jobs if job.name not in done]
+        for one in list(running):
+            ended = one.process.poll() is not None
+            _collect(one, results, done)
+            if ended:
+                running.remove(one)
+                if one.process.returncode:
+                    print(f"{one.job.name}: exit {one.process.returncode}: {one.log.read_text()[-600:]}", flush=True)
+    for one in running:
+        one.interrupt()
+        _collect(one, results, done)
+    left = [job.name for job in jobs if not job.goals <= done]
     if left:
-        print(f"left: {' '.join(left)}" + (f"; failed: {' '.join(sorted(failed))}" if failed else ""), flush=True)
+        print(f"left: {' '.join(left)}", flush=True)
     return not left
 
 
-def _interrupt(processes: Sequence[subprocess.Popen[str]]) -> None:
-    """Ctrl-C for each, and half a minute to save what it has."""
-    for process in processes:
-        process.send_signal(signal.SIGINT)
-    for process in processes:
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:  # still compiling: nothing to save
-            process.kill()
-
-
-def _without_paths(record: dict[str, Any]) -> dict[str, Any]:
-    """Records are published; where a run lay on this machine is of no use to others."""
-    plain = {k: v for k, v in record.items() if k not in ("run", "bundle")}
-    return {k: [_without_paths(r) for r in v] if k == "seeds" else v for k, v in plain.items()}
-
-
-def _start(job: Job, folder: Path) -> subprocess.Popen[str]:
-    threads = "2" if job.kind == "cpu" else "1"
-    environment = os.environ | {"OMP_NUM_THREADS": threads}
-    if job.kind == "cpu":
-        environment["CUDA_VISIBLE_DEVICES"] = ""
-    with (folder / f"{job.name}.out").open("w") as out, (folder / f"{job.name}.log").open("a") as log:
-        command = [sys.executable, "-m", "hanmo", *job.arguments, "--json"]
-        return subprocess.Popen(command, stdout=out, stderr=log, text=True, env=environment)
+def _collect(one: _Running, results: Results, done: set[Done]) -> None:
+    records = one.new_records()
+    results.add(records)
+    done.update((record["job"], record["seed"]) for record in records)
+    for record in records:
+        print(json.dumps(record, ensure_ascii=False), flush=True)

@@ -68,7 +68,7 @@ def job(name: str, work: Path, packs: Path, epochs: int, seed: int, settings: tu
         *settings,  # last, so that a setting may change the epochs
     )
     sets = tuple(part for value in values for part in ("--set", value))
-    return Job(name=name, arguments=(*BASE, "--out", str(work / name), "--resume", *sets))
+    return Job(name=name, arguments=(*BASE, "--out", str(work / name), "--resume", *sets), seeds=(seed,), key="")
 
 
 def main() -> None:
@@ -103,7 +103,7 @@ def main() -> None:
         "|---|---|---|",
     ]
     for name, group in rows.items():
-        found = [results[j.name] for j in group if j.name in results]
+        found = [results[goal] for j in group for goal in j.goals if goal in results]
         if found:
             top1 = ", ".join(f"{r['top1']:.2f}" for r in found)
             lines.append(f"| {name} | {top1} | {sum(r['top5'] for r in found) / len(found):.2f} |")

@@ -12,6 +12,7 @@ character come from training_speed.py and reading_speed.py, since runs that shar
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import statistics
 from collections.abc import Iterable, Sequence
@@ -19,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jobs import Job, Results, run_jobs
+from jobs import Done, Job, Record, Results, run_jobs
 from normalization import pack
 
 from hanmo.nets.registry import NetConfig, build_net, count_macs, count_parameters
@@ -88,6 +89,14 @@ ROWS: dict[str, Row] = {
 }
 
 
+def key_of(row: Row, epochs: int | None) -> str:
+    """Changes with the recipe and the settings, so that records of another state of them are not taken for these."""
+    text = (RECIPES / row.recipe).read_text(encoding="utf-8") + repr((row.changes, epochs))
+    if row.distilled:
+        text += "".join(key_of(ROWS[teacher], epochs) for teacher in TEACHERS)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
 def jobs_of(name: str, row: Row, work: Path, packs: Path, seeds: Sequence[int], epochs: int | None) -> list[Job]:
     """Training of all seeds in one job, then an export for each."""
     changes = [f"data.train={packs / 'train'}", f"data.test={packs / 'test'}", *row.changes]
@@ -102,50 +111,63 @@ def jobs_of(name: str, row: Row, work: Path, packs: Path, seeds: Sequence[int], 
     train = Job(
         name=name,
         arguments=(verb, str(RECIPES / row.recipe), "--out", str(work / name), "--resume", "--seeds", numbers, *sets),
-        after=TEACHERS if row.distilled else (),
+        seeds=tuple(seeds),
+        key=key_of(row, epochs),
+        after=tuple((teacher, seeds[0]) for teacher in TEACHERS) if row.distilled else (),
     )
-    exports = [
-        Job(
-            name=f"{name}-int8-{seed}",
-            arguments=(
-                "export",
-                str(work / name / f"seed-{seed}"),
-                "--out",
-                str(work / "bundles" / f"{name}-{seed}"),
-                "--force",
-            ),
-            kind="cpu",
-            after=(name,),
-        )
-        for seed in seeds
-    ]
-    return [train, *exports]
+    return [train, *(_export(train, work, seed) for seed in seeds)]
 
 
-def carry_on(work: Path) -> None:
-    """Rows measured earlier, here or elsewhere, are not run again; teachers are, since students need their weights."""
-    ours, known = Results(work / "results.jsonl"), Results(RECORDS)
-    for record in known.load().values() if not ours.path.exists() else ():
-        if record["job"] not in TEACHERS:
-            ours.add(record)
+def _export(train: Job, work: Path, seed: int) -> Job:
+    run, bundle = work / train.name / f"seed-{seed}", work / "bundles" / f"{train.name}-{seed}"
+    return Job(
+        name=f"{train.name}-int8",
+        arguments=("export", str(run), "--out", str(bundle), "--force"),
+        seeds=(seed,),
+        key=train.key,
+        kind="cpu",
+        after=((train.name, seed),),
+    )
 
 
-def table(records: dict[str, dict[str, Any]], seeds: Sequence[int]) -> list[str]:
-    """The lines of the Markdown table for the rows that are done."""
+def carry_on(work: Path, seeds: Sequence[int]) -> list[Record]:
+    """Published records. The work begins with them, but for runs whose weights are still needed: those of the teachers
+    and those not yet exported, which may lie on another machine."""
+    records = Results(RECORDS).load()
+    ours = Results(work / "results.jsonl")
+    if not ours.path.exists():
+        needed = {(teacher, seeds[0]) for teacher in TEACHERS}
+        needed |= {(name, seed) for name, seed in records if name in ROWS and (f"{name}-int8", seed) not in records}
+        ours.add([record for goal, record in records.items() if goal not in needed])
+    return list(records.values())
+
+
+def publish(before: Sequence[Record], work: Path) -> None:
+    """Write :data:`RECORDS`: what was known before and what ``work`` adds, in the order of the table."""
+    merged = {(r["job"], r["seed"]): r for r in before} | Results(work / "results.jsonl").load()
+    names = [name + part for name in ROWS for part in ("", "-int8")]
+    lines = [json.dumps(merged[goal]) + "\n" for goal in sorted(merged, key=lambda g: (names.index(g[0]), g[1]))]
+    RECORDS.write_text("".join(lines), encoding="utf-8")
+
+
+def table(records: dict[Done, Record], epochs: int | None) -> list[str]:
+    """The lines of the Markdown table for the rows that are done, by today's recipes."""
     lines = [
-        "| net | parameters | MACs | top-1 % | top-5 % | int8 MB | int8 top-1 % |",
-        "|---|---|---|---|---|---|---|",
+        "| net | parameters | MACs | seeds | top-1 % | top-5 % | int8 MB | int8 top-1 % |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for name, row in ROWS.items():
-        if name not in records:
+        mine = [r for r in records.values() if r["key"] == key_of(row, epochs)]
+        runs = [r for r in mine if r["job"] == name]
+        small = [r for r in mine if r["job"] == f"{name}-int8"]
+        if not runs:
             continue
-        runs = records[name]["seeds"]
-        small = [records[f"{name}-int8-{s}"] for s in seeds if f"{name}-int8-{s}" in records]
         net = build_net(row.net, 100)
         cells = [
             row.title,
             f"{count_parameters(net) / 1e6:.2f} M",
             f"{count_macs(net, 64) / 1e6:.0f} M",
+            str(len(runs)),
             _spread(r["top1"] for r in runs),
             _spread(r["top5"] for r in runs),
             f"{small[0]['bytes'] / 1e6:.1f}" if small else "",
@@ -175,13 +197,11 @@ def main() -> None:
     work = args.work.resolve()
     if not args.table_only:
         packs = pack(args.data, work / "packs", "fit", 64)
-        carry_on(work)
+        before = carry_on(work, args.seeds)
         jobs = [j for name in args.rows for j in jobs_of(name, ROWS[name], work, packs, args.seeds, args.epochs)]
         run_jobs(jobs, work, slots={"gpu": args.slots, "cpu": args.exports}, minutes=args.minutes)
-        if (found := work / "results.jsonl").exists():
-            RECORDS.write_text(found.read_text(encoding="utf-8"), encoding="utf-8")
-    records = Results(RECORDS).load()
-    print("\n".join(table(records, args.seeds)))
+        publish(before, work)
+    print("\n".join(table(Results(RECORDS).load(), args.epochs)))
 
 
 if __name__ == "__main__":

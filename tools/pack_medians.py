@@ -39,7 +39,7 @@ Stroke medians of the {count} characters of GB2312 level 1.
 Source: hanzi-writer-data 2.0.1 by David Chanin, derived from Make Me a Hanzi, Copyright (C) 2016 Shaunak Kishore,
 derived from the fonts Arphic PL KaitiM GB and Arphic PL UKai, Copyright (C) 1999 Arphic Technology Co., Ltd.
 Changed for hanmo on 2026-11-23 by tools/pack_medians.py: kept the medians of these characters only,
-turned y to 900 - y, stored as steps in one compressed file. The shapes are unchanged.
+turned y to 900 - y, rounded ten fractional points, stored as steps in one compressed file.
 Licence: Arphic Public License, this file included; see licenses/ARPHICPL.txt. No warranty.
 
 """

@@ -12,7 +12,7 @@ from hanmo.charset import Charset
 from hanmo.errors import CharsetError, DataError
 from hanmo.synth.medians import even_out, load_medians, parse_medians, straighten_heads
 
-SHA256 = "fb149738eb6b87d030d72ed6680ef7f239654612d0e30a0185396fadcc85d726"
+SHA256 = "48b1aa79887333a6051d9f610060c87a5953bbcf6145673b074e9556a84a4981"
 
 
 @pytest.fixture(scope="module")

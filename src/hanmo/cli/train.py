@@ -20,7 +20,7 @@ Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last chec
 Set = Annotated[list[str] | None, typer.Option("--set", help="Change one value, as in --set train.epochs=3.")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda or cuda:1; the first GPU by default.")]
 Seeds = Annotated[str | None, typer.Option(help="Train once a seed, as in --seeds 0,1,2, into RUN/seed-N.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the final record as one JSON object.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the final record of each run as a JSON object.")]
 
 
 def train(
@@ -98,7 +98,6 @@ def _run(recipe: Recipe, out: Path | None, resume: bool, seeds: list[int], devic
         for seed, place in folders.items():  # before the first seed has taken hours
             RunFolder(place).check(recipes[seed], resume=resume)
     console = Console(stderr=True, quiet=not processes.is_first)
-    records = []
     with _Display(recipe.name, console) as display:
         trainer = Trainer(recipes[first], folders[first], processes, display.show)
         display.describe(trainer)
@@ -106,13 +105,13 @@ def _run(recipe: Recipe, out: Path | None, resume: bool, seeds: list[int], devic
             if seed != first:
                 trainer.again(seed, place)
             display.begin(trainer, f"{recipe.name}, seed {seed}" if seeds else recipe.name)
-            records.append({"seed": seed, "run": str(place), **trainer.run(resume=resume)})
+            record = trainer.run(resume=resume)
             if processes.is_first:
                 plot_run(place / "metrics.jsonl", place / "plots")
+                if as_json:
+                    typer.echo(json.dumps({"run": str(place), "seed": seed, **record}, ensure_ascii=False))
     if processes.is_first:
         console.print(f"weights, metrics and plots in [bold]{folder}[/]")
-        if as_json:
-            typer.echo(json.dumps({"run": str(folder), "seeds": records} if seeds else records[0], ensure_ascii=False))
     processes.leave()
 
 

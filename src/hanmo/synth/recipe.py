@@ -73,7 +73,7 @@ class SynthRecipe:
 
 @cache
 def by_use() -> str:
-    """All of GB2312 level 1: 320 common ones by falling use, then the others in code order."""
+    """All of GB2312 level 1: 320 common ones, roughly by use (a list of our own), then the others in code order."""
     common = files("hanmo.synth").joinpath("data", "common.txt").read_text(encoding="utf-8").strip()
     return common + "".join(c for c in Charset.level1() if c not in common)
 
