@@ -69,3 +69,9 @@ def test_what_matches_nothing_is_named_before_anything_is_read(home: Path) -> No
         find_inputs([home / "pack"])
     with pytest.raises(DataError, match="aaa: no such file or folder"):
         find_inputs(["a" * 300])  # longer than file systems allow
+
+
+def test_a_folder_of_both_kinds_drops_neither(home: Path, draw) -> None:
+    write_gnt(home / "pictures" / "1003-c.gnt", draw("一"))
+    with pytest.raises(DataError, match="pictures: holds both sample files and pictures"):
+        read_samples([home / "pictures"])

@@ -76,6 +76,11 @@ def test_captions_must_match_the_pictures() -> None:
         contact_sheet([], [])
 
 
+def test_a_sheet_nobody_could_look_at_is_refused() -> None:
+    with pytest.raises(DataError, match="2501 pictures is too large: at most 2500; show fewer"):
+        contact_sheet([BAR] * 2_501, ["一"] * 2_501)
+
+
 def test_a_sheet_replaces_pngs_only(tmp_path: Path) -> None:
     (tmp_path / "test.gnt").write_bytes(b"samples")
     with pytest.raises(ConfigError, match=r"test\.gnt: .* ends in \.png"):

@@ -73,4 +73,7 @@ def _sources(path: Path) -> list[Path]:
     if is_pack(path):
         raise DataError(f"{path}: is a pack already; name the files it was packed from")
     files = path.rglob("*.[gG][nN][tT]*")
-    return sorted(p for p in files if is_gnt(p) and p.is_file() and not p.name.startswith(".")) or [path]
+    found = sorted(p for p in files if is_gnt(p) and p.is_file() and not p.name.startswith("."))
+    if found and (picture := next((p for p in path.glob("*/*") if p.suffix.lower() in SUFFIXES), None)):
+        raise DataError(f"{path}: holds both sample files and pictures ({picture.name}); name one kind at a time")
+    return found or [path]

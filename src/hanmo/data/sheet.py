@@ -31,6 +31,10 @@ class _Layout:
         self.title_height, self.head_height, self.rest_height = 40 * scale, 22 * scale, 15 * scale
 
 
+MAX_PICTURES = 2_500
+"""More would need over 300 MB, and nobody looks at them."""
+
+
 def contact_sheet(
     images: Sequence[NDArray[np.uint8]] | NDArray[np.uint8],
     captions: Sequence[str],
@@ -47,8 +51,11 @@ def contact_sheet(
     ``ink`` says how the pictures hold it: ``bright`` as in a pack, ``dark`` as on paper. A caption's first line is
     large, the lines after it are small and grey. ``cell`` is the pictures' side in points and ``scale`` the device
     pixels of a point: 2 is crisp on a dense screen. Characters that neither ``font`` nor the system's Chinese font
-    can draw are written as code points. Raises :class:`DataError` for no pictures or another number of captions.
+    can draw are written as code points. Raises :class:`DataError` for no pictures, more than :data:`MAX_PICTURES`, or
+    another number of captions.
     """
+    if len(images) > MAX_PICTURES:
+        raise DataError(f"a contact sheet of {len(images)} pictures is too large: at most {MAX_PICTURES}; show fewer")
     if not len(images) or len(images) != len(captions):
         raise DataError(f"a contact sheet needs a caption for each picture: {len(images)} and {len(captions)} given")
     look = _Layout(cell, scale, font)
