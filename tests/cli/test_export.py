@@ -6,11 +6,15 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from hanmo.bundle import Bundle
 from hanmo.cli.main import app
+from hanmo.data.pack import Pack
+from hanmo.evaluate.calibration import negative_log_likelihood
+from hanmo.recognizer import Recognizer
 
 
 def run(*arguments: object) -> tuple[int, str, str]:
@@ -83,3 +87,14 @@ def test_a_run_without_a_test_pack_needs_one(tiny_run: Path, tmp_path: Path) -> 
     status, _, err = run(run_folder, "--out", tmp_path / "bundle")
     assert status == 2
     assert "was trained without a test pack; name one with --test" in err
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_temperature_is_fitted_on_held_out_samples(tiny_run: Path, drawn: Path, tmp_path: Path) -> None:
+    status, out, err = run(tiny_run, "--out", tmp_path / "b", "--held-out", drawn / "test", "--json", "--force")
+    assert status == 0, err
+    bundle, pack = Bundle.load(tmp_path / "b"), Pack.open(drawn / "test")
+    assert json.loads(out)["temperature"] == pytest.approx(bundle.temperature, abs=1e-3)
+    logits = Recognizer(bundle).logits(np.asarray(pack.images))
+    plain, fitted = (negative_log_likelihood(logits, pack.labels, t).mean() for t in (1.0, bundle.temperature))
+    assert fitted < plain, "trained with label smoothing, so less sure than right before"

@@ -14,6 +14,9 @@ def export(
     out: Annotated[Path, typer.Option(help="The bundle folder to make.", metavar="BUNDLE")],
     calibration: Annotated[Path | None, typer.Option(help="Pack for int8 ranges; by default the run's own.")] = None,
     test: Annotated[Path | None, typer.Option(help="Pack for the verdict; by default the run's own.")] = None,
+    held_out: Annotated[
+        Path | None, typer.Option(help="Pack not trained on, to fit the temperature of probabilities; none: 1.")
+    ] = None,
     licence: Annotated[str, typer.Option(help="What the weights may be used for.")] = "as the training data",
     fp32: Annotated[bool, typer.Option("--fp32", help="Keep 32-bit floats instead of int8.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Write the bundle even if it answers otherwise.")] = False,
@@ -41,12 +44,20 @@ def export(
     console = Console(stderr=True)
     with console.status("exporting, quantising, comparing with torch"):
         bundle, check = export_bundle(
-            weights, out, calibration=calibration, test=test, licence=licence, int8=not fp32, force=force
+            weights,
+            out,
+            calibration=calibration,
+            test=test,
+            held_out=held_out,
+            licence=licence,
+            int8=not fp32,
+            force=force,
         )
     facts = {
         "bundle": str(out),
         "precision": bundle.precision,
         "bytes": len(bundle.model),
+        "temperature": round(bundle.temperature, 4),
         "samples": check.samples,
         "agreement": round(check.agreement, 3),
         "top1_fp32": round(check.top1_fp32, 3),
@@ -60,6 +71,7 @@ def export(
     small = "" if check.top1_int8 is None else f", int8 top-1 {check.top1_int8:.2f} %"
     console.print(
         f"[bold]{out}[/]: {bundle.precision}, {len(bundle.model) / 1e6:.1f} MB; ONNX agrees with torch on "
-        f"{check.agreement:.2f} % of {check.samples:,} samples; fp32 top-1 {check.top1_fp32:.2f} %{small}",
+        f"{check.agreement:.2f} % of {check.samples:,} samples; fp32 top-1 {check.top1_fp32:.2f} %{small}; "
+        f"temperature {bundle.temperature:.2f}",
         highlight=False,
     )
