@@ -1,7 +1,8 @@
 """Runs ``hanmo`` commands side by side, skips those already done, and stops in time to go on later.
 
 A job is one command line ending in ``--json``; every line it prints is one record, kept in ``results.jsonl``. Jobs of
-the kind ``gpu`` share the device (compiling one net hides behind training another), jobs of the kind ``cpu`` the cores.
+the kind ``gpu`` share a device (compiling one net hides behind training another) and go to the one with the fewest,
+jobs of the kind ``cpu`` share the cores.
 """
 
 from __future__ import annotations
@@ -62,12 +63,12 @@ class Results:
 class _Running:
     """A started job and what it has said so far."""
 
-    def __init__(self, job: Job, folder: Path) -> None:
-        self.job = job
-        self.out, self.log = folder / f"{job.name}.out", folder / f"{job.name}.log"
+    def __init__(self, job: Job, folder: Path, device: int) -> None:
+        self.job, self.device = job, device
+        stem = f"{job.name}-{job.seeds[0]}"
+        self.out, self.log = folder / f"{stem}.out", folder / f"{stem}.log"
         environment = os.environ | {"OMP_NUM_THREADS": "2" if job.kind == "cpu" else "1"}
-        if job.kind == "cpu":
-            environment["CUDA_VISIBLE_DEVICES"] = ""
+        environment["CUDA_VISIBLE_DEVICES"] = "" if job.kind == "cpu" else str(device)
         with self.out.open("w") as out, self.log.open("a") as log:
             command = [sys.executable, "-m", "hanmo", *job.arguments, "--json"]
             self.process = subprocess.Popen(command, stdout=out, stderr=log, env=environment)
@@ -79,18 +80,26 @@ class _Running:
         told = [{k: v for k, v in json.loads(line).items() if k not in ("run", "bundle")} for line in fresh]
         return [{"job": self.job.name, "key": self.job.key, "seed": self.job.seeds[0], **record} for record in told]
 
-    def interrupt(self) -> None:
-        """Ctrl-C, and half a minute to save what there is."""
-        self.process.send_signal(signal.SIGINT)
+
+_GRACE = 30.0
+"""Seconds a training has to save what there is after Ctrl-C."""
+
+
+def _interrupt(running: Sequence[_Running]) -> None:
+    for one in running:
+        one.process.send_signal(signal.SIGINT)
+    deadline = time.monotonic() + _GRACE
+    for one in running:
         try:
-            self.process.wait(30)
+            one.process.wait(max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:  # still compiling: nothing to save
-            self.process.kill()
+            one.process.kill()
 
 
-def run_jobs(jobs: Sequence[Job], folder: Path, *, slots: dict[str, int], minutes: float) -> bool:
+def run_jobs(jobs: Sequence[Job], folder: Path, *, slots: dict[str, int], minutes: float, devices: int = 1) -> bool:
     """Run what is not in ``folder/results.jsonl`` yet; False when time ran out or a job failed.
 
+    ``slots`` says how many jobs of each kind run at a time, those of the kind ``gpu`` on each of the ``devices``.
     A training interrupted by the end of time has checkpointed and goes on when the same call is made again.
     """
     results = Results(folder / "results.jsonl")
@@ -102,9 +111,11 @@ def run_jobs(jobs: Sequence[Job], folder: Path, *, slots: dict[str, int], minute
     deadline = time.monotonic() + 60 * minutes
     while (waiting or running) and time.monotonic() < deadline:
         for job in list(waiting):
-            if sum(r.job.kind == job.kind for r in running) < slots[job.kind] and done.issuperset(job.after):
+            busy = [sum((r.job.kind, r.device) == (job.kind, d) for r in running) for d in range(devices)]
+            free = min(busy) < slots[job.kind] if job.kind == "gpu" else sum(busy) < slots[job.kind]
+            if free and done.issuperset(job.after):
                 waiting.remove(job)
-                running.append(_Running(job, folder))
+                running.append(_Running(job, folder, busy.index(min(busy))))
         if not running:
             break
         time.sleep(0.2)
@@ -115,8 +126,8 @@ def run_jobs(jobs: Sequence[Job], folder: Path, *, slots: dict[str, int], minute
                 running.remove(one)
                 if one.process.returncode:
                     print(f"{one.job.name}: exit {one.process.returncode}: {one.log.read_text()[-600:]}", flush=True)
+    _interrupt(running)
     for one in running:
-        one.interrupt()
         _collect(one, results, done)
     left = [job.name for job in jobs if not job.goals <= done]
     if left:

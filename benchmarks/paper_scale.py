@@ -31,17 +31,21 @@ RECORDS = HERE / "paper_scale.jsonl"
 KD = {"name": "kd", "weight": 0.9, "options": {"temperature": 3.0}}
 AT = {"name": "at", "options": {"teacher_layers": [f"members.0.layer{i}" for i in (2, 3, 4)]}}
 TEACHERS = ("teacher-deep", "teacher-wide")
+TWO: tuple[Done, ...] = tuple((name, 0) for name in TEACHERS)
+FOUR: tuple[Done, ...] = tuple((name, seed) for name in TEACHERS for seed in (0, 1))
+SEEDS = (0, 1, 2)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A line of the table: a recipe, what is changed in it, and the net (for parameters and MACs)."""
+    """A line of the table: a recipe, what is changed in it, the net (for parameters and MACs), and the trainings, by
+    row and seed, whose nets together are its teacher."""
 
     title: str
     recipe: str
     changes: tuple[str, ...] = ()
     net: NetConfig = field(default_factory=NetConfig)
-    distilled: bool = False
+    teachers: tuple[Done, ...] = ()
 
 
 def _attention(name: str) -> Row:
@@ -53,9 +57,11 @@ def _attention(name: str) -> Row:
     )
 
 
-def _distilled(title: str, methods: Iterable[dict[str, Any]]) -> Row:
+def _distilled(
+    title: str, methods: Iterable[dict[str, Any]], teachers: tuple[Done, ...] = TWO, changes: tuple[str, ...] = ()
+) -> Row:
     tables = ", ".join(_toml(m) for m in methods)
-    return Row(title=title, recipe="paper.toml", changes=(f"distill.methods=[{tables}]",), distilled=True)
+    return Row(title=title, recipe="paper.toml", changes=(f"distill.methods=[{tables}]", *changes), teachers=teachers)
 
 
 def _toml(value: Any) -> str:
@@ -80,8 +86,9 @@ ROWS: dict[str, Row] = {
     "resnet18": Row(title="ResNet-18", recipe="student.toml"),
     "kd": _distilled("ResNet-18, KD", [KD]),
     "kd-standardised": _distilled("ResNet-18, logit-standardised KD", [{"name": "kd-standardised"}]),
-    "at": _distilled("ResNet-18, AT", [AT]),
+    "at": _distilled("ResNet-18, AT", [AT], changes=("distill.label_weight=1.0",)),
     "kd-at": _distilled("ResNet-18, KD + AT", [KD, AT]),
+    "kd-long": _distilled("ResNet-18, KD from four nets, 120 epochs", [KD], FOUR, ("train.epochs=120",)),
     "se": _attention("se"),
     "eca": _attention("eca"),
     "cbam": _attention("cbam"),
@@ -91,31 +98,30 @@ ROWS: dict[str, Row] = {
 
 def key_of(row: Row, epochs: int | None) -> str:
     """Changes with the recipe and the settings, so that records of another state of them are not taken for these."""
-    text = (RECIPES / row.recipe).read_text(encoding="utf-8") + repr((row.changes, epochs))
-    if row.distilled:
-        text += "".join(key_of(ROWS[teacher], epochs) for teacher in TEACHERS)
+    text = (RECIPES / row.recipe).read_text(encoding="utf-8") + repr((row.changes, row.teachers, epochs))
+    text += "".join(key_of(ROWS[teacher], epochs) for teacher, _ in row.teachers)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def jobs_of(name: str, row: Row, work: Path, packs: Path, seeds: Sequence[int], epochs: int | None) -> list[Job]:
+def jobs_of(name: str, row: Row, work: Path, packs: Path, epochs: int | None) -> list[Job]:
     """Training of all seeds in one job, then an export for each."""
     changes = [f"data.train={packs / 'train'}", f"data.test={packs / 'test'}", *row.changes]
     if epochs:
         changes.append(f"train.epochs={epochs}")
-    if row.distilled:
-        teachers = json.dumps([str(work / teacher / f"seed-{seeds[0]}") for teacher in TEACHERS])
+    if row.teachers:
+        teachers = json.dumps([str(work / teacher / f"seed-{seed}") for teacher, seed in row.teachers])
         changes.append(f"distill.teachers={teachers}")
-    verb = "distill" if row.distilled else "train"
+    verb = "distill" if row.teachers else "train"
     sets = tuple(part for change in changes for part in ("--set", change))
-    numbers = ",".join(map(str, seeds))
+    numbers = ",".join(map(str, SEEDS))
     train = Job(
         name=name,
         arguments=(verb, str(RECIPES / row.recipe), "--out", str(work / name), "--resume", "--seeds", numbers, *sets),
-        seeds=tuple(seeds),
+        seeds=SEEDS,
         key=key_of(row, epochs),
-        after=tuple((teacher, seeds[0]) for teacher in TEACHERS) if row.distilled else (),
+        after=row.teachers,
     )
-    return [train, *(_export(train, work, seed) for seed in seeds)]
+    return [train, *(_export(train, work, seed) for seed in SEEDS)]
 
 
 def _export(train: Job, work: Path, seed: int) -> Job:
@@ -130,13 +136,13 @@ def _export(train: Job, work: Path, seed: int) -> Job:
     )
 
 
-def carry_on(work: Path, seeds: Sequence[int]) -> list[Record]:
+def carry_on(work: Path) -> list[Record]:
     """Published records. The work begins with them, but for runs whose weights are still needed: those of the teachers
     and those not yet exported, which may lie on another machine."""
     records = Results(RECORDS).load()
     ours = Results(work / "results.jsonl")
     if not ours.path.exists():
-        needed = {(teacher, seeds[0]) for teacher in TEACHERS}
+        needed = {teacher for row in ROWS.values() for teacher in row.teachers}
         needed |= {(name, seed) for name, seed in records if name in ROWS and (f"{name}-int8", seed) not in records}
         ours.add([record for goal, record in records.items() if goal not in needed])
     return list(records.values())
@@ -188,19 +194,22 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("runs/paper-scale"))
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--epochs", type=int, help="instead of the recipes' own")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS))
-    parser.add_argument("--slots", type=int, default=2, help="trainings at a time on the device")
+    parser.add_argument("--slots", type=int, default=2, help="trainings at a time on a device")
+    parser.add_argument("--devices", type=int, default=1, help="GPUs to use")
     parser.add_argument("--exports", type=int, default=4, help="exports at a time on the CPU")
     parser.add_argument("--table-only", action="store_true")
     args = parser.parse_args()
     work = args.work.resolve()
     if not args.table_only:
         packs = pack(args.data, work / "packs", "fit", 64)
-        before = carry_on(work, args.seeds)
-        jobs = [j for name in args.rows for j in jobs_of(name, ROWS[name], work, packs, args.seeds, args.epochs)]
-        run_jobs(jobs, work, slots={"gpu": args.slots, "cpu": args.exports}, minutes=args.minutes)
-        publish(before, work)
+        before = carry_on(work)
+        jobs = [j for name in args.rows for j in jobs_of(name, ROWS[name], work, packs, args.epochs)]
+        slots = {"gpu": args.slots, "cpu": args.exports}
+        try:
+            run_jobs(jobs, work, slots=slots, minutes=args.minutes, devices=args.devices)
+        finally:
+            publish(before, work)
     print("\n".join(table(Results(RECORDS).load(), args.epochs)))
 
 

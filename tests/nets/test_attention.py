@@ -59,3 +59,18 @@ def test_channel_attention_scales_whole_channels(name: str) -> None:
     torch.testing.assert_close(scale, scale[:, :, :1, :1].expand_as(scale))
     assert scale.min() > 0
     assert scale.max() < 1
+
+
+def test_cbam_sends_gradients_to_the_places_of_its_maxima() -> None:
+    """No ``amax``: compiled in bf16 on a GPU its gradient is not a number, which no CPU shows."""
+    module = ConvolutionalBlockAttention(16).train()
+    waiting = [module(torch.randn(2, 16, 5, 5, requires_grad=True)).grad_fn]
+    names = set()
+    while waiting:
+        node = waiting.pop()
+        if node is not None and (node.name(), id(node)) not in names:
+            names.add((node.name(), id(node)))
+            waiting += [before for before, _ in node.next_functions]
+    kinds = {name for name, _ in names}
+    assert "MaxBackward0" in kinds
+    assert "AmaxBackward0" not in kinds

@@ -49,6 +49,9 @@ class ConvolutionalBlockAttention(nn.Module):
     """CBAM: channels scaled by their averages and maxima, then places by theirs.
 
     Woo et al., "CBAM: Convolutional Block Attention Module", ECCV 2018.
+
+    Maxima are taken with their places (``max``, not ``amax``): ``amax`` finds them again in the backward pass by
+    comparing, and a compiled bf16 step, which rounds one side only, finds none and divides by zero.
     """
 
     def __init__(self, channels: int, reduction: int = 16, kernel: int = 7) -> None:
@@ -62,9 +65,9 @@ class ConvolutionalBlockAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         average = self.channel(x.mean((2, 3), keepdim=True))
-        greatest = self.channel(x.amax((2, 3), keepdim=True))
+        greatest = self.channel(x.flatten(2).max(2).values[:, :, None, None])
         x = x * torch.sigmoid(average + greatest)
-        places = torch.cat((x.mean(1, keepdim=True), x.amax(1, keepdim=True)), 1)
+        places = torch.cat((x.mean(1, keepdim=True), x.max(1, keepdim=True).values), 1)
         return x * torch.sigmoid(self.norm(self.place(places)))
 
 

@@ -143,7 +143,6 @@ class Trainer:
             if epoch and not start:
                 self._end_epoch(epoch)
                 stop_if_asked()
-                speed.restart()
             for images, labels in self.data.epoch(epoch, train.batch, train.seed, self.processes, start):
                 rate = learning_rate(recipe.optim, self.step, self.steps)
                 loss, parts = self.advance(images, labels, rate)
@@ -156,9 +155,11 @@ class Trainer:
     def _end_epoch(self, done: int) -> None:
         train = self.recipe.train
         if train.evaluate_every and done % train.evaluate_every == 0:
-            self._evaluate("eval")
+            with self.speed.paused():
+                self._evaluate("eval")
         if train.checkpoint_every and done % train.checkpoint_every == 0:
-            self._checkpoint()
+            with self.speed.paused():
+                self._checkpoint()
 
     def advance(self, images: Tensor, labels: Tensor, rate: float) -> tuple[Tensor, dict[str, Tensor]]:
         """One optimiser step on one batch at learning rate ``rate``; returns the loss and its parts, on the device."""

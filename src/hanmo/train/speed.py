@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -49,13 +50,24 @@ class Speedometer:
     def is_due(self) -> bool:
         return time.perf_counter() - self.since > LOG_SECONDS
 
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """What happens inside is no training and takes no time here."""
+        self._wait()
+        began = time.perf_counter()
+        yield
+        self.since += time.perf_counter() - began
+
     def rate(self) -> float:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
+        self._wait()
         rate = self.images / max(time.perf_counter() - self.since, 1e-9)
         self.rates.append(rate)
         self.restart()
         return rate
+
+    def _wait(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
 
     def median(self) -> float:
         return float(np.median(self.rates[1:] or self.rates or [0.0]))
