@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from hanmo.charset import Charset
-from hanmo.synth.strokes import StrokeBank, StyleConfig
+from hanmo.synth.hand import StyleConfig
+from hanmo.synth.strokes import StrokeBank
 
 Cover = NDArray[np.float32]
 """How much of each pixel the ink covers, float32 (H, W) in 0..1."""
@@ -41,7 +42,8 @@ class Example:
         """The finished picture."""
         width, height = self.size
         side = int(min(self.size) * 0.82)
-        style = StyleConfig(pen=self.pen, pen_spread=0.05, warp=0.08, slant=0.05, links=0.08, pressure=0.1)
+        plain = {"grain": 0.0, "ragged": 0.0, "soft": 0.2, "binary": 0.0}  # each look brings its own paper
+        style = StyleConfig(haste=0.35, pen=self.pen, pen_spread=0.05, **plain)
         bank = StrokeBank(Charset(self.character), points=32)
         generator = torch.Generator().manual_seed(self.seed)
         ink = bank.draw(torch.zeros(1, dtype=torch.int64), generator, style, side)[0].numpy().astype(np.float32) / 255
@@ -132,7 +134,7 @@ def red_on_yellow(cover: Cover, rng: np.random.Generator) -> Image.Image:
 EXAMPLES = (
     Example(name="01-yong.png", character="永", seed=11, size=(320, 300), look=blue_on_cream, pen=0.02),
     Example(name="02-shan.png", character="山", seed=12, size=(240, 260), look=pencil_on_grey, pen=0.018),
-    Example(name="03-shui.png", character="水", seed=13, size=(400, 400), look=chalk_on_black, pen=0.03),
+    Example(name="03-shui.png", character="水", seed=21, size=(400, 400), look=chalk_on_black, pen=0.03),
     Example(name="04-ma.png", character="马", seed=14, size=(200, 200), look=transparent),
     Example(name="05-shu.jpg", character="书", seed=15, size=(480, 360), look=lit_from_one_side, pen=0.018),
     Example(name="06-yue.png", character="月", seed=16, size=(56, 64), look=small_scan, pen=0.03),

@@ -19,7 +19,8 @@ from PIL import Image, ImageDraw
 from hanmo.charset import Charset
 from hanmo.data.fonts import CaptionFont
 from hanmo.recognizer import Prediction, Recognizer
-from hanmo.synth.strokes import StrokeBank, StyleConfig
+from hanmo.synth.hand import StyleConfig
+from hanmo.synth.strokes import StrokeBank
 
 SCALE = 2  # device pixels of a point: crisp on a dense screen
 COLUMNS, CARD, GAP, MARGIN, SIDE = 4, (212, 124), 14, 16, 100

@@ -27,9 +27,11 @@ import argparse
 import json
 import lzma
 import struct
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hanmo.charset import Charset
 
@@ -48,26 +50,27 @@ BASELINE = 900
 
 def pack(package: Path) -> bytes:
     """The packed file of the unpacked npm package at ``package``."""
-    charset = Charset.level1()
-    strokes_of, points_of, steps = [], [], []
-    for character in charset:
-        medians = json.loads((package / f"{character}.json").read_text(encoding="utf-8"))["medians"]
-        strokes_of.append(len(medians))
-        for median in medians:
-            points = np.rint(median) * (1, -1) + (0, BASELINE)
-            points_of.append(len(points))
-            steps.append(np.diff(points, axis=0, prepend=[[0, 0]]))
-    names = str(charset).encode()
+    medians = {}
+    for character in Charset.level1():
+        strokes = json.loads((package / f"{character}.json").read_text(encoding="utf-8"))["medians"]
+        medians[character] = [np.rint(stroke) * (1, -1) + (0, BASELINE) for stroke in strokes]
+    return pack_strokes(HEADER, medians)
+
+
+def pack_strokes(header: str, strokes: Mapping[str, Sequence[NDArray[np.float64]]]) -> bytes:
+    """A file of format 1: characters and their strokes, whole numbers (n, 2), after a header that may name a count."""
+    names = "".join(strokes).encode()
+    every = [stroke for character in strokes.values() for stroke in character]
     payload = b"".join(
         [
-            struct.pack("<II", len(charset), len(names)),
+            struct.pack("<II", len(strokes), len(names)),
             names,
-            bytes(strokes_of),
-            bytes(points_of),
-            np.concatenate(steps).astype("<i2").tobytes(),
+            bytes(map(len, strokes.values())),
+            bytes(map(len, every)),
+            np.concatenate([np.diff(s, axis=0, prepend=[[0, 0]]) for s in every]).astype("<i2").tobytes(),
         ]
     )
-    return HEADER.format(count=len(charset)).encode() + lzma.compress(payload, preset=9 | lzma.PRESET_EXTREME)
+    return header.format(count=len(strokes)).encode() + lzma.compress(payload, preset=9 | lzma.PRESET_EXTREME)
 
 
 def main() -> None:

@@ -41,6 +41,9 @@ class Medians:
     point_start: NDArray[np.int64]
     stroke_start: NDArray[np.int64]
 
+    def __contains__(self, character: object) -> bool:
+        return character in _places(self.characters)
+
     def of(self, character: str) -> list[Stroke]:
         """The strokes of one character, each float32 (n, 2), n >= 2; raises :class:`CharsetError`."""
         return self.of_all([character])[0]
@@ -67,6 +70,12 @@ class Medians:
 def load_medians() -> Medians:
     """The packaged medians, read once; raises :class:`DataError` when the file is damaged."""
     return parse_medians(files("hanmo.synth").joinpath("data", "medians.bin").read_bytes())
+
+
+@cache
+def load_curves() -> Medians:
+    """Pen curves of KanjiVG for the characters where they agree with the medians; raises :class:`DataError`."""
+    return parse_medians(files("hanmo.synth").joinpath("data", "kanjivg.bin").read_bytes())
 
 
 def parse_medians(packed: bytes) -> Medians:

@@ -30,7 +30,8 @@ from hanmo.data.pack import Pack, write_pack
 from hanmo.data.sample import Sample
 from hanmo.errors import ConfigError
 from hanmo.normalize import Normalization
-from hanmo.synth.strokes import StrokeBank, StyleConfig
+from hanmo.synth.hand import StyleConfig
+from hanmo.synth.strokes import StrokeBank
 
 _MOST_WRITERS = 65_535  # a pack numbers its writers with 16 bits
 _BATCH = 1024

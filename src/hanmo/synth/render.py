@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+_LIGHTEST = 0.0015  # parts of the side: a thinner line is not seen
 _PIECE = 3.0  # longest piece in pixels: longer ones need larger windows, shorter ones more of them
 
 
@@ -29,21 +30,23 @@ class Segments(NamedTuple):
     owner: Tensor
 
     @classmethod
-    def of_lines(cls, points: Tensor, radius: Tensor, ink: Tensor, owner: Tensor) -> Segments:
-        """From polylines: ``points`` (T, P, 2), ``radius`` (T, P), ``ink`` and ``owner`` (T,)."""
-        steps = points.shape[1] - 1
-        return cls(
-            points[:, :-1].reshape(-1, 2),
-            points[:, 1:].reshape(-1, 2),
-            torch.stack([radius[:, :-1], radius[:, 1:]], 2).reshape(-1, 2),
-            ink.repeat_interleave(steps),
-            owner.repeat_interleave(steps),
-        )
+    def of_path(cls, path: Tensor, radius: Tensor, ink: Tensor, joined: Tensor, owner: Tensor) -> Segments:
+        """From every point of paths (T, R, 2) to the next one, where the pen touches and that one is ``joined``.
 
-    @classmethod
-    def concatenate(cls, *many: Segments) -> Segments:
-        """All segments of several sets."""
-        return cls(*(torch.cat(columns) for columns in zip(*many, strict=True)))
+        ``radius`` and ``joined`` (T, R); ``ink`` and ``owner`` (T,). The last point of a row leads to the next row's.
+        """
+        places = path.shape[1]
+        points, width = path.view(-1, 2), radius.view(-1)
+        touching = joined.view(-1)[1:] & (torch.maximum(width[1:], width[:-1]) > _LIGHTEST)
+        here = touching.nonzero()[:, 0]
+        row = torch.div(here, places, rounding_mode="floor")
+        return cls(
+            points[here],
+            points[here + 1],
+            torch.stack([width[here], width[here + 1]], 1),
+            ink[row],
+            owner[row],
+        )
 
 
 def render(segments: Segments, count: int, side: int) -> Tensor:

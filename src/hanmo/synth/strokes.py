@@ -1,129 +1,42 @@
 """Stroke medians -> a writer's hand -> pictures, in batches, without a Python loop over samples.
 
-A *hand* is how one writer writes: slant, proportions, haste, pen. Each stroke of a character then slips a little on
-its own: it moves, turns, bends, ends early or late, and hurried hands join it to the next. Coordinates are those of
-the unit square, x to the right, y down, until the last step fits the ink into the picture.
+A *hand* is how one writer writes (:mod:`hanmo.synth.hand`). Each part of a character and each stroke then slips a
+little on its own; the pen runs through all strokes in one path, in which hasty hands round corners, shrink detail and
+leave the pen on the paper between strokes. Coordinates are those of the unit square, x to the right, y down, until the
+last step fits the ink into the picture.
 
 Strokes are kept as one flat batch with the picture each belongs to (its *owner*): a character has ten strokes on
-average and 24 at most, so padding would more than double the work. Shapes: N pictures, T strokes, P points a stroke.
-
-Not covered here: abbreviations, components that move as a whole, brush and pencil texture.
+average and 24 at most, so padding would more than double the work. Shapes: N pictures, T strokes, P points a stroke,
+A points on the way to the next stroke, Q = T (P + A).
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
-from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from hanmo.charset import Charset
-from hanmo.errors import ConfigError
-from hanmo.synth.medians import even_out, load_medians, straighten_heads
+from hanmo.synth import motion
+from hanmo.synth.bank import Bank
+from hanmo.synth.hand import Hands, StyleConfig, draw_hands
 from hanmo.synth.noise import derive, normal, uniform
 from hanmo.synth.render import Segments, render
+from hanmo.synth.structure import LEVELS
+from hanmo.synth.texture import ink_on_paper
 
 _CHUNK = 32  # pictures rendered at once: their windows fit a CPU core's cache
-_LINK_POINTS = 5
 _USUAL_STROKES = 8
 _OVERSHOOT = 0.012  # medians end inside the stroke, about this far from its tip
+_NEAR = 0.35  # strokes whose ends are much further apart are rarely joined
+_AIR = (0.06, 0.16, 0.35, 0.65, 0.84, 0.94)
+"""Where on the way from one stroke to the next the path has points."""
+_ROUNDS = 8
+_FAINT = 0.005  # half the width of a line, in parts of the side, that whoever crops a picture would hardly see
 
 
-@dataclass(frozen=True, kw_only=True)
-class StyleConfig:
-    """How much hands differ: standard deviations unless said otherwise, lengths as parts of the square's side."""
-
-    haste: float = 0.3
-    """Of the logarithm of haste, which multiplies all that goes wrong within one writer's strokes."""
-    slant: float = 0.1
-    """Horizontal shear."""
-    rise: float = 0.06
-    """Vertical shear; the mean of a hand is as large, upwards to the right, as right hands write."""
-    turn: float = 0.03
-    """Rotation of the character, in radians."""
-    aspect: float = 0.1
-    """Of the logarithm of width over height."""
-    warp: float = 0.15
-    """Uneven sizes of a character's parts."""
-    shift: float = 0.014
-    """Displacement of a stroke."""
-    scale: float = 0.07
-    """Of the logarithm of a stroke's size."""
-    tilt: float = 0.05
-    """Rotation of a stroke, in radians."""
-    bend: float = 0.03
-    """Bow of a stroke, as a part of its length."""
-    ends: float = 0.018
-    """Lengthening or shortening of a stroke's two ends."""
-    roundness: float = 0.5
-    """How far corners are cut, 0 to 1; a fixed amount that haste multiplies."""
-    links: float = 0.12
-    """Chance that a stroke is joined to a near next one; haste multiplies it."""
-    pen: float = 0.023
-    """Half the mean width of the pen, for a character of eight strokes."""
-    pen_spread: float = 0.25
-    """Of the logarithm of the pen's width."""
-    taper: float = 0.25
-    """Part of the width lost towards the end of a stroke, on average."""
-    pressure: float = 0.25
-    """Largest loss of darkness, 0 to 1."""
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if not 0 <= value <= 1:
-                raise ConfigError(f"style {field.name} = {value} is impossible; 0 to 1")
-        if not 0.002 <= self.pen <= 0.1:
-            raise ConfigError(f"style pen = {self.pen} is impossible; 0.002 to 0.1 of the side")
-
-    @classmethod
-    def neat(cls) -> StyleConfig:
-        """No variation at all: every writer draws the medians with the same pen."""
-        kept = {"pen": cls.pen}
-        return cls(**{f.name: kept.get(f.name, 0.0) for f in fields(cls)})
-
-
-class Hands(NamedTuple):
-    """The habits behind N pictures; every tensor is float32, (N,) unless said otherwise."""
-
-    haste: Tensor
-    shear: Tensor
-    """(N, 2): slant and rise."""
-    turn: Tensor
-    aspect: Tensor
-    warp: Tensor
-    """(N, 3, 2): amounts of three waves, for x and y."""
-    pen: Tensor
-    taper: Tensor
-    ink: Tensor
-
-    def of(self, owner: Tensor) -> Hands:
-        """The hands behind (T,) strokes."""
-        return Hands(*(t[owner] for t in self))
-
-
-class StrokeBank:
-    """The strokes of a charset, ready to be drawn in batches.
-
-    ``points`` float32 (S, P, 2) and ``along`` (S, P), the way covered at each point from 0 to 1, hold all strokes one
-    after another; class ``c`` has ``count[c]`` of them from ``first[c]`` on. Raises :class:`CharsetError` naming every
-    character without packaged strokes.
-    """
-
-    def __init__(self, charset: Charset, *, points: int = 12, device: torch.device | str = "cpu") -> None:
-        strokes = load_medians().of_all(charset)
-        count = np.array([len(s) for s in strokes])
-        even = straighten_heads(even_out([stroke for character in strokes for stroke in character], points))
-        steps = np.hypot(*np.moveaxis(np.diff(even, axis=1), 2, 0))
-        along = np.concatenate([np.zeros((len(even), 1)), steps.cumsum(1)], 1) / steps.sum(1, keepdims=True)
-        self.charset = charset
-        self.points = torch.from_numpy(even).to(device)
-        self.along = torch.from_numpy(along.astype(np.float32)).to(device)
-        self.count = torch.from_numpy(count).to(device)
-        self.first = self.count.cumsum(0) - self.count
+class StrokeBank(Bank):
+    """The strokes of a charset, ready to be drawn in batches."""
 
     def draw(
         self,
@@ -143,7 +56,7 @@ class StrokeBank:
         gives the same pictures for any ``chunk``, which bounds memory.
         """
         style = style or StyleConfig()
-        classes = classes.to(self.count.device)
+        classes = classes.to(self.points.device)
         seed = torch.randint(2**62, (), generator=generator, device=generator.device).to(classes.device)
         samples = derive(seed, torch.arange(len(classes), device=classes.device))
         names = samples if writers is None else writers.to(classes.device)
@@ -153,125 +66,132 @@ class StrokeBank:
             part = slice(first, first + chunk)
             path = self._write(classes[part], samples[part], habits[part], style)
             count = len(pictures[part])
-            pictures[part] = render(_fit(path, count, side, margin), count, side)
+            clean = render(_fit(path, count, side, margin), count, side)
+            pictures[part] = ink_on_paper(clean, samples[part], habits[part], style)
         return pictures
 
     def _write(self, classes: Tensor, samples: Tensor, habits: Tensor, style: StyleConfig) -> Segments:
         """The pen's path for each of N classes, in the unit square (or a little beyond it)."""
-        count = self.count[classes]
         hands = draw_hands(habits, samples, style)
+        stroke, owner = self._choose(classes, habits, hands, style)
+        count = torch.bincount(owner, minlength=len(classes))
         hands = hands._replace(pen=hands.pen * (_USUAL_STROKES / count) ** 0.15)  # dense characters are written finer
-        owner = torch.repeat_interleave(torch.arange(len(classes), device=classes.device), count)
         nth = torch.arange(len(owner), device=owner.device) - (count.cumsum(0) - count)[owner]
-        stroke = self.first[classes][owner] + nth
         keys, hand = derive(samples[owner], nth + 1), hands.of(owner)
-        points = write(self.points[stroke], self.along[stroke], keys, hand, style)
-        return Segments.concatenate(
-            _pen_down(points, self.along[stroke], owner, keys, hand, style), _links(points, owner, keys, hand, style)
+        points = self._slip(stroke, keys, hand, style)
+        points = self._move_parts(points, stroke, samples[owner], hand, style)
+        points = motion.lay_out(points, hand.warp, hand.shear, hand.aspect, hand.turn)
+        return _pen_path(points, self.along[stroke], self.corners[stroke], owner, keys, hand, style)
+
+    def _choose(self, classes: Tensor, habits: Tensor, hands: Hands, style: StyleConfig) -> tuple[Tensor, Tensor]:
+        """The strokes that N writers make for their characters, and the writer of each: (T,) and (T,).
+
+        A writer always takes the same model of a character and the same form of a component.
+        """
+        model = self.models.first[classes]
+        other = uniform(derive(derive(habits, -2), classes), 1)[:, 0] < style.curves
+        model = model + (other & (self.models.size[classes] > 1))
+        run, writer = self.runs.entries(model)
+        component = self.component[run]
+        chance = 1 - (-hands.short[writer]).exp()
+        luck = uniform(derive(derive(habits[writer], -3), component), 1)[:, 0] / chance.clamp(min=1e-6)
+        others = self.forms.size[run] - 1
+        nth = torch.where(luck < 1, (luck * others).long() + 1, 0).minimum(others)
+        stroke, of_run = self.strokes.entries(self.forms.first[run] + nth)
+        return stroke, writer[of_run]
+
+    def _slip(self, stroke: Tensor, keys: Tensor, hand: Hands, style: StyleConfig) -> Tensor:
+        """Each stroke on its own; returns (T, P, 2)."""
+        n = normal(keys, 10) * hand.slip[:, None]
+        points, along = self.points[stroke], self.along[stroke]
+        dot = (-self.length[stroke] / 0.15).exp()  # short strokes turn and stretch more freely
+        hook = (hand.hook + 0.4 * style.hook_spread * n[:, 9]).clamp(0, 1.6)
+        points = motion.shorten_hooks(points, self.hook[stroke], hook)
+        chord = points[:, -1] - points[:, 0]
+        flat = chord[:, 0].square() / chord.square().sum(1).clamp(min=1e-6)
+        longer = ((1 - dot) * style.across * flat.square()).exp()
+        plain = (self.corners[stroke] == 0).to(points.dtype)
+        points = motion.straighten(points, along, hand.straight * plain)
+        points = motion.move(
+            points,
+            motion.middle_of(points),
+            n[:, :2] * style.shift,
+            n[:, 2] * style.tilt * (1 + 2 * dot),
+            (n[:, 3:5] * style.scale * (1 + 2 * dot)[:, None]).exp() * longer[:, None],
         )
+        points = motion.bow(points, along, n[:, 5:7] * style.bend)
+        return motion.stretch_ends(points, n[:, 7:9] * style.ends + _OVERSHOOT)
+
+    def _move_parts(self, points: Tensor, stroke: Tensor, samples: Tensor, hand: Hands, style: StyleConfig) -> Tensor:
+        """Parts as a whole, the smaller ones first."""
+        for level in reversed(range(LEVELS)):
+            number = self.part[stroke, level]
+            amount = hand.slip * (number >= 0)
+            n = normal(derive(samples, -2 - number), 5) * amount[:, None]
+            size = self.size[stroke, level]
+            shift = n[:, :2] * style.part_shift * (size + size.flip(1)) / 2
+            angle, scale = n[:, 2] * style.part_tilt, (n[:, 3:] * style.part_scale).exp()
+            points = motion.move(points, self.centre[stroke, level], shift, angle, scale)
+        return points
 
 
-def draw_hands(writers: Tensor, samples: Tensor, style: StyleConfig) -> Hands:
-    """Habits from the keys of N writers and of their samples: mostly the writer's own, a little of the moment."""
-    # The squares of both weights sum to 1, so the deviation stays that of the style.
-    lanes = normal(writers, 14) * 0.9 + normal(samples, 14) * 0.436
-    warp = lanes[:, 5:11].view(-1, 3, 2) * style.warp
-    return Hands(
-        haste=(style.haste * lanes[:, 0]).exp(),
-        shear=torch.stack([style.slant * lanes[:, 1], style.rise * (lanes[:, 2] + 1)], 1),
-        turn=style.turn * lanes[:, 3],
-        aspect=(style.aspect * lanes[:, 4]).exp(),
-        warp=warp,
-        pen=style.pen * (style.pen_spread * lanes[:, 11]).exp(),
-        taper=style.taper * (1 + 0.5 * lanes[:, 12]),
-        ink=1 - style.pressure * (lanes[:, 13].abs() / 3.5).clamp(max=1),
-    )
+def _pen_path(
+    points: Tensor, along: Tensor, corners: Tensor, owner: Tensor, keys: Tensor, hand: Hands, style: StyleConfig
+) -> Segments:
+    """Strokes (T, P, 2) and the ways between them as one path, drawn where the pen touches."""
+    count, size = points.shape[:2]
+    way = points.new_tensor(_AIR)
+    same = torch.zeros(count, dtype=torch.bool, device=points.device)
+    same[:-1] = owner[:-1] == owner[1:]
+    end, begin = points[:, -1], points.roll(-1, 0)[:, 0]
+    gap = torch.where(same[:, None], begin - end, 0)
+    far = gap.square().sum(1).sqrt()
+    chance = 1 - (-hand.links * (-((far / _NEAR) ** 2)).exp()).exp()
+    linked = same & (uniform(derive(keys, 2), 1)[:, 0] < chance)
+    air = end[:, None] + gap[:, None] * way[None, :, None]
+    path = torch.cat([points, air], 1)
+    row = size + len(_AIR)
+    path = path + normal(derive(keys, 3), 2 * row).view(count, row, 2) * style.tremor
+
+    # A point hangs together with the one before it, but for the middle of a way in the air and the next character.
+    joined = torch.ones(count, row, dtype=torch.bool, device=points.device)
+    joined[1:, 0] = same[:-1]
+    joined[0, 0] = False
+    joined[:, size + len(_AIR) // 2] = linked
+    smooth = (hand.smooth * (2 / (1 + corners)).clamp(max=1)).clamp(max=0.5)
+    flat = motion.relax(path.view(-1, 2), joined.view(-1), smooth.repeat_interleave(row), _ROUNDS)
+    path = flat.view(count, row, 2)
+
+    radius, ink = _touch(path, along, far, linked, same, keys, hand, style)
+    return Segments.of_path(path, radius, ink, joined, owner)
 
 
-def write(points: Tensor, along: Tensor, keys: Tensor, hand: Hands, style: StyleConfig) -> Tensor:
-    """Move the pen along (T, P, 2) medians as (T,) hands would; returns the trajectories, same shape."""
-    n = normal(keys, 9) * hand.haste[:, None]
-    points = _cut_corners(points, (style.roundness * hand.haste).clamp(max=1))
-    points = _slip(points, n[:, :2] * style.shift, n[:, 2] * style.tilt, (n[:, 3:5] * style.scale).exp())
-    points = _bow(points, along, n[:, 5:7] * style.bend)
-    points = _stretch_ends(points, n[:, 7:9] * style.ends + _OVERSHOOT)
-    return _lay_out(points, hand)
-
-
-def _cut_corners(points: Tensor, amount: Tensor) -> Tensor:
-    """Pull every inner point towards the middle of its neighbours, by (T,) amounts of 0 to 1."""
-    middle = (points[:, :-2] + points[:, 2:]) / 2
-    inner = torch.lerp(points[:, 1:-1], middle, 0.6 * amount[:, None, None])
-    return torch.cat([points[:, :1], inner, points[:, -1:]], 1)
-
-
-def _slip(points: Tensor, shift: Tensor, angle: Tensor, scale: Tensor) -> Tensor:
-    """Scale by (T, 2), rotate by (T,) radians and shift by (T, 2), about the middle of each stroke's box."""
-    centre = (points.amin(1, keepdim=True) + points.amax(1, keepdim=True)) / 2
-    return _rotate((points - centre) * scale[:, None], angle) + centre + shift[:, None]
-
-
-def _bow(points: Tensor, along: Tensor, amount: Tensor) -> Tensor:
-    """Push points sideways from the chord, in one arc and in an S, by (T, 2) parts of the chord's length."""
-    chord = points[:, -1] - points[:, 0]
-    sideways = torch.stack([-chord[:, 1], chord[:, 0]], 1)
-    arc, ess = (math.pi * along).sin(), (2 * math.pi * along).sin()
-    return points + sideways[:, None] * (arc * amount[:, :1] + ess * amount[:, 1:] / 2)[:, :, None]
-
-
-def _stretch_ends(points: Tensor, amount: Tensor) -> Tensor:
-    """Move both tips outwards (or inwards, below zero) by (T, 2), never past half of the first or last step."""
-    tips, inner = points[:, [0, -1]], points[:, [1, -2]]
-    out = tips - inner
-    length = out.square().sum(2).sqrt().clamp(min=1e-6)
-    moved = tips + out * (amount.maximum(-length / 2) / length)[:, :, None]
-    return torch.cat([moved[:, :1], points[:, 1:-1], moved[:, 1:]], 1)
-
-
-def _lay_out(points: Tensor, hand: Hands) -> Tensor:
-    """The whole character: uneven parts, slant, rise, proportions, rotation."""
-    along, across = points, points.flip(2)  # across: y for x, x for y
-    warp = hand.warp[:, :, None]
-    points = points + (
-        warp[:, 0] * (math.pi * along).sin() / math.pi
-        + warp[:, 1] * (2 * math.pi * along).sin() / (2 * math.pi)
-        + warp[:, 2] * (2 * math.pi * across).sin() / (2 * math.pi)
-    )
-    points = points - points.new_tensor(0.5)
-    points = points - hand.shear[:, None] * points.flip(2)
-    x = points[:, :, 0] * hand.aspect.sqrt()[:, None]
-    y = points[:, :, 1] / hand.aspect.sqrt()[:, None]
-    return _rotate(torch.stack([x, y], 2), hand.turn)
-
-
-def _rotate(points: Tensor, angle: Tensor) -> Tensor:
-    cos, sin = angle.cos()[:, None], angle.sin()[:, None]
-    x, y = points.unbind(2)
-    return torch.stack([x * cos - y * sin, x * sin + y * cos], 2)
-
-
-def _pen_down(points: Tensor, along: Tensor, owner: Tensor, keys: Tensor, hand: Hands, style: StyleConfig) -> Segments:
-    """The strokes themselves, thinner towards their ends where the hand tapers."""
-    n = normal(derive(keys, 1), 2)
-    weight = (0.3 * style.pen_spread * n[:, 0]).exp() * hand.pen
-    radius = weight[:, None] * (1 - hand.taper[:, None] * along.square()).clamp(min=0.3)
+def _touch(
+    path: Tensor,
+    along: Tensor,
+    far: Tensor,
+    linked: Tensor,
+    same: Tensor,
+    keys: Tensor,
+    hand: Hands,
+    style: StyleConfig,
+) -> tuple[Tensor, Tensor]:
+    """Half the width of the line at each point of the path, (T, P + A), and its darkness, (T,)."""
+    n = normal(derive(keys, 1), 4)
+    step = (path[:, 1 : along.shape[1]] - path[:, : along.shape[1] - 1]).square().sum(2).sqrt()
+    pace = torch.cat([step[:, :1], step], 1) * along.shape[1]
+    fast = (pace / (pace + 0.4)).clamp(max=1)
+    down = (1 - hand.taper[:, None] * along.square()) * (1 - hand.speed[:, None] * fast)
+    way = along.new_tensor(_AIR)
+    leaving = (-way * far[:, None] / (hand.tail[:, None] * (0.5 * n[:, 2:3]).exp() + 1e-6)).exp()
+    coming = (-(1 - way) * far[:, None] / (hand.tail[:, None] * (0.5 * n[:, 3:4]).exp() + 1e-6)).exp()
+    drag = (0.62 + 0.2 * n[:, :1]).clamp(0.25, 1)
+    up = torch.where(linked[:, None], torch.maximum(drag, torch.maximum(leaving, coming)), leaving + coming)
+    up = up * same[:, None] * down[:, -1:]
+    weight = (0.3 * style.pen_spread * n[:, 1:2]).exp() * hand.pen[:, None]
+    radius = weight * torch.cat([down, up], 1).clamp(0, 1.2)
     ink = hand.ink * (1 - 0.4 * style.pressure * (n[:, 1].abs() / 3.5))
-    return Segments.of_lines(points, radius, ink, owner)
-
-
-def _links(points: Tensor, owner: Tensor, keys: Tensor, hand: Hands, style: StyleConfig) -> Segments:
-    """Thin curves from the end of a stroke to the beginning of the next one of the same character, where near."""
-    end, begin = points[:-1, -1], points[1:, 0]
-    gap = begin - end
-    chance = (style.links * hand.haste[:-1].square()) * (-gap.square().sum(1) / 0.35**2).exp()
-    key = derive(keys[:-1], 2)
-    linked = ((owner[:-1] == owner[1:]) & (uniform(key, 1)[:, 0] < chance)).nonzero()[:, 0]
-    end, gap, bow = end[linked], gap[linked], normal(key[linked], 1)[:, :1] * 0.15
-    t = torch.linspace(0, 1, _LINK_POINTS, device=points.device)[None, :, None]
-    sideways = torch.stack([-gap[:, 1], gap[:, 0]], 1) * bow
-    curve = end[:, None] + gap[:, None] * t + sideways[:, None] * (4 * t * (1 - t))
-    radius = (0.55 * hand.pen[linked])[:, None].expand(-1, _LINK_POINTS)
-    return Segments.of_lines(curve, radius, 0.85 * hand.ink[linked], owner[linked])
+    return radius, ink
 
 
 def _fit(path: Segments, count: int, side: int, margin: int) -> Segments:
@@ -279,14 +199,15 @@ def _fit(path: Segments, count: int, side: int, margin: int) -> Segments:
     room = side - 2 * margin
     which = path.owner[:, None].expand(-1, 2)
     thick = path.radius.amax(1, keepdim=True)
+    seen = thick > _FAINT
     low = path.start.new_full((count, 2), math.inf)
-    low.scatter_reduce_(0, which, path.start.minimum(path.end) - thick, "amin")
+    low.scatter_reduce_(0, which, (path.start.minimum(path.end) - thick).where(seen, math.inf), "amin")
     high = path.start.new_full((count, 2), -math.inf)
-    high.scatter_reduce_(0, which, path.start.maximum(path.end) + thick, "amax")
+    high.scatter_reduce_(0, which, (path.start.maximum(path.end) + thick).where(seen, -math.inf), "amax")
     scale = (room / (high - low).amax(1, keepdim=True))[path.owner]
     middle = ((low + high) / 2)[path.owner]
-    return path._replace(
-        start=(path.start - middle) * scale + side / 2,
-        end=(path.end - middle) * scale + side / 2,
-        radius=path.radius * scale,
-    )
+
+    def place(points: Tensor) -> Tensor:
+        return ((points - middle) * scale + side / 2).clamp(margin, side - margin)  # faint tails may lead outside
+
+    return path._replace(start=place(path.start), end=place(path.end), radius=path.radius * scale)

@@ -1,0 +1,139 @@
+"""Everything a hand may write for each character of a charset, as flat tables on a device.
+
+A character has one or two *models* (the printed medians; the pen curves of KanjiVG where they agree); a model is a
+sequence of *runs* of strokes; a run that is a known component has *forms*, the first the plain one, the others those
+of hurried hands (:mod:`hanmo.synth.abbreviations`). Each table is flat, with a first index and a count for its parent.
+
+Shapes: C characters, M models, R runs, F forms, S strokes, P points a stroke, L levels of parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hanmo.charset import Charset
+from hanmo.synth.abbreviations import Component, Site, comparable, find_sites, load_components
+from hanmo.synth.medians import Medians, even_out, load_curves, load_medians, straighten_heads
+from hanmo.synth.structure import Parts, parts_of, shape_of
+
+Floats = NDArray[np.float32]
+
+
+class Ragged(NamedTuple):
+    """Rows of different length: row i owns ``size[i]`` entries of the next table from ``first[i]`` on."""
+
+    first: Tensor
+    size: Tensor
+
+    @classmethod
+    def of(cls, counts: Sequence[int], device: torch.device | str) -> Ragged:
+        size = torch.tensor(counts, dtype=torch.int64, device=device)
+        return cls(size.cumsum(0) - size, size)
+
+    def entries(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """All entries of (n,) rows, one row after another, and the place in ``rows`` that each belongs to."""
+        size = self.size[rows]
+        owner = torch.repeat_interleave(torch.arange(len(rows), device=rows.device), size)
+        nth = torch.arange(len(owner), device=rows.device) - (size.cumsum(0) - size)[owner]
+        return self.first[rows][owner] + nth, owner
+
+
+class Bank:
+    """The tables for ``charset``. Raises :class:`CharsetError` naming every character without packaged strokes."""
+
+    def __init__(self, charset: Charset, *, points: int = 16, device: torch.device | str = "cpu") -> None:
+        medians, curves = load_medians(), load_curves()
+        printed = _Source(medians, list(charset), points)
+        written = _Source(curves, [c for c in charset if c in curves], points)
+        pool = _Pool(load_components(medians), points)
+        models_of = {c: [pool.add(printed, i)] for i, c in enumerate(printed.characters)}
+        for i, c in enumerate(written.characters):
+            models_of[c].append(pool.add(written, i))
+        order = [model for c in charset for model in models_of[c]]
+        runs = [run for model in order for run in model]
+        forms = [form for run in runs for form in run.forms]
+        strokes = np.concatenate([form.strokes for form in forms])
+        parts = [np.concatenate(column) for column in zip(*(form.parts for form in forms), strict=True)]
+        shape = shape_of(strokes)
+
+        def put(array: NDArray[np.generic]) -> Tensor:
+            return torch.from_numpy(np.ascontiguousarray(array)).to(device)
+
+        self.charset = charset
+        self.models = Ragged.of([len(models_of[c]) for c in charset], device)
+        self.runs = Ragged.of([len(model) for model in order], device)
+        self.forms = Ragged.of([len(run.forms) for run in runs], device)
+        self.strokes = Ragged.of([len(form.strokes) for form in forms], device)
+        self.component = put(np.array([run.component for run in runs]))
+        """(R,): the component a run is, -1 for none."""
+        self.points, self.along, self.length = put(strokes), put(shape.along), put(shape.length)
+        self.corners, self.hook = put(shape.corners), put(shape.hook)
+        self.part, self.centre, self.size = map(put, parts)
+
+
+class _Form(NamedTuple):
+    strokes: Floats
+    parts: Parts
+
+
+class _Run(NamedTuple):
+    component: int
+    forms: list[_Form]
+
+
+class _Source:
+    """One set of strokes for some characters: (S, P, 2) of all, and the places of abbreviations."""
+
+    def __init__(self, medians: Medians, characters: list[str], points: int) -> None:
+        strokes = medians.of_all(characters)
+        every = [stroke for character in strokes for stroke in character]
+        self.characters = characters
+        self.count = np.array([len(s) for s in strokes])
+        self.strokes = np.split(straighten_heads(even_out(every, points)), self.count.cumsum()[:-1]) if every else []
+        self.sites: dict[int, list[Site]] = {}
+        for site in find_sites(comparable(every), self.count, load_components(load_medians())) if every else []:
+            self.sites.setdefault(site.character, []).append(site)
+
+
+class _Pool:
+    """Cuts characters into runs."""
+
+    def __init__(self, components: Sequence[Component], points: int) -> None:
+        self.shorter = [[even_out(list(form), points) for form in component.forms] for component in components]
+
+    def add(self, source: _Source, character: int) -> list[_Run]:
+        """The runs of one character."""
+        strokes = source.strokes[character]
+        parts = parts_of(strokes)
+        runs, done = [], 0
+        for site in [*source.sites.get(character, []), Site(character, len(strokes), len(strokes), -1)]:
+            if done < site.first:
+                runs.append(_Run(-1, [_plain(strokes, parts, slice(done, site.first))]))
+            if site.component >= 0:
+                runs.append(self._site(strokes, parts, site))
+            done = site.stop
+        return runs
+
+    def _site(self, strokes: Floats, parts: Parts, site: Site) -> _Run:
+        plain = _plain(strokes, parts, slice(site.first, site.stop))
+        low, high = plain.strokes.min((0, 1)), plain.strokes.max((0, 1))
+        shorter = self.shorter[site.component]
+        forms = [_Form(low + form * (high - low), _shared(plain.parts, len(form))) for form in shorter]
+        return _Run(site.component, [plain, *forms])
+
+
+def _plain(strokes: Floats, parts: Parts, run: slice) -> _Form:
+    return _Form(strokes[run], Parts(parts.number[run], parts.centre[run], parts.size[run]))
+
+
+def _shared(parts: Parts, count: int) -> Parts:
+    """The parts that all of a run's strokes belong to, for the ``count`` strokes written instead."""
+    number = np.where((parts.number == parts.number[:1]).all(0), parts.number[0], -1)
+
+    return Parts(*(np.repeat(one[None], count, 0) for one in (number, parts.centre[0], parts.size[0])))

@@ -1,0 +1,170 @@
+"""How a hand writes: what a style allows, and the habits of single writers drawn from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from hanmo.errors import ConfigError
+from hanmo.synth.noise import normal
+
+_EITHER_WAY = ("lift", "narrow", "across", "left")
+"""Means, which may lie on both sides of what is printed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StyleConfig:
+    """How much hands differ: standard deviations unless said otherwise, lengths as parts of the square's side."""
+
+    haste: float = 0.65
+    """The usual haste, 0 (neat) to 1 (running hand); it multiplies slips, smoothing, links and tails."""
+    haste_spread: float = 0.5
+    """Of the logarithm of haste."""
+    slant: float = 0.1
+    """Horizontal shear."""
+    rise: float = 0.07
+    """Vertical shear."""
+    lift: float = 0.1
+    """Its mean: right hands write upwards to the right."""
+    turn: float = 0.03
+    """Rotation of the character, in radians."""
+    narrow: float = 0.22
+    """Mean of the logarithm of height over width, against the printed shape."""
+    aspect: float = 0.13
+    """Of the logarithm of width over height."""
+    warp: float = 0.15
+    """Uneven sizes of a character's regions."""
+    part_shift: float = 0.04
+    """Displacement of a part as a whole, as a share of its size."""
+    part_scale: float = 0.1
+    """Of the logarithm of a part's width and height."""
+    part_tilt: float = 0.05
+    """Rotation of a part, in radians."""
+    shift: float = 0.014
+    """Displacement of a stroke."""
+    scale: float = 0.08
+    """Of the logarithm of a stroke's size."""
+    tilt: float = 0.06
+    """Rotation of a stroke, in radians."""
+    bend: float = 0.03
+    """Bow of a stroke, as a part of its length."""
+    straight: float = 0.5
+    """How far strokes without corners are pulled straight, at most."""
+    ends: float = 0.018
+    """Lengthening or shortening of a stroke's two ends."""
+    hooks: float = 0.3
+    """How far final hooks are shortened, on average."""
+    hook_spread: float = 0.4
+    """Of what is left of them."""
+    across: float = -0.08
+    """Mean of the logarithm of how much longer than printed horizontal strokes are."""
+    left: float = 0.1
+    """Mean of how much more room than printed the left of a character takes from the right."""
+    abbreviations: float = 0.4
+    """Chance that a component is written in a shorter form, for a hasty hand."""
+    curves: float = 0.3
+    """Share of a writer's characters that follow the pen curves of KanjiVG, where there are any."""
+    smooth: float = 0.3
+    """How far haste rounds corners and shrinks detail, 0 to 1."""
+    links: float = 0.6
+    """Chance that a stroke is joined to a near next one, for a hasty hand."""
+    tails: float = 0.02
+    """How far the pen still (and already) touches the paper on its way to the next stroke."""
+    tremor: float = 0.002
+    """Unsteadiness of the pen."""
+    pen: float = 0.026
+    """Half the mean width of the pen, for a character of eight strokes."""
+    pen_spread: float = 0.2
+    """Of the logarithm of the pen's width."""
+    taper: float = 0.3
+    """Part of the width lost towards the end of a stroke, on average."""
+    speed: float = 0.25
+    """Part of the width lost where the pen is fast."""
+    pressure: float = 0.1
+    """Largest loss of darkness, 0 to 1."""
+    grain: float = 0.15
+    """Darkness lost to grain and dry spots, for the roughest pens."""
+    ragged: float = 0.25
+    """Unevenness of the edges of lines."""
+    soft: float = 0.7
+    """How far scanners blur, on average."""
+    binary: float = 0.15
+    """Share of writers whose pages were scanned in (nearly) black and white."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            least = -1 if field.name in _EITHER_WAY else 0
+            if not least <= value <= 1:
+                raise ConfigError(f"style {field.name} = {value} is impossible; {least} to 1")
+        if not 0.002 <= self.pen <= 0.1:
+            raise ConfigError(f"style pen = {self.pen} is impossible; 0.002 to 0.1 of the side")
+
+    @classmethod
+    def neat(cls) -> StyleConfig:
+        """No variation at all: every writer draws the medians with the same pen."""
+        kept = {"pen": cls.pen}
+        return cls(**{f.name: kept.get(f.name, 0.0) for f in fields(cls)})
+
+
+class Hands(NamedTuple):
+    """The habits behind N pictures; every tensor is float32, (N,) unless said otherwise."""
+
+    haste: Tensor
+    slip: Tensor
+    """What multiplies the slips of strokes and parts: 1 for the usual hand."""
+    shear: Tensor
+    """(N, 2): slant and rise."""
+    turn: Tensor
+    aspect: Tensor
+    warp: Tensor
+    """(N, 3, 2): amounts of three waves, for x and y."""
+    straight: Tensor
+    hook: Tensor
+    """What is left of a hook, 0 to 1.5."""
+    links: Tensor
+    """Eagerness to join strokes."""
+    short: Tensor
+    """Eagerness to abbreviate."""
+    smooth: Tensor
+    tail: Tensor
+    pen: Tensor
+    taper: Tensor
+    speed: Tensor
+    ink: Tensor
+
+    def of(self, owner: Tensor) -> Hands:
+        """The hands behind (T,) strokes."""
+        return Hands(*(t[owner] for t in self))
+
+
+_OWN, _MOMENT = 0.9, 0.436  # the squares of both weights sum to 1, so the deviation stays that of the style
+
+
+def draw_hands(writers: Tensor, samples: Tensor, style: StyleConfig) -> Hands:
+    """Habits from the keys of N writers and of their samples: mostly the writer's own, a little of the moment."""
+    lanes = normal(writers, 22) * _OWN + normal(samples, 22) * _MOMENT
+    some = lanes.abs() / 0.8  # of mean 1
+    spread = (style.haste_spread * lanes[:, 0]).exp()
+    haste = style.haste * spread
+    return Hands(
+        haste=haste,
+        slip=spread.sqrt(),
+        shear=torch.stack([style.slant * lanes[:, 1], style.rise * lanes[:, 2] + style.lift], 1),
+        turn=style.turn * lanes[:, 3],
+        aspect=(style.aspect * lanes[:, 4] - style.narrow).exp(),
+        warp=style.warp * lanes[:, 5:11].view(-1, 3, 2) + style.left * lanes.new_tensor([[1, 0], [0, 0], [0, 0]]),
+        straight=(style.straight * lanes[:, 11].abs()).clamp(max=0.9),
+        hook=(1 - style.hooks + style.hook_spread * lanes[:, 12]).clamp(0, 1.5),
+        links=style.links * haste * (0.8 * lanes[:, 13]).exp(),
+        short=style.abbreviations * haste * (0.8 * lanes[:, 20]).exp(),
+        smooth=style.smooth * haste * (0.4 * lanes[:, 14]).exp(),
+        tail=style.tails * haste * some[:, 15],
+        pen=style.pen * (style.pen_spread * lanes[:, 16]).exp(),
+        taper=style.taper * (1 + 0.5 * lanes[:, 17]),
+        speed=style.speed * some[:, 18],
+        ink=1 - style.pressure * (lanes[:, 19].abs() / 3.5).clamp(max=1),
+    )

@@ -1,0 +1,54 @@
+"""What pen, paper and scanner make of a drawn line: grain, dry spots, ragged edges, soft focus, few grey levels."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from hanmo.synth.hand import StyleConfig
+from hanmo.synth.noise import derive, normal, uniform
+
+_SPOT = 4  # pixels between the knots of dry spots
+
+
+def ink_on_paper(pictures: Tensor, samples: Tensor, habits: Tensor, style: StyleConfig) -> Tensor:
+    """Clean lines uint8 (N, S, S), 255 = ink -> the same as a scanner sees them; keys of samples and writers (N,).
+
+    A writer has one pen: a ball-pen leaves even lines, a pencil grain, a dry brush spots; and one scanner, from soft
+    grey to black and white.
+    """
+    if not (style.grain or style.ragged or style.soft or style.binary):
+        return pictures
+    count, side, _ = pictures.shape
+    own = normal(derive(habits, -4), 4)
+    grain, spots, ragged = (own[:, i, None, None].abs() for i in range(3))
+    fine = uniform(derive(samples, -5), side * side).view(count, side, side) * 2 - 1
+    x = pictures.float() / 255
+    loss = style.grain * (0.6 * grain * fine.abs() + 0.8 * spots * _spots(samples, side).clamp(min=0))
+    x = x * (1 - loss).clamp(min=0)
+    # A rough edge: noise where there is ink at all, before the scanner's contrast.
+    edge = (4 * x * (1 - x)).clamp(0, 1)
+    x = x + style.ragged * ragged * fine.roll(1, 2) * edge
+    scanner = uniform(derive(habits, -6), 3)
+    soft = style.soft * (0.4 + 1.2 * scanner[:, 2, None, None])
+    x = torch.lerp(x, _blurred(x), soft.clamp(max=1))
+    steep = torch.where(scanner[:, 0] < style.binary, 4 + 12 * scanner[:, 1], 1)[:, None, None]
+    x = torch.where(steep > 1, (x - 0.4) * steep + 0.5, x).clamp(0, 1)
+    # Normalising makes the darkest tenth of the ink black, so whoever draws squares directly must, too.
+    dark = x.pow(9).sum((1, 2)) / x.pow(8).sum((1, 2)).clamp(min=1e-6)
+    return ((x / dark[:, None, None]).clamp(0, 1) * 255 + 0.5).to(torch.uint8)
+
+
+def _blurred(x: Tensor) -> Tensor:
+    """A binomial of five pixels' width, by rows and columns."""
+    taps = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0], device=x.device) / 16
+    x = F.conv2d(x[:, None], taps.view(1, 1, 1, 5), padding=(0, 2))
+    return F.conv2d(x, taps.view(1, 1, 5, 1), padding=(2, 0))[:, 0]
+
+
+def _spots(samples: Tensor, side: int) -> Tensor:
+    """Smooth noise (N, S, S) of about unit deviation."""
+    knots = side // _SPOT + 2
+    coarse = normal(derive(samples, -7), knots * knots).view(-1, 1, knots, knots)
+    return F.interpolate(coarse, (side, side), mode="bilinear", align_corners=True)[:, 0] * 1.4
