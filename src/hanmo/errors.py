@@ -6,7 +6,8 @@ HanmoError (a ValueError: the input is at fault, not the program)
 │   └── ImageTooLargeError   it is beyond the limits of hanmo.image
 ├── DataError            a sample file, a folder of pictures or a pack is damaged or empty
 │   ├── GntError             a .gnt record is truncated or lies; knows the file and the byte offset
-│   └── PackError            a pack is damaged or of another normalisation
+│   ├── PackError            a pack is damaged or of another normalisation
+│   └── FontError            a font cannot be read, or a bank of glyphs is damaged
 ├── CharsetError         a label is not in the charset, or two charsets differ
 ├── ConfigError          a recipe or a flag has an unknown key or an impossible value
 ├── CheckpointError      a checkpoint is damaged or belongs to another net
@@ -58,6 +59,10 @@ class GntError(DataError):
 
 class PackError(DataError):
     """A pack is damaged or of another normalisation."""
+
+
+class FontError(DataError):
+    """A font cannot be read, or a bank of glyphs is damaged."""
 
 
 class CharsetError(HanmoError):

@@ -13,11 +13,13 @@ import typer
 from typer.core import TyperGroup
 
 import hanmo
-from hanmo.cli import data, evaluate, export, recognize, synth, train
+from hanmo.cli import data, evaluate, export, glyphs, recognize, synth, train
 from hanmo.errors import HanmoError
 
-_EXTRA = frozenset({"torch", "safetensors", "onnx", "onnxscript", "matplotlib"})
-"""Packages that only the verbs of the extra ``train`` need."""
+_EXTRAS = dict.fromkeys(("torch", "safetensors", "onnx", "onnxscript", "matplotlib"), "train") | dict.fromkeys(
+    ("fontTools", "brotli"), "fonts"
+)
+"""Packages that only some verbs need, and the extra that installs them."""
 
 
 class _Verbs(TyperGroup):
@@ -27,7 +29,7 @@ class _Verbs(TyperGroup):
         try:
             return super().invoke(ctx)
         except (HanmoError, KeyboardInterrupt, ImportError) as error:
-            if isinstance(error, ImportError) and error.name not in _EXTRA:
+            if isinstance(error, ImportError) and error.name not in _EXTRAS:
                 raise
             message, status = _explain(error)
             if ctx.params["debug"]:
@@ -41,7 +43,8 @@ def _explain(error: HanmoError | KeyboardInterrupt | ImportError) -> tuple[str, 
     if isinstance(error, KeyboardInterrupt):  # by itself typer would end without a word
         return "stopped; what was complete is kept", 130
     if isinstance(error, ImportError):
-        return f"this verb needs {error.name}; install it with: pip install 'hanmo[train]'", 2
+        extra = _EXTRAS[error.name or ""]
+        return f"this verb needs {error.name}; install it with: pip install 'hanmo[{extra}]'", 2
     return str(error), 2
 
 
@@ -57,6 +60,7 @@ app.command()(recognize.recognize)
 app.command()(evaluate.evaluate)
 app.add_typer(data.app, name="data")
 app.command()(synth.synth)
+app.command()(glyphs.glyphs)
 app.command()(train.train)
 app.command()(train.distill)
 app.command()(export.export)

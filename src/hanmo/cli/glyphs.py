@@ -1,0 +1,107 @@
+"""``hanmo glyphs``: make a bank of glyphs from fonts, and look at one."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hanmo.errors import ConfigError
+
+if TYPE_CHECKING:
+    from hanmo.synth.fonts import GlyphBank
+
+_SUFFIX = ".glyphs"
+
+
+def glyphs(
+    source: Annotated[Path, typer.Argument(help="TOML file that names the fonts; or a bank, to look at.")],
+    fonts: Annotated[Path | None, typer.Option("--fonts", help="Folder of the unpacked packages of fonts.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="The bank to make; or the PNG of --show.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="Change a key: side=96.")] = None,
+    show: Annotated[str, typer.Option("--show", help="Draw these characters in all fonts as a PNG.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
+) -> None:
+    """Draw the characters of many fonts into one small file, the glyph bank.
+
+    Examples: hanmo glyphs recipes/fonts.toml --fonts FOLDER --out fonts.glyphs
+              hanmo glyphs fonts.glyphs --show 宪容客 --out sheet.png
+    """
+    from hanmo.synth.fonts import GlyphBank
+
+    if source.suffix.lower() == _SUFFIX:
+        if fonts or settings:
+            raise ConfigError(f"{source}: a bank is only looked at; give the recipe to make one from --fonts")
+        bank, sheet = GlyphBank.open(source), out
+    else:
+        bank, sheet = _build(source, fonts, out, settings or [])
+    if show:
+        _draw_sheet(bank, show, sheet)
+    _report(bank, as_json)
+
+
+def _build(source: Path, fonts: Path | None, out: Path | None, settings: list[str]) -> tuple[GlyphBank, Path]:
+    """The new bank, and where a sheet of it goes: beside it."""
+    from hanmo.atomic import require_suffix
+    from hanmo.cli.progress import reading
+    from hanmo.cli.stopping import tidy_kill
+    from hanmo.config import load_toml
+    from hanmo.synth.fontfiles import FontsRecipe, build_bank
+
+    if fonts is None or out is None:
+        raise ConfigError(f"glyphs: add --fonts FOLDER, where the fonts are, and --out FILE{_SUFFIX}")
+    target = require_suffix(out, _SUFFIX)
+    recipe = load_toml(source, FontsRecipe, settings)
+    with tidy_kill(), reading("drawing", len(recipe), by_samples=True) as (_, on_samples):
+        bank = build_bank(recipe, fonts, target, on_progress=on_samples)
+    return bank, target.with_suffix(".png")
+
+
+def _draw_sheet(bank: GlyphBank, characters: str, out: Path | None) -> None:
+    """A row a font, a column a character; an empty square where the font has none."""
+    import numpy as np
+
+    from hanmo.data.sheet import contact_sheet, save_png
+
+    if out is None:
+        raise ConfigError("glyphs: nowhere to draw to; add --out sheet.png")
+    chosen = list(dict.fromkeys(characters))
+    rows = {(int(f), int(c)): i for i, (f, c) in enumerate(zip(bank.font, bank.label, strict=True))}
+    wanted = [rows.get((f, int(c)), -1) for f in range(len(bank.fonts)) for c in bank.charset.encode(chosen)]
+    pictures = np.zeros((len(wanted), bank.side, bank.side), np.uint8)
+    there = np.array(wanted) >= 0
+    pictures[there] = bank.pictures(np.array(wanted)[there])
+    captions = [f"{character}\n{font.name}" for font in bank.fonts for character in chosen]
+    save_png(contact_sheet(pictures, captions, columns=len(chosen), cell=bank.side, scale=1), out)
+    typer.echo(out, err=True)
+
+
+def _report(bank: GlyphBank, as_json: bool) -> None:
+    size = bank.path.stat().st_size
+    facts = {
+        "bank": str(bank.path),
+        "glyphs": len(bank),
+        "classes": len(bank.charset),
+        "side": bank.side,
+        "bytes": size,
+        "digest": bank.digest,
+    }
+    if as_json:
+        sys.stdout.write(json.dumps(facts | {"fonts": [asdict(f) for f in bank.fonts]}, ensure_ascii=False) + "\n")
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text  # a string would be read as markup
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("font", "glyphs", "variants dropped", "missing", "licence"):
+        table.add_column(heading, justify="left" if heading in ("font", "licence") else "right")
+    for font in bank.fonts:
+        counts = (f"{n:,}" for n in (font.glyphs, font.variants, font.missing))
+        table.add_row(Text(font.name), *counts, Text(font.licence))
+    Console().print(table)
+    typer.echo(f"{bank.path}: {len(bank):,} glyphs of {len(bank.fonts)} fonts, {size / 1e6:.1f} MB")
