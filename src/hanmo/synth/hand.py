@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from hanmo.errors import ConfigError
-from hanmo.synth.noise import normal
+from hanmo.synth.noise import Keys, normal
 
 _EITHER_WAY = ("lift", "narrow", "across", "left")
 """Means, which may lie on both sides of what is printed."""
@@ -63,6 +63,8 @@ class StyleConfig:
     """Mean of the logarithm of how much longer than printed horizontal strokes are."""
     left: float = 0.1
     """Mean of how much more room than printed the left of a character takes from the right."""
+    elastic: float = 0.025
+    """Displacement of the places of a font's glyph, which has no strokes to slip."""
     abbreviations: float = 0.4
     """Chance that a component is written in a shorter form, for a hasty hand."""
     curves: float = 0.3
@@ -141,12 +143,13 @@ class Hands(NamedTuple):
         return Hands(*(t[owner] for t in self))
 
 
+_LANES = 21
 _OWN, _MOMENT = 0.9, 0.436  # the squares of both weights sum to 1, so the deviation stays that of the style
 
 
-def draw_hands(writers: Tensor, samples: Tensor, style: StyleConfig) -> Hands:
-    """Habits from the keys of N writers and of their samples: mostly the writer's own, a little of the moment."""
-    lanes = normal(writers, 22) * _OWN + normal(samples, 22) * _MOMENT
+def draw_hands(keys: Keys, style: StyleConfig) -> Hands:
+    """The hands behind N pictures: mostly the writer's own habits, a little of the moment."""
+    lanes = normal(keys.habit, _LANES) * _OWN + normal(keys.sample, _LANES) * _MOMENT
     some = lanes.abs() / 0.8  # of mean 1
     spread = (style.haste_spread * lanes[:, 0]).exp()
     haste = style.haste * spread

@@ -8,6 +8,7 @@ pseudorandom number generators", 2014). Integer arithmetic only: the same on eve
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,6 +16,22 @@ from torch import Tensor
 _GOLDEN = -0x61C8864680B583EB  # 2^64 / golden ratio, as a signed 64-bit number
 _MIX = (-0x40A7B892E31B1A47, -0x6B2FB644ECCEEE15)
 _IRWIN_HALL = (2 * 65_535, math.sqrt(3) / 65_535)  # mean and 1 / deviation of a sum of four 16-bit numbers
+
+
+class Keys(NamedTuple):
+    """Where the randomness of N pictures comes from, both int64 (N,)."""
+
+    sample: Tensor
+    """Distinct for each picture."""
+    habit: Tensor
+    """The same for all pictures by one writer."""
+
+
+def keys_of(seed: Tensor, numbers: Tensor, writers: Tensor | None = None) -> Keys:
+    """Keys of the pictures ``numbers`` (N,) under a seed (); without ``writers`` (N,) each is by another hand."""
+    sample = derive(seed, numbers)
+    names = sample if writers is None else writers.to(sample.device)
+    return Keys(sample, derive(derive(seed, -1), names))
 
 
 def derive(keys: Tensor, lanes: Tensor | int) -> Tensor:

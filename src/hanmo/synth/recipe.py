@@ -7,10 +7,15 @@
     [style]                   # optional: how much hands differ, see StyleConfig
     links = 0.2
 
+    [mix]                     # optional: glyphs of fonts beside strokes, see MixConfig
+    fonts = 0.3
+    strokes = 0.7
+    bank = "fonts.glyphs"
+
     [normalization]           # optional: the squares of the pack
     side = 64
 
-Every key of the second and third table has a default.
+Every key of the tables has a default.
 """
 
 from __future__ import annotations
@@ -31,7 +36,8 @@ from hanmo.data.sample import Sample
 from hanmo.errors import ConfigError
 from hanmo.normalize import Normalization
 from hanmo.synth.hand import StyleConfig
-from hanmo.synth.strokes import StrokeBank
+from hanmo.synth.mix import Mix, MixConfig
+from hanmo.synth.noise import keys_of
 
 _MOST_WRITERS = 65_535  # a pack numbers its writers with 16 bits
 _BATCH = 1024
@@ -49,6 +55,7 @@ class SynthRecipe:
     side: int = 96
     """Pixels of the pictures drawn; the pack's squares are normalised from them as from real ones."""
     style: StyleConfig = field(default_factory=StyleConfig)
+    mix: MixConfig = field(default_factory=MixConfig)
     normalization: Normalization = field(default_factory=Normalization)
 
     def __post_init__(self) -> None:
@@ -82,25 +89,22 @@ def by_use() -> str:
 def draw_samples(recipe: SynthRecipe) -> Iterator[Sample]:
     """The samples of a recipe, writer by writer, dark on white paper like a scan; same recipe, same samples."""
     charset = recipe.charset()
-    bank = StrokeBank(charset)
-    generator = torch.Generator().manual_seed(recipe.seed)
-    at_once = max(1, _BATCH // len(charset))  # whole writers: a hand is drawn anew by every call
-    for first in range(0, recipe.per_character, at_once):
-        writers = torch.arange(first, min(first + at_once, recipe.per_character)).repeat_interleave(len(charset))
-        classes = torch.arange(len(charset)).repeat(len(writers) // len(charset))
-        pictures = bank.draw(classes, generator, recipe.style, recipe.side, writers=writers)
-        for label, writer, picture in zip(classes.tolist(), writers.tolist(), 255 - pictures.numpy(), strict=True):
+    mix, seed = Mix(recipe.mix, charset, recipe.style), torch.tensor(recipe.seed)
+    for numbers in torch.split(torch.arange(len(recipe)), _BATCH):
+        classes, writers = numbers % len(charset), numbers // len(charset)
+        pictures = 255 - mix.write(classes, keys_of(seed, numbers, writers), recipe.side).numpy()
+        for label, writer, picture in zip(classes.tolist(), writers.tolist(), pictures, strict=True):
             yield Sample(charset[label], picture, source="synth", writer=f"w{writer + 1:04d}")
 
 
 def draw_sheet(recipe: SynthRecipe, writers: int) -> NDArray[np.uint8]:
     """One grey picture, ink dark: a row a character, a neat drawing first, then one by each of ``writers``."""
-    charset = recipe.charset()
-    bank, side = StrokeBank(charset), recipe.side
-    generator = torch.Generator().manual_seed(recipe.seed)
-    classes, hands = torch.arange(len(charset)).repeat(writers), torch.arange(writers).repeat_interleave(len(charset))
-    neat = bank.draw(torch.arange(len(charset)), generator, StyleConfig.neat(), side)
-    drawn = bank.draw(classes, generator, recipe.style, side, writers=hands)
+    charset, side = recipe.charset(), recipe.side
+    mix, seed = Mix(recipe.mix, charset, recipe.style), torch.tensor(recipe.seed)
+    numbers = torch.arange(len(charset) * writers)
+    classes = torch.arange(len(charset))
+    neat = mix.strokes.write(classes, keys_of(seed, classes), StyleConfig.neat(), side)
+    drawn = mix.write(numbers % len(charset), keys_of(seed, numbers, numbers // len(charset)), side)
     rows = torch.cat([neat, drawn]).view(writers + 1, len(charset), side, side).permute(1, 2, 0, 3)
     return 255 - rows.reshape(len(charset) * side, -1).numpy()
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 _LIGHTEST = 0.0015  # parts of the side: a thinner line is not seen
+_THIN = 1.75  # pixels of radius that most pens stay under
 _PIECE = 3.0  # longest piece in pixels: longer ones need larger windows, shorter ones more of them
 
 
@@ -52,24 +53,39 @@ class Segments(NamedTuple):
 def render(segments: Segments, count: int, side: int) -> Tensor:
     """Draw ``count`` pictures, uint8 (count, side, side), 0 = paper, 255 = ink. Nothing may lie outside the square."""
     pieces = _subdivide(segments)
-    reach = float(pieces.radius.max()) + 0.5 if len(pieces.ink) else 0.5
-    window = math.ceil(_PIECE + 2 * reach) + 1
-    border = window  # windows of pieces near the edge stick out: draw on a larger canvas, cut at the end
-    canvas = side + 2 * border
+    thickest = pieces.radius.amax(1)
+    border = _window(float(thickest.max()) if len(thickest) else 0.0)
+    canvas = side + 2 * border  # windows of pieces near the edge stick out: draw on more, cut at the end
+    # A GPU takes the larger of two bytes in a slow loop, of two 32-bit numbers in one instruction.
+    ink = torch.int32 if pieces.ink.is_cuda else torch.uint8
+    sheet = torch.zeros(count * canvas * canvas, dtype=ink, device=pieces.ink.device)
+    thin = thickest <= _THIN
+    for which in (thin, ~thin):  # few lines are thick: the others need smaller windows
+        some = Segments(*(column[which] for column in pieces))
+        if len(some.ink):
+            _put(sheet, some, canvas, border)
+    return sheet.view(count, canvas, canvas)[:, border:-border, border:-border].to(torch.uint8)
 
+
+def _window(radius: float) -> int:
+    """Pixels of a window that holds every piece of at most ``radius``, wherever it lies between them."""
+    return math.ceil(_PIECE + 2 * radius + 1) + 1
+
+
+def _put(sheet: Tensor, pieces: Segments, canvas: int, border: int) -> None:
+    """Darken the flat pictures of ``sheet``, each ``canvas`` squared, where the pieces are."""
+    window = _window(float(pieces.radius.max()))
     corner = ((pieces.start + pieces.end) / 2 - window / 2).round()
-    level = _levels(pieces, corner, window)
+    level = _levels(pieces, corner, window).to(sheet.dtype)
     column, row = (corner.long() + border).unbind(1)
     base = (pieces.owner * canvas + row) * canvas + column
     offset = torch.arange(window, device=base.device)
     index = base[:, None, None] + (offset * canvas)[:, None] + offset
-    sheet = torch.zeros(count * canvas * canvas, dtype=torch.uint8, device=base.device)
     sheet.scatter_reduce_(0, index.reshape(-1), level.reshape(-1), "amax")
-    return sheet.view(count, canvas, canvas)[:, border:-border, border:-border].contiguous()
 
 
 def _levels(pieces: Segments, corner: Tensor, window: int) -> Tensor:
-    """Ink of every piece on the pixels of its window, uint8 (K, window, window); ``corner`` (K, 2) is its top left."""
+    """Ink of every piece on its window, 0 to 255, (K, window, window); ``corner`` (K, 2) is the top left of these."""
     step = torch.arange(window, device=corner.device, dtype=corner.dtype) + 0.5
     ahead = pieces.end - pieces.start
     squared = (ahead * ahead).sum(1).clamp(min=1e-12)
@@ -85,7 +101,7 @@ def _levels(pieces: Segments, corner: Tensor, window: int) -> Tensor:
     cover = t.mul_(thick).add_(thin + 0.5).sub_(distance).clamp_(0, 1)
     # A pen thinner than a pixel covers at most its own width of it.
     strength = pieces.ink * (pieces.radius.sum(1)).clamp(max=1) * 255
-    return cover.mul_(strength[:, None, None]).add_(0.5).to(torch.uint8)
+    return cover.mul_(strength[:, None, None]).add_(0.5)
 
 
 def _subdivide(s: Segments) -> Segments:

@@ -20,12 +20,12 @@ from torch import Tensor
 from hanmo.synth import motion
 from hanmo.synth.bank import Bank
 from hanmo.synth.hand import Hands, StyleConfig, draw_hands
-from hanmo.synth.noise import derive, normal, uniform
+from hanmo.synth.noise import Keys, derive, keys_of, normal, uniform
 from hanmo.synth.render import Segments, render
 from hanmo.synth.structure import LEVELS
 from hanmo.synth.texture import ink_on_paper
 
-_CHUNK = 32  # pictures rendered at once: their windows fit a CPU core's cache
+_CHUNK, _CHUNK_ON_GPU = 32, 1024  # pictures rendered at once: their windows fit a core's cache, or keep a GPU busy
 _USUAL_STROKES = 8
 _OVERSHOOT = 0.012  # medians end inside the stroke, about this far from its tip
 _NEAR = 0.35  # strokes whose ends are much further apart are rarely joined
@@ -47,7 +47,7 @@ class StrokeBank(Bank):
         *,
         margin: int = 2,
         writers: Tensor | None = None,
-        chunk: int = _CHUNK,
+        chunk: int | None = None,
     ) -> Tensor:
         """Write ``classes``, int64 (N,), as uint8 (N, side, side), 0 = paper, 255 = ink, ``margin`` pixels of paper.
 
@@ -55,33 +55,39 @@ class StrokeBank(Bank):
         ``generator`` gives one number, and picture i depends on it, on i and on ``writers[i]`` only: the same seed
         gives the same pictures for any ``chunk``, which bounds memory.
         """
-        style = style or StyleConfig()
-        classes = classes.to(self.points.device)
         seed = torch.randint(2**62, (), generator=generator, device=generator.device).to(classes.device)
-        samples = derive(seed, torch.arange(len(classes), device=classes.device))
-        names = samples if writers is None else writers.to(classes.device)
-        habits = derive(derive(seed, -1), names)
-        pictures = torch.zeros(len(classes), side, side, dtype=torch.uint8, device=classes.device)
+        keys = keys_of(seed, torch.arange(len(classes), device=classes.device), writers)
+        return self.write(classes, keys, style or StyleConfig(), side, margin, chunk)
+
+    def write(
+        self, classes: Tensor, keys: Keys, style: StyleConfig, side: int, margin: int = 2, chunk: int | None = None
+    ) -> Tensor:
+        """As :meth:`draw`, from the keys of the N pictures."""
+        device = self.points.device
+        classes, keys = classes.to(device), Keys(*(k.to(device) for k in keys))
+        chunk = chunk or (_CHUNK if device.type == "cpu" else _CHUNK_ON_GPU)
+        pictures = torch.zeros(len(classes), side, side, dtype=torch.uint8, device=device)
         for first in range(0, len(classes), chunk):
             part = slice(first, first + chunk)
-            path = self._write(classes[part], samples[part], habits[part], style)
-            count = len(pictures[part])
+            here = Keys(keys.sample[part], keys.habit[part])
+            path = self._write(classes[part], here, style)
+            count = len(here.sample)
             clean = render(_fit(path, count, side, margin), count, side)
-            pictures[part] = ink_on_paper(clean, samples[part], habits[part], style)
+            pictures[part] = ink_on_paper(clean, here, style)
         return pictures
 
-    def _write(self, classes: Tensor, samples: Tensor, habits: Tensor, style: StyleConfig) -> Segments:
+    def _write(self, classes: Tensor, keys: Keys, style: StyleConfig) -> Segments:
         """The pen's path for each of N classes, in the unit square (or a little beyond it)."""
-        hands = draw_hands(habits, samples, style)
-        stroke, owner = self._choose(classes, habits, hands, style)
+        hands = draw_hands(keys, style)
+        stroke, owner = self._choose(classes, keys.habit, hands, style)
         count = torch.bincount(owner, minlength=len(classes))
         hands = hands._replace(pen=hands.pen * (_USUAL_STROKES / count) ** 0.15)  # dense characters are written finer
         nth = torch.arange(len(owner), device=owner.device) - (count.cumsum(0) - count)[owner]
-        keys, hand = derive(samples[owner], nth + 1), hands.of(owner)
-        points = self._slip(stroke, keys, hand, style)
-        points = self._move_parts(points, stroke, samples[owner], hand, style)
+        moment, hand = derive(keys.sample[owner], nth + 1), hands.of(owner)
+        points = self._slip(stroke, moment, hand, style)
+        points = self._move_parts(points, stroke, keys.sample[owner], hand, style)
         points = motion.lay_out(points, hand.warp, hand.shear, hand.aspect, hand.turn)
-        return _pen_path(points, self.along[stroke], self.corners[stroke], owner, keys, hand, style)
+        return _pen_path(points, self.along[stroke], self.corners[stroke], owner, moment, hand, style)
 
     def _choose(self, classes: Tensor, habits: Tensor, hands: Hands, style: StyleConfig) -> tuple[Tensor, Tensor]:
         """The strokes that N writers make for their characters, and the writer of each: (T,) and (T,).

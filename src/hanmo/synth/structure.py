@@ -19,7 +19,9 @@ _REACH = 0.08  # how far before and after a place its turn is measured
 _PLACES = 49
 _LONGEST_HOOK = 0.17  # of the square's side
 _BALANCE = 0.35  # what halves are better than a single stroke and the rest, in gaps
-_LEAST_GAP = -0.12  # parts may overlap by so much of the pair's extent and are parts still
+_TOUCH, _APART = 0.04, 0.3  # strokes so near each other touch; what it is worth, in gaps, when no two across a cut do
+_LEAST_GAP = -0.12  # parts may overlap by so much of the pair's extent and are parts still,
+_LEAST_GAP_APART = -0.25  # and by so much when nothing touches across the cut
 
 Floats = NDArray[np.float32]
 
@@ -93,10 +95,12 @@ def parts_of(strokes: Floats) -> Parts:
     number = np.full((count, LEVELS), -1)
     centre, size = np.zeros((count, LEVELS, 2), np.float32), np.zeros((count, LEVELS, 2), np.float32)
     low, high = strokes.min(1), strokes.max(1)
+    touching = _touching(strokes)
     waiting, named = [(0, count, 0)], 0
     while waiting:
         first, stop, level = waiting.pop()
-        cut = _best_cut(low[first:stop], high[first:stop]) if level < LEVELS else 0
+        these = slice(first, stop)
+        cut = _best_cut(low[these], high[these], touching[these, these]) if level < LEVELS else 0
         if not cut:
             continue
         for a, b in ((first, first + cut), (first + cut, stop)):
@@ -107,9 +111,18 @@ def parts_of(strokes: Floats) -> Parts:
     return Parts(number, centre, size)
 
 
-def _best_cut(low: Floats, high: Floats) -> int:
+def _touching(strokes: Floats) -> NDArray[np.bool_]:
+    """Which of S strokes, (S, P, 2), touch which, (S, S)."""
+    some = strokes[:, ::2], strokes  # every second point of one against all of the other: near enough
+    apart = np.square(some[0][:, None, :, None] - some[1][None, :, None, :]).sum(4).min((2, 3))
+    near: NDArray[np.bool_] = np.minimum(apart, apart.T) < _TOUCH**2
+    return near
+
+
+def _best_cut(low: Floats, high: Floats, touching: NDArray[np.bool_]) -> int:
     """How many strokes, given by their boxes' corners (n, 2), belong to the first of two parts; 0: there is but one."""
-    if len(low) < 2:
+    count = len(low)
+    if count < 4:  # a part of one stroke moves as that stroke does
         return 0
     before_low, before_high = np.minimum.accumulate(low)[:-1], np.maximum.accumulate(high)[:-1]
     after_low = np.minimum.accumulate(low[::-1])[::-1][1:]
@@ -117,7 +130,9 @@ def _best_cut(low: Floats, high: Floats) -> int:
     whole = np.maximum(high.max(0) - low.min(0), 1e-6)
     # Apart to the right or below as usual, or (廴, 戈 and the like never) to the left or above.
     gap = (np.maximum(after_low - before_high, before_low - after_high) / whole).max(1)
-    strokes = np.arange(1, len(low))
-    halves = np.minimum(strokes, len(low) - strokes) / len(low)
-    cut = int((gap + _BALANCE * halves).argmax())
-    return cut + 1 if gap[cut] > _LEAST_GAP else 0
+    strokes = np.arange(2, count - 1)
+    gap = gap[strokes - 1]
+    halves = np.minimum(strokes, count - strokes) / count
+    apart = np.array([not touching[:cut, cut:].any() for cut in strokes])
+    cut = int((gap + _BALANCE * halves + _APART * apart).argmax())
+    return int(strokes[cut]) if gap[cut] > (_LEAST_GAP_APART if apart[cut] else _LEAST_GAP) else 0

@@ -7,13 +7,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hanmo.synth.hand import StyleConfig
-from hanmo.synth.noise import derive, normal, uniform
+from hanmo.synth.noise import Keys, derive, normal, uniform
 
 _SPOT = 4  # pixels between the knots of dry spots
 
 
-def ink_on_paper(pictures: Tensor, samples: Tensor, habits: Tensor, style: StyleConfig) -> Tensor:
-    """Clean lines uint8 (N, S, S), 255 = ink -> the same as a scanner sees them; keys of samples and writers (N,).
+def ink_on_paper(pictures: Tensor, keys: Keys, style: StyleConfig) -> Tensor:
+    """Clean lines uint8 (N, S, S), 255 = ink -> the same as a scanner sees them.
 
     A writer has one pen: a ball-pen leaves even lines, a pencil grain, a dry brush spots; and one scanner, from soft
     grey to black and white.
@@ -21,16 +21,16 @@ def ink_on_paper(pictures: Tensor, samples: Tensor, habits: Tensor, style: Style
     if not (style.grain or style.ragged or style.soft or style.binary):
         return pictures
     count, side, _ = pictures.shape
-    own = normal(derive(habits, -4), 4)
+    own = normal(derive(keys.habit, -4), 4)
     grain, spots, ragged = (own[:, i, None, None].abs() for i in range(3))
-    fine = uniform(derive(samples, -5), side * side).view(count, side, side) * 2 - 1
+    fine = uniform(derive(keys.sample, -5), side * side).view(count, side, side) * 2 - 1
     x = pictures.float() / 255
-    loss = style.grain * (0.6 * grain * fine.abs() + 0.8 * spots * _spots(samples, side).clamp(min=0))
+    loss = style.grain * (0.6 * grain * fine.abs() + 0.8 * spots * _spots(keys.sample, side).clamp(min=0))
     x = x * (1 - loss).clamp(min=0)
     # A rough edge: noise where there is ink at all, before the scanner's contrast.
     edge = (4 * x * (1 - x)).clamp(0, 1)
     x = x + style.ragged * ragged * fine.roll(1, 2) * edge
-    scanner = uniform(derive(habits, -6), 3)
+    scanner = uniform(derive(keys.habit, -6), 3)
     soft = style.soft * (0.4 + 1.2 * scanner[:, 2, None, None])
     x = torch.lerp(x, _blurred(x), soft.clamp(max=1))
     steep = torch.where(scanner[:, 0] < style.binary, 4 + 12 * scanner[:, 1], 1)[:, None, None]
@@ -41,10 +41,12 @@ def ink_on_paper(pictures: Tensor, samples: Tensor, habits: Tensor, style: Style
 
 
 def _blurred(x: Tensor) -> Tensor:
-    """A binomial of five pixels' width, by rows and columns."""
-    taps = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0], device=x.device) / 16
-    x = F.conv2d(x[:, None], taps.view(1, 1, 1, 5), padding=(0, 2))
-    return F.conv2d(x, taps.view(1, 1, 5, 1), padding=(2, 0))[:, 0]
+    """A binomial of five pixels' width, by rows and columns: sums, as convolutions of one channel are slow."""
+    for axis in (2, 1):
+        padded = F.pad(x, (2, 2, 0, 0) if axis == 2 else (0, 0, 2, 2))
+        left2, left, middle, right, right2 = (padded.narrow(axis, i, x.shape[axis]) for i in range(5))
+        x = (left + right).mul_(4).add_(middle, alpha=6).add_(left2).add_(right2).div_(16)
+    return x
 
 
 def _spots(samples: Tensor, side: int) -> Tensor:

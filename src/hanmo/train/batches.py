@@ -1,9 +1,10 @@
-"""A pack on the device, handed out in shuffled batches."""
+"""Training data handed out in shuffled batches on the device, and a pack as such data."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -13,10 +14,60 @@ from torch import Tensor
 from hanmo.charset import Charset
 from hanmo.data.pack import Pack
 from hanmo.errors import CharsetError, ConfigError
+from hanmo.normalize import Normalization
 from hanmo.train.parallel import Processes
 
 SHARE_OF_MEMORY = 0.5
 """A pack larger than this share of the free device memory stays in the memory map and is copied batch by batch."""
+
+
+class Described(Protocol):
+    """What a run records of its data: a :class:`Pack`, or the recipe of drawn samples."""
+
+    @property
+    def charset(self) -> Charset: ...
+    @property
+    def normalization(self) -> Normalization: ...
+    @property
+    def sources(self) -> tuple[str, ...]: ...
+    @property
+    def digest(self) -> str: ...
+    def __len__(self) -> int: ...
+
+
+class TrainingData(Protocol):
+    """What a training takes batches from."""
+
+    side: int
+
+    def __len__(self) -> int: ...
+
+    def epoch(
+        self, epoch: int, batch: int, seed: int, processes: Processes, start: int = 0
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches of one epoch from number ``start``: this process' share of images, uint8 (n, S, S), and labels."""
+        ...
+
+
+def steps_of(samples: int, batch: int, processes: Processes) -> int:
+    """Whole batches in an epoch; :class:`ConfigError` when there is none or the processes cannot share one."""
+    if batch % processes.world:
+        raise ConfigError(f"train.batch {batch} cannot be shared by {processes.world} processes; take a multiple")
+    if batch > samples:
+        raise ConfigError(f"train.batch {batch} is larger than the {samples} training samples; make it smaller")
+    return samples // batch
+
+
+def shuffled(samples: int, epoch: int, batch: int, seed: int, processes: Processes, start: int = 0) -> Iterator[Tensor]:
+    """The numbers, (n,) on the CPU, of this process' share in each batch of an epoch from number ``start`` on.
+
+    Every process shuffles alike and takes its slice, so the global batches do not depend on their number.
+    """
+    order = torch.randperm(samples, generator=torch.Generator().manual_seed(seed * 100_003 + epoch))
+    share = batch // processes.world
+    for number in range(start, steps_of(samples, batch, processes)):
+        first = number * batch + processes.rank * share
+        yield order[first : first + share]
 
 
 class DeviceData:
@@ -47,28 +98,11 @@ class DeviceData:
         """Samples at ``indices`` (on any device) as uint8 (n, S, S) on the device."""
         return self._images[indices.to(self._images.device)].to(self.device, non_blocking=True)
 
-    def steps(self, batch: int, processes: Processes) -> int:
-        """Whole batches in an epoch; :class:`ConfigError` when there is none or the processes cannot share one."""
-        if batch % processes.world:
-            raise ConfigError(f"train.batch {batch} cannot be shared by {processes.world} processes; take a multiple")
-        if batch > len(self):
-            raise ConfigError(f"train.batch {batch} is larger than the {len(self)} training samples; make it smaller")
-        return len(self) // batch
-
     def epoch(
         self, epoch: int, batch: int, seed: int, processes: Processes, start: int = 0
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Batches of one epoch from number ``start``: this process' share of images and labels.
-
-        Every process shuffles alike and takes its slice, so the global batches do not depend on their number.
-        """
-        generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
-        order = torch.randperm(len(self), generator=generator)
-        share = batch // processes.world
-        order = order.to(self._images.device)
-        for number in range(start, self.steps(batch, processes)):
-            first = number * batch + processes.rank * share
-            indices = order[first : first + share]
+        """Batches of one epoch from number ``start``: this process' share of images and labels."""
+        for indices in shuffled(len(self), epoch, batch, seed, processes, start):
             yield self.images(indices), self.labels[indices.to(self.labels.device)]
 
     def in_order(self, batch: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -11,7 +11,10 @@ from hanmo.nets.registry import NetConfig
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """``train`` and ``test`` are packs of the same normalisation; ``test`` is only ever measured on."""
+    """``train`` and ``test`` are packs of the same normalisation; ``test`` is only ever measured on.
+
+    ``train`` may also be ``synth:`` and the path of a recipe of drawn handwriting: then no two epochs are alike.
+    """
 
     train: str
     test: str | None = None

@@ -21,7 +21,7 @@ from hanmo.errors import HanmoError
 from hanmo.nets.registry import build_net
 from hanmo.nets.taps import Tapped
 from hanmo.train import augment
-from hanmo.train.batches import DeviceData
+from hanmo.train.batches import Described, DeviceData, steps_of
 from hanmo.train.checkpoint import (
     latest_checkpoint,
     load_into,
@@ -31,6 +31,7 @@ from hanmo.train.checkpoint import (
     save_checkpoint,
 )
 from hanmo.train.config import Recipe
+from hanmo.train.drawn import open_training
 from hanmo.train.interrupt import deferred_interrupt
 from hanmo.train.measure import measure
 from hanmo.train.objective import Objective
@@ -52,14 +53,14 @@ class Trainer:
         self.recipe, self.folder, self.processes, self.on_record = recipe, RunFolder(folder), processes, on_record
         device = processes.device
         torch.backends.cudnn.benchmark = True  # shapes never change: the fastest convolutions are worth a search
-        self.data, self.pack = DeviceData.open(recipe.data.train, None, device)
+        self.data, self.pack = open_training(recipe.data.train, device)
         self.test: DeviceData | None = None
-        packs = {"train": self.pack}
+        self.packs: dict[str, Described] = {"train": self.pack}
         if recipe.data.test:
-            self.test, packs["test"] = DeviceData.open(recipe.data.test, self.pack.charset, device)
-            packs["test"].require(normalization=self.pack.normalization)
-        self.packs = packs
-        self.steps_an_epoch = self.data.steps(recipe.train.batch, processes)
+            self.test, pack = DeviceData.open(recipe.data.test, self.pack.charset, device)
+            pack.require(normalization=self.pack.normalization)
+            self.packs["test"] = pack
+        self.steps_an_epoch = steps_of(len(self.data), recipe.train.batch, processes)
         self.steps = self.steps_an_epoch * recipe.train.epochs
         self.teacher = build_teacher(recipe.distill, self.pack, device) if recipe.distill else None
         student, distillation = self._untrained()

@@ -23,10 +23,10 @@ from hanmo import __version__
 from hanmo.atomic import storing, write_whole
 from hanmo.charset import Charset
 from hanmo.config import dump_toml, from_table, load_toml, to_table
-from hanmo.data.pack import Pack
 from hanmo.errors import CheckpointError, ConfigError
 from hanmo.nets.registry import NetConfig, build_net
 from hanmo.normalize import Normalization
+from hanmo.train.batches import Described
 from hanmo.train.checkpoint import load_into, load_tensors, save_tensors
 from hanmo.train.config import Recipe
 
@@ -71,7 +71,7 @@ class RunFolder:
         if not self.recipe.exists():
             write_whole(self.recipe, dump_toml(recipe).encode())
 
-    def describe(self, device: torch.device, packs: dict[str, Pack]) -> None:
+    def describe(self, device: torch.device, packs: dict[str, Described]) -> None:
         """Record versions and data digests; :class:`ConfigError` when the run was begun on other data."""
         data = {role: {"digest": p.digest, "samples": len(p)} for role, p in packs.items()}
         recorded = self.path / "environment.json"
@@ -118,7 +118,9 @@ class RunFolder:
         kept = [r for r in self.records() if r["step"] < step or (r["step"] == step and r["kind"] == "train")]
         write_whole(self.metrics, "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in kept).encode())
 
-    def save_weights(self, tensors: dict[str, Tensor], recipe: Recipe, pack: Pack, accuracy: dict[str, float]) -> None:
+    def save_weights(
+        self, tensors: dict[str, Tensor], recipe: Recipe, pack: Described, accuracy: dict[str, float]
+    ) -> None:
         header = {
             "net": to_table(recipe.net),
             "charset": str(pack.charset),

@@ -5,16 +5,16 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from hanmo.data.pack import Pack
 from hanmo.distill import METHODS, Distillation, build_method
 from hanmo.errors import CharsetError, ConfigError
 from hanmo.nets.taps import Ensemble, Tapped
+from hanmo.train.batches import Described
 from hanmo.train.config import DistillConfig
 from hanmo.train.parallel import channels_last
 from hanmo.train.run import load_trained
 
 
-def build_teacher(config: DistillConfig, pack: Pack, device: torch.device) -> Tapped:
+def build_teacher(config: DistillConfig, pack: Described, device: torch.device) -> Tapped:
     """The frozen teacher (several: their :class:`Ensemble`), tapped where the methods look.
 
     Raises :class:`CharsetError` or :class:`ConfigError` when a teacher was not trained for what ``pack`` holds.
@@ -43,7 +43,7 @@ def connect(student: Tapped, teacher: Tapped, distillation: Distillation, side: 
     distillation.to(device)  # methods need not care where their connectors are made
 
 
-def _load_teacher(path: str, pack: Pack) -> nn.Module:
+def _load_teacher(path: str, pack: Described) -> nn.Module:
     trained = load_trained(path)
     if trained.charset != pack.charset:
         raise CharsetError(

@@ -1,0 +1,86 @@
+"""Strokes and glyphs mixed by weight: whatever a recipe draws from, behind one call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from hanmo.charset import Charset
+from hanmo.errors import ConfigError
+from hanmo.synth.fonts import GlyphBank
+from hanmo.synth.glyphs import Glyphs
+from hanmo.synth.hand import StyleConfig
+from hanmo.synth.noise import Keys, derive, uniform
+from hanmo.synth.strokes import StrokeBank
+
+
+@dataclass(frozen=True, kw_only=True)
+class MixConfig:
+    """How often characters are drawn from strokes and from the glyphs of fonts; only the weights' proportion counts."""
+
+    strokes: float = 1.0
+    fonts: float = 0.0
+    bank: str | None = None
+    """The file of glyphs, made by ``hanmo glyphs``."""
+    names: tuple[str, ...] = ()
+    """The fonts of the bank to use; none: all."""
+
+    def __post_init__(self) -> None:
+        for name in ("strokes", "fonts"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ConfigError(f"mix {name} = {getattr(self, name)} is impossible; 0 or more")
+        if self.strokes + self.fonts == 0:
+            raise ConfigError("mix: strokes and fonts are both 0, so nothing would be drawn; give one a weight")
+        if self.fonts and not self.bank:
+            raise ConfigError("mix: fonts have a weight but no bank; make one with `hanmo glyphs` and name it")
+
+
+class Mix:
+    """Draws the characters of a charset on a device. Raises what :class:`StrokeBank` and :class:`Glyphs` raise."""
+
+    def __init__(
+        self, config: MixConfig, charset: Charset, style: StyleConfig, device: torch.device | str = "cpu"
+    ) -> None:
+        self.style = style
+        self.strokes = _strokes(charset, str(device))
+        self.glyphs = None
+        if config.fonts and config.bank:
+            self.glyphs = Glyphs(GlyphBank.open(config.bank), charset, config.names, device)
+        self.share = config.fonts / (config.strokes + config.fonts)
+        self.sources = tuple(_sources(config, style, self.glyphs))
+        """What is drawn from, with licences."""
+        self.digest = self.glyphs.digest if self.glyphs else ""
+        """Identifies the bank of glyphs."""
+
+    def write(self, classes: Tensor, keys: Keys, side: int, margin: int = 2) -> Tensor:
+        """Draw ``classes``, int64 (N,), as uint8 (N, side, side), 0 = paper, 255 = ink; the keys decide everything.
+
+        What no font draws comes from strokes, whatever the weights.
+        """
+        if self.glyphs is None:
+            return self.strokes.write(classes, keys, self.style, side, margin)
+        by_font = (uniform(derive(keys.habit, -10), 1)[:, 0] < self.share) & self.glyphs.covers(classes)
+        pictures = torch.empty(len(classes), side, side, dtype=torch.uint8, device=classes.device)
+        for source, which in ((self.strokes, ~by_font), (self.glyphs, by_font)):
+            rows = which.nonzero()[:, 0]
+            here = Keys(keys.sample[rows], keys.habit[rows])
+            pictures[rows] = source.write(classes[rows], here, self.style, side, margin)
+        return pictures
+
+
+@cache
+def _strokes(charset: Charset, device: str) -> StrokeBank:
+    """Making a bank takes seconds, and it does not depend on the style."""
+    return StrokeBank(charset, device=device)
+
+
+def _sources(config: MixConfig, style: StyleConfig, glyphs: Glyphs | None) -> Iterator[str]:
+    yield "drawn strokes: hanzi-writer-data 2.0.1 (Arphic-1999)"
+    if style.curves:
+        yield "drawn strokes: KanjiVG 20260714 (CC-BY-SA-3.0)"
+    for font in glyphs.fonts if glyphs else ():
+        yield f"drawn glyphs: {font.name}, {font.package} {font.version} ({font.licence})"

@@ -1,0 +1,100 @@
+"""Training on handwriting that is drawn as it goes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from hanmo.errors import CharsetError, ConfigError
+from hanmo.train.drawn import DrawnData, open_training
+from hanmo.train.loop import Trainer
+from hanmo.train.parallel import Processes
+from hanmo.train.run import load_trained
+
+CPU = torch.device("cpu")
+ALONE = Processes(device=CPU)
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    path = tmp_path / "drawn.toml"
+    path.write_text('characters = "永人山水"\nper_character = 12\nseed = 3\n', encoding="utf-8")
+    return path
+
+
+def test_every_epoch_is_drawn_anew_and_the_same_again(recipe: Path) -> None:
+    data = DrawnData(recipe, CPU)
+    assert len(data) == 48
+    first, again, second = (list(data.epoch(e, 16, 0, ALONE)) for e in (0, 0, 1))
+    assert [labels.tolist() for _, labels in first] == [labels.tolist() for _, labels in again]
+    assert all(torch.equal(a, b) for (a, _), (b, _) in zip(first, again, strict=True))
+    pictures = torch.cat([images for images, _ in first + second])
+    assert pictures.shape == (96, 64, 64)
+    assert pictures.dtype == torch.uint8
+    assert len(pictures.unique(dim=0)) == 96
+    assert torch.cat([labels for _, labels in first]).bincount().tolist() == [12] * 4
+
+
+def test_an_epoch_begun_late_or_shared_is_the_same(recipe: Path) -> None:
+    data = DrawnData(recipe, CPU)
+    whole = list(data.epoch(2, 16, 5, ALONE))
+    late = list(data.epoch(2, 16, 5, ALONE, start=2))
+    assert torch.equal(late[0][0], whole[2][0])
+    shares = [list(data.epoch(2, 16, 5, Processes(rank=r, world=2, device=CPU))) for r in (0, 1)]
+    for (images, labels), (one, a), (other, b) in zip(whole, *shares, strict=True):
+        assert torch.equal(images, torch.cat([one, other]))
+        assert torch.equal(labels, torch.cat([a, b]))
+
+
+def test_the_digest_changes_with_what_is_drawn(recipe: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.toml"
+    other.write_text(recipe.read_text(encoding="utf-8") + "[style]\nlinks = 0.1\n", encoding="utf-8")
+    assert DrawnData(recipe, CPU).digest == DrawnData(recipe, CPU).digest != DrawnData(other, CPU).digest
+
+
+def test_a_run_says_what_it_was_drawn_from(small: Any, recipe: Path, tmp_path: Path) -> None:
+    made = small(data={"train": f"synth:{recipe}", "test": None}, train={"epochs": 1})
+    record = Trainer(made, tmp_path / "run", Processes.join("cpu")).run()
+    assert record["step"] == 3
+    trained = load_trained(tmp_path / "run")
+    assert trained.charset.characters == ("永", "人", "山", "水")
+    assert trained.trained_on[0].startswith("drawn strokes: ")
+
+
+def test_a_resumed_run_goes_on_exactly(small: Any, recipe: Path, tmp_path: Path) -> None:
+    made = small(data={"train": f"synth:{recipe}", "test": None}, train={"checkpoint_every": 1})
+    Trainer(made, tmp_path / "whole", Processes.join("cpu")).run()
+
+    def stop(record: dict[str, Any]) -> None:
+        if trainer.step >= 5:
+            raise KeyboardInterrupt
+
+    trainer = Trainer(made, tmp_path / "parts", Processes.join("cpu"), stop)
+    advance = trainer.advance
+
+    def interrupted(*batch: Any) -> Any:
+        if trainer.step == 5:
+            raise KeyboardInterrupt
+        return advance(*batch)
+
+    trainer.advance = interrupted  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        trainer.run()
+    Trainer(made, tmp_path / "parts", Processes.join("cpu")).run(resume=True)
+    whole, parts = ((tmp_path / name / "weights.safetensors").read_bytes() for name in ("whole", "parts"))
+    assert whole == parts
+
+
+def test_what_cannot_be_drawn(tmp_path: Path) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_text('characters = "永龘A"\n', encoding="utf-8")
+    with pytest.raises(CharsetError, match=r"2 character\(s\): A 龘"):
+        open_training(f"synth:{path}", CPU)
+    path.write_text('characters = "永"\n[normalization]\nmethod = "moment"\n', encoding="utf-8")
+    with pytest.raises(ConfigError, match="drawn into training as fit, not moment"):
+        open_training(f"synth:{path}", CPU)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        open_training(f"synth:{tmp_path / 'none.toml'}", CPU)
