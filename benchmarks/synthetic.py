@@ -43,6 +43,7 @@ TESTS = ("hwdb100-test", "radicals32-test", "hcl-address")
 STILL = {"part_shift": 0.0, "part_scale": 0.0, "part_tilt": 0.0}
 PLAIN_PEN = {"pen_spread": 0.0, "taper": 0.0, "speed": 0.0, "tails": 0.0, "pressure": 0.0}
 PAPER = {"grain": 0.0, "ragged": 0.0, "soft": 0.0, "binary": 0.0}
+MORE_AUGMENT = {"stroke": 1.2, "blur": 0.9, "contrast": 0.6, "elastic": 0.03, "scale": 0.2, "cutout": 0.2}
 NO_ELASTIC = {"elastic": 0.0}
 
 ROWS: dict[str, tuple[str, dict[str, float], dict[str, float], dict[str, float]]] = {
@@ -60,6 +61,13 @@ ROWS: dict[str, tuple[str, dict[str, float], dict[str, float], dict[str, float]]
     "fonts-alone": ("fonts alone", {}, {"fonts": 1.0, "strokes": 0.0}, {}),
     "texture": ("no texture", PAPER, {}, {}),
     "elastic": ("no elastic, neither of glyphs nor in training", NO_ELASTIC, {}, NO_ELASTIC),
+    "rough": ("rougher paper and softer focus", {"grain": 0.3, "ragged": 0.4, "soft": 0.8, "binary": 0.25}, {}, {}),
+    "spread": ("proportions and pens differ more", {"aspect": 0.2, "pen_spread": 0.3}, {}, {}),
+    "wide": ("as wide as printed, less narrow (0.1)", {"narrow": 0.1}, {}, {}),
+    "smooth-half": ("half the smoothing by haste", {"smooth": 0.15}, {}, {}),
+    "pulled": ("glyphs pulled further (0.045)", {"elastic": 0.045}, {}, {}),
+    "shorter": ("abbreviations twice as often", {"abbreviations": 0.8}, {}, {}),
+    "augment": ("training augments more", {}, {}, MORE_AUGMENT),
     "hasty": ("more haste (0.9)", {"haste": 0.9}, {}, {}),
     "calm": ("less haste (0.4)", {"haste": 0.4}, {}, {}),
     "wild": ("slips half as large again", {"shift": 0.021, "scale": 0.12, "tilt": 0.09, "bend": 0.045}, {}, {}),

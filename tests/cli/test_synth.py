@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +12,13 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner
 
+from hanmo.charset import Charset
+from hanmo.cli.main import app as whole
 from hanmo.cli.synth import synth
 from hanmo.data.pack import Pack
 from hanmo.errors import CharsetError, ConfigError
+from hanmo.synth.fonts import FontRecord, pack_levels, write_bank
+from hanmo.synth.variants import draw_medians
 
 RECIPE = 'characters = "永人山"\nper_character = 4\nseed = 7\nside = 48\n'
 
@@ -54,13 +60,36 @@ def test_shows_a_sheet_without_a_recipe(app: typer.Typer, tmp_path: Path) -> Non
         assert np.asarray(sheet).min() < 64
 
 
+def test_shows_a_sheet_of_a_recipes_mix(app: typer.Typer, recipe: Path, tmp_path: Path) -> None:
+    squares = np.stack([square for _, square in draw_medians("永宪", 64)])
+    font = FontRecord(name="f", licence="OFL-1.1", package="p", version="1", glyphs=2, variants=0, missing=0)
+    glyphs = [(np.arange(2), pack_levels(squares[:, ::-1]))]  # upside down, so that they differ from strokes
+    write_bank(tmp_path / "f.glyphs", Charset("永宪"), [font], glyphs, side=64, margin=2)
+    arguments = [str(recipe), "--show", "宪永宪", "--set", f"mix.bank={tmp_path / 'f.glyphs'}"]
+    sheets = []
+    for fonts in ("0", "1"):
+        out = tmp_path / f"{fonts}.png"
+        result = CliRunner().invoke(app, [*arguments, "--set", f"mix.fonts={fonts}", "--out", str(out)])
+        assert result.exit_code == 0, result.output
+        assert "2 characters by 12 writers" in result.stdout
+        with Image.open(out) as sheet:
+            sheets.append(np.asarray(sheet))
+    assert sheets[0].shape == (2 * 48, 13 * 48)
+    assert np.array_equal(sheets[0][:, :48], sheets[1][:, :48])
+    assert not np.array_equal(sheets[0], sheets[1])
+    arguments[2] = "永人山客"
+    result = CliRunner().invoke(app, [*arguments, "--set", "mix.fonts=1", "--out", str(tmp_path / "x.png")])
+    assert isinstance(result.exception, CharsetError)
+    assert "without 3 of the recipe's: 人 山 客" in str(result.exception)
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
         (["--out", "x"], ConfigError, "no recipe named"),
         (["--show", "永"], ConfigError, "nowhere to draw to"),
         (["--show", "永", "--set", "side=32", "--out", "x"], ConfigError, "no recipe named"),
-        (["--show", "永✓x", "--out", "x"], CharsetError, "2 character.*x ✓"),
+        (["--show", "永✓x✓", "--out", "x"], CharsetError, r"2 character\(s\): x ✓;"),
     ],
 )
 def test_unusable_requests(app: typer.Typer, arguments: list[str], error: type[Exception], message: str) -> None:
@@ -68,3 +97,65 @@ def test_unusable_requests(app: typer.Typer, arguments: list[str], error: type[E
     assert isinstance(result.exception, error)
     with pytest.raises(error, match=message):
         raise result.exception
+
+
+# -- stopping and going on -------------------------------------------------------------------------------------------
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def moves() -> list[int]:
+    """How far the bar was moved, move by move."""
+    return []
+
+
+@pytest.fixture
+def run(recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moves: list[int]) -> Run:
+    """``run(..., stop=n)``: exit status, stdout and stderr of ``hanmo synth`` in parts of 4, Ctrl-C after n samples."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("hanmo.synth.recipe.PART", 4)
+
+    def invoke(*arguments: str, stop: int = 999) -> tuple[int, str, str]:
+        @contextmanager
+        def bar(name: str, total: int) -> Iterator[tuple[Callable[[int], None], Callable[[int], None]]]:
+            def on_samples(done: int) -> None:
+                if done > stop:
+                    raise KeyboardInterrupt
+
+            yield moves.append, on_samples
+
+        moves.clear()
+        monkeypatch.setattr("hanmo.cli.progress.reading", bar)
+        result = CliRunner().invoke(whole, ["synth", str(recipe), "--out", "pack", *arguments])
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result.exit_code, result.stdout, result.stderr
+
+    return invoke
+
+
+def test_stop_and_resume(run: Run, moves: list[int], tmp_path: Path) -> None:
+    status, out, err = run(stop=8)
+    assert (status, out) == (130, "")
+    assert err == "hanmo: stopped; 8 of 12 samples are kept in pack.parts; go on with the same command and --resume\n"
+    status, out, err = run("--overwrite")
+    assert (status, out) == (2, "")
+    assert err == "hanmo: pack.parts: left by a drawing that was stopped; go on with --resume, or remove it\n"
+    status, out, err = run("--resume", "--seed", "8")
+    assert (status, out) == (2, "")
+    assert err == "hanmo: pack.parts: begun with another seed; remove it, or take another --out\n"
+    status, out, err = run("--resume")
+    assert (status, err) == (0, "")
+    assert out == "pack: 12 samples of 3 characters by 4 writers\n"
+    assert moves == [8, 4]
+    assert run("--out", "whole")[0] == 0
+    assert Pack.open("pack", verify=True).digest == Pack.open("whole").digest
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["pack", "recipe.toml", "whole"]
+
+
+def test_stopped_before_anything_is_complete(run: Run, tmp_path: Path) -> None:
+    status, _, err = run(stop=0)
+    assert status == 130
+    assert err == "hanmo: stopped; nothing is kept, as no part of the 12 samples was complete\n"
+    assert [p.name for p in tmp_path.iterdir()] == ["recipe.toml"]

@@ -11,20 +11,30 @@ import typer
 from hanmo.errors import ConfigError
 
 if TYPE_CHECKING:
-    from hanmo.synth.recipe import SynthRecipe
+    from hanmo.synth.recipe import Parts, SynthRecipe
 
 _SHEET_WRITERS = 12
 
 
 def synth(
-    recipe: Annotated[Path | None, typer.Argument(help="TOML file that says what to draw.")] = None,
+    recipe: Annotated[
+        Path | None, typer.Argument(metavar="RECIPE", help="TOML file that says what to draw; --show needs none.")
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="The new pack, or with --show the PNG file.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Other handwriting of the same recipe.")] = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", help="Change a key: per_character=20.")] = None,
-    show: Annotated[str | None, typer.Option("--show", help="Draw these characters by many writers as a PNG.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the pack at --out.")] = False,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a key of the recipe, as in --set per_character=20.")
+    ] = None,
+    show: Annotated[
+        str | None,
+        typer.Option("--show", help=f"Draw these characters, neatly and by {_SHEET_WRITERS} writers, as a PNG."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from what a stopped drawing left in OUT.parts, if there is any.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the pack (not the parts) at --out.")] = False,
 ) -> None:
-    """Draw handwriting from packaged stroke medians.
+    """Draw handwriting, from strokes and from the glyphs of fonts, into a pack or onto a sheet.
 
     Examples: hanmo synth recipes/synth-demo.toml --out packs/demo
               hanmo synth --show 宪容客 --out sheet.png
@@ -45,17 +55,39 @@ def synth(
     if show:
         _draw_sheet(replace(plan, characters="".join(dict.fromkeys(show))), out)
     else:
-        _draw_pack(plan, out, overwrite)
+        _draw_pack(plan, out, overwrite, resume)
 
 
-def _draw_pack(recipe: SynthRecipe, out: Path, overwrite: bool) -> None:
+def _draw_pack(recipe: SynthRecipe, out: Path, overwrite: bool, resume: bool) -> None:
     from hanmo.cli.progress import reading
     from hanmo.cli.stopping import tidy_kill
-    from hanmo.synth.recipe import synthesize
+    from hanmo.synth.recipe import Parts, synthesize
 
-    with tidy_kill(), reading("drawing", len(recipe), by_samples=True) as (_, on_samples):
-        pack = synthesize(recipe, out, on_progress=on_samples, overwrite=overwrite)
+    parts = Parts(recipe, out)
+    before = at = parts.kept() if resume else 0
+    try:
+        with tidy_kill(), reading("drawing", len(recipe)) as (advance, on_samples):
+            advance(before)
+
+            def tell(done: int) -> None:
+                nonlocal at
+                if done > at:
+                    advance(done - at)
+                    on_samples(done - before)  # a rate of what was drawn long ago would be none
+                    at = done
+
+            pack = synthesize(recipe, out, on_progress=tell, overwrite=overwrite, resume=resume)
+    except KeyboardInterrupt:
+        typer.echo(f"hanmo: stopped; {_left(parts)}", err=True)
+        raise typer.Exit(130) from None
     typer.echo(f"{out}: {len(pack):,} samples of {len(pack.charset):,} characters by {len(pack.writers):,} writers")
+
+
+def _left(parts: Parts) -> str:
+    kept, total = parts.kept(), len(parts.recipe)
+    if not kept:
+        return f"nothing is kept, as no part of the {total:,} samples was complete"
+    return f"{kept:,} of {total:,} samples are kept in {parts.folder}; go on with the same command and --resume"
 
 
 def _draw_sheet(recipe: SynthRecipe, out: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import PurePath
 from typing import Literal
@@ -22,7 +22,7 @@ from hanmo.normalize import Normalization
 Column = NDArray[np.uint16]
 
 
-class _Names:
+class Names:
     """A name for every sample, kept as a number of 16 bits; ``names`` are the distinct ones as they came."""
 
     def __init__(self, kind: str) -> None:
@@ -31,10 +31,19 @@ class _Names:
         self.numbers = array("H")
 
     def append(self, name: str) -> None:
+        """Note the name of the next sample; raises :class:`DataError` for one too many different ones."""
+        self.numbers.append(self._number(name))
+
+    def extend(self, names: Sequence[str], numbers: NDArray[np.integer]) -> None:
+        """Note ``names[i]`` for every i of ``numbers``, (n,); raises :class:`DataError` as above."""
+        places = np.array([self._number(name) for name in names], np.uint16)
+        self.numbers.frombytes(places[numbers].tobytes())
+
+    def _number(self, name: str) -> int:
         number = self.names.setdefault(name, len(self.names))
         if number > 0xFFFF:
             raise DataError(f"more than 65,536 different {self.kind}, at {name!r}; make several packs")
-        self.numbers.append(number)
+        return number
 
 
 class Filling:
@@ -42,13 +51,13 @@ class Filling:
 
     def __init__(
         self,
-        charset: Charset | None,
-        on_blank: Literal["skip", "error"],
-        on_unknown: Literal["skip", "error"],
-        on_progress: Callable[[int], None] | None,
+        charset: Charset | None = None,
+        on_blank: Literal["skip", "error"] = "skip",
+        on_unknown: Literal["skip", "error"] = "error",
+        on_progress: Callable[[int], None] | None = None,
     ) -> None:
         self.charset, self.on_blank, self.on_unknown, self.on_progress = charset, on_blank, on_unknown, on_progress
-        self.labels, self.sources, self.writers = _Names("labels"), _Names("sources"), _Names("writers")
+        self.labels, self.sources, self.writers = Names("labels"), Names("sources"), Names("writers")
         self.skipped = {"blank": 0, "unknown": 0}
 
     def __len__(self) -> int:

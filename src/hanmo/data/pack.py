@@ -144,13 +144,22 @@ def write_pack(
     :class:`CharsetError` naming the sample's source unless these are to be skipped, :class:`DataError` when no sample
     is left, :class:`PackError` when ``out`` is taken, :class:`StorageError`.
     """
-    out = Path(out)
-    _check_free(out, overwrite)
     filling = Filling(charset, on_blank, on_unknown, on_progress)
+    return fill_pack(Path(out), filling.images(samples, normalization, workers), filling, normalization, overwrite)
+
+
+def fill_pack(
+    out: Path, squares: Iterable[memoryview], filling: Filling, normalization: Normalization, overwrite: bool
+) -> Pack:
+    """Write a pack of the bytes of its squares, and of what ``filling`` knows of them once they have all passed.
+
+    Raises :class:`DataError` when there are none, :class:`PackError` when ``out`` is taken, :class:`StorageError`.
+    """
+    check_free(out, overwrite)
     with replacing(out) as partial:
         with storing(out):
             partial.mkdir()
-        files = {_IMAGES: _store(partial / _IMAGES, filling.images(samples, normalization, workers), out)}
+        files = {_IMAGES: _store(partial / _IMAGES, squares, out)}
         charset, columns = filling.columns()
         for name, column in zip((_LABELS, _SOURCES, _WRITERS), columns, strict=True):
             files[name] = _store(partial / name, [column.data], out)
@@ -169,7 +178,8 @@ def write_pack(
     return Pack.open(out)
 
 
-def _check_free(out: Path, overwrite: bool) -> None:
+def check_free(out: Path, overwrite: bool) -> None:
+    """Raise :class:`PackError` where no pack may be written: on what is none, or on one that is to stay."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
     if not is_pack(out):

@@ -29,6 +29,7 @@ from hanmo.charset import Charset
 from hanmo.errors import ConfigError, FontError, one_line
 from hanmo.normalize import Normalization
 from hanmo.synth.fonts import FontRecord, GlyphBank, check_side, pack_levels, write_bank
+from hanmo.synth.slim import slim
 from hanmo.synth.variants import draw_medians, features, find_variants
 
 if TYPE_CHECKING:
@@ -76,9 +77,13 @@ class FontsRecipe:
     """``"level1"`` or the characters themselves."""
     side: int = 64
     margin: int = 2
+    pen: float = 0.05
+    """Width of lines, as a part of the side, to which heavier fonts are slimmed; 0: they stay as they are."""
 
     def __post_init__(self) -> None:
         check_side(self.side)
+        if not 0 <= self.pen <= 1:
+            raise ConfigError(f"pen = {self.pen} is impossible; 0 to 1 of the side")
         Normalization(side=self.side, margin=self.margin)
         names = [font.name for font in self.font]
         twice = sorted({name for name in names if names.count(name) > 1})
@@ -219,7 +224,7 @@ class _Page:
 
 def _draw(recipe: FontsRecipe, font: FontSource, files: list[Path], characters: list[str]) -> tuple[list[str], Bytes]:
     """Those ``characters`` that the font draws, in their order, and their squares (n, side, side), ink bright."""
-    square = Normalization(side=recipe.side, margin=recipe.margin)
+    square = Normalization(side=2 * recipe.side, margin=2 * recipe.margin)
     wanted = set(characters)
     drawn: dict[str, Bytes] = {}
     for path in files:
@@ -233,7 +238,16 @@ def _draw(recipe: FontsRecipe, font: FontSource, files: list[Path], characters: 
     known = [c for c in characters if c in drawn]
     if not known:
         return known, np.zeros((0, recipe.side, recipe.side), np.uint8)
-    return known, np.stack([drawn[c] for c in known])
+    squares = np.stack([drawn[c] for c in known])
+    return known, _halved(slim(squares, 2 * recipe.side * recipe.pen) if recipe.pen else squares)
+
+
+def _halved(squares: Bytes) -> Bytes:
+    """(n, 2 S, 2 S) -> (n, S, S): the mean of every four pixels."""
+    count, side, _ = squares.shape
+    fours = squares.reshape(count, side // 2, 2, side // 2, 2).sum((2, 4), dtype=np.uint16)
+    mean: Bytes = ((fours + 2) // 4).astype(np.uint8)
+    return mean
 
 
 def _rivals() -> list[str]:

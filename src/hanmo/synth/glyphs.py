@@ -90,8 +90,7 @@ class Glyphs:
         drawn = _look(glyph, sheet, box, side)
         drawn = _thickened(drawn, (hands.pen / style.pen).log() / 0.2 * _PEN * side / 64)
         drawn[:, :, :margin], drawn[:, :, -margin:], drawn[..., :margin], drawn[..., -margin:] = 0, 0, 0, 0
-        ink = drawn[:, 0] * hands.ink[:, None, None]
-        return ink_on_paper((ink * 255 + 0.5).to(torch.uint8), keys, style)
+        return ink_on_paper((drawn[:, 0] * 255 + 0.5).to(torch.uint8), keys, style)
 
     def _choose(self, classes: Tensor, habits: Tensor) -> Tensor:
         """A row for each class: of its fonts the one that this writer likes best (weighted, without replacement)."""

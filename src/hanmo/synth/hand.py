@@ -85,15 +85,15 @@ class StyleConfig:
     """Part of the width lost towards the end of a stroke, on average."""
     speed: float = 0.25
     """Part of the width lost where the pen is fast."""
-    pressure: float = 0.1
-    """Largest loss of darkness, 0 to 1."""
-    grain: float = 0.15
+    pressure: float = 0.2
+    """How much ink a usual hand saves in some strokes, and where it is fast."""
+    grain: float = 0.2
     """Darkness lost to grain and dry spots, for the roughest pens."""
     ragged: float = 0.25
     """Unevenness of the edges of lines."""
-    soft: float = 0.7
+    soft: float = 0.5
     """How far scanners blur, on average."""
-    binary: float = 0.15
+    binary: float = 0.2
     """Share of writers whose pages were scanned in (nearly) black and white."""
 
     def __post_init__(self) -> None:
@@ -136,7 +136,8 @@ class Hands(NamedTuple):
     pen: Tensor
     taper: Tensor
     speed: Tensor
-    ink: Tensor
+    light: Tensor
+    """How much of its darkness a line may lose."""
 
     def of(self, owner: Tensor) -> Hands:
         """The hands behind (T,) strokes."""
@@ -169,5 +170,5 @@ def draw_hands(keys: Keys, style: StyleConfig) -> Hands:
         pen=style.pen * (style.pen_spread * lanes[:, 16]).exp(),
         taper=style.taper * (1 + 0.5 * lanes[:, 17]),
         speed=style.speed * some[:, 18],
-        ink=1 - style.pressure * (lanes[:, 19].abs() / 3.5).clamp(max=1),
+        light=style.pressure * (1 + 0.5 * lanes[:, 19]).clamp(min=0.1),
     )

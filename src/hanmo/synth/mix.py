@@ -17,6 +17,9 @@ from hanmo.synth.hand import StyleConfig
 from hanmo.synth.noise import Keys, derive, uniform
 from hanmo.synth.strokes import StrokeBank
 
+DRAWING = 2
+"""Raised whenever the same recipe draws other pictures: what was begun before does not go on with these."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class MixConfig:
@@ -53,8 +56,8 @@ class Mix:
         self.share = config.fonts / (config.strokes + config.fonts)
         self.sources = tuple(_sources(config, style, self.glyphs))
         """What is drawn from, with licences."""
-        self.digest = self.glyphs.digest if self.glyphs else ""
-        """Identifies the bank of glyphs."""
+        self.digest = f"{DRAWING}-{self.glyphs.digest}" if self.glyphs else str(DRAWING)
+        """Identifies what draws, beside the recipe: this code and the bank of glyphs."""
 
     def write(self, classes: Tensor, keys: Keys, side: int, margin: int = 2) -> Tensor:
         """Draw ``classes``, int64 (N,), as uint8 (N, side, side), 0 = paper, 255 = ink; the keys decide everything.

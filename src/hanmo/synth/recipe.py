@@ -16,10 +16,14 @@
     side = 64
 
 Every key of the tables has a default.
+
+A long recipe is drawn in parts, so that a stop costs a minute's work and not hours': see :class:`Parts`.
 """
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -30,10 +34,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from hanmo import __version__
+from hanmo.atomic import storing, write_whole
 from hanmo.charset import Charset
-from hanmo.data.pack import Pack, write_pack
+from hanmo.config import to_table
+from hanmo.data.join import join_packs
+from hanmo.data.pack import Pack, check_free, is_pack, write_pack
 from hanmo.data.sample import Sample
-from hanmo.errors import ConfigError
+from hanmo.errors import ConfigError, PackError
 from hanmo.normalize import Normalization
 from hanmo.synth.hand import StyleConfig
 from hanmo.synth.mix import Mix, MixConfig
@@ -41,6 +49,8 @@ from hanmo.synth.noise import keys_of
 
 _MOST_WRITERS = 65_535  # a pack numbers its writers with 16 bits
 _BATCH = 1024
+PART = 64 * _BATCH
+"""Samples drawn in one go, in about a minute: 256 MB of squares of 64 pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,11 +96,16 @@ def by_use() -> str:
     return common + "".join(c for c in Charset.level1() if c not in common)
 
 
-def draw_samples(recipe: SynthRecipe) -> Iterator[Sample]:
-    """The samples of a recipe, writer by writer, dark on white paper like a scan; same recipe, same samples."""
+def draw_samples(
+    recipe: SynthRecipe, start: int = 0, stop: int | None = None, mix: Mix | None = None
+) -> Iterator[Sample]:
+    """Samples ``start`` to ``stop`` (or the last), writer by writer, dark on white paper like a scan.
+
+    Sample n depends on the recipe and on n alone. ``mix`` is the recipe's own, for those who have it open already.
+    """
     charset = recipe.charset()
-    mix, seed = Mix(recipe.mix, charset, recipe.style), torch.tensor(recipe.seed)
-    for numbers in torch.split(torch.arange(len(recipe)), _BATCH):
+    mix, seed = mix or _mix(recipe), torch.tensor(recipe.seed)
+    for numbers in torch.split(torch.arange(start, len(recipe) if stop is None else stop), _BATCH):
         classes, writers = numbers % len(charset), numbers // len(charset)
         pictures = 255 - mix.write(classes, keys_of(seed, numbers, writers), recipe.side).numpy()
         for label, writer, picture in zip(classes.tolist(), writers.tolist(), pictures, strict=True):
@@ -100,7 +115,7 @@ def draw_samples(recipe: SynthRecipe) -> Iterator[Sample]:
 def draw_sheet(recipe: SynthRecipe, writers: int) -> NDArray[np.uint8]:
     """One grey picture, ink dark: a row a character, a neat drawing first, then one by each of ``writers``."""
     charset, side = recipe.charset(), recipe.side
-    mix, seed = Mix(recipe.mix, charset, recipe.style), torch.tensor(recipe.seed)
+    mix, seed = _mix(recipe), torch.tensor(recipe.seed)
     numbers = torch.arange(len(charset) * writers)
     classes = torch.arange(len(charset))
     neat = mix.strokes.write(classes, keys_of(seed, classes), StyleConfig.neat(), side)
@@ -109,24 +124,134 @@ def draw_sheet(recipe: SynthRecipe, writers: int) -> NDArray[np.uint8]:
     return 255 - rows.reshape(len(charset) * side, -1).numpy()
 
 
+class Parts:
+    """The finished parts of the pack at ``out``, in a folder beside it that is there only until they are joined::
+
+        OUT.parts/
+          begun.json        the recipe, the digest of its bank of glyphs, and the version of hanmo
+          0-65536/          a pack of the samples of these numbers, and so on
+
+    While they are joined the disk holds the pack twice. Whoever draws calls, in this order, :meth:`check`,
+    :meth:`begin`, :meth:`draw` and :meth:`remove`.
+    """
+
+    def __init__(self, recipe: SynthRecipe, out: str | Path) -> None:
+        self.recipe, self.out = recipe, Path(out)
+        self.folder = self.out.parent / f"{self.out.name}.parts"
+        total = len(recipe)
+        self.ranges = [(start, min(start + PART, total)) for start in range(0, total, PART)]
+
+    def place(self, start: int, stop: int) -> Path:
+        """Where the pack of samples ``start`` to ``stop`` is, once it is finished."""
+        return self.folder / f"{start}-{stop}"
+
+    def kept(self) -> int:
+        """The number of samples that need not be drawn again, as far as names tell."""
+        return sum(stop - start for start, stop in self.ranges if is_pack(self.place(start, stop)))
+
+    def check(self, *, resume: bool) -> None:
+        """Raise :class:`ConfigError` when the folder holds what is not ours, or parts that are not to be used."""
+        with storing(self.folder):
+            there = list(self.folder.iterdir()) if self.folder.exists() else []
+        if there and not (self.folder / "begun.json").is_file():
+            raise self._refusal("is not what a stopped drawing leaves")
+        if not resume and any(map(is_pack, there)):
+            raise ConfigError(f"{self.folder}: left by a drawing that was stopped; go on with --resume, or remove it")
+
+    def begin(self, mix: Mix) -> None:
+        """Note what is drawn; :class:`ConfigError` when the finished parts were drawn from something else."""
+        file = self.folder / "begun.json"
+        now = {"hanmo": __version__, "bank": mix.digest, **to_table(self.recipe)}
+        if not any(map(is_pack, self.folder.glob("*"))):
+            write_whole(file, (json.dumps(now, ensure_ascii=False, indent=1) + "\n").encode())
+            return
+        try:
+            before = dict(json.loads(file.read_bytes()))
+        except (OSError, TypeError, ValueError, RecursionError) as error:
+            raise self._refusal(f"begun.json is damaged ({error})") from error
+        if other := [key for key in now | before if now.get(key) != before.get(key)]:
+            raise self._refusal(f"begun with another {', '.join(map(str, other))}")
+
+    def draw(self, mix: Mix, on_progress: Callable[[int], None]) -> list[Path]:
+        """Draw the parts that are missing or damaged; the packs of all. What is finished stays whatever happens."""
+        try:
+            for start, stop in self.ranges:
+                place = self.place(start, stop)
+                if not _sound(place, stop - start):
+                    shutil.rmtree(place, ignore_errors=True)
+                    _write(place, self.recipe, (start, stop), mix, on_progress)
+                on_progress(stop)
+        except BaseException:
+            if not self.kept():
+                self.remove()
+            raise
+        return [self.place(*numbers) for numbers in self.ranges]
+
+    def remove(self) -> None:
+        """Remove the folder with all parts."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _refusal(self, reason: str) -> ConfigError:
+        return ConfigError(f"{self.folder}: {reason}; remove it, or take another --out")
+
+
 def synthesize(
     recipe: SynthRecipe,
     out: str | Path,
     *,
     on_progress: Callable[[int], None] | None = None,
     overwrite: bool = False,
+    resume: bool = False,
 ) -> Pack:
     """Draw a recipe into a new pack at ``out``, whose classes are in the recipe's order.
 
-    ``on_progress`` is told the number of samples written so far. Raises :class:`CharsetError` naming every character
-    that cannot be drawn, :class:`PackError` when ``out`` is taken, :class:`StorageError`.
+    More than :data:`PART` samples are drawn in :class:`Parts`. Stopped by whatever exception or a power cut, the
+    finished ones are kept, and ``resume`` goes on from them (or begins, where there are none): the bytes are the same.
+    ``on_progress`` is told the number of samples done so far.
+
+    Raises :class:`CharsetError` naming every character that cannot be drawn, :class:`PackError` when ``out`` is taken,
+    :class:`ConfigError` when parts are there without ``resume``, or of another recipe, bank or version of hanmo,
+    :class:`StorageError`.
     """
+    parts, tell = Parts(recipe, out), on_progress or (lambda _: None)
+    check_free(parts.out, overwrite)
+    parts.check(resume=resume)
+    mix = _mix(recipe)
+    if len(parts.ranges) == 1 and not parts.folder.exists():
+        return _write(parts.out, recipe, parts.ranges[0], mix, tell, overwrite)
+    parts.begin(mix)
+    pack = join_packs(parts.out, parts.draw(mix, tell), overwrite=overwrite)
+    parts.remove()
+    return pack
+
+
+def _mix(recipe: SynthRecipe) -> Mix:
+    return Mix(recipe.mix, recipe.charset(), recipe.style)
+
+
+def _write(
+    out: Path,
+    recipe: SynthRecipe,
+    numbers: tuple[int, int],
+    mix: Mix,
+    on_progress: Callable[[int], None],
+    overwrite: bool = False,
+) -> Pack:
+    start, stop = numbers
     return write_pack(
         out,
-        draw_samples(recipe),
+        draw_samples(recipe, start, stop, mix),
         normalization=recipe.normalization,
         charset=recipe.charset(),
         on_blank="error",
-        on_progress=on_progress,
+        on_progress=lambda done: on_progress(start + done),
         overwrite=overwrite,
     )
+
+
+def _sound(place: Path, count: int) -> bool:
+    """Whether a part is there, of the right length, and every byte of it as it was written."""
+    try:
+        return len(Pack.open(place, verify=True)) == count
+    except PackError:
+        return False

@@ -34,7 +34,7 @@ class Segments(NamedTuple):
     def of_path(cls, path: Tensor, radius: Tensor, ink: Tensor, joined: Tensor, owner: Tensor) -> Segments:
         """From every point of paths (T, R, 2) to the next one, where the pen touches and that one is ``joined``.
 
-        ``radius`` and ``joined`` (T, R); ``ink`` and ``owner`` (T,). The last point of a row leads to the next row's.
+        ``radius``, ``ink`` and ``joined`` (T, R); ``owner`` (T,). The last point of a row leads to the next row's.
         """
         places = path.shape[1]
         points, width = path.view(-1, 2), radius.view(-1)
@@ -45,7 +45,7 @@ class Segments(NamedTuple):
             points[here],
             points[here + 1],
             torch.stack([width[here], width[here + 1]], 1),
-            ink[row],
+            ink.reshape(-1)[here],
             owner[row],
         )
 

@@ -25,13 +25,14 @@ from hanmo.synth.render import Segments, render
 from hanmo.synth.structure import LEVELS
 from hanmo.synth.texture import ink_on_paper
 
-_CHUNK, _CHUNK_ON_GPU = 32, 1024  # pictures rendered at once: their windows fit a core's cache, or keep a GPU busy
+_CHUNK, _CHUNK_ON_GPU = 32, 4096  # pictures rendered at once: their windows fit a core's cache, or keep a GPU busy
 _USUAL_STROKES = 8
 _OVERSHOOT = 0.012  # medians end inside the stroke, about this far from its tip
 _NEAR = 0.35  # strokes whose ends are much further apart are rarely joined
 _AIR = (0.06, 0.16, 0.35, 0.65, 0.84, 0.94)
 """Where on the way from one stroke to the next the path has points."""
 _ROUNDS = 8
+_FAINTEST = 0.3  # darkness of the lightest line
 _FAINT = 0.005  # half the width of a line, in parts of the side, that whoever crops a picture would hardly see
 
 
@@ -182,7 +183,7 @@ def _touch(
     hand: Hands,
     style: StyleConfig,
 ) -> tuple[Tensor, Tensor]:
-    """Half the width of the line at each point of the path, (T, P + A), and its darkness, (T,)."""
+    """Half the width of the line at each point of the path and its darkness, both (T, P + A)."""
     n = normal(derive(keys, 1), 4)
     step = (path[:, 1 : along.shape[1]] - path[:, : along.shape[1] - 1]).square().sum(2).sqrt()
     pace = torch.cat([step[:, :1], step], 1) * along.shape[1]
@@ -196,8 +197,14 @@ def _touch(
     up = up * same[:, None] * down[:, -1:]
     weight = (0.3 * style.pen_spread * n[:, 1:2]).exp() * hand.pen[:, None]
     radius = weight * torch.cat([down, up], 1).clamp(0, 1.2)
-    ink = hand.ink * (1 - 0.4 * style.pressure * (n[:, 1].abs() / 3.5))
-    return radius, ink
+
+    # A light hand leaves less ink, more so where it is fast and in some strokes, unevenly along each.
+    row = radius.shape[1]
+    uneven = normal(derive(keys, 4), row)
+    uneven = 0.5 * uneven + 0.25 * (uneven.roll(1, 1) + uneven.roll(-1, 1))
+    swift = torch.cat([fast, fast[:, -1:].expand(-1, row - fast.shape[1])], 1)
+    loss = 0.7 * n[:, 1:2].abs() + 1.2 * swift + 0.4 * uneven
+    return radius, (1 - hand.light[:, None] * loss).clamp(_FAINTEST, 1)
 
 
 def _fit(path: Segments, count: int, side: int, margin: int) -> Segments:

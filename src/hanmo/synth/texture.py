@@ -22,7 +22,7 @@ def ink_on_paper(pictures: Tensor, keys: Keys, style: StyleConfig) -> Tensor:
         return pictures
     count, side, _ = pictures.shape
     own = normal(derive(keys.habit, -4), 4)
-    grain, spots, ragged = (own[:, i, None, None].abs() for i in range(3))
+    grain, spots, ragged = ((1 + 0.5 * own[:, i, None, None]).clamp(min=0.1) for i in range(3))
     fine = uniform(derive(keys.sample, -5), side * side).view(count, side, side) * 2 - 1
     x = pictures.float() / 255
     loss = style.grain * (0.6 * grain * fine.abs() + 0.8 * spots * _spots(keys.sample, side).clamp(min=0))
@@ -34,7 +34,7 @@ def ink_on_paper(pictures: Tensor, keys: Keys, style: StyleConfig) -> Tensor:
     soft = style.soft * (0.4 + 1.2 * scanner[:, 2, None, None])
     x = torch.lerp(x, _blurred(x), soft.clamp(max=1))
     steep = torch.where(scanner[:, 0] < style.binary, 4 + 12 * scanner[:, 1], 1)[:, None, None]
-    x = torch.where(steep > 1, (x - 0.4) * steep + 0.5, x).clamp(0, 1)
+    x = torch.where(steep > 1, (x - 0.3) * steep + 0.5, x).clamp(0, 1)
     # Normalising makes the darkest tenth of the ink black, so whoever draws squares directly must, too.
     dark = x.pow(9).sum((1, 2)) / x.pow(8).sum((1, 2)).clamp(min=1e-6)
     return ((x / dark[:, None, None]).clamp(0, 1) * 255 + 0.5).to(torch.uint8)

@@ -21,9 +21,6 @@ from hanmo.train.parallel import Processes
 PREFIX = "synth:"
 """What ``data.train`` begins with when the rest of it is a recipe to draw from, not a pack."""
 
-_CHANGES = 1
-"""Raised whenever the same recipe would draw other pictures: runs begun before do not go on with these."""
-
 _AT_ONCE = {"cpu": 512, "cuda": 8192}
 """Samples drawn in one go: enough to keep the device busy, few enough to be ready for the first step."""
 
@@ -44,7 +41,7 @@ class DrawnData:
         self.side, self.device = self.normalization.side, device
         self.mix = Mix(recipe.mix, self.charset, recipe.style, device)
         self.sources = self.mix.sources
-        told = f"{_CHANGES} {dump_toml(recipe)} {self.mix.digest}"
+        told = f"{dump_toml(recipe)} {self.mix.digest}"
         self.digest = hashlib.sha256(told.encode()).hexdigest()
 
     def __len__(self) -> int:
