@@ -98,3 +98,13 @@ def test_the_temperature_is_fitted_on_held_out_samples(tiny_run: Path, drawn: Pa
     logits = Recognizer(bundle).logits(np.asarray(pack.images))
     plain, fitted = (negative_log_likelihood(logits, pack.labels, t).mean() for t in (1.0, bundle.temperature))
     assert fitted < plain, "trained with label smoothing, so less sure than right before"
+
+
+def test_a_run_that_drew_as_it_went_needs_a_calibration_pack(tiny_run: Path, drawn: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_run, tmp_path / "run")
+    recipe = tmp_path / "run" / "recipe.toml"
+    train = next(line for line in recipe.read_text(encoding="utf-8").splitlines() if line.startswith("train ="))
+    recipe.write_text(recipe.read_text(encoding="utf-8").replace(train, 'train = "synth:a.toml"'), encoding="utf-8")
+    status, _, err = run(tmp_path / "run", "--out", tmp_path / "bundle")
+    assert status == 2
+    assert "draw a pack, hanmo synth a.toml --set per_character=2" in " ".join(err.split())

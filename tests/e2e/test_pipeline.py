@@ -14,7 +14,8 @@ from hanmo.cli.main import app
 from hanmo.data.pack import Pack
 
 CALM = "[style]\nhaste = 0.3\npressure = 0.05\ngrain = 0.05\n"  # so that a tiny net learns it in seconds
-SYNTH = f'characters = "永山水火"\nper_character = {{count}}\nseed = {{seed}}\nside = 48\n{CALM}[normalization]\nside = 24\n'
+SYNTH = 'characters = "永山水火"\nper_character = {count}\nseed = {seed}\nside = 48\n' + CALM
+SYNTH += "[normalization]\nside = 24\n"
 TEACHER = """
 name = "teacher"
 [data]

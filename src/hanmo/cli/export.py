@@ -32,11 +32,18 @@ def export(
     from hanmo.errors import ConfigError
     from hanmo.export.bundle import export_bundle
     from hanmo.train.config import Recipe
+    from hanmo.train.drawn import PREFIX
     from hanmo.train.run import RECIPE, weights_of
 
     weights = weights_of(run)
     if calibration is None or test is None:
         data = load_toml(weights.parent / RECIPE, Recipe).data
+        if calibration is None and data.train.startswith(PREFIX) and not fp32:
+            recipe = data.train.removeprefix(PREFIX)
+            raise ConfigError(
+                f"{run}: was trained on what was drawn as it went; draw a pack, hanmo synth {recipe} --set "
+                "per_character=2 --seed 99 --out PACK, and name it with --calibration"
+            )
         calibration = calibration or Path(data.train)
         if test is None and data.test is None:
             raise ConfigError(f"{run}: was trained without a test pack; name one with --test")
