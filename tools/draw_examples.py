@@ -42,7 +42,13 @@ class Example:
         """The finished picture."""
         width, height = self.size
         side = int(min(self.size) * 0.82)
-        plain = {"grain": 0.0, "ragged": 0.0, "soft": 0.2, "binary": 0.0}  # each look brings its own paper
+        plain = {
+            "grain": 0.0,
+            "ragged": 0.0,
+            "soft": 0.2,
+            "binary": 0.0,
+            "pressure": 0.04,
+        }  # each look brings its own paper
         style = StyleConfig(haste=0.35, pen=self.pen, pen_spread=0.05, **plain)
         bank = StrokeBank(Charset(self.character), points=32)
         generator = torch.Generator().manual_seed(self.seed)

@@ -75,7 +75,7 @@ def test_ink_fills_the_square_up_to_the_margin(bank: StrokeBank) -> None:
     height, width = inked.any(2).sum(1), inked.any(1).sum(1)
     longest = torch.maximum(height, width)  # a faint link may stick out of what counts as ink here
     assert longest.min() >= 44
-    assert longest.float().mean() > 53
+    assert longest.float().mean() > 52
 
 
 def test_one_writer_is_more_alike_than_two(bank: StrokeBank) -> None:

@@ -85,13 +85,13 @@ class StyleConfig:
     """Part of the width lost towards the end of a stroke, on average."""
     speed: float = 0.25
     """Part of the width lost where the pen is fast."""
-    pressure: float = 0.2
+    pressure: float = 0.18
     """How much ink a usual hand saves in some strokes, and where it is fast."""
-    grain: float = 0.2
+    grain: float = 0.3
     """Darkness lost to grain and dry spots, for the roughest pens."""
-    ragged: float = 0.25
+    ragged: float = 0.15
     """Unevenness of the edges of lines."""
-    soft: float = 0.5
+    soft: float = 0.65
     """How far scanners blur, on average."""
     binary: float = 0.2
     """Share of writers whose pages were scanned in (nearly) black and white."""

@@ -9,6 +9,7 @@ from torch import Tensor
 from hanmo.synth.hand import StyleConfig
 from hanmo.synth.noise import Keys, derive, normal, uniform
 
+_PAPER = 0.06  # darkness that scanners still take for paper
 _SPOT = 4  # pixels between the knots of dry spots
 
 
@@ -33,10 +34,11 @@ def ink_on_paper(pictures: Tensor, keys: Keys, style: StyleConfig) -> Tensor:
     scanner = uniform(derive(keys.habit, -6), 3)
     soft = style.soft * (0.4 + 1.2 * scanner[:, 2, None, None])
     x = torch.lerp(x, _blurred(x), soft.clamp(max=1))
+    x = (x - _PAPER).clamp(min=0) / (1 - _PAPER)
     steep = torch.where(scanner[:, 0] < style.binary, 4 + 12 * scanner[:, 1], 1)[:, None, None]
     x = torch.where(steep > 1, (x - 0.3) * steep + 0.5, x).clamp(0, 1)
     # Normalising makes the darkest tenth of the ink black, so whoever draws squares directly must, too.
-    dark = x.pow(9).sum((1, 2)) / x.pow(8).sum((1, 2)).clamp(min=1e-6)
+    dark = x.pow(12).sum((1, 2)) / x.pow(11).sum((1, 2)).clamp(min=1e-8)
     return ((x / dark[:, None, None]).clamp(0, 1) * 255 + 0.5).to(torch.uint8)
 
 
