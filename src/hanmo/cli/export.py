@@ -20,6 +20,9 @@ def export(
     licence: Annotated[str, typer.Option(help="What the weights may be used for.")] = "as the training data",
     fp32: Annotated[bool, typer.Option("--fp32", help="Keep 32-bit floats instead of int8.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Write the bundle even if it answers otherwise.")] = False,
+    shards: Annotated[
+        bool, typer.Option("--shards", help="No bundle: the weights as 16-bit safetensors of at most 15 MB each.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Turn a trained net into a bundle: ONNX, int8, verified against torch.
@@ -34,8 +37,14 @@ def export(
     from hanmo.train.config import Recipe
     from hanmo.train.drawn import PREFIX
     from hanmo.train.run import RECIPE, weights_of
+    from hanmo.train.shards import save_shards
 
     weights = weights_of(run)
+    if shards:
+        paths = save_shards(weights, out)
+        facts = {"shards": [str(path) for path in paths], "bytes": sum(path.stat().st_size for path in paths)}
+        typer.echo(json.dumps(facts, ensure_ascii=False) if as_json else f"{out}: {len(paths)} shards")
+        return
     if calibration is None or test is None:
         data = load_toml(weights.parent / RECIPE, Recipe).data
         if calibration is None and data.train.startswith(PREFIX) and not fp32:

@@ -87,11 +87,11 @@ class StyleConfig:
     """Part of the width lost where the pen is fast."""
     pressure: float = 0.18
     """How much ink a usual hand saves in some strokes, and where it is fast."""
-    grain: float = 0.3
+    grain: float = 0.25
     """Darkness lost to grain and dry spots, for the roughest pens."""
-    ragged: float = 0.15
+    ragged: float = 0.2
     """Unevenness of the edges of lines."""
-    soft: float = 0.65
+    soft: float = 0.55
     """How far scanners blur, on average."""
     binary: float = 0.2
     """Share of writers whose pages were scanned in (nearly) black and white."""

@@ -89,6 +89,8 @@ class OptimConfig:
 class TrainConfig:
     """How long and how. ``batch`` is over all processes.
 
+    ``start`` is a finished run (or a folder of shards) whose weights the net begins with; none: it begins at random.
+
     ``precision`` and ``compile`` ``auto`` mean bf16 and yes on a GPU, fp32 and no on a CPU; compiled nets run as CUDA
     graphs unless ``no-graphs``. ``evaluate_every`` and ``checkpoint_every`` are in epochs. The end is evaluated and its
     weights saved in any case; with 0 nothing is before, but for a checkpoint when Ctrl-C stops the training.
@@ -97,6 +99,7 @@ class TrainConfig:
     epochs: int = 40
     batch: int = 512
     seed: int = 0
+    start: str | None = None
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     compile: Literal["auto", "no", "yes", "no-graphs"] = "auto"
     evaluate_every: int = 5

@@ -39,7 +39,7 @@ from hanmo.train.optim import AveragedWeights, build_optimizer, learning_rate
 from hanmo.train.parallel import Processes, channels_last
 from hanmo.train.run import RunFolder
 from hanmo.train.speed import Speedometer, compiled
-from hanmo.train.teaching import build_methods, build_teacher, connect
+from hanmo.train.teaching import begin_with, build_methods, build_teacher, connect
 
 Record = dict[str, Any]
 
@@ -85,6 +85,8 @@ class Trainer:
         recipe, device = self.recipe, self.processes.device
         torch.manual_seed(recipe.train.seed)  # weights are initialised by torch's global generator
         net = channels_last(build_net(recipe.net, len(self.pack.charset), self.data.side), device)
+        if recipe.train.start:
+            begin_with(net, recipe.train.start, self.pack)
         if recipe.distill is None or self.teacher is None:
             return Tapped(net), None
         distillation = build_methods(recipe.distill)

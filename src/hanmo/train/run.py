@@ -27,8 +27,9 @@ from hanmo.errors import CheckpointError, ConfigError
 from hanmo.nets.registry import NetConfig, build_net
 from hanmo.normalize import Normalization
 from hanmo.train.batches import Described
-from hanmo.train.checkpoint import load_into, load_tensors, save_tensors
+from hanmo.train.checkpoint import load_into, save_tensors
 from hanmo.train.config import Recipe
+from hanmo.train.shards import first_shard, load_weights
 
 WEIGHTS, RECIPE = "weights.safetensors", "recipe.toml"
 
@@ -132,11 +133,16 @@ class RunFolder:
 
 
 def weights_of(run: str | Path) -> Path:
-    """The weights of a run folder (or that file itself); :class:`CheckpointError` says why there are none."""
+    """The weights of a run folder, or that file itself, or the first of a folder's shards.
+
+    :class:`CheckpointError` says why there are none.
+    """
     run = Path(run)
     file = run / WEIGHTS if run.is_dir() else run
     if file.exists():
         return file
+    if shard := first_shard(run):
+        return shard
     if (run / RECIPE).exists():
         raise CheckpointError(f"{file}: no such file, the run is not finished; go on with it by --resume")
     if seeds := sorted(run.glob(f"*/{WEIGHTS}")):
@@ -147,7 +153,7 @@ def weights_of(run: str | Path) -> Path:
 def load_trained(path: str | Path) -> TrainedNet:
     """The net of a run folder (or of its weights file), in eval mode on the CPU; raises :class:`CheckpointError`."""
     file = weights_of(path)
-    tensors, header = load_tensors(file)
+    tensors, header = load_weights(file)
     try:
         config = from_table(header["net"], NetConfig, where=str(file))
         charset = Charset(header["charset"])

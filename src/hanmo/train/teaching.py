@@ -9,6 +9,7 @@ from hanmo.distill import METHODS, Distillation, build_method
 from hanmo.errors import CharsetError, ConfigError
 from hanmo.nets.taps import Ensemble, Tapped
 from hanmo.train.batches import Described
+from hanmo.train.checkpoint import load_into
 from hanmo.train.config import DistillConfig
 from hanmo.train.parallel import channels_last
 from hanmo.train.run import load_trained
@@ -20,7 +21,7 @@ def build_teacher(config: DistillConfig, pack: Described, device: torch.device) 
     Raises :class:`CharsetError` or :class:`ConfigError` when a teacher was not trained for what ``pack`` holds.
     """
     layers = build_methods(config).teacher_layers
-    members = [_load_teacher(path, pack) for path in config.teachers]
+    members = [_load(path, pack, "teacher") for path in config.teachers]
     net = members[0] if len(members) == 1 else Ensemble(members)
     return Tapped(channels_last(net, device).requires_grad_(False).eval(), layers)
 
@@ -43,16 +44,21 @@ def connect(student: Tapped, teacher: Tapped, distillation: Distillation, side: 
     distillation.to(device)  # methods need not care where their connectors are made
 
 
-def _load_teacher(path: str, pack: Described) -> nn.Module:
+def begin_with(net: nn.Module, path: str, pack: Described) -> None:
+    """Give a net the weights of a finished run; raises as :func:`build_teacher`, :class:`CheckpointError` if unlike."""
+    load_into(net, _load(path, pack, "net").state_dict(), path)
+
+
+def _load(path: str, pack: Described, role: str) -> nn.Module:
     trained = load_trained(path)
     if trained.charset != pack.charset:
         raise CharsetError(
-            f"{path}: the teacher knows {len(trained.charset)} characters, the data {len(pack.charset)}, "
-            "and they are not the same in the same order; train the teacher on a pack of this charset"
+            f"{path}: the {role} knows {len(trained.charset)} characters, the data {len(pack.charset)}, "
+            "and they are not the same in the same order; use one trained on a pack of this charset"
         )
     if trained.normalization != pack.normalization:
         raise ConfigError(
-            f"{path}: the teacher reads {trained.normalization}, the data is {pack.normalization}; "
-            "pack the data as the teacher's was"
+            f"{path}: the {role} reads {trained.normalization}, the data is {pack.normalization}; "
+            f"pack the data as the {role}'s was"
         )
     return trained.net

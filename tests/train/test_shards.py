@@ -1,0 +1,55 @@
+"""Weights in shards, and nets that begin with the weights of others."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from hanmo.errors import CharsetError, CheckpointError
+from hanmo.train.loop import Trainer
+from hanmo.train.parallel import Processes
+from hanmo.train.run import load_trained
+from hanmo.train.shards import save_shards
+
+
+def test_shards_are_the_weights_as_16_bits(tiny_run: Path, tmp_path: Path) -> None:
+    paths = save_shards(tiny_run / "weights.safetensors", tmp_path / "out", largest=300_000)
+    assert len(paths) > 1
+    assert paths[0].name == f"weights-1-of-{len(paths)}.safetensors"
+    whole, again = load_trained(tiny_run), load_trained(tmp_path / "out")
+    assert (again.charset, again.normalization, again.config) == (whole.charset, whole.normalization, whole.config)
+    for a, b in zip(whole.net.state_dict().values(), again.net.state_dict().values(), strict=True):
+        assert torch.equal(a.half() if a.is_floating_point() else a, b.half() if b.is_floating_point() else b)
+
+
+def test_a_missing_or_strange_shard_is_named(tiny_run: Path, tmp_path: Path) -> None:
+    paths = save_shards(tiny_run / "weights.safetensors", tmp_path / "out", largest=300_000)
+    with pytest.raises(CheckpointError, match="has shards already"):
+        save_shards(tiny_run / "weights.safetensors", tmp_path / "out")
+    shutil.copy(paths[0], paths[1])
+    with pytest.raises(CheckpointError, match=r"out: shard 2 of \d+ belongs to other weights"):
+        load_trained(tmp_path / "out")
+    paths[1].unlink()
+    with pytest.raises(CheckpointError, match=r"weights-2-of-\d+\.safetensors: no such file"):
+        load_trained(tmp_path / "out")
+
+
+def test_a_net_begins_with_the_weights_of_another(small: Any, tmp_path: Path) -> None:
+    first = Trainer(small(train={"epochs": 1}), tmp_path / "first", Processes.join("cpu"))
+    first.run()
+    trainer = Trainer(small(train={"start": str(tmp_path / "first")}), tmp_path / "second", Processes.join("cpu"))
+    begun, ended = trainer.net.state_dict(), load_trained(tmp_path / "first").net.state_dict()
+    assert all(torch.equal(begun[name], tensor) for name, tensor in ended.items())
+
+
+def test_only_a_net_of_the_same_kind_can_be_begun_with(small: Any, tmp_path: Path, tiny_run: Path) -> None:
+    Trainer(small(train={"epochs": 1}), tmp_path / "first", Processes.join("cpu")).run()
+    other = small(train={"start": str(tmp_path / "first")}, net={"width": 8})
+    with pytest.raises(CheckpointError, match="of another net"):
+        Trainer(other, tmp_path / "second", Processes.join("cpu"))
+    with pytest.raises(CharsetError, match=r"the net knows 20 characters, the data 5"):
+        Trainer(small(train={"start": str(tiny_run)}), tmp_path / "third", Processes.join("cpu"))
