@@ -101,6 +101,15 @@ def test_links_add_ink() -> None:
     assert joined.mean() > 1.03 * apart.mean()
 
 
+def test_short_strokes_become_one_with_their_neighbours() -> None:
+    bank, zeros = StrokeBank(Charset("心")), torch.zeros(40, dtype=torch.int64)
+    hasty = replace(StyleConfig.neat(), haste=1.0)
+    apart, merged = (bank.draw(zeros, seeded(), replace(hasty, merge=m)) for m in (0.0, 1.0))
+    changed = (apart != merged).flatten(1).any(1)
+    assert 10 < int(changed.sum()) < 40  # some writers do, some do not
+    assert merged[changed].float().mean() > apart[changed].float().mean()
+
+
 def test_drawing_nothing(bank: StrokeBank) -> None:
     assert bank.draw(torch.zeros(0, dtype=torch.int64), seeded()).shape == (0, 64, 64)
 

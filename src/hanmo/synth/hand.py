@@ -73,6 +73,8 @@ class StyleConfig:
     """How far haste rounds corners and shrinks detail, 0 to 1."""
     links: float = 0.6
     """Chance that a stroke is joined to a near next one, for a hasty hand."""
+    merge: float = 0.0
+    """Chance that a short stroke becomes one with a near next one, for a hasty hand."""
     tails: float = 0.02
     """How far the pen still (and already) touches the paper on its way to the next stroke."""
     tremor: float = 0.002
@@ -129,6 +131,8 @@ class Hands(NamedTuple):
     """What is left of a hook, 0 to 1.5."""
     links: Tensor
     """Eagerness to join strokes."""
+    merge: Tensor
+    """Eagerness to make one of two strokes."""
     short: Tensor
     """Eagerness to abbreviate."""
     smooth: Tensor
@@ -144,7 +148,7 @@ class Hands(NamedTuple):
         return Hands(*(t[owner] for t in self))
 
 
-_LANES = 21
+_LANES = 22
 _OWN, _MOMENT = 0.9, 0.436  # the squares of both weights sum to 1, so the deviation stays that of the style
 
 
@@ -164,6 +168,7 @@ def draw_hands(keys: Keys, style: StyleConfig) -> Hands:
         straight=(style.straight * lanes[:, 11].abs()).clamp(max=0.9),
         hook=(1 - style.hooks + style.hook_spread * lanes[:, 12]).clamp(0, 1.5),
         links=style.links * haste * (0.8 * lanes[:, 13]).exp(),
+        merge=2 * style.merge * haste * (0.8 * lanes[:, 21]).exp(),
         short=style.abbreviations * haste * (0.8 * lanes[:, 20]).exp(),
         smooth=style.smooth * haste * (0.4 * lanes[:, 14]).exp(),
         tail=style.tails * haste * some[:, 15],

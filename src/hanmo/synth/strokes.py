@@ -32,6 +32,7 @@ _NEAR = 0.35  # strokes whose ends are much further apart are rarely joined
 _AIR = (0.06, 0.16, 0.35, 0.65, 0.84, 0.94)
 """Where on the way from one stroke to the next the path has points."""
 _ROUNDS = 8
+_SHORT, _BLUNT = 0.3, 0.3  # strokes so short may become one with a near next one; how far both are rounded then
 _FAINTEST = 0.3  # darkness of the lightest line
 _FAINT = 0.005  # half the width of a line, in parts of the side, that whoever crops a picture would hardly see
 
@@ -88,7 +89,7 @@ class StrokeBank(Bank):
         points = self._slip(stroke, moment, hand, style)
         points = self._move_parts(points, stroke, keys.sample[owner], hand, style)
         points = motion.lay_out(points, hand.warp, hand.shear, hand.aspect, hand.turn)
-        return _pen_path(points, self.along[stroke], self.corners[stroke], owner, moment, hand, style)
+        return _pen_path(points, stroke, self, owner, moment, hand, style)
 
     def _choose(self, classes: Tensor, habits: Tensor, hands: Hands, style: StyleConfig) -> tuple[Tensor, Tensor]:
         """The strokes that N writers make for their characters, and the writer of each: (T,) and (T,).
@@ -143,9 +144,10 @@ class StrokeBank(Bank):
 
 
 def _pen_path(
-    points: Tensor, along: Tensor, corners: Tensor, owner: Tensor, keys: Tensor, hand: Hands, style: StyleConfig
+    points: Tensor, stroke: Tensor, bank: Bank, owner: Tensor, keys: Tensor, hand: Hands, style: StyleConfig
 ) -> Segments:
-    """Strokes (T, P, 2) and the ways between them as one path, drawn where the pen touches."""
+    """Strokes (T, P, 2) of the numbers (T,) and the ways between them as one path, drawn where the pen touches."""
+    along, corners = bank.along[stroke], bank.corners[stroke]
     count, size = points.shape[:2]
     way = points.new_tensor(_AIR)
     same = torch.zeros(count, dtype=torch.bool, device=points.device)
@@ -154,7 +156,11 @@ def _pen_path(
     gap = torch.where(same[:, None], begin - end, 0)
     far = gap.square().sum(1).sqrt()
     chance = 1 - (-hand.links * (-((far / _NEAR) ** 2)).exp()).exp()
-    linked = same & (uniform(derive(keys, 2), 1)[:, 0] < chance)
+    luck = uniform(derive(keys, 2), 2)
+    short = (-((bank.length[stroke] / _SHORT) ** 2)).exp()
+    pair = short.maximum(short.roll(-1)) * (-((far / _NEAR) ** 2) / 2).exp()
+    merged = same & (luck[:, 1] < 1 - (-hand.merge * pair).exp())
+    linked = merged | (same & (luck[:, 0] < chance))
     air = end[:, None] + gap[:, None] * way[None, :, None]
     path = torch.cat([points, air], 1)
     row = size + len(_AIR)
@@ -165,11 +171,13 @@ def _pen_path(
     joined[1:, 0] = same[:-1]
     joined[0, 0] = False
     joined[:, size + len(_AIR) // 2] = linked
-    smooth = (hand.smooth * (2 / (1 + corners)).clamp(max=1)).clamp(max=0.5)
+    blunt = _BLUNT * (merged | merged.roll(1)).to(path.dtype)
+    smooth = (hand.smooth * (2 / (1 + corners)).clamp(max=1) + blunt).clamp(max=0.5)
     flat = motion.relax(path.view(-1, 2), joined.view(-1), smooth.repeat_interleave(row), _ROUNDS)
     path = flat.view(count, row, 2)
 
-    radius, ink = _touch(path, along, far, linked, same, keys, hand, style)
+    drag = torch.where(merged, 1, (0.62 + 0.2 * normal(derive(keys, 5), 1)[:, 0]).clamp(0.25, 1))
+    radius, ink = _touch(path, along, far, torch.where(linked, drag, 0), same, keys, hand, style)
     return Segments.of_path(path, radius, ink, joined, owner)
 
 
@@ -177,13 +185,16 @@ def _touch(
     path: Tensor,
     along: Tensor,
     far: Tensor,
-    linked: Tensor,
+    drag: Tensor,
     same: Tensor,
     keys: Tensor,
     hand: Hands,
     style: StyleConfig,
 ) -> tuple[Tensor, Tensor]:
-    """Half the width of the line at each point of the path and its darkness, both (T, P + A)."""
+    """Half the width of the line at each point of the path and its darkness, both (T, P + A).
+
+    ``drag`` (T,) is the share of the width left on the way to the next stroke, 0 where the pen is lifted.
+    """
     n = normal(derive(keys, 1), 4)
     step = (path[:, 1 : along.shape[1]] - path[:, : along.shape[1] - 1]).square().sum(2).sqrt()
     pace = torch.cat([step[:, :1], step], 1) * along.shape[1]
@@ -192,8 +203,8 @@ def _touch(
     way = along.new_tensor(_AIR)
     leaving = (-way * far[:, None] / (hand.tail[:, None] * (0.5 * n[:, 2:3]).exp() + 1e-6)).exp()
     coming = (-(1 - way) * far[:, None] / (hand.tail[:, None] * (0.5 * n[:, 3:4]).exp() + 1e-6)).exp()
-    drag = (0.62 + 0.2 * n[:, :1]).clamp(0.25, 1)
-    up = torch.where(linked[:, None], torch.maximum(drag, torch.maximum(leaving, coming)), leaving + coming)
+    touching = torch.maximum(drag[:, None], torch.maximum(leaving, coming))
+    up = torch.where(drag[:, None] > 0, touching, leaving + coming)
     up = up * same[:, None] * down[:, -1:]
     weight = (0.3 * style.pen_spread * n[:, 1:2]).exp() * hand.pen[:, None]
     radius = weight * torch.cat([down, up], 1).clamp(0, 1.2)
