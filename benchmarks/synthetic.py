@@ -143,7 +143,7 @@ def main() -> None:
             "seed": seed,
             "steps": args.steps,
             "width": args.width,
-            "fonts": args.fonts,
+            "fonts": ROWS[row][2].get("fonts", args.fonts),
             **measured(folder, packs, processes.device),
             "images_per_s": end["images_per_s"],
         }

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from hanmo.cli.main import app
 from hanmo.data.pack import Pack
 
-CALM = "[style]\nhaste = 0.3\npressure = 0.05\ngrain = 0.05\n"  # so that a tiny net learns it in seconds
+CALM = "[style]\nhaste = 0.15\npressure = 0.05\ngrain = 0.05\n"  # so that a tiny net learns it in seconds
 SYNTH = 'characters = "永山水火"\nper_character = {count}\nseed = {seed}\nside = 48\n' + CALM
 SYNTH += "[normalization]\nside = 24\n"
 TEACHER = """

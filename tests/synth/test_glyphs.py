@@ -105,7 +105,7 @@ def test_sources_name_licences(bank: Path) -> None:
     [
         ({"strokes": 0.0}, "strokes and fonts are both 0, so nothing would be drawn"),
         ({"fonts": 0.5}, "fonts have a weight but no bank"),
-        ({"strokes": -1.0}, "mix strokes = -1.0 is impossible"),
+        ({"strokes": -1.0}, "strokes = -1.0 is impossible"),
     ],
 )
 def test_impossible_mixtures(wrong: dict[str, float], message: str) -> None:

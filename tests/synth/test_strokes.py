@@ -110,6 +110,14 @@ def test_short_strokes_become_one_with_their_neighbours() -> None:
     assert merged[changed].float().mean() > apart[changed].float().mean()
 
 
+@pytest.mark.parametrize(
+    "style", [StyleConfig(pen=0.002), StyleConfig(pen=0.006, binary=1.0), StyleConfig(pen_spread=1.0)]
+)
+def test_the_thinnest_pens_leave_ink(bank: StrokeBank, style: StyleConfig) -> None:
+    for side in (32, 64):
+        assert (bank.draw(classes(200), seeded(), style, side).flatten(1).amax(1) > 100).all()
+
+
 def test_drawing_nothing(bank: StrokeBank) -> None:
     assert bank.draw(torch.zeros(0, dtype=torch.int64), seeded()).shape == (0, 64, 64)
 

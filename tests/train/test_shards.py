@@ -26,6 +26,12 @@ def test_shards_are_the_weights_as_16_bits(tiny_run: Path, tmp_path: Path) -> No
         assert torch.equal(a.half() if a.is_floating_point() else a, b.half() if b.is_floating_point() else b)
 
 
+def test_shards_of_shards(tiny_run: Path, tmp_path: Path) -> None:
+    first = save_shards(tiny_run / "weights.safetensors", tmp_path / "one", largest=300_000)
+    second = save_shards(first[0], tmp_path / "two", largest=300_000)
+    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
+
+
 def test_a_missing_or_strange_shard_is_named(tiny_run: Path, tmp_path: Path) -> None:
     paths = save_shards(tiny_run / "weights.safetensors", tmp_path / "out", largest=300_000)
     with pytest.raises(CheckpointError, match="has shards already"):

@@ -46,6 +46,8 @@ def export(
         typer.echo(json.dumps(facts, ensure_ascii=False) if as_json else f"{out}: {len(paths)} shards")
         return
     if calibration is None or test is None:
+        if not (weights.parent / RECIPE).exists():
+            raise ConfigError(f"{run}: weights alone know no packs; name --calibration and --test")
         data = load_toml(weights.parent / RECIPE, Recipe).data
         if calibration is None and data.train.startswith(PREFIX) and not fp32:
             recipe = data.train.removeprefix(PREFIX)

@@ -149,6 +149,7 @@ class Hands(NamedTuple):
 
 
 _LANES = 22
+_FINEST = 0.005  # half the width of the finest pen: it must still be seen where it is fast
 _OWN, _MOMENT = 0.9, 0.436  # the squares of both weights sum to 1, so the deviation stays that of the style
 
 
@@ -172,7 +173,7 @@ def draw_hands(keys: Keys, style: StyleConfig) -> Hands:
         short=style.abbreviations * haste * (0.8 * lanes[:, 20]).exp(),
         smooth=style.smooth * haste * (0.4 * lanes[:, 14]).exp(),
         tail=style.tails * haste * some[:, 15],
-        pen=style.pen * (style.pen_spread * lanes[:, 16]).exp(),
+        pen=(style.pen * (style.pen_spread * lanes[:, 16]).exp()).clamp(min=_FINEST),
         taper=style.taper * (1 + 0.5 * lanes[:, 17]),
         speed=style.speed * some[:, 18],
         light=style.pressure * (1 + 0.5 * lanes[:, 19]).clamp(min=0.1),

@@ -17,7 +17,7 @@ from hanmo.synth.hand import StyleConfig
 from hanmo.synth.noise import Keys, derive, uniform
 from hanmo.synth.strokes import StrokeBank
 
-DRAWING = 3
+DRAWING = 4
 """Raised whenever the same recipe draws other pictures: what was begun before does not go on with these."""
 
 
@@ -35,11 +35,11 @@ class MixConfig:
     def __post_init__(self) -> None:
         for name in ("strokes", "fonts"):
             if not 0 <= getattr(self, name) < float("inf"):
-                raise ConfigError(f"mix {name} = {getattr(self, name)} is impossible; 0 or more")
+                raise ConfigError(f"{name} = {getattr(self, name)} is impossible; 0 or more")
         if self.strokes + self.fonts == 0:
-            raise ConfigError("mix: strokes and fonts are both 0, so nothing would be drawn; give one a weight")
+            raise ConfigError("strokes and fonts are both 0, so nothing would be drawn; give one a weight")
         if self.fonts and not self.bank:
-            raise ConfigError("mix: fonts have a weight but no bank; make one with `hanmo glyphs` and name it")
+            raise ConfigError("fonts have a weight but no bank; make one with `hanmo glyphs` and name it")
 
 
 class Mix:

@@ -223,7 +223,8 @@ def _fit(path: Segments, count: int, side: int, margin: int) -> Segments:
     room = side - 2 * margin
     which = path.owner[:, None].expand(-1, 2)
     thick = path.radius.amax(1, keepdim=True)
-    seen = thick > _FAINT
+    widest = thick.new_zeros(count).scatter_reduce_(0, path.owner, thick[:, 0], "amax")
+    seen = thick > (widest[path.owner, None] / 2).clamp(max=_FAINT)
     low = path.start.new_full((count, 2), math.inf)
     low.scatter_reduce_(0, which, (path.start.minimum(path.end) - thick).where(seen, math.inf), "amin")
     high = path.start.new_full((count, 2), -math.inf)

@@ -34,12 +34,14 @@ def ink_on_paper(pictures: Tensor, keys: Keys, style: StyleConfig) -> Tensor:
     scanner = uniform(derive(keys.habit, -6), 3)
     soft = style.soft * (0.4 + 1.2 * scanner[:, 2, None, None])
     x = torch.lerp(x, _blurred(x), soft.clamp(max=1))
+    # Normalising makes the darkest tenth of the ink black, so whoever draws squares directly must, too.
+    x = x / x.amax((1, 2), keepdim=True).clamp(min=1e-3)
+    dark = x.pow(12).sum((1, 2)) / x.pow(11).sum((1, 2)).clamp(min=1e-6)
+    x = x / dark.clamp(min=1e-3)[:, None, None]
     x = (x - _PAPER).clamp(min=0) / (1 - _PAPER)
     steep = torch.where(scanner[:, 0] < style.binary, 4 + 12 * scanner[:, 1], 1)[:, None, None]
-    x = torch.where(steep > 1, (x - 0.3) * steep + 0.5, x).clamp(0, 1)
-    # Normalising makes the darkest tenth of the ink black, so whoever draws squares directly must, too.
-    dark = x.pow(12).sum((1, 2)) / x.pow(11).sum((1, 2)).clamp(min=1e-8)
-    return ((x / dark[:, None, None]).clamp(0, 1) * 255 + 0.5).to(torch.uint8)
+    x = torch.where(steep > 1, (x - 0.3) * steep + 0.5, x)
+    return (x.clamp(0, 1) * 255 + 0.5).to(torch.uint8)
 
 
 def _blurred(x: Tensor) -> Tensor:

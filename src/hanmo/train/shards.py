@@ -30,7 +30,7 @@ def save_shards(weights: Path, out: Path, largest: int = LARGEST) -> list[Path]:
     """
     if first_shard(out):
         raise CheckpointError(f"{out}: has shards already; remove them or take another folder")
-    tensors, header = load_tensors(weights)
+    tensors, header = load_weights(weights)
     groups: list[dict[str, Tensor]] = [{}]
     size = 0
     for name, tensor in tensors.items():
@@ -41,8 +41,9 @@ def save_shards(weights: Path, out: Path, largest: int = LARGEST) -> list[Path]:
         groups[-1][name] = small
         size += small.nbytes
     paths = [out / f"weights-{i}-of-{len(groups)}.safetensors" for i in range(1, len(groups) + 1)]
-    for number, (path, group) in enumerate(zip(paths, groups, strict=True), 1):
-        save_tensors(path, group, {**header, "shard": [number, len(groups)]})
+    # The first shard, by which a folder is known, comes last: stopped before it, this can be done again.
+    for number in range(len(groups), 0, -1):
+        save_tensors(paths[number - 1], groups[number - 1], {**header, "shard": [number, len(groups)]})
     return paths
 
 
