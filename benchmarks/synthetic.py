@@ -122,7 +122,8 @@ def main() -> None:
     processes = Processes.join()
     packs = tests_of(args.data, args.work)
     if args.measure:
-        print(json.dumps({"run": args.measure.name, **measured(args.measure, packs, processes.device)}))
+        record = {"row": args.measure.name, **measured(args.measure, packs, processes.device)}
+        _keep(record)
         return
     number, parts = map(int, args.part.split("/"))
     goals = [(row, seed) for seed in args.seeds for row in args.rows][number::parts]
@@ -147,9 +148,14 @@ def main() -> None:
             **measured(folder, packs, processes.device),
             "images_per_s": end["images_per_s"],
         }
-        print(json.dumps(record), flush=True)
-        with RECORDS.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        _keep(record)
+
+
+def _keep(record: dict[str, Any]) -> None:
+    line = json.dumps(record)
+    print(line, flush=True)
+    with RECORDS.open("a", encoding="utf-8") as file:
+        file.write(line + "\n")
 
 
 def recipe_of(row: str, seed: int, args: argparse.Namespace) -> Recipe:

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from hanmo.atomic import write_whole
 from hanmo.charset import Charset
 from hanmo.config import from_table
-from hanmo.errors import CharsetError, ConfigError, FontError
+from hanmo.errors import ConfigError, FontError
 
 FORMAT = 1
 """Raised whenever an older hanmo could not read the bank."""
@@ -92,14 +92,6 @@ class GlyphBank:
     def pictures(self, rows: NDArray[np.integer] | Sequence[int] | slice) -> Bytes:
         """The glyphs ``rows`` as uint8 (n, side, side), 0 = paper, 255 = ink."""
         return unpack_levels(self.packed[rows], self.side) * np.uint8(255 // (LEVELS - 1))
-
-    def require(self, charset: Charset) -> None:
-        """Raise :class:`CharsetError` for another charset than the bank's."""
-        if charset != self.charset:
-            raise CharsetError(
-                f"{self.path}: its {self.charset!r} is not the {charset!r} needed; "
-                f"{_REMEDY} and these characters in the recipe"
-            )
 
     @classmethod
     def open(cls, path: str | Path) -> GlyphBank:

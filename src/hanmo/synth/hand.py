@@ -74,7 +74,7 @@ class StyleConfig:
     links: float = 0.6
     """Chance that a stroke is joined to a near next one, for a hasty hand."""
     merge: float = 0.0
-    """Chance that a short stroke becomes one with a near next one, for a hasty hand."""
+    """Eagerness to make one of a short stroke and a near next one, for a hasty hand; not yet measured, so off."""
     tails: float = 0.02
     """How far the pen still (and already) touches the paper on its way to the next stroke."""
     tremor: float = 0.002
@@ -117,7 +117,6 @@ class StyleConfig:
 class Hands(NamedTuple):
     """The habits behind N pictures; every tensor is float32, (N,) unless said otherwise."""
 
-    haste: Tensor
     slip: Tensor
     """What multiplies the slips of strokes and parts: 1 for the usual hand."""
     shear: Tensor
@@ -160,7 +159,6 @@ def draw_hands(keys: Keys, style: StyleConfig) -> Hands:
     spread = (style.haste_spread * lanes[:, 0]).exp()
     haste = style.haste * spread
     return Hands(
-        haste=haste,
         slip=spread.sqrt(),
         shear=torch.stack([style.slant * lanes[:, 1], style.rise * lanes[:, 2] + style.lift], 1),
         turn=style.turn * lanes[:, 3],

@@ -17,7 +17,7 @@ from hanmo.synth.hand import StyleConfig
 from hanmo.synth.noise import Keys, derive, uniform
 from hanmo.synth.strokes import StrokeBank
 
-DRAWING = 4
+DRAWING = 5
 """Raised whenever the same recipe draws other pictures: what was begun before does not go on with these."""
 
 

@@ -132,10 +132,11 @@ class StrokeBank(Bank):
 
     def _move_parts(self, points: Tensor, stroke: Tensor, samples: Tensor, hand: Hands, style: StyleConfig) -> Tensor:
         """Parts as a whole, the smaller ones first."""
+        own = derive(samples, -1)  # numbers of parts must not meet those that texture and strokes draw from
         for level in reversed(range(LEVELS)):
             number = self.part[stroke, level]
             amount = hand.slip * (number >= 0)
-            n = normal(derive(samples, -2 - number), 5) * amount[:, None]
+            n = normal(derive(own, number), 5) * amount[:, None]
             size = self.size[stroke, level]
             shift = n[:, :2] * style.part_shift * (size + size.flip(1)) / 2
             angle, scale = n[:, 2] * style.part_tilt, (n[:, 3:] * style.part_scale).exp()
