@@ -59,7 +59,7 @@ def test_the_run_folder_tells_everything(drawn: Path, tiny_run: Path) -> None:
     assert environment["data"]["test"]["samples"] == 300
     records = lines(tiny_run)
     assert [r["step"] for r in records] == sorted(r["step"] for r in records)
-    assert [r["epoch"] for r in records if r["kind"] == "eval"] == [6.0]
+    assert [r["epoch"] for r in records if r["kind"] == "eval"] == [8.0]
     train = [r for r in records if r["kind"] == "train"]
     assert all(r["images_per_s"] > 0 and 0 < r["lr"] <= 5e-3 and 0 < r["loss"] < 5 for r in train)
     assert train[-1]["step"] == 25 * 12
