@@ -62,8 +62,8 @@ def test_the_run_folder_tells_everything(drawn: Path, tiny_run: Path) -> None:
     assert [r["epoch"] for r in records if r["kind"] == "eval"] == [8.0]
     train = [r for r in records if r["kind"] == "train"]
     assert all(r["images_per_s"] > 0 and 0 < r["lr"] <= 5e-3 and 0 < r["loss"] < 5 for r in train)
-    assert train[-1]["step"] == 25 * 12
-    assert [p.name for p in (tiny_run / "checkpoints").iterdir()] == ["step-00000150.safetensors"]
+    assert train[-1]["step"] == 25 * 16
+    assert [p.name for p in (tiny_run / "checkpoints").iterdir()] == ["step-00000200.safetensors"]
 
 
 def test_the_weights_know_what_they_read(drawn: Path, tiny_run: Path) -> None:
