@@ -19,7 +19,7 @@ from hanmo.synth.bank import Ragged
 from hanmo.synth.fonts import LEVELS, GlyphBank
 from hanmo.synth.hand import Hands, StyleConfig, draw_hands
 from hanmo.synth.noise import Keys, derive, normal, uniform
-from hanmo.synth.texture import ink_on_paper
+from hanmo.synth.texture import ink_on_paper, thickened
 
 _CHUNK, _CHUNK_ON_GPU = 64, 4096
 _SHEET = 1.8  # side of the sheet a glyph is first drawn on, in sides of its square: no slant leads outside
@@ -88,7 +88,8 @@ class Glyphs:
         small = side // 2
         box = _box(_look(glyph, sheet, whole, small), whole, margin / side)
         drawn = _look(glyph, sheet, box, side)
-        drawn = _thickened(drawn, (hands.pen / style.pen).log() / 0.2 * _PEN * side / 64)
+        growth = ((hands.pen / style.pen).log() / 0.2 * _PEN * side / 64).clamp(-_THINNER, 1)
+        drawn = thickened(drawn, growth[:, None, None, None])
         drawn[:, :, :margin], drawn[:, :, -margin:], drawn[..., :margin], drawn[..., -margin:] = 0, 0, 0, 0
         return ink_on_paper((drawn[:, 0] * 255 + 0.5).to(torch.uint8), keys, style)
 
@@ -155,10 +156,3 @@ def _box(drawn: Tensor, box: Tensor, margin: float) -> Tensor:
     middle = ends.mean(2) / side * 2 - 1
     half = (ends[:, :, 1] - ends[:, :, 0]).amax(1, keepdim=True) / side / (1 - 2 * margin)
     return torch.cat([box[:, :2] + middle * box[:, 2:], half * box[:, 2:]], 1)
-
-
-def _thickened(x: Tensor, pixels: Tensor) -> Tensor:
-    """Lines grown (below 0: thinned) by up to a pixel on each side, (N,): a blend with the 3x3 extremes."""
-    amount = pixels.clamp(-_THINNER, 1)[:, None, None, None]
-    thick, thin = F.max_pool2d(x, 3, 1, 1), -F.max_pool2d(-x, 3, 1, 1)
-    return x + amount.clamp(min=0) * (thick - x) + amount.clamp(max=0) * (x - thin)

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from hanmo.synth.texture import thickened
 from hanmo.train.config import AugmentConfig
 
 
@@ -59,7 +60,7 @@ def apply(images: Tensor, randomness: Randomness, config: AugmentConfig) -> Tens
         x = torch.maximum(x, _neighbour(x, visit, config.intrude))
     x = F.grid_sample(x, _grid(warp, fields[..., :2] * 2 * config.elastic), align_corners=False)
     x = x * (1 + fields[..., 2].unsqueeze(1) * config.fade).clamp(0, 2)
-    x = _pen(x, _per_picture(stroke) * config.stroke)
+    x = thickened(x, _per_picture(stroke) * config.stroke)
     x = x + _per_picture(blur).abs() * config.blur * (_blur(x) - x)
     # The exponent bends the grey levels, the factor dims or darkens the ink.
     x = x.clamp(min=1e-4) ** torch.exp(_per_picture(gamma) * config.contrast)
@@ -126,12 +127,6 @@ def _spline(side: int, cells: int, device: torch.device) -> Tensor:
     tail = (2 - far).clamp(min=0) ** 3 / 6
     weights = torch.where(far < 1, near, tail)
     return weights / weights.square().sum(1, keepdim=True).sqrt()
-
-
-def _pen(x: Tensor, pixels: Tensor) -> Tensor:
-    """Strokes grown (or, below 0, thinned) by up to a pixel: a blend with the brightest (darkest) of 3x3 neighbours."""
-    thick, thin = F.max_pool2d(x, 3, 1, 1), -F.max_pool2d(-x, 3, 1, 1)
-    return x + pixels.clamp(min=0) * (thick - x) + pixels.clamp(max=0) * (x - thin)
 
 
 def _outside_hole(centre: Tensor, size: Tensor, side: int) -> Tensor:
