@@ -25,8 +25,6 @@ from hanmo.config import dump_toml, load_toml
 from hanmo.data.pack import write_pack
 from hanmo.data.read import read_samples
 from hanmo.normalize import Normalization
-from hanmo.synth.hand import StyleConfig
-from hanmo.synth.mix import MixConfig
 from hanmo.synth.recipe import SynthRecipe
 from hanmo.train.batches import DeviceData
 from hanmo.train.config import Recipe
@@ -40,37 +38,67 @@ HERE = Path(__file__).parent
 RECORDS = HERE / "synthetic.jsonl"
 RECIPE = HERE.parent / "recipes" / "drawn.toml"
 TESTS = ("hwdb100-test", "radicals32-test", "hcl-address")
+DRAWN = HERE.parent / "recipes" / "synth-level1.toml"
 STILL = {"part_shift": 0.0, "part_scale": 0.0, "part_tilt": 0.0}
 PLAIN_PEN = {"pen_spread": 0.0, "taper": 0.0, "speed": 0.0, "tails": 0.0, "pressure": 0.0}
 PAPER = {"grain": 0.0, "ragged": 0.0, "soft": 0.0, "binary": 0.0}
-MORE_AUGMENT = {"stroke": 1.2, "blur": 0.9, "contrast": 0.6, "elastic": 0.03, "scale": 0.2, "cutout": 0.2}
-NO_ELASTIC = {"elastic": 0.0}
+WILD = {"shift": 0.021, "scale": 0.12, "tilt": 0.09, "bend": 0.045}
+WILDER = {"shift": 0.031, "scale": 0.18, "tilt": 0.13, "bend": 0.065}
+LOOSE = {"part_shift": 0.065, "part_scale": 0.16, "part_tilt": 0.08}
+HARD = {**WILD, **LOOSE, "haste": 0.8, "links": 0.9, "merge": 0.2, "abbreviations": 0.8, "elastic": 0.04}
+HARDER = {**WILDER, **LOOSE, "haste": 0.9, "links": 0.9, "merge": 0.4, "abbreviations": 0.8, "elastic": 0.05}
+TOUCHING = {"contacts": 0.9}
+MEASURED = {"lift": 0.06, "narrow": 0.19, "aspect": 0.22}
 
-ROWS: dict[str, tuple[str, dict[str, float], dict[str, float], dict[str, float]]] = {
-    # title, changes of the style, of the mix, of the training's augmentation
-    "all": ("everything", {}, {}, {}),
-    "links": ("no links", {"links": 0.0}, {}, {}),
-    "abbreviations": ("no abbreviations", {"abbreviations": 0.0}, {}, {}),
-    "dynamics": ("no pen dynamics (width, taper, speed, tails, pressure)", PLAIN_PEN, {}, {}),
-    "haste": ("no smoothing by haste", {"smooth": 0.0}, {}, {}),
-    "parts": ("parts do not move", STILL, {}, {}),
-    "hooks": ("hooks as printed", {"hooks": 0.0, "hook_spread": 0.0}, {}, {}),
-    "curves": ("no KanjiVG", {"curves": 0.0}, {}, {}),
-    "fonts": ("no fonts", {}, {"fonts": 0.0}, {}),
-    "fonts-half": ("fonts half of the characters", {}, {"fonts": 0.5, "strokes": 0.5}, {}),
-    "fonts-alone": ("fonts alone", {}, {"fonts": 1.0, "strokes": 0.0}, {}),
-    "texture": ("no texture", PAPER, {}, {}),
-    "elastic": ("no elastic, neither of glyphs nor in training", NO_ELASTIC, {}, NO_ELASTIC),
-    "rough": ("rougher paper and softer focus", {"grain": 0.3, "ragged": 0.4, "soft": 0.8, "binary": 0.25}, {}, {}),
-    "spread": ("proportions and pens differ more", {"aspect": 0.2, "pen_spread": 0.3}, {}, {}),
-    "wide": ("as wide as printed, less narrow (0.1)", {"narrow": 0.1}, {}, {}),
-    "smooth-half": ("half the smoothing by haste", {"smooth": 0.15}, {}, {}),
-    "pulled": ("glyphs pulled further (0.045)", {"elastic": 0.045}, {}, {}),
-    "shorter": ("abbreviations twice as often", {"abbreviations": 0.8}, {}, {}),
-    "augment": ("training augments more", {}, {}, MORE_AUGMENT),
-    "hasty": ("more haste (0.9)", {"haste": 0.9}, {}, {}),
-    "calm": ("less haste (0.4)", {"haste": 0.4}, {}, {}),
-    "wild": ("slips half as large again", {"shift": 0.021, "scale": 0.12, "tilt": 0.09, "bend": 0.045}, {}, {}),
+ROWS: dict[str, tuple[str, dict[str, float], dict[str, float]]] = {
+    # title, changes of the style, of the mix
+    "all": ("everything", {}, {}),
+    "hard": ("all of it: slips, parts, haste, links, merged, abbreviated, pulled", HARD, {}),
+    "wild": ("slips half as large again", WILD, {}),
+    "loose": ("parts move 1.6 times as far", LOOSE, {}),
+    "harder": ("all of it, more", HARDER, {}),
+    "contacts": ("strokes go on touching (0.9)", TOUCHING, {}),
+    "contacts-wild": ("the same, slips half as large again", {**TOUCHING, **WILD}, {}),
+    "measured": ("the same, proportions and rise as measured", {**TOUCHING, **WILD, **MEASURED}, {}),
+    "contacts-wilder": ("the same, slips 2.2 times", {**TOUCHING, **WILDER, **MEASURED}, {}),
+    "hold-measured": ("touching, proportions and rise as measured", {**TOUCHING, **MEASURED}, {}),
+    "level": ("lines rise less (0.06)", {"lift": 0.06}, {}),
+    "measured-merged": (
+        "touching, slips, measured, merged 0.2, abbreviations 0.7",
+        {**TOUCHING, **WILD, **MEASURED, "merge": 0.2, "abbreviations": 0.7},
+        {},
+    ),
+    "merged": ("short strokes merge (0.4)", {"merge": 0.4}, {}),
+    "wilder": ("slips 2.2 times as large", WILDER, {}),
+    "hasty": ("more haste (0.9)", {"haste": 0.9}, {}),
+    "shorter": ("abbreviations twice as often (0.8)", {"abbreviations": 0.8}, {}),
+    "abbreviations": ("no abbreviations", {"abbreviations": 0.0}, {}),
+    "linked": ("more links (0.9)", {"links": 0.9}, {}),
+    "warped": ("regions more uneven (0.22)", {"warp": 0.22}, {}),
+    "fonts-more": ("fonts 0.7 of the characters", {}, {"fonts": 0.7, "strokes": 0.3}),
+    "fonts-less": ("fonts 0.3 of the characters", {}, {"fonts": 0.3, "strokes": 0.7}),
+    "pulled": ("glyphs pulled further (0.045)", {"elastic": 0.045}, {}),
+    "uneven": ("hastes differ more (0.8)", {"haste_spread": 0.8}, {}),
+    "smooth": ("more smoothing by haste (0.45)", {"smooth": 0.45}, {}),
+    "slanted": ("slants differ more", {"slant": 0.15, "rise": 0.1}, {}),
+    "lift": ("lines rise more (0.15)", {"lift": 0.15}, {}),
+    "curves": ("KanjiVG (0.3)", {"curves": 0.3}, {}),
+    "wide": ("as wide as printed, less narrow (0.1)", {"narrow": 0.1}, {}),
+    "ends": ("ends differ more (0.035)", {"ends": 0.035}, {}),
+    "bowed": ("strokes less straight (0.2)", {"straight": 0.2}, {}),
+    "tails": ("longer tails (0.04)", {"tails": 0.04}, {}),
+    "hooks-less": ("shorter hooks (0.5)", {"hooks": 0.5}, {}),
+    "merged-little": ("short strokes merge (0.2)", {"merge": 0.2}, {}),
+    "links": ("no links", {"links": 0.0}, {}),
+    "dynamics": ("no pen dynamics (width, taper, speed, tails, pressure)", PLAIN_PEN, {}),
+    "haste": ("no smoothing by haste", {"smooth": 0.0}, {}),
+    "parts": ("parts do not move", STILL, {}),
+    "hooks": ("hooks as printed", {"hooks": 0.0, "hook_spread": 0.0}, {}),
+    "fonts": ("no fonts", {}, {"fonts": 0.0, "strokes": 1.0}),
+    "fonts-alone": ("fonts alone", {}, {"fonts": 1.0, "strokes": 0.0}),
+    "texture": ("no texture", PAPER, {}),
+    "elastic": ("no elastic of glyphs", {"elastic": 0.0}, {}),
+    "calm": ("less haste (0.4)", {"haste": 0.4}, {}),
 }
 
 
@@ -111,7 +139,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--steps", type=int, default=1_500, help="of 1,024 samples each")
     parser.add_argument("--width", type=int, default=32, help="of the ResNet-18")
-    parser.add_argument("--fonts", type=float, default=0.3, help="share of glyphs in most rows")
+    parser.add_argument("--rate", type=float, default=2e-3, help="learning rate")
+    parser.add_argument("--start", help="a finished training whose weights every row begins with")
     parser.add_argument("--part", default="0/1", help="which of how many processes this is")
     parser.add_argument("--measure", type=Path, metavar="RUN")
     parser.add_argument("--table", action="store_true")
@@ -131,7 +160,7 @@ def main() -> None:
     for row, seed in goals:
         folder = args.work / f"{row}-{seed}"
         recipe = recipe_of(row, seed, args)
-        if trainer is None or trainer.recipe.augment != recipe.augment:
+        if trainer is None:
             trainer = Trainer(recipe, folder, processes)
         else:  # what is compiled stays compiled
             trainer.recipe = recipe
@@ -144,7 +173,7 @@ def main() -> None:
             "seed": seed,
             "steps": args.steps,
             "width": args.width,
-            "fonts": ROWS[row][2].get("fonts", args.fonts),
+            "start": args.start,
             **measured(folder, packs, processes.device),
             "images_per_s": end["images_per_s"],
         }
@@ -160,15 +189,15 @@ def _keep(record: dict[str, Any]) -> None:
 
 def recipe_of(row: str, seed: int, args: argparse.Namespace) -> Recipe:
     """The training of a row; what it draws is written beside it."""
-    _, style, mix, augment = ROWS[row]
+    _, style, mix = ROWS[row]
     epochs = max(1, args.steps // 400)
-    shares = {"fonts": args.fonts, "strokes": 1 - args.fonts} | mix
-    drawn = SynthRecipe(
-        characters="level1",
+    drawn = load_toml(DRAWN, SynthRecipe)
+    drawn = replace(
+        drawn,
         per_character=round(args.steps * 1024 / epochs / len(Charset.level1())),
-        seed=seed,
-        style=StyleConfig(**style),
-        mix=MixConfig(**shares, bank=args.bank),
+        seed=seed + 100,  # not what a training to begin with has seen
+        style=replace(drawn.style, **style),
+        mix=replace(drawn.mix, **mix, bank=args.bank),  # type: ignore[arg-type]
     )
     path = args.work / "recipes" / f"{row}-{seed}.toml"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -179,8 +208,10 @@ def recipe_of(row: str, seed: int, args: argparse.Namespace) -> Recipe:
         name=row,
         data=replace(base.data, train=f"{PREFIX}{path}", test=None),
         net=replace(base.net, width=args.width),
-        augment=replace(base.augment, **augment),  # type: ignore[arg-type]
-        train=replace(base.train, epochs=epochs, batch=1024, seed=seed, evaluate_every=0, checkpoint_every=0),
+        optim=replace(base.optim, learning_rate=args.rate),
+        train=replace(
+            base.train, epochs=epochs, batch=1024, seed=seed, start=args.start, evaluate_every=0, checkpoint_every=0
+        ),
     )
 
 

@@ -21,18 +21,22 @@ from hanmo.synth.medians import Medians, Stroke, even_out, straighten_heads
 Floats = NDArray[np.float32]
 
 _POINTS = 8  # a stroke is compared at so many points
-_ALIKE = 0.08  # mean distance of strokes that are the same, in units of the component's box
+_ALIKE = 0.08  # mean distance of strokes that are the same, in units of the component's box, unless the table says
 _UNLIKE = 0.3  # no single stroke may differ by more
 _SQUEEZE = 2.2  # by how much the proportions of the box may differ
 _FLATTEST = 0.2  # a box is not taken for flatter: the jitter of a single line must not fill it
 
 
 class Component(NamedTuple):
-    """``like`` are runs of a character's strokes, float32 (n, P, 2); ``forms`` are lists of strokes in the unit box."""
+    """``like`` are runs of a character's strokes, float32 (n, P, 2); ``forms`` are lists of strokes in the unit box.
+
+    A run is the component when its strokes are on average nearer than ``alike`` to one of ``like``, in boxes.
+    """
 
     name: str
     like: tuple[Floats, ...]
     forms: tuple[tuple[Stroke, ...], ...]
+    alike: float = _ALIKE
 
 
 class Site(NamedTuple):
@@ -58,6 +62,7 @@ def _component(entry: Mapping[str, Any], medians: Medians) -> Component:
             name,
             tuple(_run(like, medians) for like in entry["like"]),
             tuple(tuple(_line(line) for line in form.split("|")) for form in entry["forms"]),
+            float(entry.get("alike", _ALIKE)),
         )
     except (ValueError, IndexError, KeyError) as error:
         raise DataError(f"abbreviations.toml: component {name!r} is damaged ({error}); reinstall hanmo") from error
@@ -102,7 +107,7 @@ def find_sites(strokes: Floats, count: NDArray[np.int64], components: Sequence[C
             for model in component.like:
                 if len(model) == length:
                     distance = np.minimum(distance, _distance(runs, proportions, model))
-            for at in np.flatnonzero(distance < _ALIKE):
+            for at in np.flatnonzero(distance < component.alike):
                 character = int(owner[begins[at]])
                 start = int(begins[at] - first[character])
                 found.append((-length, float(distance[at]), Site(character, start, start + length, number)))

@@ -49,6 +49,8 @@ class StyleConfig:
     """Of the logarithm of a stroke's size."""
     tilt: float = 0.06
     """Rotation of a stroke, in radians."""
+    contacts: float = 0.0
+    """How far strokes go on touching what they touch as printed, however they slip: 0 not at all, 1 always."""
     bend: float = 0.03
     """Bow of a stroke, as a part of its length."""
     straight: float = 0.5
@@ -126,6 +128,8 @@ class Hands(NamedTuple):
     warp: Tensor
     """(N, 3, 2): amounts of three waves, for x and y."""
     straight: Tensor
+    hold: Tensor
+    """How far strokes go on touching."""
     hook: Tensor
     """What is left of a hook, 0 to 1.5."""
     links: Tensor
@@ -147,7 +151,7 @@ class Hands(NamedTuple):
         return Hands(*(t[owner] for t in self))
 
 
-_LANES = 22
+_LANES = 23
 _FINEST = 0.005  # half the width of the finest pen: it must still be seen where it is fast
 _OWN, _MOMENT = 0.9, 0.436  # the squares of both weights sum to 1, so the deviation stays that of the style
 
@@ -165,6 +169,7 @@ def draw_hands(keys: Keys, style: StyleConfig) -> Hands:
         aspect=(style.aspect * lanes[:, 4] - style.narrow).exp(),
         warp=style.warp * lanes[:, 5:11].view(-1, 3, 2) + style.left * lanes.new_tensor([[1, 0], [0, 0], [0, 0]]),
         straight=(style.straight * lanes[:, 11].abs()).clamp(max=0.9),
+        hold=(style.contacts * (1 + 0.25 * lanes[:, 22])).clamp(0, 1),
         hook=(1 - style.hooks + style.hook_spread * lanes[:, 12]).clamp(0, 1.5),
         links=style.links * haste * (0.8 * lanes[:, 13]).exp(),
         merge=2 * style.merge * haste * (0.8 * lanes[:, 21]).exp(),

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from hanmo.synth import motion
 from hanmo.synth.bank import Bank
+from hanmo.synth.contacts import find_contacts, keep_contacts
 from hanmo.synth.hand import Hands, StyleConfig, draw_hands
 from hanmo.synth.noise import Keys, derive, keys_of, normal, uniform
 from hanmo.synth.render import Segments, render
@@ -88,6 +89,9 @@ class StrokeBank(Bank):
         moment, hand = derive(keys.sample[owner], nth + 1), hands.of(owner)
         points = self._slip(stroke, moment, hand, style)
         points = self._move_parts(points, stroke, keys.sample[owner], hand, style)
+        if style.contacts:
+            model = self.points[stroke]
+            points = keep_contacts(points, model, find_contacts(model, owner), hand.hold)
         points = motion.lay_out(points, hand.warp, hand.shear, hand.aspect, hand.turn)
         return _pen_path(points, stroke, self, owner, moment, hand, style)
 
@@ -112,20 +116,22 @@ class StrokeBank(Bank):
         """Each stroke on its own; returns (T, P, 2)."""
         n = normal(keys, 10) * hand.slip[:, None]
         points, along = self.points[stroke], self.along[stroke]
-        dot = (-self.length[stroke] / 0.15).exp()  # short strokes turn and stretch more freely
+        dot = (-self.length[stroke] / 0.15).exp()  # short strokes move, turn and stretch more freely
         hook = (hand.hook + 0.4 * style.hook_spread * n[:, 9]).clamp(0, 1.6)
         points = motion.shorten_hooks(points, self.hook[stroke], hook)
         chord = points[:, -1] - points[:, 0]
-        flat = chord[:, 0].square() / chord.square().sum(1).clamp(min=1e-6)
+        square = chord.square().sum(1).clamp(min=1e-6)
+        flat, oblique = chord[:, 0].square() / square, 2 * chord.prod(1).abs() / square
+        freely = 1 + 2 * dot
         longer = ((1 - dot) * style.across * flat.square()).exp()
         plain = (self.corners[stroke] == 0).to(points.dtype)
         points = motion.straighten(points, along, hand.straight * plain)
         points = motion.move(
             points,
             motion.middle_of(points),
-            n[:, :2] * style.shift,
-            n[:, 2] * style.tilt * (1 + 2 * dot),
-            (n[:, 3:5] * style.scale * (1 + 2 * dot)[:, None]).exp() * longer[:, None],
+            n[:, :2] * (style.shift * (1 + dot / 2))[:, None],
+            n[:, 2] * style.tilt * (freely + oblique / 2),
+            (n[:, 3:5] * style.scale * freely[:, None]).exp() * longer[:, None],
         )
         points = motion.bow(points, along, n[:, 5:7] * style.bend)
         return motion.stretch_ends(points, n[:, 7:9] * style.ends + _OVERSHOOT)
