@@ -56,7 +56,7 @@ def _build(source: Path, fonts: Path | None, out: Path | None, settings: list[st
         raise ConfigError(f"glyphs: add --fonts FOLDER, where the fonts are, and --out FILE{_SUFFIX}")
     target = require_suffix(out, _SUFFIX)
     recipe = load_toml(source, FontsRecipe, settings)
-    with tidy_kill(), reading("drawing", len(recipe), by_samples=True) as (_, on_samples):
+    with tidy_kill(), reading("drawing", recipe.steps, by_samples=True) as (_, on_samples):
         bank = build_bank(recipe, fonts, target, on_progress=on_samples)
     return bank, target.with_suffix(".png")
 

@@ -24,6 +24,9 @@ from hanmo.synth.structure import Parts, parts_of, shape_of
 
 Floats = NDArray[np.float32]
 
+POINTS = 16
+"""Points of a stroke."""
+
 
 class Ragged(NamedTuple):
     """Rows of different length: row i owns ``size[i]`` entries of the next table from ``first[i]`` on."""
@@ -47,7 +50,7 @@ class Ragged(NamedTuple):
 class Bank:
     """The tables for ``charset``. Raises :class:`CharsetError` naming every character without packaged strokes."""
 
-    def __init__(self, charset: Charset, *, points: int = 16, device: torch.device | str = "cpu") -> None:
+    def __init__(self, charset: Charset, *, points: int = POINTS, device: torch.device | str = "cpu") -> None:
         medians, curves = load_medians(), load_curves()
         printed = _Source(medians, list(charset), points)
         written = _Source(curves, [c for c in charset if c in curves], points)
@@ -75,11 +78,17 @@ class Bank:
         self.points, self.along, self.length = put(strokes), put(shape.along), put(shape.length)
         self.corners, self.hook = put(shape.corners), put(shape.hook)
         self.part, self.centre, self.size = map(put, parts)
+        self.printed = put(np.concatenate([form.printed for form in forms]))
+        """(S,): which printed stroke of its character a stroke is, or stands nearest to in its place."""
+        self.plain = put(np.concatenate([np.full(len(form.strokes), form.plain) for form in forms]))
+        """(S,): whether it is that stroke."""
 
 
 class _Form(NamedTuple):
     strokes: Floats
     parts: Parts
+    printed: NDArray[np.int64]
+    plain: bool
 
 
 class _Run(NamedTuple):
@@ -124,12 +133,21 @@ class _Pool:
         plain = _plain(strokes, parts, slice(site.first, site.stop))
         low, high = plain.strokes.min((0, 1)), plain.strokes.max((0, 1))
         shorter = self.shorter[site.component]
-        forms = [_Form(low + form * (high - low), _shared(plain.parts, len(form))) for form in shorter]
+        forms = [
+            _Form(
+                low + form * (high - low),
+                _shared(plain.parts, len(form)),
+                site.first + np.arange(len(form)) * len(plain.strokes) // len(form),
+                False,
+            )
+            for form in shorter
+        ]
         return _Run(site.component, [plain, *forms])
 
 
 def _plain(strokes: Floats, parts: Parts, run: slice) -> _Form:
-    return _Form(strokes[run], Parts(parts.number[run], parts.centre[run], parts.size[run]))
+    here = Parts(parts.number[run], parts.centre[run], parts.size[run])
+    return _Form(strokes[run], here, np.arange(run.start, run.stop), True)
 
 
 def _shared(parts: Parts, count: int) -> Parts:

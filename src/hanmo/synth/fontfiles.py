@@ -28,7 +28,7 @@ from PIL import Image, ImageDraw, ImageFont
 from hanmo.charset import Charset
 from hanmo.errors import ConfigError, FontError, one_line
 from hanmo.normalize import Normalization
-from hanmo.synth.fonts import FontRecord, GlyphBank, check_side, pack_levels, write_bank
+from hanmo.synth.fonts import Fits, FontRecord, GlyphBank, check_side, pack_levels, unpack_levels, write_bank
 from hanmo.synth.slim import slim
 from hanmo.synth.variants import draw_medians, features, find_variants
 
@@ -79,6 +79,8 @@ class FontsRecipe:
     margin: int = 2
     pen: float = 0.05
     """Width of lines, as a part of the side, to which heavier fonts are slimmed; 0: they stay as they are."""
+    layouts: bool = True
+    """Whether printed strokes are fitted to every glyph, for hands that lay characters out as fonts do."""
 
     def __post_init__(self) -> None:
         check_side(self.side)
@@ -97,6 +99,11 @@ class FontsRecipe:
     def __len__(self) -> int:
         """Glyphs there would be if every font had every character."""
         return len(self.font) * len(self.charset())
+
+    @property
+    def steps(self) -> int:
+        """What :func:`build_bank` counts up to."""
+        return len(self) * (2 if self.layouts else 1)
 
 
 class FontFile:
@@ -180,9 +187,8 @@ def build_bank(
 ) -> GlyphBank:
     """Draw the fonts of ``recipe``, found below ``folder``, into a new bank at ``out``.
 
-    ``on_progress`` is told after every font for how many of ``len(recipe)`` glyphs the fonts were asked. Raises
-    :class:`FontError` naming all missing fonts at once or the first unreadable one, :class:`StorageError`;
-    ImportError without the extra ``fonts``.
+    ``on_progress`` is told how many of ``recipe.steps`` are done. Raises :class:`FontError` naming all missing fonts
+    at once or the first unreadable one, :class:`StorageError`; ImportError without the extra ``fonts``.
     """
     import fontTools  # noqa: F401  # a missing extra is to be noticed before anything else
 
@@ -197,7 +203,26 @@ def build_bank(
     for page, dropped in zip(pages, variant, strict=True):
         records.append(page.record(len(charset), int(dropped.sum())))
         glyphs.append((page.labels[~dropped], page.packed[~dropped]))
-    return write_bank(out, charset, records, glyphs, side=recipe.side, margin=recipe.margin)
+    fits = _fits(recipe, charset, glyphs, on_progress) if recipe.layouts else None
+    return write_bank(out, charset, records, glyphs, side=recipe.side, margin=recipe.margin, layouts=fits)
+
+
+def _fits(
+    recipe: FontsRecipe,
+    charset: Charset,
+    glyphs: list[tuple[NDArray[np.int64], Bytes]],
+    on_progress: Callable[[int], None] | None,
+) -> Fits:
+    from hanmo.synth.layouts import fit_layouts  # needs torch
+
+    labels = np.concatenate([label for label, _ in glyphs])
+    pictures = unpack_levels(np.concatenate([packed for _, packed in glyphs]), recipe.side)
+
+    def told(done: int) -> None:
+        if on_progress:
+            on_progress(len(recipe) + done * len(recipe) // max(len(labels), 1))
+
+    return fit_layouts(charset, labels, pictures, told)
 
 
 class _Page:

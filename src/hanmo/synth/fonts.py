@@ -1,10 +1,11 @@
 """The glyph bank: the characters of many handwriting-like fonts in one small file.
 
-    hanmo glyphs 1        the format
+    hanmo glyphs 2        the format
     SHA-256               of every byte after this line, hexadecimal
     {"charset": …}        one line of JSON: charset and its digest, side and margin, the fonts, bytes of each below
     an LZMA stream for each font: uint16 (G,) classes in ascending order, then uint8 (G, S, S / 4) of 2-bit levels,
     each row of a picture XOR the row above it
+    perhaps another LZMA stream, the layouts: uint8 (G,) strokes of each glyph, uint8 (G,) errors, int8 (K, 6) steps
 
 Level 0 is paper, 3 full ink; a byte holds four pixels, the leftmost in its highest bits. Numbers are little-endian.
 :mod:`hanmo.synth.fontfiles` makes a bank from font files; reading one needs numpy alone.
@@ -19,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,7 @@ from hanmo.charset import Charset
 from hanmo.config import from_table
 from hanmo.errors import ConfigError, FontError
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever an older hanmo could not read the bank."""
 
 LEVELS = 4
@@ -67,6 +68,17 @@ class FontRecord:
     note: str = ""
 
 
+class Fits(NamedTuple):
+    """How the printed medians were fitted to G glyphs, see :mod:`hanmo.synth.layouts`."""
+
+    strokes: NDArray[np.int64]
+    """(G,): strokes of each glyph's character."""
+    error: Bytes
+    """(G,): root mean square distance of strokes and ink, in thousandths of the character's side, 255 at most."""
+    moved: NDArray[np.int8]
+    """(K, 6): the displacements of all their strokes, in the steps of :data:`hanmo.synth.layouts.STEPS`."""
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class GlyphBank:
     """The G glyphs of all fonts, font by font and in the order of the charset within each; read-only arrays."""
@@ -85,6 +97,7 @@ class GlyphBank:
     """(G,) classes."""
     digest: str
     """SHA-256 of the file's content: it identifies the bank."""
+    layouts: Fits | None = None
 
     def __len__(self) -> int:
         return len(self.label)
@@ -115,20 +128,22 @@ class GlyphBank:
             raise ValueError(f"pictures of side {side!r}")
         fonts = tuple(from_table(table, FontRecord, "fonts") for table in head["fonts"])
         sizes = list(map(int, head["bytes"]))
-        if len(sizes) != len(fonts) or min(sizes, default=0) < 0 or sum(sizes) != len(payload):
+        if not 0 <= len(sizes) - len(fonts) <= 1 or min(sizes, default=0) < 0 or sum(sizes) != len(payload):
             raise ValueError("the lengths of its parts disagree")
         starts = np.cumsum([0, *sizes])
         parts = [payload[a : a + n] for a, n in zip(starts.tolist(), sizes, strict=False)]
         with ThreadPoolExecutor(_THREADS) as pool:  # the decompressor works outside Python's lock
-            done = list(pool.map(lambda part, font: _decode(part, font.glyphs, side, len(charset)), parts, fonts))
+            pages = zip(parts, fonts, strict=False)
+            done = list(pool.map(lambda page: _decode(page[0], page[1].glyphs, side, len(charset)), pages))
         packed = np.concatenate([p for _, p in done]) if done else np.zeros((0, side * side // 4), np.uint8)
         label = np.concatenate([c for c, _ in done]) if done else np.zeros(0, np.int64)
         font = np.repeat(np.arange(len(fonts)), [f.glyphs for f in fonts])
         for array in (packed, font, label):
             array.setflags(write=False)
+        fits = _decode_fits(parts[-1], len(label)) if len(parts) > len(fonts) else None
         return cls(
             path=path, charset=charset, side=side, margin=margin, fonts=fonts, packed=packed, font=font, label=label,
-            digest=digest,
+            digest=digest, layouts=fits,
         )  # fmt: skip
 
 
@@ -140,10 +155,12 @@ def write_bank(
     *,
     side: int,
     margin: int,
+    layouts: Fits | None = None,
 ) -> GlyphBank:
     """Write a bank, whole or not at all, and open it.
 
     ``glyphs`` has for each font its classes (G,), ascending, and its packed levels, uint8 (G, side * side / 4).
+    ``layouts`` are of all these glyphs in the same order.
     Raises :class:`ConfigError` for another side than :data:`SIDES` or too large a charset, :class:`StorageError`.
     """
     check_side(side)
@@ -151,6 +168,9 @@ def write_bank(
         raise ConfigError(f"a charset of {len(charset):,} characters is too large for a bank of glyphs: at most 65,536")
     with ThreadPoolExecutor(_THREADS) as pool:
         parts = list(pool.map(lambda entry: _encode(entry[0], entry[1], side), glyphs))
+    if layouts:
+        raw = b"".join([layouts.strokes.astype(np.uint8).tobytes(), layouts.error.tobytes(), layouts.moved.tobytes()])
+        parts.append(lzma.compress(raw, lzma.FORMAT_RAW, filters=_FILTERS))
     head = {
         "charset": str(charset),
         "charset_digest": charset.digest,
@@ -204,6 +224,16 @@ def _decode(part: memoryview, count: int, side: int, classes: int) -> tuple[NDAr
         raise ValueError("a font names classes that are none")
     rows = np.frombuffer(raw, np.uint8, offset=2 * count).reshape(count, side, side // 4)
     return labels, np.bitwise_xor.accumulate(rows, axis=1).reshape(count, side * side // 4)
+
+
+def _decode_fits(part: memoryview, glyphs: int) -> Fits:
+    """Raises ValueError or LZMAError."""
+    reader = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=_FILTERS)
+    raw = np.frombuffer(reader.decompress(part, glyphs * (2 + 255 * 6) + 1), np.uint8)
+    strokes = raw[:glyphs].astype(np.int64)
+    if len(raw) != 2 * glyphs + 6 * strokes.sum():
+        raise ValueError("its layouts have another number of strokes")
+    return Fits(strokes, raw[glyphs : 2 * glyphs], raw[2 * glyphs :].view(np.int8).reshape(-1, 6))
 
 
 def _read(path: Path) -> bytes:

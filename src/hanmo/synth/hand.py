@@ -35,6 +35,8 @@ class StyleConfig:
     """Mean of the logarithm of height over width, against the printed shape."""
     aspect: float = 0.13
     """Of the logarithm of width over height."""
+    layouts: float = 0.0
+    """How far strokes stand as in fonts, between the printed layout (0) and theirs (1), where a bank has layouts."""
     warp: float = 0.15
     """Uneven sizes of a character's regions."""
     part_shift: float = 0.04

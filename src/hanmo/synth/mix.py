@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from hanmo.errors import ConfigError
 from hanmo.synth.fonts import GlyphBank
 from hanmo.synth.glyphs import Glyphs
 from hanmo.synth.hand import StyleConfig
+from hanmo.synth.layouts import Layouts
 from hanmo.synth.noise import Keys, derive, uniform
 from hanmo.synth.strokes import StrokeBank
 
@@ -50,9 +51,11 @@ class Mix:
     ) -> None:
         self.style = style
         self.strokes = _strokes(charset, str(device))
-        self.glyphs = None
-        if config.fonts and config.bank:
-            self.glyphs = Glyphs(GlyphBank.open(config.bank), charset, config.names, device)
+        self.glyphs = self.layouts = None
+        if config.bank and (config.fonts or style.layouts):
+            bank = GlyphBank.open(config.bank)
+            self.glyphs = Glyphs(bank, charset, config.names, device)
+            self.layouts = Layouts.of(bank, charset, config.names, device)
         self.share = config.fonts / (config.strokes + config.fonts)
         self.sources = tuple(_sources(config, style, self.glyphs))
         """What is drawn from, with licences."""
@@ -68,10 +71,13 @@ class Mix:
             return self.strokes.write(classes, keys, self.style, side, margin)
         by_font = (uniform(derive(keys.habit, -10), 1)[:, 0] < self.share) & self.glyphs.covers(classes)
         pictures = torch.empty(len(classes), side, side, dtype=torch.uint8, device=classes.device)
-        for source, which in ((self.strokes, ~by_font), (self.glyphs, by_font)):
-            rows = which.nonzero()[:, 0]
-            here = Keys(keys.sample[rows], keys.habit[rows])
-            pictures[rows] = source.write(classes[rows], here, self.style, side, margin)
+        for rows, write in (
+            (~by_font, partial(self.strokes.write, layouts=self.layouts)),
+            (by_font, self.glyphs.write),
+        ):
+            some = rows.nonzero()[:, 0]
+            here = Keys(keys.sample[some], keys.habit[some])
+            pictures[some] = write(classes[some], here, self.style, side, margin)
         return pictures
 
 

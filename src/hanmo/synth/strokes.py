@@ -21,7 +21,9 @@ from hanmo.synth import motion
 from hanmo.synth.bank import Bank
 from hanmo.synth.contacts import find_contacts, keep_contacts
 from hanmo.synth.hand import Hands, StyleConfig, draw_hands
+from hanmo.synth.layouts import Layouts
 from hanmo.synth.noise import Keys, derive, keys_of, normal, uniform
+from hanmo.synth.register import displaced
 from hanmo.synth.render import Segments, render
 from hanmo.synth.structure import LEVELS
 from hanmo.synth.texture import ink_on_paper
@@ -63,9 +65,16 @@ class StrokeBank(Bank):
         return self.write(classes, keys, style or StyleConfig(), side, margin, chunk)
 
     def write(
-        self, classes: Tensor, keys: Keys, style: StyleConfig, side: int, margin: int = 2, chunk: int | None = None
+        self,
+        classes: Tensor,
+        keys: Keys,
+        style: StyleConfig,
+        side: int,
+        margin: int = 2,
+        chunk: int | None = None,
+        layouts: Layouts | None = None,
     ) -> Tensor:
-        """As :meth:`draw`, from the keys of the N pictures."""
+        """As :meth:`draw`, from the keys of the N pictures, strokes standing as in ``layouts`` (None: as printed)."""
         device = self.points.device
         classes, keys = classes.to(device), Keys(*(k.to(device) for k in keys))
         chunk = chunk or (_CHUNK if device.type == "cpu" else _CHUNK_ON_GPU)
@@ -73,13 +82,13 @@ class StrokeBank(Bank):
         for first in range(0, len(classes), chunk):
             part = slice(first, first + chunk)
             here = Keys(keys.sample[part], keys.habit[part])
-            path = self._write(classes[part], here, style)
+            path = self._write(classes[part], here, style, layouts)
             count = len(here.sample)
             clean = render(_fit(path, count, side, margin), count, side)
             pictures[part] = ink_on_paper(clean, here, style)
         return pictures
 
-    def _write(self, classes: Tensor, keys: Keys, style: StyleConfig) -> Segments:
+    def _write(self, classes: Tensor, keys: Keys, style: StyleConfig, layouts: Layouts | None) -> Segments:
         """The pen's path for each of N classes, in the unit square (or a little beyond it)."""
         hands = draw_hands(keys, style)
         stroke, owner = self._choose(classes, keys.habit, hands, style)
@@ -87,7 +96,13 @@ class StrokeBank(Bank):
         hands = hands._replace(pen=hands.pen * (_USUAL_STROKES / count) ** 0.15)  # dense characters are written finer
         nth = torch.arange(len(owner), device=owner.device) - (count.cumsum(0) - count)[owner]
         moment, hand = derive(keys.sample[owner], nth + 1), hands.of(owner)
-        points = self._slip(stroke, moment, hand, style)
+        points = self.points[stroke]
+        if layouts and style.layouts:
+            blend = layouts.choose(classes, keys.habit, style.layouts)
+            moved = blend.of(owner, self.printed[stroke])
+            moved[:, 2:] *= self.plain[stroke, None]  # what is written instead only goes where the other would
+            points = displaced(points, self.along[stroke], moved)
+        points = self._slip(points, stroke, moment, hand, style)
         points = self._move_parts(points, stroke, keys.sample[owner], hand, style)
         if style.contacts:
             model = self.points[stroke]
@@ -112,10 +127,10 @@ class StrokeBank(Bank):
         stroke, of_run = self.strokes.entries(self.forms.first[run] + nth)
         return stroke, writer[of_run]
 
-    def _slip(self, stroke: Tensor, keys: Tensor, hand: Hands, style: StyleConfig) -> Tensor:
-        """Each stroke on its own; returns (T, P, 2)."""
+    def _slip(self, points: Tensor, stroke: Tensor, keys: Tensor, hand: Hands, style: StyleConfig) -> Tensor:
+        """Each stroke on its own, (T, P, 2)."""
         n = normal(keys, 10) * hand.slip[:, None]
-        points, along = self.points[stroke], self.along[stroke]
+        along = self.along[stroke]
         dot = (-self.length[stroke] / 0.15).exp()  # short strokes move, turn and stretch more freely
         hook = (hand.hook + 0.4 * style.hook_spread * n[:, 9]).clamp(0, 1.6)
         points = motion.shorten_hooks(points, self.hook[stroke], hook)
