@@ -16,6 +16,7 @@ import argparse
 import itertools
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -24,15 +25,17 @@ from PIL import Image
 from torch import Tensor
 
 from hanmo.charset import Charset
+from hanmo.config import load_toml
 from hanmo.data.read import read_samples
 from hanmo.nets.registry import NetConfig, build_net
 from hanmo.normalize import Normalization
-from hanmo.synth.hand import StyleConfig
 from hanmo.synth.mix import Mix, MixConfig
 from hanmo.synth.noise import keys_of
+from hanmo.synth.recipe import SynthRecipe
 from hanmo.train.augment import unchanged
 from hanmo.train.objective import standardise
 
+DRAWN = Path(__file__).parent.parent / "recipes" / "synth-level1.toml"
 PIECE = 20  # pixels
 BATCH = 64
 WRITERS = 240
@@ -107,14 +110,17 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--bank")
     parser.add_argument("--fonts", type=float, default=0.5, help="share of glyphs where there is a bank")
-    parser.add_argument("--style", nargs="*", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--style", nargs="*", default=[], metavar="KEY=VALUE", help="changes of the recipe's style")
     parser.add_argument("--each", type=int, default=60, help="samples a class in each half")
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--show", type=Path)
     args = parser.parse_args()
     halves, classes, charset = real(args.data, args.each)
-    style = StyleConfig(**{key: float(value) for key, _, value in (s.partition("=") for s in args.style)})
+    changes = {key: float(value) for key, _, value in (s.partition("=") for s in args.style)}
+    if not args.bank:
+        changes.setdefault("layouts", 0.0)  # nobody knows any
+    style = replace(load_toml(DRAWN, SynthRecipe).style, **changes)
     share = args.fonts if args.bank else 0.0
     mix = Mix(MixConfig(strokes=1 - share, fonts=share, bank=args.bank), charset, style)
     numbers = torch.arange(len(classes))

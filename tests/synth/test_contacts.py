@@ -56,7 +56,18 @@ def test_a_stroke_returns_to_the_bar_it_began_on() -> None:
 
     assert gap(slipped) < 0 < gap(kept)
     assert gap(kept) == pytest.approx(gap(model), abs=0.012)
-    assert torch.allclose(kept[:2], slipped[:2], atol=1e-3)  # what was written before stays where it is
+    assert torch.equal(kept[0], slipped[0])  # nothing was written before the dot
+
+
+def test_dots_keep_the_gap_to_what_is_near() -> None:
+    model, owner = printed("犬")
+    contacts = find_contacts(model, owner)
+    near = contacts.weight[3]  # the dot lies beside the bar and the left-falling stroke, and touches neither
+    assert 0.05 < float(near.max()) < 0.9
+    slipped = model.clone()
+    slipped[3, :, 0] -= 0.12
+    kept = keep_contacts(slipped, model, contacts, torch.ones(4))
+    assert float(kept[3, :, 0].mean() - slipped[3, :, 0].mean()) > 0.02
 
 
 def test_a_closing_bar_is_stretched_between_what_it_closes() -> None:

@@ -36,6 +36,8 @@ def glyphs(
     if source.suffix.lower() == _SUFFIX:
         if fonts or settings:
             raise ConfigError(f"{source}: a bank is only looked at; give the recipe to make one from --fonts")
+        if out and not show:
+            raise ConfigError(f"{source}: nothing to draw into {out}; add --show CHARACTERS")
         bank, sheet = GlyphBank.open(source), out
     else:
         bank, sheet = _build(source, fonts, out, settings or [])

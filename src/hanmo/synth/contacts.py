@@ -1,7 +1,8 @@
 """Where strokes touch, and how they go on touching when each has slipped on its own.
 
-Whoever writes the ㇗ of 亡 begins it on the bar, wherever the bar has come to lie: it is by such contacts that 亡 and
-七, 干 and 于, 甲 and 田 differ. Strokes are flat batches (T, P, 2) in writing order; K = 3 contacts a stroke at most.
+Whoever writes the ㇗ of 亡 begins it on the bar, wherever the bar has come to lie, and the dot stays above it: by such
+contacts and gaps 亡 and 七, 干 and 于, 甲 and 田 differ. Strokes are flat batches (T, P, 2) in writing order; K = 3
+contacts a stroke at most.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from torch import Tensor
 
 _BEFORE = 12  # so many strokes before its own may be touched by a stroke
 _TOUCH, _BLUR = 0.045, 0.006  # medians of strokes that touch come so near (they end inside the strokes), and the doubt
-_STIFF, _STAY = 0.1, 0.02  # against being stretched or turned rather than shifted, and against moving at all
+_NEAR, _LESS = 0.1, 0.8  # strokes so near keep their distance, too, if less strictly
+_STIFF, _STAY = 0.1, 0.1  # against being stretched or turned rather than shifted, and against moving at all
 _ROUNDS = 3  # a chain of so many contacts is held
 
 
 class Contacts(NamedTuple):
-    """What T strokes touch of the strokes before them: with their first tip, their last, and somewhere between.
+    """What T strokes touch or come near of the strokes before them: with their first tip, their last, and between.
 
     Places on strokes are in points: 2.5 lies midway between the third point and the fourth.
     """
@@ -30,7 +32,7 @@ class Contacts(NamedTuple):
     there: Tensor
     """(T, K): where on that."""
     weight: Tensor
-    """(T, K): 1 where they touch, 0 where they are apart."""
+    """(T, K): 1 where they touch, less where they are near, 0 where they are far apart."""
 
 
 def find_contacts(model: Tensor, owner: Tensor) -> Contacts:
@@ -48,11 +50,12 @@ def find_contacts(model: Tensor, owner: Tensor) -> Contacts:
     distance, best = to_line.min(1)  # (T, 2): of all earlier strokes the nearest to each tip
     between, which = from_line.flatten(1).min(1, keepdim=True)  # (T, 1): of all their tips the nearest to the stroke
     tip = here.new_tensor(tips)
+    gap = torch.cat([distance, between], 1)
     return Contacts(
         torch.cat([tip.expand(count, 2), here.flatten(1).gather(1, which)], 1),
         other.gather(1, torch.cat([best, which // 2], 1)),
         torch.cat([there.gather(1, best[:, None])[:, 0], tip[which % 2]], 1),
-        ((_TOUCH - torch.cat([distance, between], 1)) / _BLUR).sigmoid(),
+        ((_TOUCH - gap) / _BLUR).sigmoid().maximum(_LESS * (-((gap / _NEAR) ** 2)).exp()),
     )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, partial
+from importlib.resources import files
 
 import torch
 from torch import Tensor
@@ -18,8 +20,10 @@ from hanmo.synth.layouts import Layouts
 from hanmo.synth.noise import Keys, derive, uniform
 from hanmo.synth.strokes import StrokeBank
 
-DRAWING = 5
-"""Raised whenever the same recipe draws other pictures: what was begun before does not go on with these."""
+DRAWING = 6
+"""Raised whenever this code draws other pictures: what was begun before does not go on with these."""
+
+_TABLES = ("medians.bin", "kanjivg.bin", "abbreviations.toml")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +48,10 @@ class MixConfig:
 
 
 class Mix:
-    """Draws the characters of a charset on a device. Raises what :class:`StrokeBank` and :class:`Glyphs` raise."""
+    """Draws the characters of a charset on a device.
+
+    Raises what :class:`StrokeBank` and :class:`Glyphs` raise, and :class:`ConfigError` for layouts that no bank has.
+    """
 
     def __init__(
         self, config: MixConfig, charset: Charset, style: StyleConfig, device: torch.device | str = "cpu"
@@ -56,11 +63,16 @@ class Mix:
             bank = GlyphBank.open(config.bank)
             self.glyphs = Glyphs(bank, charset, config.names, device)
             self.layouts = Layouts.of(bank, charset, config.names, device)
+        if style.layouts and not self.layouts:
+            raise ConfigError(
+                f"style layouts = {style.layouts}, but {config.bank or 'no bank'} has layouts to follow; "
+                "name a bank made by `hanmo glyphs`, or set style.layouts=0"
+            )
         self.share = config.fonts / (config.strokes + config.fonts)
         self.sources = tuple(_sources(config, style, self.glyphs))
         """What is drawn from, with licences."""
-        self.digest = f"{DRAWING}-{self.glyphs.digest}" if self.glyphs else str(DRAWING)
-        """Identifies what draws, beside the recipe: this code and the bank of glyphs."""
+        self.digest = "-".join([str(DRAWING), _packaged(), *([self.glyphs.digest] if self.glyphs else [])])
+        """Identifies what draws, beside the recipe: this code, its tables and the bank of glyphs."""
 
     def write(self, classes: Tensor, keys: Keys, side: int, margin: int = 2) -> Tensor:
         """Draw ``classes``, int64 (N,), as uint8 (N, side, side), 0 = paper, 255 = ink; the keys decide everything.
@@ -85,6 +97,13 @@ class Mix:
 def _strokes(charset: Charset, device: str) -> StrokeBank:
     """Making a bank takes seconds, and it does not depend on the style."""
     return StrokeBank(charset, device=device)
+
+
+@cache
+def _packaged() -> str:
+    """The start of a hash of the packaged tables."""
+    data = files("hanmo.synth").joinpath("data")
+    return hashlib.sha256(b"".join(data.joinpath(name).read_bytes() for name in _TABLES)).hexdigest()[:16]
 
 
 def _sources(config: MixConfig, style: StyleConfig, glyphs: Glyphs | None) -> Iterator[str]:

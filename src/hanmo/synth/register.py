@@ -27,7 +27,7 @@ _TOGETHER, _ALONE = 15, 30  # steps
 _RATE, _LAST_RATE = (0.03, 0.015), 0.001  # of both
 _FAR = 0.25  # what is further off does not pull, in sides of the character
 _USUAL = (0.06, 0.06, 0.3, 0.3, 0.2, 0.1)  # the pull back is as strong for each of these displacements
-_BACK, _BACK_ALL = 2e-4, 2e-3
+_BACK, _BACK_ALL = 5e-4, 2e-3
 
 
 class Fitted(NamedTuple):
