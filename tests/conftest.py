@@ -55,7 +55,8 @@ def drawn(once: Once) -> Path:
             # Even lines of calm hands: a tiny net reads nearly all of them, so no verdict hangs on a single picture.
             alike = {"haste_spread": 0.2, "slant": 0.05, "aspect": 0.06, "warp": 0.06, "part_scale": 0.05}
             even = {"abbreviations": 0.0, "pressure": 0.0, "grain": 0.0, "ragged": 0.0, "soft": 0.3, "binary": 0.0}
-            calm = StyleConfig(haste=0.1, **alike, **even)
+            steady = {"shift": 0.01, "scale": 0.05, "tilt": 0.04, "bend": 0.02, "merge": 0.0}
+            calm = StyleConfig(haste=0.1, **alike, **even, **steady)
             recipe = SynthRecipe(
                 characters=characters, per_character=writers, seed=1, side=48, style=calm, normalization=square
             )

@@ -16,6 +16,10 @@ from hanmo.data.pack import Pack
 CALM = """[style]  # even lines of a calm hand: a tiny net learns them in seconds, with room to spare
 haste = 0.1
 warp = 0.08
+shift = 0.01
+scale = 0.05
+tilt = 0.04
+merge = 0.0
 abbreviations = 0.0
 pressure = 0.0
 grain = 0.0

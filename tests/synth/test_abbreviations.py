@@ -10,7 +10,7 @@ from hanmo.charset import Charset
 from hanmo.synth.abbreviations import comparable, find_sites, load_components
 from hanmo.synth.bank import Bank
 from hanmo.synth.hand import StyleConfig
-from hanmo.synth.medians import load_curves, load_medians
+from hanmo.synth.medians import load_medians
 from hanmo.synth.noise import keys_of
 from hanmo.synth.strokes import StrokeBank
 from hanmo.synth.structure import parts_of, shape_of
@@ -68,8 +68,8 @@ def test_hurried_writers_abbreviate_and_neat_ones_do_not() -> None:
     zeros, keys = torch.zeros(200, dtype=torch.int64), keys_of(torch.tensor(1), numbers)
 
     def inks(**style: float) -> torch.Tensor:
-        still = dict.fromkeys(("links", "curves", "smooth", "tails"), 0.0)
-        return bank._choose(zeros, keys.habit, _hands(keys, StyleConfig(**still, **style)), StyleConfig())[1].bincount()
+        still = dict.fromkeys(("links", "smooth", "tails"), 0.0)
+        return bank._choose(zeros, keys.habit, _hands(keys, StyleConfig(**still, **style)))[1].bincount()
 
     assert inks(abbreviations=0.0).unique().tolist() == [9]
     assert len(inks(abbreviations=1.0, haste=1.0).unique()) > 1
@@ -79,13 +79,6 @@ def _hands(keys: object, style: StyleConfig) -> object:
     from hanmo.synth.hand import draw_hands
 
     return draw_hands(keys, style)  # type: ignore[arg-type]
-
-
-def test_curves_are_of_characters_the_medians_have() -> None:
-    curves, medians = load_curves(), load_medians()
-    assert len(curves.characters) > 1_500
-    for character in curves.characters[:200]:
-        assert len(curves.of(character)) == len(medians.of(character))
 
 
 def test_left_and_right_are_parts() -> None:

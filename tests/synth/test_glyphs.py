@@ -93,7 +93,7 @@ def test_what_no_font_draws_comes_from_strokes(bank: Path) -> None:
 
 
 def test_sources_name_licences(bank: Path) -> None:
-    mix = Mix(MixConfig(fonts=0.5, bank=str(bank), names=("all",)), Charset("永客"), StyleConfig(curves=0))
+    mix = Mix(MixConfig(fonts=0.5, bank=str(bank), names=("all",)), Charset("永客"), StyleConfig())
     assert mix.sources == (
         "drawn strokes: hanzi-writer-data 2.0.1 (Arphic-1999)",
         "drawn glyphs: all, p 1 (OFL-1.1)",

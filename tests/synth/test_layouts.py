@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from hanmo.charset import Charset
-from hanmo.errors import FontError
+from hanmo.errors import ConfigError, FontError
 from hanmo.synth.fonts import FontRecord, GlyphBank, pack_levels, write_bank
 from hanmo.synth.hand import StyleConfig
 from hanmo.synth.layouts import STEPS, Layouts, fit_layouts
@@ -117,6 +117,16 @@ def test_only_named_fonts_are_followed(bank: GlyphBank) -> None:
     layouts = Layouts.of(bank, Charset("三"), ("printed",))
     assert layouts is not None
     assert layouts.of_class.size.tolist() == [1]
+
+
+def test_layouts_need_a_bank_that_has_them(bank: GlyphBank, tmp_path: Path) -> None:
+    style = StyleConfig(layouts=1.0)
+    with pytest.raises(ConfigError, match="but no bank is named that has any; name a bank"):
+        Mix(MixConfig(), bank.charset, style)
+    glyphs = [(bank.label[bank.font == i], bank.packed[bank.font == i]) for i in range(2)]
+    bare = write_bank(tmp_path / "bare.glyphs", bank.charset, bank.fonts, glyphs, side=SIDE, margin=2)
+    with pytest.raises(ConfigError, match=r"bare\.glyphs has none"):
+        Mix(MixConfig(bank=str(bare.path)), bank.charset, style)
 
 
 def test_layouts_change_what_is_drawn_from_strokes(bank: GlyphBank) -> None:

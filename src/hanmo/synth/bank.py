@@ -1,10 +1,10 @@
 """Everything a hand may write for each character of a charset, as flat tables on a device.
 
-A character has one or two *models* (the printed medians; the pen curves of KanjiVG where they agree); a model is a
-sequence of *runs* of strokes; a run that is a known component has *forms*, the first the plain one, the others those
-of hurried hands (:mod:`hanmo.synth.abbreviations`). Each table is flat, with a first index and a count for its parent.
+A character is a sequence of *runs* of strokes; a run that is a known component has *forms*, the first the printed one,
+the others those of hurried hands (:mod:`hanmo.synth.abbreviations`). Each table is flat, with a first index and a count
+for its parent.
 
-Shapes: C characters, M models, R runs, F forms, S strokes, P points a stroke, L levels of parts.
+Shapes: C characters, R runs, F forms, S strokes, P points a stroke, L levels of parts.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hanmo.charset import Charset
-from hanmo.synth.abbreviations import Component, Site, comparable, find_sites, load_components
-from hanmo.synth.medians import Medians, even_out, load_curves, load_medians, straighten_heads
+from hanmo.synth.abbreviations import Site, comparable, find_sites, load_components
+from hanmo.synth.medians import even_out, load_medians, straighten_heads
 from hanmo.synth.structure import Parts, parts_of, shape_of
 
 Floats = NDArray[np.float32]
@@ -51,15 +51,8 @@ class Bank:
     """The tables for ``charset``. Raises :class:`CharsetError` naming every character without packaged strokes."""
 
     def __init__(self, charset: Charset, *, points: int = POINTS, device: torch.device | str = "cpu") -> None:
-        medians, curves = load_medians(), load_curves()
-        printed = _Source(medians, list(charset), points)
-        written = _Source(curves, [c for c in charset if c in curves], points)
-        pool = _Pool(load_components(medians), points)
-        models_of = {c: [pool.add(printed, i)] for i, c in enumerate(printed.characters)}
-        for i, c in enumerate(written.characters):
-            models_of[c].append(pool.add(written, i))
-        order = [model for c in charset for model in models_of[c]]
-        runs = [run for model in order for run in model]
+        characters = _characters(list(charset), points)
+        runs = [run for character in characters for run in character]
         forms = [form for run in runs for form in run.forms]
         strokes = np.concatenate([form.strokes for form in forms])
         parts = [np.concatenate(column) for column in zip(*(form.parts for form in forms), strict=True)]
@@ -69,8 +62,7 @@ class Bank:
             return torch.from_numpy(np.ascontiguousarray(array)).to(device)
 
         self.charset = charset
-        self.models = Ragged.of([len(models_of[c]) for c in charset], device)
-        self.runs = Ragged.of([len(model) for model in order], device)
+        self.runs = Ragged.of([len(character) for character in characters], device)
         self.forms = Ragged.of([len(run.forms) for run in runs], device)
         self.strokes = Ragged.of([len(form.strokes) for form in forms], device)
         self.component = put(np.array([run.component for run in runs]))
@@ -96,53 +88,41 @@ class _Run(NamedTuple):
     forms: list[_Form]
 
 
-class _Source:
-    """One set of strokes for some characters: (S, P, 2) of all, and the places of abbreviations."""
+def _characters(characters: list[str], points: int) -> list[list[_Run]]:
+    """Each character cut into runs."""
+    medians = load_medians()
+    strokes = medians.of_all(characters)
+    every = [stroke for character in strokes for stroke in character]
+    count = np.array([len(s) for s in strokes])
+    components = load_components(medians)
+    sites: dict[int, list[Site]] = {}
+    for site in find_sites(comparable(every), count, components):
+        sites.setdefault(site.character, []).append(site)
+    shorter = [[even_out(list(form), points) for form in component.forms] for component in components]
+    even = np.split(straighten_heads(even_out(every, points)), count.cumsum()[:-1])
+    return [_runs(strokes, sites.get(i, []), shorter) for i, strokes in enumerate(even)]
 
-    def __init__(self, medians: Medians, characters: list[str], points: int) -> None:
-        strokes = medians.of_all(characters)
-        every = [stroke for character in strokes for stroke in character]
-        self.characters = characters
-        self.count = np.array([len(s) for s in strokes])
-        self.strokes = np.split(straighten_heads(even_out(every, points)), self.count.cumsum()[:-1]) if every else []
-        self.sites: dict[int, list[Site]] = {}
-        for site in find_sites(comparable(every), self.count, load_components(load_medians())) if every else []:
-            self.sites.setdefault(site.character, []).append(site)
+
+def _runs(strokes: Floats, sites: list[Site], shorter: list[list[Floats]]) -> list[_Run]:
+    """The runs of one character, strokes (S, P, 2)."""
+    parts = parts_of(strokes)
+    runs, done = [], 0
+    for site in [*sites, Site(0, len(strokes), len(strokes), -1)]:
+        if done < site.first:
+            runs.append(_Run(-1, [_plain(strokes, parts, slice(done, site.first))]))
+        if site.component >= 0:
+            plain = _plain(strokes, parts, slice(site.first, site.stop))
+            forms = [_shorter(plain, form) for form in shorter[site.component]]
+            runs.append(_Run(site.component, [plain, *forms]))
+        done = site.stop
+    return runs
 
 
-class _Pool:
-    """Cuts characters into runs."""
-
-    def __init__(self, components: Sequence[Component], points: int) -> None:
-        self.shorter = [[even_out(list(form), points) for form in component.forms] for component in components]
-
-    def add(self, source: _Source, character: int) -> list[_Run]:
-        """The runs of one character."""
-        strokes = source.strokes[character]
-        parts = parts_of(strokes)
-        runs, done = [], 0
-        for site in [*source.sites.get(character, []), Site(character, len(strokes), len(strokes), -1)]:
-            if done < site.first:
-                runs.append(_Run(-1, [_plain(strokes, parts, slice(done, site.first))]))
-            if site.component >= 0:
-                runs.append(self._site(strokes, parts, site))
-            done = site.stop
-        return runs
-
-    def _site(self, strokes: Floats, parts: Parts, site: Site) -> _Run:
-        plain = _plain(strokes, parts, slice(site.first, site.stop))
-        low, high = plain.strokes.min((0, 1)), plain.strokes.max((0, 1))
-        shorter = self.shorter[site.component]
-        forms = [
-            _Form(
-                low + form * (high - low),
-                _shared(plain.parts, len(form)),
-                site.first + np.arange(len(form)) * len(plain.strokes) // len(form),
-                False,
-            )
-            for form in shorter
-        ]
-        return _Run(site.component, [plain, *forms])
+def _shorter(plain: _Form, form: Floats) -> _Form:
+    """A component's form (n, P, 2) of the unit square in the place of the printed strokes."""
+    low, high = plain.strokes.min((0, 1)), plain.strokes.max((0, 1))
+    nearest = plain.printed[np.arange(len(form)) * len(plain.strokes) // len(form)]
+    return _Form(low + form * (high - low), _shared(plain.parts, len(form)), nearest, False)
 
 
 def _plain(strokes: Floats, parts: Parts, run: slice) -> _Form:

@@ -27,13 +27,13 @@ class StyleConfig:
     """Horizontal shear."""
     rise: float = 0.07
     """Vertical shear."""
-    lift: float = 0.1
+    lift: float = 0.08
     """Its mean: right hands write upwards to the right."""
     turn: float = 0.03
     """Rotation of the character, in radians."""
-    narrow: float = 0.22
+    narrow: float = 0.2
     """Mean of the logarithm of height over width, against the printed shape."""
-    aspect: float = 0.13
+    aspect: float = 0.19
     """Of the logarithm of width over height."""
     layouts: float = 0.0
     """How far strokes stand as in fonts, between the printed layout (0) and theirs (1), where a bank has layouts."""
@@ -45,15 +45,15 @@ class StyleConfig:
     """Of the logarithm of a part's width and height."""
     part_tilt: float = 0.05
     """Rotation of a part, in radians."""
-    shift: float = 0.014
+    shift: float = 0.02
     """Displacement of a stroke."""
-    scale: float = 0.08
+    scale: float = 0.115
     """Of the logarithm of a stroke's size."""
-    tilt: float = 0.06
+    tilt: float = 0.085
     """Rotation of a stroke, in radians."""
-    contacts: float = 0.0
+    contacts: float = 0.9
     """How far strokes go on touching what they touch as printed, however they slip: 0 not at all, 1 always."""
-    bend: float = 0.03
+    bend: float = 0.042
     """Bow of a stroke, as a part of its length."""
     straight: float = 0.5
     """How far strokes without corners are pulled straight, at most."""
@@ -69,23 +69,21 @@ class StyleConfig:
     """Mean of how much more room than printed the left of a character takes from the right."""
     elastic: float = 0.025
     """Displacement of the places of a font's glyph, which has no strokes to slip."""
-    abbreviations: float = 0.4
+    abbreviations: float = 0.5
     """Chance that a component is written in a shorter form, for a hasty hand."""
-    curves: float = 0.3
-    """Share of a writer's characters that follow the pen curves of KanjiVG, where there are any."""
     smooth: float = 0.3
     """How far haste rounds corners and shrinks detail, 0 to 1."""
     links: float = 0.6
     """Chance that a stroke is joined to a near next one, for a hasty hand."""
-    merge: float = 0.0
-    """Eagerness to make one of a short stroke and a near next one, for a hasty hand; not yet measured, so off."""
+    merge: float = 0.15
+    """Eagerness to make one of a short stroke and a near next one, for a hasty hand."""
     tails: float = 0.02
     """How far the pen still (and already) touches the paper on its way to the next stroke."""
     tremor: float = 0.002
     """Unsteadiness of the pen."""
     pen: float = 0.026
     """Half the mean width of the pen, for a character of eight strokes."""
-    pen_spread: float = 0.2
+    pen_spread: float = 0.25
     """Of the logarithm of the pen's width."""
     taper: float = 0.3
     """Part of the width lost towards the end of a stroke, on average."""

@@ -72,12 +72,6 @@ def load_medians() -> Medians:
     return parse_medians(files("hanmo.synth").joinpath("data", "medians.bin").read_bytes())
 
 
-@cache
-def load_curves() -> Medians:
-    """Pen curves of KanjiVG for the characters where they agree with the medians; raises :class:`DataError`."""
-    return parse_medians(files("hanmo.synth").joinpath("data", "kanjivg.bin").read_bytes())
-
-
 def parse_medians(packed: bytes) -> Medians:
     """Medians from the bytes of a packed file; raises :class:`DataError` when they are damaged or of another format."""
     header, _, payload = packed.partition(b"\n\n")

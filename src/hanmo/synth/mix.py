@@ -23,7 +23,7 @@ from hanmo.synth.strokes import StrokeBank
 DRAWING = 6
 """Raised whenever this code draws other pictures: what was begun before does not go on with these."""
 
-_TABLES = ("medians.bin", "kanjivg.bin", "abbreviations.toml")
+_TABLES = ("medians.bin", "abbreviations.toml")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,12 +64,12 @@ class Mix:
             self.glyphs = Glyphs(bank, charset, config.names, device)
             self.layouts = Layouts.of(bank, charset, config.names, device)
         if style.layouts and not self.layouts:
+            without = f"{config.bank} has none" if config.bank else "no bank is named that has any"
             raise ConfigError(
-                f"style layouts = {style.layouts}, but {config.bank or 'no bank'} has layouts to follow; "
-                "name a bank made by `hanmo glyphs`, or set style.layouts=0"
+                f"style layouts = {style.layouts}, but {without}; name a bank that `hanmo glyphs` made, or set it to 0"
             )
         self.share = config.fonts / (config.strokes + config.fonts)
-        self.sources = tuple(_sources(config, style, self.glyphs))
+        self.sources = tuple(_sources(self.glyphs))
         """What is drawn from, with licences."""
         self.digest = "-".join([str(DRAWING), _packaged(), *([self.glyphs.digest] if self.glyphs else [])])
         """Identifies what draws, beside the recipe: this code, its tables and the bank of glyphs."""
@@ -106,9 +106,7 @@ def _packaged() -> str:
     return hashlib.sha256(b"".join(data.joinpath(name).read_bytes() for name in _TABLES)).hexdigest()[:16]
 
 
-def _sources(config: MixConfig, style: StyleConfig, glyphs: Glyphs | None) -> Iterator[str]:
+def _sources(glyphs: Glyphs | None) -> Iterator[str]:
     yield "drawn strokes: hanzi-writer-data 2.0.1 (Arphic-1999)"
-    if style.curves:
-        yield "drawn strokes: KanjiVG 20260714 (CC-BY-SA-3.0)"
     for font in glyphs.fonts if glyphs else ():
         yield f"drawn glyphs: {font.name}, {font.package} {font.version} ({font.licence})"

@@ -91,7 +91,7 @@ class StrokeBank(Bank):
     def _write(self, classes: Tensor, keys: Keys, style: StyleConfig, layouts: Layouts | None) -> Segments:
         """The pen's path for each of N classes, in the unit square (or a little beyond it)."""
         hands = draw_hands(keys, style)
-        stroke, owner = self._choose(classes, keys.habit, hands, style)
+        stroke, owner = self._choose(classes, keys.habit, hands)
         count = torch.bincount(owner, minlength=len(classes))
         hands = hands._replace(pen=hands.pen * (_USUAL_STROKES / count) ** 0.15)  # dense characters are written finer
         nth = torch.arange(len(owner), device=owner.device) - (count.cumsum(0) - count)[owner]
@@ -110,15 +110,12 @@ class StrokeBank(Bank):
         points = motion.lay_out(points, hand.warp, hand.shear, hand.aspect, hand.turn)
         return _pen_path(points, stroke, self, owner, moment, hand, style)
 
-    def _choose(self, classes: Tensor, habits: Tensor, hands: Hands, style: StyleConfig) -> tuple[Tensor, Tensor]:
+    def _choose(self, classes: Tensor, habits: Tensor, hands: Hands) -> tuple[Tensor, Tensor]:
         """The strokes that N writers make for their characters, and the writer of each: (T,) and (T,).
 
-        A writer always takes the same model of a character and the same form of a component.
+        A writer always takes the same form of a component.
         """
-        model = self.models.first[classes]
-        other = uniform(derive(derive(habits, -2), classes), 1)[:, 0] < style.curves
-        model = model + (other & (self.models.size[classes] > 1))
-        run, writer = self.runs.entries(model)
+        run, writer = self.runs.entries(classes)
         component = self.component[run]
         chance = 1 - (-hands.short[writer]).exp()
         luck = uniform(derive(derive(habits[writer], -3), component), 1)[:, 0] / chance.clamp(min=1e-6)
