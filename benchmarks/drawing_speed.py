@@ -3,8 +3,8 @@
     python benchmarks/drawing_speed.py --bank fonts.glyphs          # the bank is optional
     python benchmarks/drawing_speed.py --device cpu --threads 1
 
-Level 1 of GB2312, classes at random, every character by another hand; median and range of ``--repeats`` timed runs
-after a warm-up. Prints a Markdown table.
+Level 1 of GB2312, classes at random, every character by another hand, with a bank in layouts between those of its
+fonts; median and range of ``--repeats`` timed runs after a warm-up. Prints a Markdown table.
 """
 
 from __future__ import annotations
@@ -58,7 +58,12 @@ def main() -> None:
         if share and not args.bank:
             continue
         config = MixConfig(strokes=1 - share, fonts=share, bank=args.bank)
-        found = rate(Mix(config, Charset.level1(), StyleConfig(), device), count, device, args.repeats)
+        found = rate(
+            Mix(config, Charset.level1(), StyleConfig(layouts=1.0 if args.bank else 0.0), device),
+            count,
+            device,
+            args.repeats,
+        )
         print(f"| {title} | {statistics.median(found):,.0f} | {min(found):,.0f} to {max(found):,.0f} |", flush=True)
 
 

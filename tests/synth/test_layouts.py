@@ -1,5 +1,6 @@
 """Printed strokes find their place in pictures, and hands lay characters out as those do."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from hanmo.synth.medians import even_out, load_medians
 from hanmo.synth.mix import Mix, MixConfig
 from hanmo.synth.noise import keys_of
 from hanmo.synth.register import displaced, fit_strokes
+from hanmo.synth.strokes import StrokeBank
 from hanmo.synth.structure import shape_of
 
 SIDE = 64
@@ -117,6 +119,40 @@ def test_only_named_fonts_are_followed(bank: GlyphBank) -> None:
     layouts = Layouts.of(bank, Charset("三"), ("printed",))
     assert layouts is not None
     assert layouts.of_class.size.tolist() == [1]
+
+
+def test_contacts_do_not_lead_strokes_back_to_the_print(bank: GlyphBank) -> None:
+    """三 with its middle bar far to the right stays so, although its bars are near each other."""
+    charset, classes = Charset("三"), torch.zeros(60, dtype=torch.int64)
+    keys = keys_of(torch.tensor(2), torch.arange(60))
+    style = replace(StyleConfig.neat(), pen=0.026, layouts=1.0)
+
+    def middle(names: tuple[str, ...], contacts: float) -> float:
+        mix = Mix(MixConfig(bank=str(bank.path), names=names), charset, replace(style, contacts=contacts))
+        ink = mix.write(classes, keys, 64)[:, 24:40].float().sum((0, 1))
+        return float((ink * torch.arange(64)).sum() / ink.sum())
+
+    moved = middle(("shifted",), 0.0) - middle(("printed",), 0.0)
+    assert moved > 1
+    assert middle(("shifted",), 0.9) - middle(("printed",), 0.9) > 0.8 * moved
+
+
+def test_characters_that_no_font_has_stand_as_printed(bank: GlyphBank) -> None:
+    charset, classes = Charset("永"), torch.zeros(3, dtype=torch.int64)
+    keys = keys_of(torch.tensor(0), torch.arange(3))
+    layouts = Layouts.of(bank, charset)
+    strokes, style = StrokeBank(charset), StyleConfig(layouts=1.0)
+    assert torch.equal(
+        strokes.write(classes, keys, style, 48, layouts=layouts), strokes.write(classes, keys, style, 48)
+    )
+
+
+def test_layouts_of_other_strokes_are_refused(bank: GlyphBank) -> None:
+    assert bank.layouts is not None
+    strokes = bank.layouts.strokes.copy()
+    strokes[0] = 4
+    with pytest.raises(FontError, match="other strokes than this hanmo's"):
+        Layouts.of(replace(bank, layouts=bank.layouts._replace(strokes=strokes)), Charset("三"))
 
 
 def test_layouts_need_a_bank_that_has_them(bank: GlyphBank, tmp_path: Path) -> None:

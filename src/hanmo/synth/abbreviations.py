@@ -1,7 +1,6 @@
 """Components that hurried hands write in another way, and the places where they really stand.
 
-A place is a run of strokes that looks like the component as printed; its shape decides, not a table of compositions,
-so what is replaced is always what is there.
+A place is a run of strokes that looks like the component as printed; its shape decides, not a table of compositions.
 """
 
 from __future__ import annotations

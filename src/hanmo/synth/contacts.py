@@ -59,10 +59,10 @@ def find_contacts(model: Tensor, owner: Tensor) -> Contacts:
     )
 
 
-def keep_contacts(points: Tensor, model: Tensor, contacts: Contacts, amount: Tensor) -> Tensor:
-    """Strokes (T, P, 2), slipped from ``model``, moved by (T,) shares of the way back to what they touch."""
+def keep_contacts(points: Tensor, placed: Tensor, contacts: Contacts, amount: Tensor) -> Tensor:
+    """Strokes (T, P, 2), slipped from ``placed``, moved by (T,) shares of the way back to what they touch."""
     here = torch.arange(len(points), device=points.device)[:, None].expand_as(contacts.other)
-    apart = _at(model, here, contacts.here) - _at(model, contacts.other, contacts.there)
+    apart = _at(placed, here, contacts.here) - _at(placed, contacts.other, contacts.there)
     size = points.shape[1]
     side = contacts.here / (size - 1) - 0.5
     along = torch.linspace(-0.5, 0.5, size, device=points.device)

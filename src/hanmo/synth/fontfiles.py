@@ -188,9 +188,13 @@ def build_bank(
     """Draw the fonts of ``recipe``, found below ``folder``, into a new bank at ``out``.
 
     ``on_progress`` is told how many of ``recipe.steps`` are done. Raises :class:`FontError` naming all missing fonts
-    at once or the first unreadable one, :class:`StorageError`; ImportError without the extra ``fonts``.
+    at once or the first unreadable one, :class:`StorageError`; ImportError without the extra ``fonts``, and for layouts
+    without ``train``.
     """
     import fontTools  # noqa: F401  # a missing extra is to be noticed before anything else
+
+    if recipe.layouts:
+        import torch  # noqa: F401
 
     charset = recipe.charset()
     pages = []

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hanmo.charset import Charset
+from hanmo.errors import FontError
 from hanmo.synth.bank import POINTS, Ragged
 from hanmo.synth.fonts import LEVELS, Fits, GlyphBank
 from hanmo.synth.medians import even_out, load_medians, straighten_heads
@@ -60,7 +61,7 @@ def fit_layouts(
         error[some] = np.rint(fitted.error.cpu().numpy() * 1000).clip(0, 255).astype(np.uint8)
         for row, part in zip(some, np.split(steps, count[some].cumsum()[:-1]), strict=True):
             moved[row] = part
-        on_progress(first + len(some))
+        on_progress(len(labels) - len(rows) + first + len(some))
     return Fits(count.astype(np.int64), error, np.concatenate(moved))
 
 
@@ -71,7 +72,7 @@ class Layouts:
     of_class: Ragged
     """Which of the L layouts show a class."""
     first: Tensor
-    """(L,): the first stroke of each."""
+    """(L + 1,): the first stroke of each."""
     moved: Tensor
     """(strokes of all, 6): displacements, see :data:`hanmo.synth.register.NUMBERS`."""
     chances: Tensor
@@ -81,7 +82,10 @@ class Layouts:
     def of(
         cls, bank: GlyphBank, charset: Charset, names: tuple[str, ...] = (), device: torch.device | str = "cpu"
     ) -> Layouts | None:
-        """Those of the fonts ``names`` (none: all) of a bank; None when the bank has none."""
+        """Those of the fonts ``names`` (none: all) of a bank; None when the bank has none.
+
+        Raises :class:`FontError` when they are of other strokes than the packaged ones.
+        """
         if bank.layouts is None:
             return None
         strokes, error, moved = bank.layouts
@@ -92,11 +96,13 @@ class Layouts:
         weight = np.array([f.weight if not names or f.name in names else 0.0 for f in bank.fonts])[bank.font]
         rows = np.flatnonzero((label >= 0) & (weight > 0) & (error <= _WORST))
         rows = rows[np.argsort(label[rows], kind="stable")]
+        _check_strokes(bank, charset, label[rows], strokes[rows])
         count: NDArray[np.int64] = np.bincount(label[rows], minlength=len(charset))
+        # One more that shows nothing and moves nothing: there is always something to point at.
         return cls(
             Ragged.of(count.tolist(), device),
-            torch.from_numpy((strokes.cumsum() - strokes)[rows]).to(device),
-            torch.from_numpy(moved * STEPS).to(device),
+            torch.from_numpy(np.append((strokes.cumsum() - strokes)[rows], len(moved))).to(device),
+            torch.from_numpy(np.concatenate([moved * STEPS, np.zeros((1, NUMBERS), np.float32)])).to(device),
             torch.from_numpy(np.concatenate([[0], weight[rows].cumsum()])).to(device),
         )
 
@@ -113,6 +119,15 @@ class Layouts:
         share = torch.stack([luck[:, 2], 1 - luck[:, 2]], 1).float()
         much = (amount * (1 + 0.3 * normal(derive(habits, -12), 1))).clamp(min=0) * (high > low)[:, None]
         return Blend(self, self.first[row], share * much)
+
+
+def _check_strokes(bank: GlyphBank, charset: Charset, labels: NDArray[np.int64], strokes: NDArray[np.int64]) -> None:
+    medians = load_medians()
+    counts = np.array([len(s) for s in medians.of_all(c for c in charset if c in medians)])
+    known = np.array([c in medians for c in charset])
+    wanted = np.where(known, np.append(counts, 0)[known.cumsum() - 1], 0)[labels]
+    if (wanted != strokes).any():
+        raise FontError(f"{bank.path}: its layouts are of other strokes than this hanmo's; make it again")
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib.resources import files
@@ -13,14 +13,14 @@ from torch import Tensor
 
 from hanmo.charset import Charset
 from hanmo.errors import ConfigError
-from hanmo.synth.fonts import GlyphBank
+from hanmo.synth.fonts import FontRecord, GlyphBank
 from hanmo.synth.glyphs import Glyphs
 from hanmo.synth.hand import StyleConfig
 from hanmo.synth.layouts import Layouts
 from hanmo.synth.noise import Keys, derive, uniform
 from hanmo.synth.strokes import StrokeBank
 
-DRAWING = 6
+DRAWING = 7
 """Raised whenever this code draws other pictures: what was begun before does not go on with these."""
 
 _TABLES = ("medians.bin", "abbreviations.toml")
@@ -59,19 +59,21 @@ class Mix:
         self.style = style
         self.strokes = _strokes(charset, str(device))
         self.glyphs = self.layouts = None
+        bank, used = None, []
         if config.bank and (config.fonts or style.layouts):
             bank = GlyphBank.open(config.bank)
-            self.glyphs = Glyphs(bank, charset, config.names, device)
-            self.layouts = Layouts.of(bank, charset, config.names, device)
+            self.glyphs = Glyphs(bank, charset, config.names, device) if config.fonts else None
+            self.layouts = Layouts.of(bank, charset, config.names, device) if style.layouts else None
+            used = [f for f in bank.fonts if f.weight and (not config.names or f.name in config.names)]
         if style.layouts and not self.layouts:
             without = f"{config.bank} has none" if config.bank else "no bank is named that has any"
             raise ConfigError(
                 f"style layouts = {style.layouts}, but {without}; name a bank that `hanmo glyphs` made, or set it to 0"
             )
         self.share = config.fonts / (config.strokes + config.fonts)
-        self.sources = tuple(_sources(self.glyphs))
+        self.sources = tuple(_sources(used, "glyphs" if self.glyphs else "layouts of strokes"))
         """What is drawn from, with licences."""
-        self.digest = "-".join([str(DRAWING), _packaged(), *([self.glyphs.digest] if self.glyphs else [])])
+        self.digest = "-".join([str(DRAWING), _packaged(), *([bank.digest] if bank else [])])
         """Identifies what draws, beside the recipe: this code, its tables and the bank of glyphs."""
 
     def write(self, classes: Tensor, keys: Keys, side: int, margin: int = 2) -> Tensor:
@@ -80,7 +82,7 @@ class Mix:
         What no font draws comes from strokes, whatever the weights.
         """
         if self.glyphs is None:
-            return self.strokes.write(classes, keys, self.style, side, margin)
+            return self.strokes.write(classes, keys, self.style, side, margin, layouts=self.layouts)
         by_font = (uniform(derive(keys.habit, -10), 1)[:, 0] < self.share) & self.glyphs.covers(classes)
         pictures = torch.empty(len(classes), side, side, dtype=torch.uint8, device=classes.device)
         for rows, write in (
@@ -106,7 +108,7 @@ def _packaged() -> str:
     return hashlib.sha256(b"".join(data.joinpath(name).read_bytes() for name in _TABLES)).hexdigest()[:16]
 
 
-def _sources(glyphs: Glyphs | None) -> Iterator[str]:
+def _sources(fonts: Sequence[FontRecord], what: str) -> Iterator[str]:
     yield "drawn strokes: hanzi-writer-data 2.0.1 (Arphic-1999)"
-    for font in glyphs.fonts if glyphs else ():
-        yield f"drawn glyphs: {font.name}, {font.package} {font.version} ({font.licence})"
+    for font in fonts:
+        yield f"drawn {what}: {font.name}, {font.package} {font.version} ({font.licence})"

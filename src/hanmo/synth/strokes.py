@@ -58,7 +58,7 @@ class StrokeBank(Bank):
 
         Samples with the same number in ``writers``, int64 (N,), come from one hand; without it each has its own.
         ``generator`` gives one number, and picture i depends on it, on i and on ``writers[i]`` only: the same seed
-        gives the same pictures for any ``chunk``, which bounds memory.
+        gives the same pictures for any ``chunk``, which bounds memory. Strokes stand as printed, whatever the style.
         """
         seed = torch.randint(2**62, (), generator=generator, device=generator.device).to(classes.device)
         keys = keys_of(seed, torch.arange(len(classes), device=classes.device), writers)
@@ -96,17 +96,17 @@ class StrokeBank(Bank):
         hands = hands._replace(pen=hands.pen * (_USUAL_STROKES / count) ** 0.15)  # dense characters are written finer
         nth = torch.arange(len(owner), device=owner.device) - (count.cumsum(0) - count)[owner]
         moment, hand = derive(keys.sample[owner], nth + 1), hands.of(owner)
-        points = self.points[stroke]
+        points = model = self.points[stroke]
         if layouts and style.layouts:
             blend = layouts.choose(classes, keys.habit, style.layouts)
             moved = blend.of(owner, self.printed[stroke])
             moved[:, 2:] *= self.plain[stroke, None]  # what is written instead only goes where the other would
             points = displaced(points, self.along[stroke], moved)
+        placed = points
         points = self._slip(points, stroke, moment, hand, style)
         points = self._move_parts(points, stroke, keys.sample[owner], hand, style)
         if style.contacts:
-            model = self.points[stroke]
-            points = keep_contacts(points, model, find_contacts(model, owner), hand.hold)
+            points = keep_contacts(points, placed, find_contacts(model, owner), hand.hold)
         points = motion.lay_out(points, hand.warp, hand.shear, hand.aspect, hand.turn)
         return _pen_path(points, stroke, self, owner, moment, hand, style)
 
