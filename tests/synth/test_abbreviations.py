@@ -63,6 +63,15 @@ def test_a_character_without_components_has_one_form_of_each_run() -> None:
     assert (bank.component == -1).all()
 
 
+def test_what_only_looks_like_a_component_is_none() -> None:
+    king = [c.name for c in load_components(load_medians())].index("王")
+    for character, there in (("罢", False), ("摆", False), ("现", True), ("全", True)):
+        assert (king in Bank(Charset(character)).component.tolist()) == there, character
+    for character, name in (("晨", "广"), ("眉", "广"), ("丹", "亠"), ("思", "土"), ("豆", "立")):
+        number = [c.name for c in load_components(load_medians())].index(name)
+        assert number not in Bank(Charset(character)).component.tolist(), character
+
+
 def test_hurried_writers_abbreviate_and_neat_ones_do_not() -> None:
     bank, numbers = StrokeBank(Charset("说")), torch.arange(200)
     zeros, keys = torch.zeros(200, dtype=torch.int64), keys_of(torch.tensor(1), numbers)

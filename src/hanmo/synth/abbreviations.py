@@ -36,6 +36,8 @@ class Component(NamedTuple):
     like: tuple[Floats, ...]
     forms: tuple[tuple[Stroke, ...], ...]
     alike: float = _ALIKE
+    but: str = ""
+    """Characters in which nothing is the component, whatever looks like it."""
 
 
 class Site(NamedTuple):
@@ -62,6 +64,7 @@ def _component(entry: Mapping[str, Any], medians: Medians) -> Component:
             tuple(_run(like, medians) for like in entry["like"]),
             tuple(tuple(_line(line) for line in form.split("|")) for form in entry["forms"]),
             float(entry.get("alike", _ALIKE)),
+            str(entry.get("but", "")),
         )
     except (ValueError, IndexError, KeyError) as error:
         raise DataError(f"abbreviations.toml: component {name!r} is damaged ({error}); reinstall hanmo") from error

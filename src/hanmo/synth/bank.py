@@ -97,7 +97,8 @@ def _characters(characters: list[str], points: int) -> list[list[_Run]]:
     components = load_components(medians)
     sites: dict[int, list[Site]] = {}
     for site in find_sites(comparable(every), count, components):
-        sites.setdefault(site.character, []).append(site)
+        if characters[site.character] not in components[site.component].but:
+            sites.setdefault(site.character, []).append(site)
     shorter = [[even_out(list(form), points) for form in component.forms] for component in components]
     even = np.split(straighten_heads(even_out(every, points)), count.cumsum()[:-1])
     return [_runs(strokes, sites.get(i, []), shorter) for i, strokes in enumerate(even)]
