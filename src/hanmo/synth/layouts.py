@@ -38,11 +38,8 @@ def fit_layouts(
 
     Characters without packaged strokes have none. ``on_progress`` is told how many glyphs are done.
     """
-    medians = load_medians()
-    known = np.array([c in medians for c in charset])
-    strokes = [straighten_heads(even_out(s, POINTS)) for s in medians.of_all(c for c in charset if c in medians)]
-    place = np.where(known, known.cumsum() - 1, -1)[labels]
-    count = np.array([len(s) for s in strokes] + [0])[place]
+    medians, count = load_medians(), _stroke_counts(charset)[labels]
+    strokes = {i: straighten_heads(even_out(medians.of(c), POINTS)) for i, c in enumerate(charset) if c in medians}
     moved: list[NDArray[np.int8]] = [np.zeros((0, NUMBERS), np.int8)] * len(labels)
     error = np.full(len(labels), 255, np.uint8)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -50,7 +47,7 @@ def fit_layouts(
     rows = rows[count[rows] > 0]
     for first in range(0, len(rows), _AT_ONCE):
         some = rows[first : first + _AT_ONCE]
-        points = np.concatenate([strokes[i] for i in place[some]])
+        points = np.concatenate([strokes[i] for i in labels[some].tolist()])
         fitted = fit_strokes(
             torch.from_numpy(points).to(device),
             torch.from_numpy(shape_of(points).along).to(device),
@@ -62,7 +59,7 @@ def fit_layouts(
         for row, part in zip(some, np.split(steps, count[some].cumsum()[:-1]), strict=True):
             moved[row] = part
         on_progress(len(labels) - len(rows) + first + len(some))
-    return Fits(count.astype(np.int64), error, np.concatenate(moved))
+    return Fits(count, error, np.concatenate(moved))
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +93,8 @@ class Layouts:
         weight = np.array([f.weight if not names or f.name in names else 0.0 for f in bank.fonts])[bank.font]
         rows = np.flatnonzero((label >= 0) & (weight > 0) & (error <= _WORST))
         rows = rows[np.argsort(label[rows], kind="stable")]
-        _check_strokes(bank, charset, label[rows], strokes[rows])
+        if (_stroke_counts(charset)[label[rows]] != strokes[rows]).any():
+            raise FontError(f"{bank.path}: its layouts are of other strokes than this hanmo's; make it again")
         count: NDArray[np.int64] = np.bincount(label[rows], minlength=len(charset))
         # One more that shows nothing and moves nothing: there is always something to point at.
         return cls(
@@ -121,13 +119,10 @@ class Layouts:
         return Blend(self, self.first[row], share * much)
 
 
-def _check_strokes(bank: GlyphBank, charset: Charset, labels: NDArray[np.int64], strokes: NDArray[np.int64]) -> None:
+def _stroke_counts(charset: Charset) -> NDArray[np.int64]:
+    """(C,): packaged strokes of every character, 0 where there are none."""
     medians = load_medians()
-    counts = np.array([len(s) for s in medians.of_all(c for c in charset if c in medians)])
-    known = np.array([c in medians for c in charset])
-    wanted = np.where(known, np.append(counts, 0)[known.cumsum() - 1], 0)[labels]
-    if (wanted != strokes).any():
-        raise FontError(f"{bank.path}: its layouts are of other strokes than this hanmo's; make it again")
+    return np.array([len(medians.of(c)) if c in medians else 0 for c in charset], np.int64)
 
 
 @dataclass(frozen=True, eq=False)
