@@ -131,12 +131,12 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
 
 
 def test_another_nets_file_says_how_it_differs(tmp_path: Path) -> None:
-    net = build_net(NetConfig(width=4, attention="se"), 5, 32)
+    net = build_net(NetConfig(width=8, attention="se"), 5, 32)
     before = {k: v.clone() for k, v in net.state_dict().items()}
     others = {
-        "lacks 'layer1.0.attention.reduce.weight'": NetConfig(width=4),
-        "has another shape of 'conv1.weight'": NetConfig(width=8, attention="se"),
-        "has the unknown 'layer1.0.attention": NetConfig(width=4, attention="cbam"),
+        "lacks 'layer1.0.attention.reduce.weight'": NetConfig(width=8),
+        "has another shape of 'conv1.weight'": NetConfig(width=16, attention="se"),
+        "has the unknown 'layer1.0.attention": NetConfig(width=8, attention="cbam"),
     }
     for message, config in others.items():
         other = build_net(config, 5, 32).state_dict()
@@ -145,7 +145,7 @@ def test_another_nets_file_says_how_it_differs(tmp_path: Path) -> None:
         with pytest.raises(CheckpointError, match=f"file: of another net: it {message}"):
             load_into(net, other, "file")
     with pytest.raises(CheckpointError, match=r"shape of 'fc\.weight' \(0 missing, 0 unknown, 2 of other shape"):
-        load_into(net, build_net(NetConfig(width=4, attention="se"), 6, 32).state_dict(), "file")
+        load_into(net, build_net(NetConfig(width=8, attention="se"), 6, 32).state_dict(), "file")
     for name, tensor in net.state_dict().items():
         assert torch.equal(tensor, before[name])
 
@@ -155,7 +155,7 @@ def test_another_nets_file_says_how_it_differs(tmp_path: Path) -> None:
 )
 def test_optimisers_are_restored(tmp_path: Path, config: OptimConfig) -> None:
     torch.manual_seed(0)
-    net, twin = (channels_last(build_net(NetConfig(width=4), 5, 32), torch.device("cpu")) for _ in range(2))
+    net, twin = (channels_last(build_net(NetConfig(width=8), 5, 32), torch.device("cpu")) for _ in range(2))
     optimizer = build_optimizer([net], config)
 
     def step(net: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
@@ -183,7 +183,7 @@ def recipe(drawn: Path, **net: Any) -> Recipe:
     return Recipe(
         name="small",
         data=DataConfig(train=str(drawn / "small-train"), test=str(drawn / "small-test")),
-        net=NetConfig(width=4, **net),
+        net=NetConfig(width=8, **net),
         augment=AugmentConfig(),
         optim=OptimConfig(),
         train=TrainConfig(epochs=3, batch=16, evaluate_every=0, checkpoint_every=1),
@@ -243,16 +243,16 @@ def test_weights_that_are_none(tmp_path: Path) -> None:
         load_trained(tmp_path)
     path = tmp_path / "weights.safetensors"
     good = {
-        "net": {"width": 4},
+        "net": {"width": 8},
         "charset": "一丁",
         "normalization": {"method": "fit", "side": 16, "margin": 1, "version": 1},
         "trained_on": ["x.gnt"],
         "accuracy": {"top1": 50.0},
     }
-    tensors = build_net(NetConfig(width=4), 2, 16).state_dict()
+    tensors = build_net(NetConfig(width=8), 2, 16).state_dict()
     save_tensors(path, tensors, good)
     trained = load_trained(tmp_path)
-    assert (str(trained.charset), trained.config, trained.trained_on) == ("一丁", NetConfig(width=4), ("x.gnt",))
+    assert (str(trained.charset), trained.config, trained.trained_on) == ("一丁", NetConfig(width=8), ("x.gnt",))
     assert not trained.net.training
     for key in good:
         save_tensors(path, tensors, {k: v for k, v in good.items() if k != key})
@@ -261,7 +261,7 @@ def test_weights_that_are_none(tmp_path: Path) -> None:
         save_tensors(path, tensors, {**good, key: 7})
         with pytest.raises((CheckpointError, ConfigError), match=r"weights\.safetensors: "):
             load_trained(path)
-    save_tensors(path, tensors, {**good, "net": {"width": 4, "atention": "se"}})
+    save_tensors(path, tensors, {**good, "net": {"width": 8, "atention": "se"}})
     with pytest.raises(ConfigError, match=r"unknown key 'atention'; did you mean 'attention'"):
         load_trained(path)
     save_tensors(path, tensors, {**good, "charset": "一丁七"})

@@ -22,7 +22,7 @@ name = "cli"
 train = "{packs}/small-train"
 test = "{packs}/small-test"
 [net]
-width = 4
+width = 8
 [train]
 epochs = 2
 batch = 16
@@ -69,7 +69,7 @@ def test_train_then_distil(run: Run, recipe: Path, drawn: Path, tmp_path: Path) 
     record = json.loads(out)
     assert record["run"] == str(Path("runs", "cli"))
     assert {"top1", "top5", "loss", "seconds", "images_per_s"} <= set(record)
-    assert "resnet18+x0.0625: 0.04 M parameters, " in err
+    assert "resnet18+x0.125: 0.18 M parameters, " in err
     assert "5 classes, 80 samples on cpu" in err
     assert "epoch 1: top-1 " in err
     teacher = tmp_path / "runs" / "cli"

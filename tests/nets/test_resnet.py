@@ -86,11 +86,11 @@ def test_se_in_every_block_of_resnet18() -> None:
     assert more == weights + biases
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50"])
+@pytest.mark.parametrize("name", ["resnet16", "resnet18", "resnet34", "resnet50"])
 @pytest.mark.parametrize("stem", ["stride2", "stride4", "imagenet"])
 @pytest.mark.parametrize("pool", ["average", "weighted"])
 def test_every_stem_and_pool_gives_logits(name: str, stem: str, pool: str) -> None:
-    config = NetConfig(name=name, width=4, stem=stem, pool=pool)  # type: ignore[arg-type]
+    config = NetConfig(name=name, width=8, stem=stem, pool=pool)  # type: ignore[arg-type]
     for side in (32, 49):
         net = build_net(config, 7, side).eval()
         assert net(torch.rand(2, 1, side, side)).shape == (2, 7)
@@ -113,9 +113,9 @@ def test_weighted_pooling_starts_as_the_average_and_learns_places() -> None:
     weighted = WeightedPooling(3, 4, 5)
     torch.testing.assert_close(weighted(x), AveragePooling()(x))
     torch.manual_seed(0)
-    average = build_net(NetConfig(width=4), 5, 32).eval()
+    average = build_net(NetConfig(width=8), 5, 32).eval()
     torch.manual_seed(0)
-    learning = build_net(NetConfig(width=4, pool="weighted"), 5, 32).eval()
+    learning = build_net(NetConfig(width=8, pool="weighted"), 5, 32).eval()
     picture = torch.rand(2, 1, 32, 32)
     torch.testing.assert_close(learning(picture), average(picture))
     weighted(x).square().sum().backward()
@@ -125,14 +125,14 @@ def test_weighted_pooling_starts_as_the_average_and_learns_places() -> None:
 
 def test_every_block_starts_as_its_shortcut() -> None:
     for name in ("resnet18", "resnet50"):
-        net = build_net(NetConfig(name=name, width=4), 5).eval()
+        net = build_net(NetConfig(name=name, width=8), 5).eval()
         block = net.get_submodule("layer1.1")
-        x = torch.rand(1, 4 if name == "resnet18" else 16, 8, 8)
+        x = torch.rand(1, 8 if name == "resnet18" else 32, 8, 8)
         torch.testing.assert_close(block(x), x)
 
 
 def test_dropout_acts_in_training_only() -> None:
-    net = build_net(NetConfig(width=4, dropout=0.5), 5, 32)
+    net = build_net(NetConfig(width=8, dropout=0.5), 5, 32)
     x = torch.rand(4, 1, 32, 32)
     assert not torch.equal(net(x), net(x))
     net.eval()
@@ -143,7 +143,7 @@ def test_dropout_acts_in_training_only() -> None:
     ("wrong", "message"),
     [
         ({"name": "resnet19"}, "net 'resnet19' is unknown; did you mean 'resnet18'"),
-        ({"name": "vgg"}, "net 'vgg' is unknown; known: resnet18, resnet34, resnet50"),
+        ({"name": "vgg"}, "net 'vgg' is unknown; known: resnet16, resnet18, resnet34, resnet50"),
         ({"attention": "cbma"}, "attention 'cbma' is unknown; did you mean 'cbam'"),
         ({"width": 3}, "width 3 is too small"),
         ({"dropout": 1.0}, "dropout 1.0 is not a share"),

@@ -7,11 +7,11 @@ import torch
 
 from hanmo.errors import ConfigError
 from hanmo.nets.registry import NetConfig, build_net
-from hanmo.nets.taps import Ensemble, Tapped
+from hanmo.nets.taps import Ensemble, Tapped, resize, seeing
 
 
 def test_features_come_by_name_and_the_net_stays_as_it_is() -> None:
-    net = build_net(NetConfig(width=4), 5, 32).eval()
+    net = build_net(NetConfig(width=8), 5, 32).eval()
     x = torch.rand(2, 1, 32, 32)
     before, keys = net(x), list(net.state_dict())
     tapped = Tapped(net, ["layer1", "layer4", "layer2.0.conv1", "pool"])
@@ -19,10 +19,10 @@ def test_features_come_by_name_and_the_net_stays_as_it_is() -> None:
     torch.testing.assert_close(logits, before, rtol=0, atol=0)
     assert list(net.state_dict()) == keys
     assert {name: tuple(f.shape) for name, f in features.items()} == {
-        "layer1": (2, 4, 16, 16),
-        "layer2.0.conv1": (2, 8, 8, 8),
-        "layer4": (2, 32, 2, 2),
-        "pool": (2, 32),
+        "layer1": (2, 8, 16, 16),
+        "layer2.0.conv1": (2, 16, 8, 8),
+        "layer4": (2, 64, 2, 2),
+        "pool": (2, 64),
     }
     torch.testing.assert_close(net.get_submodule("fc")(features["pool"]), logits)
     assert Tapped(net)(x).features == {}
@@ -32,7 +32,7 @@ def test_features_come_by_name_and_the_net_stays_as_it_is() -> None:
 
 
 def test_features_are_those_of_this_call_and_carry_gradients() -> None:
-    net = build_net(NetConfig(width=4), 5, 32)
+    net = build_net(NetConfig(width=8), 5, 32)
     tapped = Tapped(net, ["layer2"])
     assert tapped.training
     one, two = tapped(torch.rand(2, 1, 32, 32)), tapped(torch.rand(2, 1, 32, 32))
@@ -54,15 +54,45 @@ def test_features_are_those_of_this_call_and_carry_gradients() -> None:
 )
 def test_unknown_layers_list_the_known(layer: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        Tapped(build_net(NetConfig(width=4), 5, 32), [layer])
+        Tapped(build_net(NetConfig(width=8), 5, 32), [layer])
 
 
 def test_an_ensemble_is_the_mean_of_log_probabilities() -> None:
-    nets = [build_net(NetConfig(width=4), 5, 32).eval() for _ in range(3)]
+    nets = [build_net(NetConfig(width=8), 5, 32).eval() for _ in range(3)]
     x = torch.rand(2, 1, 32, 32)
     ensemble = Ensemble(nets)
     expected = sum(net(x).log_softmax(-1) for net in nets) / 3
     torch.testing.assert_close(ensemble(x), expected)
     tapped = Tapped(ensemble, ["members.1.layer3"])
-    assert tapped(x).features["members.1.layer3"].shape == (2, 16, 4, 4)
+    assert tapped(x).features["members.1.layer3"].shape == (2, 32, 4, 4)
     torch.testing.assert_close(Ensemble(nets[:1])(x).softmax(-1), nets[0](x).softmax(-1))
+
+
+def test_weights_of_an_ensemble_are_shares() -> None:
+    nets = [build_net(NetConfig(width=8), 5, 32).eval() for _ in range(2)]
+    x = torch.rand(2, 1, 32, 32)
+    expected = (3 * nets[0](x).log_softmax(-1) + nets[1](x).log_softmax(-1)) / 4
+    torch.testing.assert_close(Ensemble(nets, (1.5, 0.5))(x), expected)
+
+
+def test_a_net_sees_pictures_at_its_own_side_and_keeps_its_names() -> None:
+    net = build_net(NetConfig(width=8), 5, 32).eval()
+    sizes: list[int] = []
+    net.get_submodule("conv1").register_forward_pre_hook(lambda m, inputs: sizes.append(inputs[0].shape[-1]))
+    names = list(net.state_dict())
+    tapped = Tapped(seeing(net, 32), ["layer1"])
+    for side in (24, 32, 48):
+        tapped(torch.rand(2, 1, side, side))
+    assert sizes == [32, 32, 32]
+    assert list(net.state_dict()) == names
+
+
+@pytest.mark.parametrize("side", [16, 32, 64])
+def test_resizing_keeps_ink_where_it_was(side: int) -> None:
+    x = torch.zeros(1, 1, 32, 32)
+    x[..., 8:24, 4:12] = 1.0
+    resized = resize(x, side)
+    assert resized.shape == (1, 1, side, side)
+    assert resized.mean().item() == pytest.approx(x.mean().item(), rel=0.02)
+    places = torch.arange(side) + 0.5
+    assert ((resized[0, 0].sum(0) * places).sum() / resized.sum() / side).item() == pytest.approx(0.25, abs=0.01)

@@ -24,7 +24,7 @@ def small(drawn: Path) -> MakeRecipe:
         recipe = Recipe(
             name="small",
             data=DataConfig(train=str(drawn / "small-train"), test=str(drawn / "small-test")),
-            net=NetConfig(width=4),
+            net=NetConfig(width=8),
             augment=AugmentConfig(cutout=0.1),
             optim=OptimConfig(learning_rate=5e-3, ema=0.9),
             train=TrainConfig(epochs=4, batch=16, seed=7, evaluate_every=1, checkpoint_every=2),

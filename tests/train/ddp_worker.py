@@ -37,7 +37,7 @@ def recipe(packs: str, net: str, teacher: str = "") -> Recipe:
     return Recipe(
         name="shared",
         data=DataConfig(train=f"{packs}/small-train", test=f"{packs}/small-test"),
-        net=NetConfig(name=net, width=6),
+        net=NetConfig(name=net, width=12),
         augment=STILL,
         optim=OptimConfig(learning_rate=2e-3, ema=0.9),
         train=TrainConfig(epochs=2, batch=16, seed=3),

@@ -19,7 +19,7 @@ from hanmo.train.objective import standardise
 def test_batches_add_up_to_the_whole_and_the_net_stays_as_it_was(drawn: Path) -> None:
     torch.manual_seed(0)
     data, pack = DeviceData.open(str(drawn / "small-test"), None, torch.device("cpu"))
-    net = build_net(NetConfig(width=4), len(pack.charset), data.side)
+    net = build_net(NetConfig(width=8), len(pack.charset), data.side)
     net(torch.randn(8, 1, data.side, data.side))  # statistics that are not those of the first moment
     before = {k: v.clone() for k, v in net.state_dict().items()}
     found = measure(net, data, batch=7)  # 20 samples: the last batch is short

@@ -26,7 +26,7 @@ def objective(
     *, mixup: bool = False, smoothing: float = 0.0, teacher: Tapped | None = None, methods: Distillation | None = None
 ) -> Objective:
     torch.manual_seed(1)
-    student = Tapped(build_net(NetConfig(width=4), CLASSES, SIDE).eval(), methods.student_layers if methods else ())
+    student = Tapped(build_net(NetConfig(width=8), CLASSES, SIDE).eval(), methods.student_layers if methods else ())
     return Objective(
         student,
         teacher,
@@ -78,7 +78,7 @@ def test_smoothing_mixes_in_the_even_distribution() -> None:
 @pytest.mark.parametrize("mixup", [False, True])
 def test_the_teacher_sees_what_the_student_sees_and_learns_nothing(mixup: bool) -> None:
     torch.manual_seed(2)
-    teacher_net = build_net(NetConfig(width=4), CLASSES, SIDE).eval()
+    teacher_net = build_net(NetConfig(width=8), CLASSES, SIDE).eval()
     methods = Distillation([("kd", 2.0, build_method("kd", {})), ("at", 1.0, build_method("at", {}))], 0.5)
     seen: list[torch.Tensor] = []
     teacher_net.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
@@ -95,7 +95,7 @@ def test_the_teacher_sees_what_the_student_sees_and_learns_nothing(mixup: bool) 
 def test_an_evaluation_between_steps_compiles_nothing_anew() -> None:
     """The features seen outside of the step, by an evaluation or by other code, are no part of what was compiled."""
     methods = Distillation([("at", 1.0, build_method("at", {}))], 0.5)
-    teacher = Tapped(build_net(NetConfig(width=4), CLASSES, SIDE).eval(), methods.teacher_layers)
+    teacher = Tapped(build_net(NetConfig(width=8), CLASSES, SIDE).eval(), methods.teacher_layers)
     goal = objective(teacher=teacher, methods=methods)
     goal.student.net.train()
     outputs: list[int] = []

@@ -30,7 +30,7 @@ def test_short_runs_have_rates_too(steps: int) -> None:
 
 @pytest.mark.parametrize("name", ["adamw", "sgd"])
 def test_norms_and_biases_are_not_decayed(name: str) -> None:
-    net = build_net(NetConfig(width=4, attention="se"), 5, 32)
+    net = build_net(NetConfig(width=8, attention="se"), 5, 32)
     optimizer = build_optimizer([net], OptimConfig(name=name, weight_decay=0.3))  # type: ignore[arg-type]
     decay = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
     assert len(decay) == len(list(net.parameters()))
@@ -40,7 +40,7 @@ def test_norms_and_biases_are_not_decayed(name: str) -> None:
 
 
 def test_frozen_weights_are_left_out() -> None:
-    net = build_net(NetConfig(width=4), 5, 32)
+    net = build_net(NetConfig(width=8), 5, 32)
     net.get_parameter("fc.weight").requires_grad_(False)
     optimizer = build_optimizer([net], OptimConfig())
     assert sum(len(g["params"]) for g in optimizer.param_groups) == len(list(net.parameters())) - 1
@@ -48,7 +48,7 @@ def test_frozen_weights_are_left_out() -> None:
 
 def test_averaged_weights_are_a_hand_written_loop() -> None:
     torch.manual_seed(0)
-    net = build_net(NetConfig(width=4), 5, 32)
+    net = build_net(NetConfig(width=8), 5, 32)
     average = AveragedWeights(net, decay=0.9)
     expected = {k: v.double().clone() for k, v in net.state_dict().items() if v.is_floating_point()}
     optimizer = build_optimizer([net], OptimConfig(learning_rate=0.05))

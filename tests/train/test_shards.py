@@ -54,7 +54,7 @@ def test_a_net_begins_with_the_weights_of_another(small: Any, tmp_path: Path) ->
 
 def test_only_a_net_of_the_same_kind_can_be_begun_with(small: Any, tmp_path: Path, tiny_run: Path) -> None:
     Trainer(small(train={"epochs": 1}), tmp_path / "first", Processes.join("cpu")).run()
-    other = small(train={"start": str(tmp_path / "first")}, net={"width": 8})
+    other = small(train={"start": str(tmp_path / "first")}, net={"width": 16})
     with pytest.raises(CheckpointError, match="of another net"):
         Trainer(other, tmp_path / "second", Processes.join("cpu"))
     with pytest.raises(CharsetError, match=r"the net knows 20 characters, the data 5"):

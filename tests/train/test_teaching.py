@@ -49,7 +49,7 @@ def _registered() -> Iterator[None]:
 
 @pytest.fixture
 def recipe(small: Any, tmp_path: Path) -> Recipe:
-    Trainer(small(train={"epochs": 1}, net={"width": 6}), tmp_path / "teacher", Processes.join("cpu")).run()
+    Trainer(small(train={"epochs": 1}, net={"width": 12}), tmp_path / "teacher", Processes.join("cpu")).run()
     teaching = DistillConfig(teachers=(str(tmp_path / "teacher"),), methods=(MethodConfig(name="hint"),))
     return small(distill=teaching, train={"epochs": 2, "checkpoint_every": 1})  # type: ignore[no-any-return]
 
@@ -104,7 +104,7 @@ def test_the_next_seed_begins_with_connectors_of_its_own(recipe: Recipe, tmp_pat
 
 def test_connectors_move_to_the_device_of_the_nets() -> None:
     hint = Hint()
-    nets = [build_net(NetConfig(width=width), 5, 16).to("meta").eval() for width in (4, 8)]
+    nets = [build_net(NetConfig(width=width), 5, 16).to("meta").eval() for width in (8, 16)]
     student, teacher = (Tapped(net, ["layer3"]) for net in nets)
     connect(student, teacher, Distillation([("hint", 1.0, hint)], 1.0), 16)
     assert {p.device.type for p in hint.parameters()} == {"meta"}

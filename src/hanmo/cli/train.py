@@ -19,6 +19,9 @@ Out = Annotated[Path | None, typer.Option(help="The run folder to make; runs/NAM
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in the run folder.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="Change one value, as in --set train.epochs=3.")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda or cuda:1; the first GPU by default.")]
+Teachers = Annotated[
+    list[str] | None, typer.Option("--teacher", help="A run folder, or onnx:TEACHER.toml; instead of the recipe's.")
+]
 Seeds = Annotated[str | None, typer.Option(help="Train once a seed, as in --seeds 0,1,2, into RUN/seed-N.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the final record of each run as a JSON object.")]
 
@@ -45,6 +48,7 @@ def distill(
     recipe: RecipePath,
     out: Out = None,
     resume: Resume = False,
+    teacher: Teachers = None,
     set_: Set = None,
     seeds: Seeds = None,
     device: Device = None,
@@ -52,8 +56,10 @@ def distill(
 ) -> None:
     """Train a student that also learns from trained teachers.
 
-    Example: hanmo distill recipes/paper.toml --set distill.teachers='["runs/teacher"]'
+    Example: hanmo distill recipes/paper.toml --teacher runs/teacher --teacher runs/another
     """
+    if teacher:
+        set_ = [f"distill.teachers={json.dumps(teacher, ensure_ascii=False)}", *(set_ or [])]
     _run(_load(recipe, set_, distilling=True), out, resume, _numbers(seeds), device, as_json)
 
 

@@ -31,8 +31,8 @@ class NetConfig:
     def __post_init__(self) -> None:
         _known("net", self.name, NETS)
         _known("attention", self.attention, ATTENTION)
-        if self.width < 4:
-            raise ConfigError(f"width {self.width} is too small: at least 4 channels")
+        if self.width < 8:  # with fewer, torch 2.13 on CPUs without AVX-512 writes beyond its memory and aborts
+            raise ConfigError(f"width {self.width} is too small: at least 8 channels")
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout {self.dropout} is not a share: at least 0 and under 1")
 
@@ -96,6 +96,7 @@ def _resnet(block: type[BasicBlock] | type[Bottleneck], depths: tuple[int, int, 
     return build
 
 
+NETS["resnet16"] = _resnet(BasicBlock, (2, 2, 2, 1))  # the last stage holds most weights: for small files
 NETS["resnet18"] = _resnet(BasicBlock, (2, 2, 2, 2))
 NETS["resnet34"] = _resnet(BasicBlock, (3, 4, 6, 3))
 NETS["resnet50"] = _resnet(Bottleneck, (3, 4, 6, 3))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hanmo.errors import ConfigError
@@ -55,14 +56,32 @@ class Tapped(nn.Module):
 
 
 class Ensemble(nn.Module):
-    """The mean of several nets' log-probabilities: (N, 1, S, S) -> (N, C), a teacher made of teachers.
+    """The weighted mean of several nets' log-probabilities: (N, 1, S, S) -> (N, C), a teacher made of teachers.
 
-    Members keep their names ``members.0``, ``members.1``, so features can be tapped from one of them.
+    Members keep their names ``members.0``, ``members.1``, so features can be tapped from one of them. Without
+    ``weights`` all count alike.
     """
 
-    def __init__(self, members: Sequence[nn.Module]) -> None:
+    def __init__(self, members: Sequence[nn.Module], weights: Sequence[float] = ()) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
+        self.shares = [weight / sum(weights) for weight in weights] or [1 / len(members)] * len(members)
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.stack([member(x).float().log_softmax(-1) for member in self.members]).mean(0)
+        said = [s * member(x).float().log_softmax(-1) for s, member in zip(self.shares, self.members, strict=True)]
+        return torch.stack(said).sum(0)
+
+
+def seeing(net: nn.Module, side: int) -> nn.Module:
+    """The same net, from now on shown every picture (N, 1, S, S) at the ``side`` it was trained for; in place."""
+    net.register_forward_pre_hook(lambda module, inputs: (resize(inputs[0], side),))
+    return net
+
+
+def resize(x: Tensor, side: int) -> Tensor:
+    """Pictures (N, C, S, S) with ``side`` pixels a side: averaged where they shrink, bicubic where they grow."""
+    if x.shape[-1] == side:
+        return x
+    if x.shape[-1] > side:
+        return F.interpolate(x, size=(side, side), mode="bilinear", antialias=True)
+    return F.interpolate(x, size=(side, side), mode="bicubic")

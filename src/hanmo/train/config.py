@@ -129,15 +129,26 @@ class MethodConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class DistillConfig:
-    """``teachers`` are run folders (several: their mean); ``label_weight`` is what the true labels count."""
+    """``teachers`` are run folders, or ``onnx:`` and a TOML file (:mod:`hanmo.train.onnx_teacher`).
+
+    Several teach by the mean of their log-probabilities, weighted by ``teacher_weights`` (none: all alike).
+    ``label_weight`` is what the true labels count.
+    """
 
     teachers: tuple[str, ...]
+    teacher_weights: tuple[float, ...] = ()
     methods: tuple[MethodConfig, ...] = (MethodConfig(name="kd"),)
     label_weight: float = 0.1
 
     def __post_init__(self) -> None:
         if not self.teachers or not self.methods:
             raise ConfigError("teachers and methods need at least one entry each")
+        if self.teacher_weights and len(self.teacher_weights) != len(self.teachers):
+            raise ConfigError(
+                f"{len(self.teacher_weights)} teacher_weights for {len(self.teachers)} teachers; one each"
+            )
+        if any(weight <= 0 for weight in self.teacher_weights):
+            raise ConfigError("teacher_weights must be above 0; leave the teacher out instead")
         names = [m.name for m in self.methods]
         if twice := [name for name in names if names.count(name) > 1]:
             raise ConfigError(f"method {twice[0]!r} is named twice; once is enough, with its layers in one list")

@@ -62,7 +62,11 @@ class Trainer:
             self.packs["test"] = pack
         self.steps_an_epoch = steps_of(len(self.data), recipe.train.batch, processes)
         self.steps = self.steps_an_epoch * recipe.train.epochs
-        self.teacher = build_teacher(recipe.distill, self.pack, device) if recipe.distill else None
+        self.teacher: Tapped | None = None
+        self.sources = self.pack.sources
+        if recipe.distill:
+            self.teacher, taught = build_teacher(recipe.distill, self.pack, device)
+            self.sources = (*self.sources, *taught)
         student, distillation = self._untrained()
         self.net = student.net
         self.learners: list[nn.Module] = [self.net, distillation] if distillation else [self.net]
@@ -86,7 +90,7 @@ class Trainer:
         torch.manual_seed(recipe.train.seed)  # weights are initialised by torch's global generator
         net = channels_last(build_net(recipe.net, len(self.pack.charset), self.data.side), device)
         if recipe.train.start:
-            begin_with(net, recipe.train.start, self.pack)
+            self.sources = (*self.sources, *begin_with(net, recipe.train.start, self.pack))
         if recipe.distill is None or self.teacher is None:
             return Tapped(net), None
         distillation = build_methods(recipe.distill)
@@ -270,7 +274,9 @@ class Trainer:
         record = self._evaluate("end")
         accuracy: dict[str, float] = {k: record[k] for k in ("top1", "top5") if k in record}
         if self.processes.is_first:
-            self.folder.save_weights(self._weights(), self.recipe, self.pack, accuracy)
+            self.folder.save_weights(
+                self._weights(), self.recipe, self.pack, tuple(dict.fromkeys(self.sources)), accuracy
+            )
         record |= {"images_per_s": round(self.speed.median(), 1), "seconds": round(self.speed.seconds, 2)}
         self._record(record)
         self.processes.barrier()

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,13 +121,18 @@ class RunFolder:
         write_whole(self.metrics, "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in kept).encode())
 
     def save_weights(
-        self, tensors: dict[str, Tensor], recipe: Recipe, pack: Described, accuracy: dict[str, float]
+        self,
+        tensors: dict[str, Tensor],
+        recipe: Recipe,
+        pack: Described,
+        sources: Sequence[str],
+        accuracy: dict[str, float],
     ) -> None:
         header = {
             "net": to_table(recipe.net),
             "charset": str(pack.charset),
             "normalization": pack.normalization.as_dict(),
-            "trained_on": list(pack.sources),
+            "trained_on": list(sources),
             "accuracy": accuracy,
         }
         save_tensors(self.weights, tensors, header)

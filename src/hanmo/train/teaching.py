@@ -7,23 +7,35 @@ from torch import nn
 
 from hanmo.distill import METHODS, Distillation, build_method
 from hanmo.errors import CharsetError, ConfigError
-from hanmo.nets.taps import Ensemble, Tapped
+from hanmo.nets.taps import Ensemble, Tapped, seeing
 from hanmo.train.batches import Described
 from hanmo.train.checkpoint import load_into
 from hanmo.train.config import DistillConfig
+from hanmo.train.onnx_teacher import PREFIX, load_onnx_teacher
 from hanmo.train.parallel import channels_last
-from hanmo.train.run import load_trained
+from hanmo.train.run import TrainedNet, load_trained
 
 
-def build_teacher(config: DistillConfig, pack: Described, device: torch.device) -> Tapped:
-    """The frozen teacher (several: their :class:`Ensemble`), tapped where the methods look.
+def build_teacher(config: DistillConfig, pack: Described, device: torch.device) -> tuple[Tapped, list[str]]:
+    """The frozen teacher (several: their :class:`Ensemble`), tapped where the methods look; and where it learnt.
 
-    Raises :class:`CharsetError` or :class:`ConfigError` when a teacher was not trained for what ``pack`` holds.
+    That is what trained teachers were trained on, and ONNX models themselves, with licences. Raises
+    :class:`CharsetError` or :class:`ConfigError` when a teacher was not trained for what ``pack`` holds.
     """
     layers = build_methods(config).teacher_layers
-    members = [_load(path, pack, "teacher") for path in config.teachers]
-    net = members[0] if len(members) == 1 else Ensemble(members)
-    return Tapped(channels_last(net, device).requires_grad_(False).eval(), layers)
+    members: list[nn.Module] = []
+    sources: list[str] = []
+    for name in config.teachers:
+        if name.startswith(PREFIX):
+            member, source = load_onnx_teacher(name.removeprefix(PREFIX), pack.charset, pack.normalization)
+            members.append(member)
+            sources.append(f"taught by: {source}")
+        else:
+            trained = _load(name, pack, "teacher")
+            members.append(seeing(trained.net, trained.normalization.side))
+            sources += trained.trained_on
+    net = members[0] if len(members) == 1 else Ensemble(members, config.teacher_weights)
+    return Tapped(channels_last(net, device).requires_grad_(False).eval(), layers), sources
 
 
 def build_methods(config: DistillConfig) -> Distillation:
@@ -44,21 +56,26 @@ def connect(student: Tapped, teacher: Tapped, distillation: Distillation, side: 
     distillation.to(device)  # methods need not care where their connectors are made
 
 
-def begin_with(net: nn.Module, path: str, pack: Described) -> None:
-    """Give a net the weights of a finished run; raises as :func:`build_teacher`, :class:`CheckpointError` if unlike."""
-    load_into(net, _load(path, pack, "net").state_dict(), path)
+def begin_with(net: nn.Module, path: str, pack: Described) -> tuple[str, ...]:
+    """Give a net the weights of a finished run, and say what that was trained on.
+
+    Raises as :func:`build_teacher`, :class:`CheckpointError` if the nets are unlike.
+    """
+    trained = _load(path, pack, "net")
+    load_into(net, trained.net.state_dict(), path)
+    return trained.trained_on
 
 
-def _load(path: str, pack: Described, role: str) -> nn.Module:
+def _load(path: str, pack: Described, role: str) -> TrainedNet:
     trained = load_trained(path)
     if trained.charset != pack.charset:
         raise CharsetError(
             f"{path}: the {role} knows {len(trained.charset)} characters, the data {len(pack.charset)}, "
             "and they are not the same in the same order; use one trained on a pack of this charset"
         )
-    if trained.normalization != pack.normalization:
+    if trained.normalization.method != pack.normalization.method:
         raise ConfigError(
             f"{path}: the {role} reads {trained.normalization}, the data is {pack.normalization}; "
-            f"pack the data as the {role}'s was"
+            f"pack the data as the {role}'s was, the side alone may differ"
         )
-    return trained.net
+    return trained

@@ -1,0 +1,247 @@
+"""An ONNX classifier as a torch module: run on any device, in any batch, and compiled with what surrounds it.
+
+Only what picture classifiers are made of is understood, in 32-bit or 16-bit floats; whatever else a graph holds is
+refused when the module is built. Weights become buffers: such a net teaches, it is not trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+import torch.nn.functional as F
+from onnx import TensorProto, numpy_helper
+from torch import Tensor, nn
+
+from hanmo.errors import ConfigError
+
+Attributes = Mapping[str, Any]
+Operation = Callable[..., Any]
+
+
+class OnnxNet(nn.Module):
+    """The graph of an ONNX model with one input and one output: what the input maps to, as the file says.
+
+    Raises :class:`ConfigError` for a file that is no such model, or that holds operations unknown here (all of them
+    are named).
+    """
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        super().__init__()
+        graph = model.graph
+        known = {tensor.name for tensor in graph.initializer}
+        inputs = [port.name for port in graph.input if port.name not in known]
+        if len(inputs) != 1 or len(graph.output) != 1:
+            raise ConfigError(f"{len(inputs)} inputs and {len(graph.output)} outputs; one of each is needed")
+        if unknown := sorted({node.op_type for node in graph.node} - {*OPERATIONS, "Constant"}):
+            raise ConfigError(f"unknown operations: {', '.join(unknown)}; export the net with simpler ones")
+        self._input, self._output = inputs[0], graph.output[0].name
+        self._numbers: dict[str, Any] = {}  # shapes, axes and the like: never on a device
+        constants = [(tensor.name, tensor) for tensor in graph.initializer]
+        constants += [(node.output[0], _attributes(node)["value"]) for node in graph.node if node.op_type == "Constant"]
+        self._buffers_of: dict[str, str] = {}
+        for number, (name, tensor) in enumerate(constants):
+            array = numpy_helper.to_array(tensor)
+            if np.issubdtype(array.dtype, np.floating):
+                self._buffers_of[name] = f"constant_{number}"
+                self.register_buffer(f"constant_{number}", torch.from_numpy(array.astype(np.float32)))
+            else:
+                self._numbers[name] = array.tolist()
+        opset = {"opset": next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 1)}
+        self._steps = [
+            (OPERATIONS[node.op_type](_attributes(node) | opset), tuple(node.input), tuple(node.output))
+            for node in graph.node
+            if node.op_type != "Constant"
+        ]
+        if many := [outputs for _, _, outputs in self._steps if len(outputs) > 1]:
+            raise ConfigError(f"an operation with {len(many[0])} outputs ({many[0][0]}); one each is understood")
+
+    def forward(self, x: Tensor) -> Tensor:
+        values: dict[str, Any] = {"": None, **self._numbers, self._input: x}
+        for name, buffer in self._buffers_of.items():
+            values[name] = getattr(self, buffer)
+        for operation, inputs, (output,) in self._steps:
+            values[output] = operation(*(values[name] for name in inputs))
+        found: Tensor = values[self._output]
+        return found
+
+
+def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
+    return {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+
+
+def _pads(attributes: Attributes, kernel: Sequence[int], strides: Sequence[int]) -> tuple[list[int], list[int]]:
+    """Rows and columns of padding before and after, (top, left) and (bottom, right)."""
+    automatic = attributes.get("auto_pad", b"NOTSET")
+    if automatic in (b"SAME_UPPER", b"SAME_LOWER"):
+        if any(stride != 1 for stride in strides):
+            raise ConfigError("auto_pad with strides; export the net with explicit pads")
+        small, large = [(k - 1) // 2 for k in kernel], [k // 2 for k in kernel]
+        return (small, large) if automatic == b"SAME_UPPER" else (large, small)
+    pads = list(attributes.get("pads", [0, 0, 0, 0]))
+    return pads[:2], pads[2:]
+
+
+def _convolution(attributes: Attributes) -> Operation:
+    strides, dilations = tuple(attributes.get("strides", (1, 1))), tuple(attributes.get("dilations", (1, 1)))
+    groups = attributes.get("group", 1)
+
+    def run(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        before, after = _pads(attributes, weight.shape[2:], strides)
+        if before == after:
+            return F.conv2d(x, weight, bias, strides, before, dilations, groups)
+        x = F.pad(x, (before[1], after[1], before[0], after[0]))
+        return F.conv2d(x, weight, bias, strides, 0, dilations, groups)
+
+    return run
+
+
+def _pooling(attributes: Attributes, pool: Callable[..., Tensor], filling: float) -> Operation:
+    kernel, strides = tuple(attributes["kernel_shape"]), tuple(attributes.get("strides", (1, 1)))
+    before, after = _pads(attributes, kernel, strides)
+    if attributes.get("ceil_mode", 0):
+        raise ConfigError("pooling that rounds up (ceil_mode); export the net without it")
+    if filling == 0 and any(before + after) and not attributes.get("count_include_pad", 0):
+        raise ConfigError("average pooling that leaves out its padding; export the net with count_include_pad")
+    padding = (before[1], after[1], before[0], after[0])
+    return lambda x: pool(F.pad(x, padding, value=filling) if any(padding) else x, kernel, strides)
+
+
+def _batch_norm(attributes: Attributes) -> Operation:
+    epsilon = attributes.get("epsilon", 1e-5)
+    return lambda x, weight, bias, mean, variance: F.batch_norm(x, mean, variance, weight, bias, False, 0.0, epsilon)
+
+
+def _softmax(attributes: Attributes) -> Operation:
+    if attributes["opset"] >= 13:
+        return lambda x: x.softmax(attributes.get("axis", -1))
+    axis = attributes.get("axis", 1)  # of old, all axes from this one on were one
+
+    def run(x: Tensor) -> Tensor:
+        return x.flatten(axis).softmax(-1).reshape(x.shape)
+
+    return run
+
+
+def _mean(attributes: Attributes) -> Operation:
+    keep = bool(attributes.get("keepdims", 1))
+    return lambda x, axes=None: x.mean(attributes.get("axes", axes), keepdim=keep)
+
+
+def _hard_sigmoid(attributes: Attributes) -> Operation:
+    alpha, beta = attributes.get("alpha", 0.2), attributes.get("beta", 0.5)
+    return lambda x: (alpha * x + beta).clamp(0, 1)
+
+
+def _gemm(attributes: Attributes) -> Operation:
+    def run(a: Tensor, b: Tensor, c: Tensor | None = None) -> Tensor:
+        a = a.T if attributes.get("transA", 0) else a
+        b = b.T if attributes.get("transB", 0) else b
+        product: Tensor = attributes.get("alpha", 1.0) * (a @ b)
+        return product if c is None else product + attributes.get("beta", 1.0) * c
+
+    return run
+
+
+def _cast(attributes: Attributes) -> Operation:
+    whole = attributes["to"] not in (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16)
+
+    def run(x: Any) -> Any:
+        if not isinstance(x, Tensor):  # shapes are whole numbers already
+            return x
+        return x.long() if whole else x.float()
+
+    return run
+
+
+def _slice(attributes: Attributes) -> Operation:
+    def run(x: Any, starts: Any, ends: Any, axes: Any = None, steps: Any = None) -> Any:
+        axes = axes if axes is not None else list(range(len(starts)))
+        parts = {a: slice(s, e, t) for a, s, e, t in zip(axes, starts, ends, steps or [1] * len(axes), strict=True)}
+        if isinstance(x, list):
+            return x[parts[0]]
+        return x[tuple(parts.get(axis, parts.get(axis - x.ndim, slice(None))) for axis in range(x.ndim))]
+
+    return run
+
+
+def _concat(attributes: Attributes) -> Operation:
+    axis = attributes["axis"]
+
+    def run(*parts: Any) -> Any:
+        if isinstance(parts[0], Tensor):
+            return torch.cat(parts, axis)
+        return [number for part in parts for number in part]
+
+    return run
+
+
+def _reshape(attributes: Attributes) -> Operation:
+    def run(x: Any, shape: list[int]) -> Any:
+        if not isinstance(x, Tensor):  # one number, as itself or as a list of one
+            numbers = x if isinstance(x, list) else [x]
+            return numbers if shape else numbers[0]
+        return x.reshape([x.shape[i] if size == 0 else size for i, size in enumerate(shape)])
+
+    return run
+
+
+def _squeeze(attributes: Attributes) -> Operation:
+    def run(x: Any, axes: Any = None) -> Any:
+        axes = attributes.get("axes", axes)
+        return x.squeeze(tuple(axes)) if isinstance(x, Tensor) else x[0]
+
+    return run
+
+
+def _unsqueeze(attributes: Attributes) -> Operation:
+    def run(x: Any, axes: Any = None) -> Any:
+        if not isinstance(x, Tensor):
+            return [x]
+        for axis in sorted(attributes.get("axes", axes)):
+            x = x.unsqueeze(axis)
+        return x
+
+    return run
+
+
+def _plain(function: Operation) -> Callable[[Attributes], Operation]:
+    """An operation without attributes."""
+    return lambda attributes: function
+
+
+OPERATIONS: dict[str, Callable[[Attributes], Operation]] = {
+    "Add": _plain(lambda a, b: a + b),
+    "Sub": _plain(lambda a, b: a - b),
+    "Mul": _plain(lambda a, b: a * b),
+    "Div": _plain(lambda a, b: a / b),
+    "Pow": _plain(lambda a, b: a**b),
+    "Sqrt": _plain(torch.sqrt),
+    "Erf": _plain(torch.erf),
+    "Relu": _plain(torch.relu),
+    "Sigmoid": _plain(torch.sigmoid),
+    "Identity": _plain(lambda x: x),
+    "MatMul": _plain(torch.matmul),
+    "Shape": _plain(lambda x: list(x.shape)),
+    "GlobalAveragePool": _plain(lambda x: x.mean((2, 3), keepdim=True)),
+    "Conv": _convolution,
+    "MaxPool": lambda attributes: _pooling(attributes, F.max_pool2d, float("-inf")),
+    "AveragePool": lambda attributes: _pooling(attributes, F.avg_pool2d, 0.0),
+    "BatchNormalization": _batch_norm,
+    "HardSigmoid": _hard_sigmoid,
+    "Softmax": _softmax,
+    "ReduceMean": _mean,
+    "Gemm": _gemm,
+    "Flatten": lambda attributes: lambda x: x.flatten(attributes.get("axis", 1)),
+    "Transpose": lambda attributes: lambda x: x.permute(*attributes["perm"]),
+    "Cast": _cast,
+    "Slice": _slice,
+    "Concat": _concat,
+    "Reshape": _reshape,
+    "Squeeze": _squeeze,
+    "Unsqueeze": _unsqueeze,
+}
+"""An operation's name in ONNX -> its attributes -> what it does to its inputs (tensors, or lists that are shapes)."""
