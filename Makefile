@@ -1,7 +1,8 @@
-# make demo   the whole job in small: draw, train, distil, evaluate, export, read (under 4 minutes on 2 CPU cores)
-# make test   every test
-# make lint   style, types and the import contracts
-# make clean  removes what the others made
+# make demo          reads the pictures in examples/ with the embedded bundle (seconds)
+# make demo-distill  the whole job in small: draw, train, distil, evaluate, export, read (minutes on 2 CPU cores)
+# make test          every test
+# make lint          style, types and the import contracts
+# make clean         removes what the others made
 #
 # Needs Python 3.11 or later; another one than python3: make demo PYTHON=python3.13
 
@@ -12,14 +13,17 @@ INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --no-compile 
 	--constraint constraints/pinned.txt --editable
 SOURCES := pyproject.toml constraints/pinned.txt
 
-.PHONY: help demo test lint clean
+.PHONY: help demo demo-distill test lint clean
 .DELETE_ON_ERROR:
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
 
-demo: .venv/.train
+demo: .venv/.base
 	$(BIN)/python scripts/demo.py
+
+demo-distill: .venv/.train
+	$(BIN)/python scripts/demo_distill.py
 
 test: .venv/.dev
 	$(BIN)/python -m pytest -n 2
@@ -37,6 +41,11 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("hanmo needs Python 3.11 or later, this is " \
 		+ sys.version.split()[0] + "; try: make $(MAKECMDGOALS) PYTHON=python3.13")'
 	$(PYTHON) -m venv .venv
+
+.venv/.base: $(SOURCES) | $(BIN)/python
+	@echo "Setting up .venv: numpy, Pillow, ONNX Runtime; seconds, once."
+	$(INSTALL) .
+	@touch $@
 
 .venv/.train: $(SOURCES) | $(BIN)/python
 	@echo "Setting up .venv: PyTorch, ONNX Runtime and the like; about a minute, once."

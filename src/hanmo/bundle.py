@@ -24,7 +24,7 @@ from hanmo.normalize import VERSION as NORMALIZATION_VERSION
 from hanmo.normalize import Normalization
 from hanmo.onnxfile import needs_other_files
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 JSON_NAME = "bundle.json"
 MODEL_NAME = "model.onnx"
 MAX_JSON_BYTES = 4 * 2**20
@@ -46,7 +46,8 @@ class Bundle:
     """A checked bundle; equal to what :func:`write_bundle` was given.
 
     ``mean`` and ``std`` belong to squares divided by 255; ``temperature`` divides the logits before the softmax; a
-    best probability below ``refusal_threshold`` names no character; ``accuracy`` maps a measure to its figure.
+    best probability below ``refusal_threshold`` names no character, nor does a best logit that stands less than
+    ``least_evidence`` above the mean of all; ``accuracy`` maps a measure to its figure.
     """
 
     path: Path
@@ -61,6 +62,7 @@ class Bundle:
     precision: Precision
     temperature: float
     refusal_threshold: float
+    least_evidence: float
     trained_on: tuple[DataSource, ...]
     licence: str
     accuracy: Mapping[str, float]
@@ -108,6 +110,7 @@ def write_bundle(
     accuracy: Mapping[str, float],
     temperature: float = 1.0,
     refusal_threshold: float = 0.0,
+    least_evidence: float = 0.0,
 ) -> Bundle:
     """Write a bundle folder, whole or not at all, and return it as loaded back.
 
@@ -126,6 +129,7 @@ def write_bundle(
         "precision": precision,
         "temperature": float(temperature),
         "refusal_threshold": float(refusal_threshold),
+        "least_evidence": float(least_evidence),
         "trained_on": [dict(source) for source in trained_on],
         "licence": licence,
         "accuracy": {measure: float(figure) for measure, figure in accuracy.items()},
@@ -197,6 +201,7 @@ def _build(path: Path, table: _Table, model: bytes) -> Bundle:
         precision=precision,  # type: ignore[arg-type]
         temperature=table.number("temperature", 1e-3, 1e3),
         refusal_threshold=table.number("refusal_threshold", 0, 1),
+        least_evidence=table.number("least_evidence", 0, 1e6),
         trained_on=tuple(DataSource(name=s.get("name", str), licence=s.get("licence", str)) for s in sources),
         licence=table.get("licence", str),
         accuracy={measure: accuracy.get(measure, float) for measure in accuracy.values},
@@ -262,6 +267,10 @@ def _parse(path: Path) -> _Table:
     version = _Table(values, str(path)).get("format", int)
     if version > FORMAT_VERSION:
         raise BundleError(f"{path}: format {version} is newer than this program's {FORMAT_VERSION}; upgrade hanmo")
+    if 0 < version < FORMAT_VERSION:
+        raise BundleError(
+            f"{path}: format {version} is of an older hanmo, this one reads {FORMAT_VERSION}; export it again"
+        )
     content = {key: value for key, value in values.items() if key != "sha256"}
     try:
         intact = version == FORMAT_VERSION and values.get("sha256") == _digest(content) and data == _serialise(values)

@@ -1,4 +1,4 @@
-"""Logits -> probabilities: one way for the reader and for those who judge it."""
+"""Logits -> probabilities and evidence: one way for the reader and for those who judge it."""
 
 from __future__ import annotations
 
@@ -15,3 +15,14 @@ def softmax(logits: NDArray[np.floating], temperature: float = 1.0) -> NDArray[n
     powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
     probabilities: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
     return probabilities
+
+
+def evidence(logits: NDArray[np.floating]) -> NDArray[np.float64]:
+    """How far each row's best logit stands above the mean of its row, (N, C) -> (N,).
+
+    Where a picture is no character of the charset, every logit is low and nothing stands out. Probabilities, which must
+    sum to one, tell that much worse: benchmarks/full_scale.md.
+    """
+    finite = logits.astype(np.float64)
+    above: NDArray[np.float64] = finite.max(axis=1) - finite.mean(axis=1)
+    return above

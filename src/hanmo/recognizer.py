@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hanmo.bundle import MODEL_NAME, Bundle
 from hanmo.errors import BundleError, ConfigError, HanmoError, ImageError, one_line
 from hanmo.image import Source, describe, load
-from hanmo.probability import softmax
+from hanmo.probability import evidence, softmax
 
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ class Prediction:
 
     @property
     def character(self) -> str | None:
-        """The best candidate's character; None when the best is too improbable to name one."""
+        """The best candidate's character; None when the picture is refused: too improbable, or no known character."""
         return None if self.refused else self.candidates[0].character
 
     @property
@@ -181,12 +181,15 @@ class Recognizer:
             raise type(error)(f"images[{index}]: {error}") from error
 
     def _predict(self, squares: NDArray[np.uint8], top: int, classes: NDArray[np.int64]) -> list[Prediction]:
-        probabilities = softmax(self.logits(squares)[:, classes], self.bundle.temperature)
+        logits = self.logits(squares)
+        probabilities = softmax(logits[:, classes], self.bundle.temperature)
+        known = evidence(logits) >= self.bundle.least_evidence
         charset, threshold = self.bundle.charset, self.bundle.refusal_threshold
         predictions = []
-        for row, best in zip(probabilities, _best(probabilities, top), strict=True):
+        for row, best, is_known in zip(probabilities, _best(probabilities, top), known, strict=True):
             candidates = tuple(Candidate(charset[int(classes[i])], float(row[i])) for i in best)
-            predictions.append(Prediction(candidates, refused=candidates[0].probability < threshold))
+            refused = not is_known or candidates[0].probability < threshold
+            predictions.append(Prediction(candidates, refused=refused))
         return predictions
 
 

@@ -15,7 +15,7 @@ def export(
     calibration: Annotated[Path | None, typer.Option(help="Pack for int8 ranges; by default the run's own.")] = None,
     test: Annotated[Path | None, typer.Option(help="Pack for the verdict; by default the run's own.")] = None,
     held_out: Annotated[
-        Path | None, typer.Option(help="Pack not trained on, to fit the temperature of probabilities; none: 1.")
+        Path | None, typer.Option(help="Pack not trained on, to fit probabilities and refusal.")
     ] = None,
     licence: Annotated[str, typer.Option(help="What the weights may be used for.")] = "as the training data",
     fp32: Annotated[bool, typer.Option("--fp32", help="Keep 32-bit floats instead of int8.")] = False,
@@ -76,6 +76,7 @@ def export(
         "precision": bundle.precision,
         "bytes": len(bundle.model),
         "temperature": round(bundle.temperature, 4),
+        "least_evidence": round(bundle.least_evidence, 4),
         "samples": check.samples,
         "agreement": round(check.agreement, 3),
         "top1_fp32": round(check.top1_fp32, 3),

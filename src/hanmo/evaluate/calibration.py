@@ -131,13 +131,13 @@ def _slope(logits: Logits, labels: Classes, b: float) -> tuple[float, float]:
     return slope / len(labels), curvature / len(labels)
 
 
-def refusal_threshold(best_probability: NDArray[np.floating], keep: float = 0.95) -> float:
-    """The probability below which to refuse, so that at least a share ``keep`` of these answers (N,) stays.
+def refusal_threshold(score: NDArray[np.floating], keep: float = 0.95) -> float:
+    """The score below which to refuse, so that at least a share ``keep`` of these answers (N,) stays.
 
-    Fit it on real answers of the validation set: with ``keep=0.95`` one good picture in twenty is refused. Raises
-    :class:`ValueError` when there are no answers or ``keep`` is outside (0, 1].
+    Scores are best probabilities, or :func:`hanmo.probability.evidence`. With ``keep=0.95`` one good picture in twenty
+    is refused. Raises :class:`ValueError` when there are no answers or ``keep`` is outside (0, 1].
     """
-    if not len(best_probability) or not 0 < keep <= 1:
-        raise ValueError(f"{len(best_probability)} answers, keep {keep}: needs answers and a share in (0, 1]")
-    kept = max(1, math.ceil(keep * len(best_probability) - 1e-9))
-    return float(np.sort(best_probability)[len(best_probability) - kept])
+    if not len(score) or not 0 < keep <= 1:
+        raise ValueError(f"{len(score)} answers, keep {keep}: needs answers and a share in (0, 1]")
+    kept = max(1, math.ceil(keep * len(score) - 1e-9))
+    return float(np.sort(score)[len(score) - kept])

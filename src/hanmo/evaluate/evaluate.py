@@ -32,7 +32,7 @@ from hanmo.errors import BlankImageError, BundleError, ConfigError, DataError
 from hanmo.evaluate.calibration import negative_log_likelihood, reliability
 from hanmo.evaluate.metrics import Ranks, answers, class_means, confused_pairs, pair_counts, ranks, restrict
 from hanmo.evaluate.result import ClassScore, ConfusedPair, Evaluation, Mistake, Squares
-from hanmo.probability import softmax
+from hanmo.probability import evidence, softmax
 
 if TYPE_CHECKING:
     from hanmo.charset import Charset
@@ -97,7 +97,7 @@ def evaluate_recognizer(
 
 
 class _Scored(NamedTuple):
-    """Six columns, a row for each scored picture: classes, ranks, probability of the answer, loss of the label."""
+    """A row for each scored picture: classes, ranks, probability of the answer, loss of the label, not refused."""
 
     label: NDArray[np.int64]
     said: NDArray[np.int64]
@@ -105,6 +105,7 @@ class _Scored(NamedTuple):
     tied: NDArray[np.int64]
     sure: NDArray[np.float64]
     nll: NDArray[np.float64]
+    answered: NDArray[np.bool_]
 
 
 class _Tally:
@@ -114,7 +115,9 @@ class _Tally:
         self.recognizer = recognizer
         self.charset = recognizer.bundle.charset
         self.allowed = allowed
-        self.scored: list[_Scored] = [_Scored(*(np.empty(0, kind) for kind in (int, int, int, int, float, float)))]
+        self.scored: list[_Scored] = [
+            _Scored(*(np.empty(0, kind) for kind in (int, int, int, int, float, float, bool)))
+        ]
         self.blank: list[int] = []
         self.outside = self.outside_refused = self.pictures = 0
         self.seconds = 0.0
@@ -131,23 +134,25 @@ class _Tally:
         logits = self.recognizer.logits(batch.squares)
         self.seconds += batch.seconds + time.perf_counter() - start
         self.pictures += len(batch.labels)
+        known = evidence(logits) >= self.recognizer.bundle.least_evidence
         if self.allowed is not None and len(self.allowed):
             logits = restrict(logits, self.allowed)
-        self._score(batch, logits)
+        self._score(batch, logits, known)
 
-    def _score(self, batch: Batch, logits: NDArray[np.floating[Any]]) -> None:
+    def _score(self, batch: Batch, logits: NDArray[np.floating[Any]], known: NDArray[np.bool_]) -> None:
         bundle, said = self.recognizer.bundle, answers(logits)
         sure = softmax(logits, bundle.temperature)[np.arange(len(said)), said]
         if not np.isfinite(sure).all():
             raise BundleError("the net of this bundle answers with numbers that are not finite; export it again")
         inside = np.array([label in self.charset for label in batch.labels])
         self.outside += int((~inside).sum())
-        self.outside_refused += int((sure[~inside] < bundle.refusal_threshold).sum())
+        answered = known & (sure >= bundle.refusal_threshold)
+        self.outside_refused += int((~answered[~inside]).sum())
         rows = np.flatnonzero(inside)
         labels = self.charset.encode([batch.labels[row] for row in rows])
         above, tied = ranks(logits[rows], labels)
         nll = negative_log_likelihood(logits[rows], labels, bundle.temperature)
-        self.scored.append(_Scored(labels, said[rows], above, tied, sure[rows], nll))
+        self.scored.append(_Scored(labels, said[rows], above, tied, sure[rows], nll, answered[rows]))
         for row in rows[said[rows] != labels]:
             self._remember(batch, int(row), self.charset[said[row]], float(sure[row]))
 
@@ -163,11 +168,10 @@ class _Tally:
 
     def evaluation(self, *, file: str, pack: Pack | None, batch_size: int) -> Evaluation:
         """All of it as figures."""
-        label, said, above, tied, sure, nll = map(np.concatenate, zip(*self.scored, strict=True))
+        label, said, above, tied, sure, nll, answered = map(np.concatenate, zip(*self.scored, strict=True))
         standing = Ranks(above, tied)
         blank = np.zeros(len(self.blank))
         credit = {k: np.concatenate([standing.credit(k), blank]) for k in (1, 5, 10)}
-        answered = sure >= self.recognizer.bundle.refusal_threshold
         bins = reliability(sure, credit[1][: len(sure)])
         mistakes = [mistake for *_, mistake in sorted(self.mistakes, key=lambda item: item[:2], reverse=True)]
         return Evaluation(

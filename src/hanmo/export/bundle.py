@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,13 @@ import numpy as np
 from hanmo.bundle import Bundle, DataSource, write_bundle
 from hanmo.data.pack import Pack
 from hanmo.errors import ConfigError
-from hanmo.evaluate.calibration import fit_temperature
+from hanmo.evaluate.calibration import fit_temperature, refusal_threshold
 from hanmo.export.onnx import export_onnx
 from hanmo.export.quantize import calibration_indices, quantize, run_onnx
 from hanmo.export.verify import Check, verify
 from hanmo.nets.registry import count_parameters
 from hanmo.normalize import MEAN, STD
+from hanmo.probability import evidence
 from hanmo.train.run import TrainedNet, load_trained
 
 FITTED_SAMPLES = 5_000
@@ -37,9 +39,10 @@ def export_bundle(
     """Export the net of ``run`` to the bundle folder ``out``.
 
     ``calibration`` and ``test`` are packs of the net's normalisation and charset; int8 ranges come from the first,
-    which is not opened for fp32, the verdict from the second. The temperature of the probabilities is fitted on the
-    pack ``held_out``, samples the net was not trained on; without one it is 1. ``licence`` says what the weights may be
-    used for.
+    which is not opened for fp32, the verdict from the second. The temperature of the probabilities and the evidence
+    below which to refuse (one in twenty of its samples) are fitted on the pack ``held_out``, samples the net was not
+    trained on; without one they are 1 and 0. ``licence`` says what the weights may be used for; it also stands for
+    sources that name none.
     Raises :class:`ExportError` when the exported model does not answer as the net (unless ``force``),
     :class:`PackError`, :class:`CheckpointError`.
     """
@@ -51,6 +54,7 @@ def export_bundle(
     small = quantize(model, np.asarray(seen[calibration_indices(classes)])) if int8 else None
     check = verify(trained.net, model, small, *_some(squares, labels, VERIFIED_SAMPLES))
     check.require(force=force)
+    temperature, least_evidence = _fitted(small or model, *unseen) if unseen else (1.0, 0.0)
     bundle = write_bundle(
         out,
         small or model,
@@ -62,18 +66,26 @@ def export_bundle(
         net=str(trained.config),
         parameters=count_parameters(trained.net),
         precision="int8" if small else "fp32",
-        trained_on=[DataSource(name=source, licence=licence) for source in trained.trained_on],
+        trained_on=[_source(told, licence) for told in trained.trained_on],
         licence=licence,
-        temperature=_temperature(small or model, *unseen) if unseen else 1.0,
+        temperature=temperature,
+        least_evidence=least_evidence,
         accuracy={"top1": check.top1_int8 if check.top1_int8 is not None else check.top1_fp32},
     )
     return bundle, check
 
 
-def _temperature(model: bytes, squares: np.ndarray, labels: np.ndarray) -> float:
-    """What to divide the model's logits by, so that its probabilities say how often it is right."""
+def _fitted(model: bytes, squares: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+    """What to divide the model's logits by, so that its probabilities say how often it is right; the least evidence."""
     squares, labels = _some(squares, labels, FITTED_SAMPLES)
-    return fit_temperature(run_onnx(model, squares), labels)
+    logits = run_onnx(model, squares)
+    return fit_temperature(logits, labels), refusal_threshold(evidence(logits))
+
+
+def _source(told: str, licence: str) -> DataSource:
+    """What a run recorded of a source, "name (licence)" where its licence is known; otherwise ``licence``."""
+    named = re.fullmatch(r"(.+) \(([^()]+)\)", told)
+    return DataSource(name=named[1], licence=named[2]) if named else DataSource(name=told, licence=licence)
 
 
 def _some(squares: np.ndarray, labels: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
