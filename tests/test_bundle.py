@@ -39,6 +39,7 @@ def facts(**changes: Any) -> dict[str, Any]:
         "accuracy": {"top1": 98.5},
         "temperature": 1.5,
         "refusal_threshold": 0.4,
+        "least_evidence": 2.5,
     }
     return known | changes
 
@@ -104,6 +105,7 @@ def test_a_file_is_never_overwritten(tmp_path: Path, model: bytes) -> None:
         ({"temperature": 0.0}, "temperature"),
         ({"temperature": float("nan")}, "temperature"),
         ({"refusal_threshold": 1.0}, "refusal_threshold"),
+        ({"least_evidence": -1.0}, "least_evidence"),
         ({"std": 0}, "std"),
         ({"mean": float("inf")}, "mean"),
         ({"precision": "int4"}, "int4"),
@@ -176,3 +178,14 @@ def test_without_an_embedded_bundle_the_remedy_is_named(
         Bundle.embedded()
     write_bundle(tmp_path / "bundles" / "default", model, **facts())
     assert Bundle.embedded().name == "tiny"
+
+
+@pytest.mark.parametrize(("name", "most"), [("default", 14e6), ("nano", 2.3e6)])
+def test_embedded_bundles_are_small_and_say_where_they_learnt(name: str, most: float) -> None:
+    bundle = Bundle.embedded(name)
+    assert bundle.charset == Charset.level1()
+    assert sum(file.stat().st_size for file in bundle.path.iterdir()) <= most
+    assert bundle.precision == "int8"
+    assert len(bundle.trained_on) > 25
+    assert {"name": "taught by: PP-OCRv6 small, of rapidocr 3.10.0", "licence": "Apache-2.0"} in bundle.trained_on
+    assert all(source["licence"] for source in bundle.trained_on)

@@ -21,6 +21,7 @@ from hanmo.charset import Charset
 from hanmo.errors import BlankImageError, BundleError, CharsetError, ConfigError, HanmoError, ImageError
 from hanmo.image import load
 from hanmo.normalize import Normalization
+from hanmo.probability import evidence
 from hanmo.recognizer import Candidate, Prediction, Recognizer
 
 Net = Callable[..., bytes]
@@ -148,6 +149,33 @@ def test_an_improbable_best_candidate_is_refused(tmp_path: Path, bundle_of: Bund
     assert prediction.character is None
     assert prediction.candidates[0].character == "口"
     assert prediction.probability == prediction.candidates[0].probability < 0.9
+
+
+def test_a_picture_that_shows_too_little_evidence_is_refused(tmp_path: Path, bundle_of: BundleOf) -> None:
+    plain = Recognizer(bundle_of(tmp_path / "plain"))
+    logits = plain.logits(NORMALIZATION(load(HAND["口"]))[None])
+    (stands_out,) = evidence(logits)
+    assert stands_out == pytest.approx(logits.max() - logits.mean(), rel=1e-5)
+    for least, refused in ((stands_out - 1e-3, False), (stands_out + 1e-3, True)):
+        reader = Recognizer(bundle_of(tmp_path / f"least-{refused}", least_evidence=float(least)))
+        assert reader.recognize(HAND["口"]).refused is refused
+        assert reader.recognize(HAND["口"], among="口十").refused is refused, "among changes no evidence"
+
+
+WROTE = "永山水马书月翰墨"
+
+
+@pytest.mark.parametrize("name", [None, "nano"])
+def test_the_embedded_bundles_read_the_examples(name: str | None) -> None:
+    reader = Recognizer(name)
+    pictures = sorted((Path(__file__).parents[1] / "examples").iterdir())
+    assert [result.character for result in reader.recognize_batch(pictures)] == list(WROTE)
+    with pytest.raises(BlankImageError):
+        reader.recognize(np.full((40, 40), 255, np.uint8))
+    lines = np.full((80, 80), 255, np.uint8)
+    lines[::8, 10:70] = 0
+    lines[10:70, ::8] = 0
+    assert reader.recognize(lines).refused, "a grid is no character"
 
 
 def test_among_restricts_and_renormalises(reader: Recognizer) -> None:

@@ -27,6 +27,8 @@ from hanmo.onnxfile import needs_other_files
 FORMAT_VERSION = 2
 JSON_NAME = "bundle.json"
 MODEL_NAME = "model.onnx"
+EMBEDDED = ("default", "nano")
+"""Bundles that come with the package: the best reader, and one of a sixth of its size."""
 MAX_JSON_BYTES = 4 * 2**20
 MAX_MODEL_BYTES = 256 * 2**20
 
@@ -84,9 +86,12 @@ class Bundle:
         return _build(path, table, model)
 
     @classmethod
-    def embedded(cls) -> Bundle:
-        """The bundle that comes with this package. Raises :class:`BundleError` when this copy has none."""
-        folder = resources.files("hanmo").joinpath("bundles", "default")
+    def embedded(cls, name: str = "default") -> Bundle:
+        """A bundle that comes with this package, one of :data:`EMBEDDED`.
+
+        Raises :class:`BundleError` when this copy has none.
+        """
+        folder = resources.files("hanmo").joinpath("bundles", name)
         if not folder.is_dir():
             raise BundleError("this copy of hanmo comes without a bundle; pass one (--bundle) that hanmo export made")
         with resources.as_file(folder) as path:

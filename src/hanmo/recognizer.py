@@ -12,7 +12,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from hanmo.bundle import MODEL_NAME, Bundle
+from hanmo.bundle import EMBEDDED, MODEL_NAME, Bundle
 from hanmo.errors import BundleError, ConfigError, HanmoError, ImageError, one_line
 from hanmo.image import Source, describe, load
 from hanmo.probability import evidence, softmax
@@ -54,16 +54,15 @@ class Prediction:
 class Recognizer:
     """Reads pictures of single characters. One recognizer may be used from many threads at once.
 
-    ``bundle`` is a bundle or its folder, None the one that comes with the package; ``threads`` is the number of CPU
+    ``bundle`` is a bundle, its folder, or the name of one that comes with the package, :data:`hanmo.bundle.EMBEDDED`
+    (a folder of that name goes first); None is the default one. ``threads`` is the number of CPU
     threads a call uses. Raises :class:`BundleError` for an unusable bundle, :class:`ConfigError` for no threads.
     """
 
     def __init__(self, bundle: str | Path | Bundle | None = None, *, threads: int = 1) -> None:
         if threads < 1:
             raise ConfigError(f"threads is {threads}; at least one is needed")
-        if bundle is None:
-            bundle = Bundle.embedded()
-        self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
+        self.bundle = bundle if isinstance(bundle, Bundle) else _find(bundle)
         self.threads = threads
         self._session = _session(self.bundle, threads)
         self._input = self._session.get_inputs()[0].name
@@ -191,6 +190,14 @@ class Recognizer:
             refused = not is_known or candidates[0].probability < threshold
             predictions.append(Prediction(candidates, refused=refused))
         return predictions
+
+
+def _find(bundle: str | Path | None) -> Bundle:
+    if bundle is None:
+        return Bundle.embedded()
+    if str(bundle) in EMBEDDED and not Path(bundle).exists():
+        return Bundle.embedded(str(bundle))
+    return Bundle.load(bundle)
 
 
 def _best(scores: NDArray[np.float64], top: int) -> NDArray[np.intp]:

@@ -123,8 +123,8 @@ def test_appended_bytes(extra: bytes, tmp_path: Path, write: Write) -> None:
 
 def test_a_newer_format_asks_for_an_upgrade(tmp_path: Path, write: Write) -> None:
     folder = write(tmp_path / "tiny")
-    forge(folder, lambda table: table.update(format=2, unheard_of=True))
-    with pytest.raises(BundleError, match="format 2 is newer than this program's 1; upgrade hanmo"):
+    forge(folder, lambda table: table.update(format=3, unheard_of=True))
+    with pytest.raises(BundleError, match="format 3 is newer than this program's 2; upgrade hanmo"):
         Bundle.load(folder)
 
 
@@ -135,8 +135,15 @@ def test_another_normalisation_version(tmp_path: Path, write: Write) -> None:
         Bundle.load(folder)
 
 
+def test_an_older_format_asks_for_another_export(tmp_path: Path, write: Write) -> None:
+    folder = write(tmp_path / "tiny")
+    forge(folder, lambda table: table.update(format=1))
+    with pytest.raises(BundleError, match="format 1 is of an older hanmo, this one reads 2; export it again"):
+        Bundle.load(folder)
+
+
 KEYS = ["name", "charset", "charset_sha256", "input", "net", "parameters", "precision", "temperature"]
-KEYS += ["refusal_threshold", "trained_on", "licence", "accuracy", "files"]
+KEYS += ["refusal_threshold", "least_evidence", "trained_on", "licence", "accuracy", "files"]
 
 
 @pytest.mark.parametrize("key", ["format", *KEYS])

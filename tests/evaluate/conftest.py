@@ -35,6 +35,7 @@ class TemplateReader:
             normalization=Normalization(side=32),
             temperature=temperature,
             refusal_threshold=refusal_threshold,
+            least_evidence=0.0,
         )
         self.calls: list[int] = []
         squares = [self.bundle.normalization(glyph(i)) for i in range(len(CHARACTERS))]

@@ -138,6 +138,9 @@ def test_the_temperature_and_the_refusals_are_the_bundles(reader: Any, samples: 
     refused = evaluate_recognizer(reader, samples)
     assert refused.refused == 33
     assert math.isnan(refused.top1_answered)
+    reader.bundle.refusal_threshold, reader.bundle.least_evidence = 0.0, 1e3
+    assert evaluate_recognizer(reader, samples).refused == 33
+    assert evaluate_recognizer(reader, samples, closed=True).refused == 33
 
 
 def test_no_samples_is_an_error_that_names_the_file(reader: Any) -> None:

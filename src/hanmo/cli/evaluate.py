@@ -42,7 +42,7 @@ def evaluate(
         typer.Argument(metavar="FILE...", help=".gnt or .gnt.xz files, folders of them or of pictures, packs."),
     ],
     bundle: Annotated[
-        Path | None, typer.Option("--bundle", help="The bundle to judge; the embedded one if not given.")
+        Path | None, typer.Option("--bundle", help="The bundle to judge, or nano; the embedded one if not given.")
     ] = None,
     closed: Annotated[
         bool, typer.Option("--closed", help="Answer only with characters that occur in the file.")

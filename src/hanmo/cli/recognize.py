@@ -26,7 +26,9 @@ _SHEET_SIDE = 160  # pixels kept of a picture for the sheet, which draws it smal
 
 def recognize(
     pictures: Annotated[list[Path], typer.Argument(metavar="PICTURE...", help="Pictures, one character in each.")],
-    bundle: Annotated[Path | None, typer.Option("--bundle", help="Folder of a bundle; the embedded one else.")] = None,
+    bundle: Annotated[
+        Path | None, typer.Option("--bundle", help="Folder of a bundle, or nano; the embedded one else.")
+    ] = None,
     top: Annotated[int, typer.Option("--top", min=1, help="How many candidates to show.")] = 5,
     among: Annotated[str, typer.Option("--among", metavar="文字…", help="Answer with one of these only.")] = "",
     sheet: Annotated[Path | None, typer.Option("--sheet", metavar="PNG", help="Draw what was read here.")] = None,
