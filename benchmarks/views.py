@@ -1,0 +1,82 @@
+"""What several views of a picture, or another input size, would add to the flagship's single look.
+
+    python benchmarks/views.py DATA [--run benchmarks/runs/flagship] [--limit 1500]
+
+DATA holds hwdb100-test, radicals32-test and hcl-address (.gnt.xz). Top-1 in % of the fp32 net: one view; the mean of
+the log-probabilities of three and of five (the square sheared and scaled a little); and one view at other sides. The
+cost of a view is the cost of the net; that of a side grows with its square.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hanmo.data.read import read_samples
+from hanmo.normalize import MEAN, STD, Normalization
+from hanmo.train.run import load_trained
+
+FILES = ("hwdb100-test", "radicals32-test", "hcl-address")
+SHEARED = ((0.08, 1.0), (-0.08, 1.0))
+VIEWS = {1: ((0.0, 1.0),), 3: ((0.0, 1.0), *SHEARED), 5: ((0.0, 1.0), *SHEARED, (0.0, 0.93), (0.0, 1.07))}
+"""Number of views -> (horizontal shear, scale) of each."""
+SIDES = (40, 48, 56, 64)
+
+
+def view(x: Tensor, shear: float, scale: float) -> Tensor:
+    """Squares (N, 1, S, S), standardised, sheared and scaled about their middle; paper comes in from outside."""
+    if (shear, scale) == (0.0, 1.0):
+        return x
+    matrix = torch.tensor([[1 / scale, shear, 0.0], [0.0, 1 / scale, 0.0]]).expand(len(x), 2, 3)
+    paper = -MEAN / STD
+    grid = F.affine_grid(matrix, list(x.shape), align_corners=False)
+    return F.grid_sample(x - paper, grid, align_corners=False) + paper
+
+
+@torch.inference_mode()
+def accuracy(net: nn.Module, squares: Tensor, labels: Tensor, look: Callable[[Tensor], Tensor]) -> float:
+    hits = 0
+    for pictures, classes in zip(torch.split(squares, 250), torch.split(labels, 250), strict=True):
+        hits += int((look((pictures[:, None].float() / 255 - MEAN) / STD).argmax(1) == classes).sum())
+    return 100 * hits / len(labels)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--run", default="benchmarks/runs/flagship")
+    parser.add_argument("--limit", type=int, default=1_500, help="samples a file, evenly spread")
+    args = parser.parse_args()
+    trained = load_trained(args.run)
+    net = trained.net
+    print("| file | n | " + " | ".join([f"{n} view{'s' * (n > 1)}" for n in VIEWS] + [f"{s} px" for s in SIDES]) + " |")
+    print("|---" * (2 + len(VIEWS) + len(SIDES)) + "|")
+    for name in FILES:
+        samples = [s for s in read_samples([args.data / f"{name}.gnt.xz"]) if s.label in trained.charset]
+        samples = [samples[i] for i in np.linspace(0, len(samples) - 1, min(args.limit, len(samples))).astype(int)]
+        labels = torch.from_numpy(trained.charset.encode([s.label for s in samples]))
+
+        def squares(normalization: Normalization, samples: list = samples) -> Tensor:  # type: ignore[type-arg]
+            return torch.from_numpy(np.stack([normalization(s.image) for s in samples]))
+
+        own = squares(trained.normalization)
+        cells = [
+            accuracy(net, own, labels, lambda x, v=views: sum(net(view(x, *one)).log_softmax(1) for one in v))  # type: ignore[misc]
+            for views in VIEWS.values()
+        ]
+        cells += [
+            accuracy(net, squares(replace(trained.normalization, side=side)), labels, lambda x: net(x))
+            for side in SIDES
+        ]
+        print(f"| {name} | {len(samples):,} | " + " | ".join(f"{cell:.2f}" for cell in cells) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
