@@ -43,7 +43,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv .venv
 
 .venv/.base: $(SOURCES) | $(BIN)/python
-	@echo "Setting up .venv: numpy, Pillow, ONNX Runtime; seconds, once."
+	@echo "Setting up .venv: numpy, Pillow, ONNX Runtime and the like; seconds, once."
 	$(INSTALL) .
 	@touch $@
 

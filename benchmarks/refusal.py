@@ -5,9 +5,9 @@
 DATA holds the real files (.gnt.xz): hwdb100-test, radicals32-test and hcl-address should be read, rare-outside
 (characters outside level 1) refused. Refused should also be what is drawn here: scribbles, Latin letters and digits.
 PACK holds drawn characters the net was not trained on; a bundle's temperature and refusal are fitted on such a pack,
-never on real ones. Prints one JSON object a set: the share read as the bundle refuses, the calibration error and,
-against all the real characters, the area under the ROC and the share refused where 95 % of these are read, by evidence
-(which bundles use) and by the best probability.
+never on real ones (but how wild its characters are was chosen with an eye on these). Prints one JSON object a set: the
+share read as the bundle refuses, the calibration error and, against all the real characters, the area under the ROC and
+the share refused where 95 % of these are read, by evidence (which bundles use) and by the best probability.
 """
 
 from __future__ import annotations

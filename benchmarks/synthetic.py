@@ -28,9 +28,10 @@ from hanmo.normalize import Normalization
 from hanmo.synth.recipe import SynthRecipe
 from hanmo.train.batches import DeviceData
 from hanmo.train.config import Recipe
-from hanmo.train.drawn import PREFIX, open_training
+from hanmo.train.drawn import PREFIX
 from hanmo.train.loop import Trainer
 from hanmo.train.measure import measure
+from hanmo.train.mixed import open_training
 from hanmo.train.parallel import Processes
 from hanmo.train.run import load_trained
 
@@ -131,7 +132,7 @@ def main() -> None:
             trainer = Trainer(recipe, folder, processes)
         else:  # what is compiled stays compiled
             trainer.recipe = recipe
-            trainer.data, trainer.pack = open_training(recipe.data.train, processes.device)
+            trainer.data, trainer.pack = open_training(recipe.data, processes.device)
             trainer.packs["train"] = trainer.pack
             trainer.again(seed, folder)
         end = trainer.run()

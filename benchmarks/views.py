@@ -71,10 +71,7 @@ def main() -> None:
             accuracy(net, own, labels, lambda x, v=views: sum(net(view(x, *one)).log_softmax(1) for one in v))  # type: ignore[misc]
             for views in VIEWS.values()
         ]
-        cells += [
-            accuracy(net, squares(replace(trained.normalization, side=side)), labels, lambda x: net(x))
-            for side in SIDES
-        ]
+        cells += [accuracy(net, squares(replace(trained.normalization, side=side)), labels, net) for side in SIDES]
         print(f"| {name} | {len(samples):,} | " + " | ".join(f"{cell:.2f}" for cell in cells) + " |", flush=True)
 
 

@@ -176,11 +176,13 @@ def test_without_an_embedded_bundle_the_remedy_is_named(
     monkeypatch.setattr(bundle_module.resources, "files", lambda package: tmp_path)
     with pytest.raises(BundleError, match=r"pass one \(--bundle\)"):
         Bundle.embedded()
-    write_bundle(tmp_path / "bundles" / "default", model, **facts())
+    write_bundle(tmp_path / "bundles" / "free", model, **facts())
     assert Bundle.embedded().name == "tiny"
+    with pytest.raises(BundleError, match="no bundle 'tiny' comes with hanmo; one of free, nano"):
+        Bundle.embedded("tiny")
 
 
-@pytest.mark.parametrize(("name", "most"), [("default", 14e6), ("nano", 2.3e6)])
+@pytest.mark.parametrize(("name", "most"), [("free", 14e6), ("nano", 2.3e6)])
 def test_embedded_bundles_are_small_and_say_where_they_learnt(name: str, most: float) -> None:
     bundle = Bundle.embedded(name)
     assert bundle.charset == Charset.level1()

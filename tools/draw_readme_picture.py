@@ -1,6 +1,6 @@
 """Draw docs/picture.png, which opens the README: pictures on the left of each card, what a bundle reads on the right.
 
-    python tools/draw_readme_picture.py src/hanmo/bundles/default docs/picture.png
+    python tools/draw_readme_picture.py src/hanmo/bundles/free docs/picture.png
 
 The first row shows pictures of examples/, the second characters scribbled by hands several times as careless as those
 the bundle learned from, chosen to make it hesitate. Everything is drawn by this repository's code, and the
@@ -74,7 +74,7 @@ def draw_card(sheet: Image.Image, x: int, y: int, picture: Image.Image, read: Pr
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Draw the picture that opens the README.")
-    parser.add_argument("bundle", type=Path, help="the bundle that reads, as src/hanmo/bundles/default")
+    parser.add_argument("bundle", type=Path, help="the bundle that reads, as src/hanmo/bundles/free")
     parser.add_argument("out", type=Path, help="the PNG to write")
     parser.add_argument("--careless", default="马1春7雪9国5", help="characters and seeds of the second row")
     args = parser.parse_args()

@@ -27,8 +27,8 @@ from hanmo.onnxfile import needs_other_files
 FORMAT_VERSION = 2
 JSON_NAME = "bundle.json"
 MODEL_NAME = "model.onnx"
-EMBEDDED = ("default", "nano")
-"""Bundles that come with the package: the best reader, and one of a sixth of its size."""
+EMBEDDED = ("free", "nano")
+"""Bundles that come with the package: the best reader, which is the default, and one of a sixth of its size."""
 MAX_JSON_BYTES = 4 * 2**20
 MAX_MODEL_BYTES = 256 * 2**20
 
@@ -75,7 +75,9 @@ class Bundle:
         """Read and check a bundle folder. Raises :class:`BundleError` naming the file and the remedy."""
         path = Path(path)
         if not path.is_dir():
-            raise BundleError(f"{path}: no such bundle folder; name the folder that holds {JSON_NAME}")
+            raise BundleError(
+                f"{path}: no such bundle folder; name the folder that holds {JSON_NAME}, or {' or '.join(EMBEDDED)}"
+            )
         table = _parse(path / JSON_NAME)
         digests = table.get("files", dict)
         if set(digests) != {MODEL_NAME}:
@@ -86,11 +88,13 @@ class Bundle:
         return _build(path, table, model)
 
     @classmethod
-    def embedded(cls, name: str = "default") -> Bundle:
+    def embedded(cls, name: str = EMBEDDED[0]) -> Bundle:
         """A bundle that comes with this package, one of :data:`EMBEDDED`.
 
-        Raises :class:`BundleError` when this copy has none.
+        Raises :class:`BundleError` for another name, and when this copy has none.
         """
+        if name not in EMBEDDED:
+            raise BundleError(f"no bundle {name!r} comes with hanmo; one of {', '.join(EMBEDDED)}")
         folder = resources.files("hanmo").joinpath("bundles", name)
         if not folder.is_dir():
             raise BundleError("this copy of hanmo comes without a bundle; pass one (--bundle) that hanmo export made")

@@ -23,6 +23,6 @@ def evidence(logits: NDArray[np.floating]) -> NDArray[np.float64]:
     Where a picture is no character of the charset, every logit is low and nothing stands out. Probabilities, which must
     sum to one, tell that much worse: benchmarks/full_scale.md.
     """
-    finite = logits.astype(np.float64)
-    above: NDArray[np.float64] = finite.max(axis=1) - finite.mean(axis=1)
+    wide = logits.astype(np.float64)
+    above: NDArray[np.float64] = wide.max(axis=1) - wide.mean(axis=1)
     return above

@@ -55,7 +55,7 @@ class Recognizer:
     """Reads pictures of single characters. One recognizer may be used from many threads at once.
 
     ``bundle`` is a bundle, its folder, or the name of one that comes with the package, :data:`hanmo.bundle.EMBEDDED`
-    (a folder of that name goes first); None is the default one. ``threads`` is the number of CPU
+    (a folder of that name goes first); None is the first of these. ``threads`` is the number of CPU
     threads a call uses. Raises :class:`BundleError` for an unusable bundle, :class:`ConfigError` for no threads.
     """
 

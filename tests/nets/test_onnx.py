@@ -81,6 +81,9 @@ def test_convolutions(attributes: dict[str, Any], shape: tuple[int, ...]) -> Non
         ("ReduceMean", {"axes": [-1]}),
         ("Transpose", {"perm": [0, 3, 1, 2]}),
         ("Flatten", {"axis": 1}),
+        ("Flatten", {"axis": 2}),
+        ("Transpose", {}),
+        ("Clip", {}),
         ("Squeeze", {"axes": [0]}),
         ("Unsqueeze", {"axes": [0, 2]}),
         ("Erf", {}),
@@ -139,4 +142,18 @@ def test_what_is_not_understood_is_named() -> None:
         OnnxNet(two)
     strided = helper.make_node("Conv", ["x", "w"], ["y"], auto_pad="SAME_UPPER", strides=[2, 2])
     with pytest.raises(ConfigError, match="auto_pad with strides"):
-        OnnxNet(model_of([strided], w=weights(4, 3, 3, 3)))(torch.from_numpy(PICTURES))
+        OnnxNet(model_of([strided], w=weights(4, 3, 3, 3)))
+    skipping = helper.make_node("MaxPool", ["x"], ["y"], kernel_shape=[2, 2], dilations=[2, 2])
+    with pytest.raises(ConfigError, match="dilations"):
+        OnnxNet(model_of([skipping]))
+
+
+def test_constants_may_be_nodes() -> None:
+    nodes = [
+        helper.make_node("Constant", [], ["low"], value_float=-0.5),
+        helper.make_node("Constant", [], ["high"], value=numpy_helper.from_array(np.float32(0.5))),
+        helper.make_node("Clip", ["x", "low", "high"], ["c"]),
+        helper.make_node("Constant", [], ["shape"], value_ints=[0, -1]),
+        helper.make_node("Reshape", ["c", "shape"], ["y"]),
+    ]
+    assert_alike(model_of(nodes, opset=13), PICTURES)

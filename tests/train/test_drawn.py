@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from hanmo.errors import CharsetError, ConfigError
-from hanmo.train.drawn import DrawnData, open_training
+from hanmo.train.config import DataConfig
+from hanmo.train.drawn import DrawnData
 from hanmo.train.loop import Trainer
+from hanmo.train.mixed import open_training
 from hanmo.train.parallel import Processes
 from hanmo.train.run import load_trained
 
@@ -92,9 +94,9 @@ def test_what_cannot_be_drawn(tmp_path: Path) -> None:
     path = tmp_path / "bad.toml"
     path.write_text('characters = "永龘A"\n', encoding="utf-8")
     with pytest.raises(CharsetError, match=r"2 character\(s\): A 龘"):
-        open_training(f"synth:{path}", CPU)
+        open_training(DataConfig(train=f"synth:{path}"), CPU)
     path.write_text('characters = "永"\n[normalization]\nmethod = "moment"\n', encoding="utf-8")
     with pytest.raises(ConfigError, match="drawn into training as fit, not moment"):
-        open_training(f"synth:{path}", CPU)
+        open_training(DataConfig(train=f"synth:{path}"), CPU)
     with pytest.raises(ConfigError, match="cannot be read"):
-        open_training(f"synth:{tmp_path / 'none.toml'}", CPU)
+        open_training(DataConfig(train=f"synth:{tmp_path / 'none.toml'}"), CPU)

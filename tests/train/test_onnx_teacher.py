@@ -16,7 +16,7 @@ from hanmo.errors import CharsetError, ConfigError
 from hanmo.normalize import MEAN, STD, Normalization
 from hanmo.train.config import DistillConfig
 from hanmo.train.loop import Trainer
-from hanmo.train.onnx_teacher import FLOOR, load_onnx_teacher
+from hanmo.train.onnx_teacher import load_onnx_teacher
 from hanmo.train.parallel import Processes
 from hanmo.train.run import load_trained
 
@@ -91,12 +91,13 @@ def test_what_does_not_fit_is_said(tmp_path: Path) -> None:
     with pytest.raises(CharsetError, match="lacks 1 of our characters, '水' first"):
         load_onnx_teacher(str(write(tmp_path, weight)), CHARSET, SQUARES)
     for change, message in (
-        ({"after": [" "]}, r"gives \(1, 4\), but there are 5 labels"),
+        ({"after": [" "]}, r"gives \(2, 4\), but there are 5 labels"),
         ({"labels": "metadata:other"}, "no metadata 'other'; it has: names"),
         ({"labels": "labels.txt"}, "labels.txt: cannot be read as labels"),
         ({"side": 24}, "cannot read 1 channels of 24 pixels"),
         ({"model": "none.onnx"}, "none.onnx: cannot be read"),
         ({"std": 0.0}, "std above 0"),
+        ({"licence": "OFL (a kind of)"}, "without parentheses"),
     ):
         made = write(tmp_path, weight, labels="火\n水\n山")
         text = made.read_text(encoding="utf-8").splitlines()
@@ -111,13 +112,55 @@ def test_what_does_not_fit_is_said(tmp_path: Path) -> None:
         load_onnx_teacher(str(made), CHARSET, SQUARES)
 
 
-def test_few_missing_characters_are_left_to_the_others(tmp_path: Path) -> None:
+def test_of_the_few_it_lacks_it_says_nothing(small: Any, tmp_path: Path) -> None:
     characters = Charset.level1()
     labels = "\n".join(characters.characters[1:])
-    path = write(tmp_path, np.zeros((256, len(characters))), labels=labels)
+    weight = np.zeros((256, len(characters)))
+    weight[:, 5] = 0.1
+    path = write(tmp_path, weight, labels=labels)
     teacher, _ = load_onnx_teacher(str(path), characters, SQUARES)
-    said = teacher(torch.zeros(1, 1, 32, 32))[0].exp()
-    assert said[0] == pytest.approx(FLOOR, rel=0.01) or said[0] < said[1]
+    said = teacher((torch.zeros(1, 1, 32, 32) - MEAN) / STD)[0]
+    assert said.argmax() in (0, 5)
+    assert said[0] == said[5], "the lacked one is as likely as the best, so others decide"
+
+
+@pytest.mark.parametrize("places", [False, True])
+def test_a_model_for_one_picture_at_a_time_is_refused(tmp_path: Path, places: bool) -> None:
+    path = write(tmp_path, np.zeros((256, 4)), places=places, labels="火\n水\n山")
+    model = onnx.load(tmp_path / "model.onnx")
+    fixed = np.array([1, -1, 256] if places else [1, 256])
+    model.graph.initializer[1].CopyFrom(numpy_helper.from_array(fixed, "shape"))
+    onnx.save(model, tmp_path / "model.onnx")
+    with pytest.raises(ConfigError, match=r"one picture at a time only|cannot read 1 channels"):
+        load_onnx_teacher(str(path), CHARSET, SQUARES)
+
+
+def test_logits_taken_for_probabilities_are_noticed(tmp_path: Path) -> None:
+    path = write(tmp_path, np.zeros((256, 4)), labels="火\n水\n山")
+    model = onnx.load(tmp_path / "model.onnx")
+    del model.graph.node[2]
+    model.graph.node[1].output[0] = "y"
+    onnx.save(model, tmp_path / "model.onnx")
+    with pytest.raises(ConfigError, match='gives no probabilities; set scores = "logits"'):
+        load_onnx_teacher(str(path), CHARSET, SQUARES)
+    path.write_text(path.read_text(encoding="utf-8") + '\nscores = "logits"', encoding="utf-8")
+    teacher, _ = load_onnx_teacher(str(path), CHARSET, SQUARES)
+    torch.testing.assert_close(teacher(torch.zeros(1, 1, 32, 32)).exp(), torch.full((1, 3), 1 / 3))
+
+
+def test_a_damaged_graph_is_said_in_words(tmp_path: Path) -> None:
+    path = write(tmp_path, np.zeros((256, 4)), labels="火\n水\n山")
+    for change in ("input", "output"):
+        model = onnx.load(tmp_path / "model.onnx")
+        if change == "input":
+            model.graph.node[1].input[0] = "nowhere"
+        else:
+            model.graph.output[0].name = "nowhere"
+        (tmp_path / change).mkdir()
+        onnx.save(model, tmp_path / change / "model.onnx")
+        (tmp_path / change / "teacher.toml").write_bytes(path.read_bytes())
+        with pytest.raises(ConfigError, match=r"model\.onnx: cannot read .*nowhere"):
+            load_onnx_teacher(str(tmp_path / change / "teacher.toml"), CHARSET, SQUARES)
 
 
 def test_a_student_learns_from_it_and_records_it(small: Any, drawn: Path, tmp_path: Path) -> None:

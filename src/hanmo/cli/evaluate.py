@@ -97,11 +97,17 @@ def describe(bundle: Bundle) -> dict[str, str]:
         "Input": str(bundle.normalization),
         "Charset": f"{len(bundle.charset):,} characters, SHA-256 {bundle.charset.digest[:16]}…",
         "Calibration": f"temperature {bundle.temperature:g}",
-        "Refused": f"below {bundle.refusal_threshold:.1%}, or with evidence below {bundle.least_evidence:.2f}",
+        "Refused": _refused(bundle),
         "Trained on": "; ".join(trained_on) or "not stated",
         "Licence": bundle.licence,
         "Program": f"hanmo {__version__}",
     }
+
+
+def _refused(bundle: Bundle) -> str:
+    limits = [f"a probability below {bundle.refusal_threshold:.1%}"] if bundle.refusal_threshold else []
+    limits += [f"evidence below {bundle.least_evidence:.2f}"] if bundle.least_evidence else []
+    return ", ".join(limits) or "nothing"
 
 
 def _open(name: str, bundle: Bundle) -> Pack | None:

@@ -59,7 +59,8 @@ def distill(
     Example: hanmo distill recipes/paper.toml --teacher runs/teacher --teacher runs/another
     """
     if teacher:
-        set_ = [f"distill.teachers={json.dumps(teacher, ensure_ascii=False)}", *(set_ or [])]
+        named = json.dumps(teacher, ensure_ascii=False)
+        set_ = [f"distill.teachers={named}", "distill.teacher_weights=[]", *(set_ or [])]  # weights were the others'
     _run(_load(recipe, set_, distilling=True), out, resume, _numbers(seeds), device, as_json)
 
 

@@ -8,8 +8,8 @@ What counts as what:
   whether the recogniser would have refused it;
 - a **blank** picture is a wrong answer: its writer meant something and the reader names nothing. No probability
   goes with it, so it takes no part in calibration, refusals and confusions;
-- a probability below the bundle's refusal threshold is **refused**. Top-k still scores the answer underneath, as the
-  field does; ``top1_answered`` scores only what was not refused;
+- a probability or evidence below what the bundle asks for is **refused**. Top-k still scores the answer
+  underneath, as the field does; ``top1_answered`` scores only what was not refused;
 - a **closed** test restricts the answers to the characters that occur in it, as the 100-way tests of papers do.
 """
 

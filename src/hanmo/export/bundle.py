@@ -83,8 +83,8 @@ def _fitted(model: bytes, squares: np.ndarray, labels: np.ndarray) -> tuple[floa
 
 
 def _source(told: str, licence: str) -> DataSource:
-    """What a run recorded of a source, "name (licence)" where its licence is known; otherwise ``licence``."""
-    named = re.fullmatch(r"(.+) \(([^()]+)\)", told)
+    """What a run recorded of a source: what is drawn and who teaches names its licence; otherwise ``licence``."""
+    named = re.fullmatch(r"((?:drawn|taught by)\b.+) \(([^()]+)\)", told)
     return DataSource(name=named[1], licence=named[2]) if named else DataSource(name=told, licence=licence)
 
 

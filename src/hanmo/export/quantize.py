@@ -56,7 +56,7 @@ def quantize(model: bytes, squares: NDArray[np.uint8]) -> bytes:
                     activation_type=QuantType.QUInt8,
                     weight_type=QuantType.QInt8,
                     calibrate_method=CalibrationMethod.Percentile,
-                    extra_options={"CalibPercentile": PERCENTILE, "CalibMaxIntermediateOutputs": 4},
+                    extra_options={"CalibPercentile": PERCENTILE},
                 )
         finally:
             root.setLevel(level)

@@ -1,11 +1,12 @@
 """An ONNX classifier as a torch module: run on any device, in any batch, and compiled with what surrounds it.
 
-Only what picture classifiers are made of is understood, in 32-bit or 16-bit floats; whatever else a graph holds is
-refused when the module is built. Weights become buffers: such a net teaches, it is not trained.
+Only what picture classifiers are made of (:data:`OPERATIONS`) is understood, in 32-bit or 16-bit floats; a graph of
+others is refused when the module is built. Weights become buffers: such a net teaches, it is not trained.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -41,7 +42,7 @@ class OnnxNet(nn.Module):
         self._input, self._output = inputs[0], graph.output[0].name
         self._numbers: dict[str, Any] = {}  # shapes, axes and the like: never on a device
         constants = [(tensor.name, tensor) for tensor in graph.initializer]
-        constants += [(node.output[0], _attributes(node)["value"]) for node in graph.node if node.op_type == "Constant"]
+        constants += [(node.output[0], _constant(node)) for node in graph.node if node.op_type == "Constant"]
         self._buffers_of: dict[str, str] = {}
         for number, (name, tensor) in enumerate(constants):
             array = numpy_helper.to_array(tensor)
@@ -69,14 +70,23 @@ class OnnxNet(nn.Module):
         return found
 
 
+def _constant(node: onnx.NodeProto) -> onnx.TensorProto:
+    ((name, value),) = _attributes(node).items()
+    kinds = {"value_float": np.float32, "value_floats": np.float32, "value_int": np.int64, "value_ints": np.int64}
+    return numpy_helper.from_array(np.array(value, kinds[name])) if name in kinds else value
+
+
 def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
     return {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+
+
+_SAME = (b"SAME_UPPER", b"SAME_LOWER")
 
 
 def _pads(attributes: Attributes, kernel: Sequence[int], strides: Sequence[int]) -> tuple[list[int], list[int]]:
     """Rows and columns of padding before and after, (top, left) and (bottom, right)."""
     automatic = attributes.get("auto_pad", b"NOTSET")
-    if automatic in (b"SAME_UPPER", b"SAME_LOWER"):
+    if automatic in _SAME:
         if any(stride != 1 for stride in strides):
             raise ConfigError("auto_pad with strides; export the net with explicit pads")
         small, large = [(k - 1) // 2 for k in kernel], [k // 2 for k in kernel]
@@ -88,6 +98,8 @@ def _pads(attributes: Attributes, kernel: Sequence[int], strides: Sequence[int])
 def _convolution(attributes: Attributes) -> Operation:
     strides, dilations = tuple(attributes.get("strides", (1, 1))), tuple(attributes.get("dilations", (1, 1)))
     groups = attributes.get("group", 1)
+    if attributes.get("auto_pad", b"NOTSET") in _SAME and any(stride != 1 for stride in strides):
+        raise ConfigError("auto_pad with strides; export the net with explicit pads")
 
     def run(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         before, after = _pads(attributes, weight.shape[2:], strides)
@@ -102,8 +114,8 @@ def _convolution(attributes: Attributes) -> Operation:
 def _pooling(attributes: Attributes, pool: Callable[..., Tensor], filling: float) -> Operation:
     kernel, strides = tuple(attributes["kernel_shape"]), tuple(attributes.get("strides", (1, 1)))
     before, after = _pads(attributes, kernel, strides)
-    if attributes.get("ceil_mode", 0):
-        raise ConfigError("pooling that rounds up (ceil_mode); export the net without it")
+    if attributes.get("ceil_mode", 0) or any(step != 1 for step in attributes.get("dilations", ())):
+        raise ConfigError("pooling that rounds up or skips (ceil_mode, dilations); export the net without it")
     if filling == 0 and any(before + after) and not attributes.get("count_include_pad", 0):
         raise ConfigError("average pooling that leaves out its padding; export the net with count_include_pad")
     padding = (before[1], after[1], before[0], after[0])
@@ -134,6 +146,15 @@ def _mean(attributes: Attributes) -> Operation:
 def _hard_sigmoid(attributes: Attributes) -> Operation:
     alpha, beta = attributes.get("alpha", 0.2), attributes.get("beta", 0.5)
     return lambda x: (alpha * x + beta).clamp(0, 1)
+
+
+def _clip(attributes: Attributes) -> Operation:
+    def run(x: Tensor, low: Tensor | None = None, high: Tensor | None = None) -> Tensor:
+        least = attributes.get("min", float("-inf")) if low is None else low
+        most = attributes.get("max", float("inf")) if high is None else high
+        return x.clamp(min=least).clamp(max=most)  # a number and a tensor cannot be given at once
+
+    return run
 
 
 def _gemm(attributes: Attributes) -> Operation:
@@ -235,8 +256,10 @@ OPERATIONS: dict[str, Callable[[Attributes], Operation]] = {
     "Softmax": _softmax,
     "ReduceMean": _mean,
     "Gemm": _gemm,
-    "Flatten": lambda attributes: lambda x: x.flatten(attributes.get("axis", 1)),
-    "Transpose": lambda attributes: lambda x: x.permute(*attributes["perm"]),
+    "Clip": _clip,
+    "HardSwish": _plain(F.hardswish),
+    "Flatten": lambda attributes: lambda x: x.reshape(math.prod(x.shape[: attributes.get("axis", 1)]), -1),
+    "Transpose": lambda attributes: lambda x: x.permute(*attributes.get("perm", range(x.ndim - 1, -1, -1))),
     "Cast": _cast,
     "Slice": _slice,
     "Concat": _concat,

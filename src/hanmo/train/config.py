@@ -13,11 +13,20 @@ from hanmo.nets.registry import NetConfig
 class DataConfig:
     """``train`` and ``test`` are packs of the same normalisation; ``test`` is only ever measured on.
 
-    ``train`` may also be ``synth:`` and the path of a recipe of drawn handwriting: then no two epochs are alike.
+    ``train`` may also be ``synth:`` and the path of a recipe of drawn handwriting: then no two epochs are alike. Of
+    every batch of that, ``real_share`` may be samples of the pack ``real`` instead.
     """
 
     train: str
     test: str | None = None
+    real: str | None = None
+    real_share: float = 0.25
+
+    def __post_init__(self) -> None:
+        if not 0 < self.real_share < 1:
+            raise ConfigError(f"real_share {self.real_share}: above 0 and below 1")
+        if self.real is not None and not self.train.startswith("synth:"):
+            raise ConfigError("real is mixed into drawn samples, but train is a pack; join both: hanmo data pack")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from hanmo.errors import ConfigError
 from hanmo.synth.mix import Mix
 from hanmo.synth.noise import derive, keys_of
 from hanmo.synth.recipe import SynthRecipe
-from hanmo.train.batches import Described, DeviceData, TrainingData, shuffled
+from hanmo.train.batches import shuffled
 from hanmo.train.parallel import Processes
 
 PREFIX = "synth:"
@@ -60,11 +60,3 @@ class DrawnData:
             pictures = self.mix.write(classes, keys_of(base, numbers), self.side, self.normalization.margin)
             share = len(group[0])
             yield from zip(torch.split(pictures, share), torch.split(classes, share), strict=True)
-
-
-def open_training(train: str, device: torch.device) -> tuple[TrainingData, Described]:
-    """The data that ``data.train`` names, a pack or ``synth:`` and a recipe, and what is to be recorded of it."""
-    if train.startswith(PREFIX):
-        drawn = DrawnData(train.removeprefix(PREFIX), device)
-        return drawn, drawn
-    return DeviceData.open(train, None, device)

@@ -31,9 +31,9 @@ from hanmo.train.checkpoint import (
     save_checkpoint,
 )
 from hanmo.train.config import Recipe
-from hanmo.train.drawn import open_training
 from hanmo.train.interrupt import deferred_interrupt
 from hanmo.train.measure import measure
+from hanmo.train.mixed import open_training
 from hanmo.train.objective import Objective
 from hanmo.train.optim import AveragedWeights, build_optimizer, learning_rate
 from hanmo.train.parallel import Processes, channels_last
@@ -53,7 +53,8 @@ class Trainer:
         self.recipe, self.folder, self.processes, self.on_record = recipe, RunFolder(folder), processes, on_record
         device = processes.device
         torch.backends.cudnn.benchmark = True  # shapes never change: the fastest convolutions are worth a search
-        self.data, self.pack = open_training(recipe.data.train, device)
+        self.pack: Described
+        self.data, self.pack = open_training(recipe.data, device)
         self.test: DeviceData | None = None
         self.packs: dict[str, Described] = {"train": self.pack}
         if recipe.data.test:

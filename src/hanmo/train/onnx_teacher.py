@@ -33,10 +33,11 @@ PREFIX = "onnx:"
 """What a teacher's name begins with when the rest of it is a TOML file that describes an ONNX model."""
 
 FLOOR = 1e-9
-"""The probability of whatever the model holds for less likely, or has no label for: its log must stay finite."""
+"""The probability of whatever the model holds for less likely: its log must stay finite."""
 
 MISSING = 0.01
-"""The share of our characters a teacher may lack. It gives them :data:`FLOOR`; labels and others know better."""
+"""The share of our characters a teacher may lack. Of these it says nothing (they get its best character's score), so
+other teachers must decide."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +64,8 @@ class OnnxTeacherConfig:
     margin: float = 0.0
 
     def __post_init__(self) -> None:
+        if set("()") & set(self.licence):
+            raise ConfigError(f"licence {self.licence!r}: without parentheses; an SPDX name is best")
         if not 8 <= self.side <= 512 or self.channels < 1 or self.std <= 0 or not 0 <= self.margin < 0.4:
             raise ConfigError(
                 f"side {self.side}, channels {self.channels}, std {self.std}, margin {self.margin}: "
@@ -78,6 +81,8 @@ class OnnxTeacher(nn.Module):
         super().__init__()
         self.net, self.config = net, config
         self.trim = margin - config.margin
+        self.classes: Tensor
+        self.lacks: Tensor
         self.register_buffer("classes", classes.clamp(min=0))
         self.register_buffer("lacks", classes < 0)
 
@@ -92,9 +97,9 @@ class OnnxTeacher(nn.Module):
             scores = scores.softmax(-1)
         if scores.ndim == 3:
             scores = scores.amax(1)
-        ours = scores[:, self.classes].masked_fill(self.lacks, 0).clamp(min=FLOOR).log()
-        said: Tensor = ours.log_softmax(-1)
-        return said
+        ours = scores[:, self.classes].clamp(min=FLOOR).log().masked_fill(self.lacks, float("-inf"))
+        best = ours.amax(-1, keepdim=True)
+        return torch.where(self.lacks, best, ours).log_softmax(-1)
 
 
 def load_onnx_teacher(path: str, charset: Charset, normalization: Normalization) -> tuple[OnnxTeacher, str]:
@@ -113,11 +118,11 @@ def load_onnx_teacher(path: str, charset: Charset, normalization: Normalization)
         raise CharsetError(f"{path}: the model lacks {len(lacking)} of our characters, {lacking[0]!r} first")
     try:
         net = OnnxNet(model)
-    except ConfigError as error:
-        raise ConfigError(f"{file}: {error}") from error
+    except (ConfigError, KeyError, ValueError, TypeError) as error:
+        raise ConfigError(f"{file}: {one_line(error)}") from error
     classes = torch.tensor([place.get(c, -1) for c in charset])
     teacher = OnnxTeacher(net, config, classes, normalization.margin / normalization.side)
-    _try(teacher, len(labels), file, normalization.side)
+    _try(teacher, len(labels), file)
     return teacher, f"{config.source} ({config.licence})"
 
 
@@ -150,15 +155,27 @@ def _labels(named: str, file: Path, model: onnx.ModelProto, folder: Path) -> lis
 
 
 @torch.no_grad()
-def _try(teacher: OnnxTeacher, labels: int, file: Path, side: int) -> None:
-    """Let it see one picture, so that what does not fit is said now and in words."""
+def _try(teacher: OnnxTeacher, labels: int, file: Path) -> None:
+    """Let it see two pictures, so that what does not fit is said now and in words."""
     config = teacher.config
+    generator = torch.Generator().manual_seed(0)
+    pictures = torch.rand(2, config.channels, config.side, config.side, generator=generator)
     try:
-        scores = teacher.net(torch.zeros(1, config.channels, config.side, config.side))
-    except (RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:
+        scores = teacher.net(pictures)
+        alone = teacher.net(pictures[:1])
+    except ConfigError as error:
+        raise ConfigError(f"{file}: {error}") from error
+    except (RuntimeError, TypeError, ValueError, LookupError, AttributeError) as error:
         raise ConfigError(
             f"{file}: cannot read {config.channels} channels of {config.side} pixels ({one_line(error)})"
         ) from error
-    if scores.ndim not in (2, 3) or scores.shape[-1] != labels:
-        raise ConfigError(f"{file}: gives {tuple(scores.shape)}, but there are {labels} labels; check before and after")
-    teacher(torch.zeros(1, 1, side, side))
+    if not isinstance(scores, Tensor) or scores.ndim not in (2, 3) or scores.shape[-1] != labels:
+        shape = tuple(scores.shape) if isinstance(scores, Tensor) else "no tensor"
+        raise ConfigError(f"{file}: gives {shape}, but there are {labels} labels; check before and after")
+    if len(scores) != 2 or not torch.allclose(scores[:1], alone, atol=1e-3):
+        raise ConfigError(f"{file}: answers one picture at a time only; export it with a free number of pictures")
+    sums = scores.sum(-1)
+    if config.scores == "probabilities" and not (
+        scores.amin() > -1e-3 and torch.allclose(sums, sums.new_ones(()), atol=0.02)
+    ):
+        raise ConfigError(f'{file}: gives no probabilities; set scores = "logits"')

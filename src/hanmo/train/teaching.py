@@ -15,6 +15,9 @@ from hanmo.train.onnx_teacher import PREFIX, load_onnx_teacher
 from hanmo.train.parallel import channels_last
 from hanmo.train.run import TrainedNet, load_trained
 
+MARGINS_APART = 0.015
+"""How far margins, as shares of the side, may differ between what a net was trained on and what it is shown."""
+
 
 def build_teacher(config: DistillConfig, pack: Described, device: torch.device) -> tuple[Tapped, list[str]]:
     """The frozen teacher (several: their :class:`Ensemble`), tapped where the methods look; and where it learnt.
@@ -28,6 +31,8 @@ def build_teacher(config: DistillConfig, pack: Described, device: torch.device) 
     for name in config.teachers:
         if name.startswith(PREFIX):
             member, source = load_onnx_teacher(name.removeprefix(PREFIX), pack.charset, pack.normalization)
+            if len(config.teachers) == 1 and member.lacks.any():
+                raise CharsetError(f"{name}: lacks some of our characters, so it cannot teach alone; add a teacher")
             members.append(member)
             sources.append(f"taught by: {source}")
         else:
@@ -73,9 +78,10 @@ def _load(path: str, pack: Described, role: str) -> TrainedNet:
             f"{path}: the {role} knows {len(trained.charset)} characters, the data {len(pack.charset)}, "
             "and they are not the same in the same order; use one trained on a pack of this charset"
         )
-    if trained.normalization.method != pack.normalization.method:
+    own, given = trained.normalization, pack.normalization
+    if own.method != given.method or abs(own.margin / own.side - given.margin / given.side) > MARGINS_APART:
         raise ConfigError(
-            f"{path}: the {role} reads {trained.normalization}, the data is {pack.normalization}; "
-            f"pack the data as the {role}'s was, the side alone may differ"
+            f"{path}: the {role} reads {own}, the data is {given}; pack the data as the {role}'s was, "
+            "the side alone may differ"
         )
     return trained
