@@ -16,9 +16,10 @@ import argparse
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
@@ -28,6 +29,7 @@ from hanmo.data.pack import Pack
 from hanmo.data.read import read_samples
 from hanmo.evaluate.calibration import expected_calibration_error
 from hanmo.probability import evidence, softmax
+from hanmo.train.plots import BRUSH, CINNABAR, JADE
 
 REAL = ("hwdb100-test", "radicals32-test", "hcl-address")
 SCORES = ("evidence", "probability")
@@ -83,6 +85,23 @@ def auroc(inside: NDArray[np.float64], outside: NDArray[np.float64]) -> float:
     return float(below.mean() / 2 / len(outside))
 
 
+def plot(inside: NDArray[np.float64], outside: dict[str, NDArray[np.float64]], path: Path) -> None:
+    """The share refused of each set of outsiders against the share of real characters read, at every threshold."""
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    for row, axes in enumerate(figure.subplots(1, 2, sharey=True)):
+        thresholds = np.quantile(inside[row], np.linspace(0, 0.3, 301))
+        for (name, scores), colour in zip(outside.items(), (CINNABAR, BRUSH, JADE), strict=True):
+            refused = [100 * float((scores[row] < threshold).mean()) for threshold in thresholds]
+            axes.plot(np.linspace(100, 70, 301), refused, color=colour, label=name)
+        axes.axvline(95, color="0.8", linewidth=1, zorder=0)
+        axes.set(title=f"by {SCORES[row]}", xlabel="real characters read, %", xlim=(100, 70), ylim=(0, 100))
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.axes[0].set_ylabel("refused, %")
+    figure.axes[0].legend(frameon=False, loc="lower right")
+    figure.savefig(path, dpi=110)
+
+
 def sets(
     data: Path, held_out: Path, reader: Recognizer, limit: int
 ) -> Iterator[tuple[str, NDArray[np.float32], NDArray[np.int64] | None]]:
@@ -109,12 +128,12 @@ def main() -> None:
     parser.add_argument("--held-out", type=Path, required=True)
     parser.add_argument("--bundle", help="the embedded one by default")
     parser.add_argument("--limit", type=int, default=4_000, help="samples of a set, evenly spread")
-    parser.add_argument("--save", type=Path, help="keep logits here (.npz), to try other scores")
+    parser.add_argument("--plot", type=Path, help="draw the ROC here (.png)")
     args = parser.parse_args()
     reader = Recognizer(args.bundle, threads=2)
     bundle = reader.bundle
     inside: list[NDArray[np.float64]] = []
-    kept: dict[str, Any] = {}
+    outside: dict[str, NDArray[np.float64]] = {}
     for name, logits, classes in sets(args.data, args.held_out, reader, args.limit):
         probabilities = softmax(logits, bundle.temperature)
         best, stands_out = probabilities.max(1), evidence(logits)
@@ -131,16 +150,16 @@ def main() -> None:
                 inside.append(np.stack((stands_out, best)))
         else:
             scores = np.concatenate(inside, 1)
-            for row, score in enumerate((stands_out, best)):
+            outside[name] = np.stack((stands_out, best))
+            for row, score in enumerate(outside[name]):
                 threshold = np.quantile(scores[row], 0.05)
                 record |= {
                     f"auroc_{SCORES[row]}": round(auroc(scores[row], score), 4),
                     f"refused_{SCORES[row]}": round(100 * float((score < threshold).mean()), 2),
                 }
         print(json.dumps(record, ensure_ascii=False), flush=True)
-        kept |= {name: logits.astype(np.float16)} | ({f"{name} classes": classes} if classes is not None else {})
-    if args.save:
-        np.savez(args.save, **kept)
+    if args.plot:
+        plot(np.concatenate(inside, 1), outside, args.plot)
 
 
 if __name__ == "__main__":
