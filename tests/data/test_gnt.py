@@ -15,7 +15,7 @@ from hanmo.data.gnt import read_gnt, write_gnt
 from hanmo.data.sample import Sample
 from hanmo.errors import CharsetError, DataError
 
-LABELS = [*Charset.level1(), *"Aa1~，。翰鬱㐀"]
+LABELS = [*Charset.level1(), *"Aa1~，。翰鬱龥"]
 SAMPLES = st.lists(
     st.builds(Sample, st.sampled_from(LABELS), arrays(np.uint8, array_shapes(min_dims=2, max_dims=2, max_side=40))),
     min_size=1,
