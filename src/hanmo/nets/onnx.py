@@ -83,12 +83,17 @@ def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
 _SAME = (b"SAME_UPPER", b"SAME_LOWER")
 
 
-def _pads(attributes: Attributes, kernel: Sequence[int], strides: Sequence[int]) -> tuple[list[int], list[int]]:
+def _refuse_uneven_steps(attributes: Attributes) -> None:
+    """Padding by name is computed here for a stride and a dilation of 1 alone."""
+    steps = (*attributes.get("strides", ()), *attributes.get("dilations", ()))
+    if attributes.get("auto_pad", b"NOTSET") in _SAME and any(step != 1 for step in steps):
+        raise ConfigError("auto_pad with strides or dilations; export the net with explicit pads")
+
+
+def _pads(attributes: Attributes, kernel: Sequence[int]) -> tuple[list[int], list[int]]:
     """Rows and columns of padding before and after, (top, left) and (bottom, right)."""
     automatic = attributes.get("auto_pad", b"NOTSET")
     if automatic in _SAME:
-        if any(stride != 1 for stride in strides):
-            raise ConfigError("auto_pad with strides; export the net with explicit pads")
         small, large = [(k - 1) // 2 for k in kernel], [k // 2 for k in kernel]
         return (small, large) if automatic == b"SAME_UPPER" else (large, small)
     pads = list(attributes.get("pads", [0, 0, 0, 0]))
@@ -98,11 +103,10 @@ def _pads(attributes: Attributes, kernel: Sequence[int], strides: Sequence[int])
 def _convolution(attributes: Attributes) -> Operation:
     strides, dilations = tuple(attributes.get("strides", (1, 1))), tuple(attributes.get("dilations", (1, 1)))
     groups = attributes.get("group", 1)
-    if attributes.get("auto_pad", b"NOTSET") in _SAME and any(stride != 1 for stride in strides):
-        raise ConfigError("auto_pad with strides; export the net with explicit pads")
+    _refuse_uneven_steps(attributes)
 
     def run(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-        before, after = _pads(attributes, weight.shape[2:], strides)
+        before, after = _pads(attributes, weight.shape[2:])
         if before == after:
             return F.conv2d(x, weight, bias, strides, before, dilations, groups)
         x = F.pad(x, (before[1], after[1], before[0], after[0]))
@@ -113,7 +117,8 @@ def _convolution(attributes: Attributes) -> Operation:
 
 def _pooling(attributes: Attributes, pool: Callable[..., Tensor], filling: float) -> Operation:
     kernel, strides = tuple(attributes["kernel_shape"]), tuple(attributes.get("strides", (1, 1)))
-    before, after = _pads(attributes, kernel, strides)
+    _refuse_uneven_steps(attributes)
+    before, after = _pads(attributes, kernel)
     if attributes.get("ceil_mode", 0) or any(step != 1 for step in attributes.get("dilations", ())):
         raise ConfigError("pooling that rounds up or skips (ceil_mode, dilations); export the net without it")
     if filling == 0 and any(before + after) and not attributes.get("count_include_pad", 0):
