@@ -16,28 +16,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hanmo.data.read import read_samples
+from hanmo.nets.views import VIEWS, seen
 from hanmo.normalize import MEAN, STD, Normalization
 from hanmo.train.run import load_trained
 
 FILES = ("hwdb100-test", "radicals32-test", "hcl-address")
-SHEARED = ((0.08, 1.0), (-0.08, 1.0))
-VIEWS = {1: ((0.0, 1.0),), 3: ((0.0, 1.0), *SHEARED), 5: ((0.0, 1.0), *SHEARED, (0.0, 0.93), (0.0, 1.07))}
-"""Number of views -> (horizontal shear, scale) of each."""
 SIDES = (40, 48, 56, 64)
-
-
-def view(x: Tensor, shear: float, scale: float) -> Tensor:
-    """Squares (N, 1, S, S), standardised, sheared and scaled about their middle; paper comes in from outside."""
-    if (shear, scale) == (0.0, 1.0):
-        return x
-    matrix = torch.tensor([[1 / scale, shear, 0.0], [0.0, 1 / scale, 0.0]]).expand(len(x), 2, 3)
-    paper = -MEAN / STD
-    grid = F.affine_grid(matrix, list(x.shape), align_corners=False)
-    return F.grid_sample(x - paper, grid, align_corners=False) + paper
 
 
 @torch.inference_mode()
@@ -68,7 +55,7 @@ def main() -> None:
 
         own = squares(trained.normalization)
         cells = [
-            accuracy(net, own, labels, lambda x, v=views: sum(net(view(x, *one)).log_softmax(1) for one in v))  # type: ignore[misc]
+            accuracy(net, own, labels, lambda x, v=views: sum(net(seen(x, one)).log_softmax(1) for one in v))  # type: ignore[misc]
             for views in VIEWS.values()
         ]
         cells += [accuracy(net, squares(replace(trained.normalization, side=side)), labels, net) for side in SIDES]

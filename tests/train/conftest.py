@@ -16,7 +16,7 @@ class MakeRecipe(Protocol):
     def __call__(self, **changes: Any) -> Recipe: ...
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def small(drawn: Path) -> MakeRecipe:
     """A recipe of four epochs of five steps; ``optim=...`` and the like replace single values of a section."""
 

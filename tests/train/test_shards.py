@@ -13,7 +13,7 @@ from hanmo.errors import CharsetError, CheckpointError
 from hanmo.train.loop import Trainer
 from hanmo.train.parallel import Processes
 from hanmo.train.run import load_trained
-from hanmo.train.shards import save_shards
+from hanmo.train.shards import SMALLEST, save_shards
 
 
 def test_shards_are_the_weights_as_16_bits(tiny_run: Path, tmp_path: Path) -> None:
@@ -30,6 +30,30 @@ def test_shards_of_shards(tiny_run: Path, tmp_path: Path) -> None:
     first = save_shards(tiny_run / "weights.safetensors", tmp_path / "one", largest=300_000)
     second = save_shards(first[0], tmp_path / "two", largest=300_000)
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
+
+
+def test_shards_of_eight_bits_are_near_the_weights(tiny_run: Path, tmp_path: Path) -> None:
+    paths = save_shards(tiny_run / "weights.safetensors", tmp_path / "small", bits=8)
+    sixteen = save_shards(tiny_run / "weights.safetensors", tmp_path / "large")
+    assert sum(path.stat().st_size for path in paths) < 0.6 * sum(path.stat().st_size for path in sixteen)
+    whole, again = load_trained(tiny_run).net.state_dict(), load_trained(tmp_path / "small").net.state_dict()
+    assert whole.keys() == again.keys()
+    for name, tensor in whole.items():
+        if tensor.ndim > 1 and tensor.numel() >= SMALLEST:
+            step = tensor.flatten(1).abs().amax(1).view(-1, *[1] * (tensor.ndim - 1)) / 127
+            assert ((tensor - again[name]).abs() <= 0.501 * step).all(), name
+            assert not torch.equal(tensor.half().float(), again[name])
+        else:
+            assert torch.equal(
+                tensor.half() if tensor.is_floating_point() else tensor,
+                again[name].to(tensor.half().dtype if tensor.is_floating_point() else tensor.dtype),
+            )
+    onward = save_shards(paths[0], tmp_path / "again", bits=8)
+    assert all(
+        torch.allclose(a, b, atol=1e-6)
+        for a, b in zip(load_trained(tmp_path / "again").net.state_dict().values(), again.values(), strict=True)
+    )
+    assert len(onward) == len(paths)
 
 
 def test_a_missing_or_strange_shard_is_named(tiny_run: Path, tmp_path: Path) -> None:

@@ -21,8 +21,9 @@ def export(
     fp32: Annotated[bool, typer.Option("--fp32", help="Keep 32-bit floats instead of int8.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Write the bundle even if it answers otherwise.")] = False,
     shards: Annotated[
-        bool, typer.Option("--shards", help="No bundle: the weights as 16-bit safetensors of at most 15 MB each.")
+        bool, typer.Option("--shards", help="No bundle: the weights as small safetensors of at most 15 MB each.")
     ] = False,
+    eight_bits: Annotated[bool, typer.Option("--eight-bits", help="Shards of 8 bits a weight, not 16.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Turn a trained net into a bundle: ONNX, int8, verified against torch.
@@ -41,7 +42,7 @@ def export(
 
     weights = weights_of(run)
     if shards:
-        paths = save_shards(weights, out)
+        paths = save_shards(weights, out, bits=8 if eight_bits else 16)
         facts = {"shards": [str(path) for path in paths], "bytes": sum(path.stat().st_size for path in paths)}
         typer.echo(json.dumps(facts, ensure_ascii=False) if as_json else f"{out}: {len(paths)} shards")
         return

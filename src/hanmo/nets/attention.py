@@ -28,6 +28,12 @@ class SqueezeExcitation(nn.Module):
         squeezed = x.mean((2, 3), keepdim=True)
         return x * torch.sigmoid(self.expand(torch.relu(self.reduce(squeezed))))
 
+    def level(self) -> float:
+        """Scale all channels alike, whatever they hold, until training says otherwise; returns the factor."""
+        for parameter in self.expand.parameters():
+            nn.init.zeros_(parameter)
+        return 0.5
+
 
 class EfficientChannelAttention(nn.Module):
     """ECA: every channel is scaled by its neighbours' averages, a 1-D convolution of 3 to 7 weights.
@@ -43,6 +49,11 @@ class EfficientChannelAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         weights = torch.sigmoid(self.conv(x.mean((2, 3)).unsqueeze(1)))
         return x * weights.squeeze(1)[:, :, None, None]
+
+    def level(self) -> float:
+        """As :meth:`SqueezeExcitation.level`."""
+        nn.init.zeros_(self.conv.weight)
+        return 0.5
 
 
 class ConvolutionalBlockAttention(nn.Module):

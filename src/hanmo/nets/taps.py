@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hanmo.errors import ConfigError
+from hanmo.nets.views import VIEWS, seen
 
 
 class Output(NamedTuple):
@@ -59,16 +60,23 @@ class Ensemble(nn.Module):
     """The weighted mean of several nets' log-probabilities: (N, 1, S, S) -> (N, C), a teacher made of teachers.
 
     Members keep their names ``members.0``, ``members.1``, so features can be tapped from one of them. Without
-    ``weights`` all count alike.
+    ``weights`` all count alike. Each looks at ``views`` of every picture (1, 3 or 5, :data:`hanmo.nets.views.VIEWS`),
+    at the picture itself last: tapped features are of that.
     """
 
-    def __init__(self, members: Sequence[nn.Module], weights: Sequence[float] = ()) -> None:
+    def __init__(self, members: Sequence[nn.Module], weights: Sequence[float] = (), views: int = 1) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
         self.shares = [weight / sum(weights) for weight in weights] or [1 / len(members)] * len(members)
+        self.views = VIEWS[views]
 
     def forward(self, x: Tensor) -> Tensor:
-        said = [s * member(x).float().log_softmax(-1) for s, member in zip(self.shares, self.members, strict=True)]
+        views = [seen(x, view) for view in self.views]
+        said = [
+            share / len(views) * member(view).float().log_softmax(-1)
+            for share, member in zip(self.shares, self.members, strict=True)
+            for view in views
+        ]
         return torch.stack(said).sum(0)
 
 

@@ -98,7 +98,9 @@ class OptimConfig:
 class TrainConfig:
     """How long and how. ``batch`` is over all processes.
 
-    ``start`` is a finished run (or a folder of shards) whose weights the net begins with; none: it begins at random.
+    ``start`` is a finished run (or a folder of shards) whose weights the net begins with, of a wider net the strongest
+    channels; none: it begins at random. ``weight_bits`` are those that every large layer's weights are trained to do
+    with, 2 to 8; 0 leaves them free. Exported, weights of at most four bits are stored in four.
 
     ``precision`` and ``compile`` ``auto`` mean bf16 and yes on a GPU, fp32 and no on a CPU; compiled nets run as CUDA
     graphs unless ``no-graphs``. ``evaluate_every`` and ``checkpoint_every`` are in epochs. The end is evaluated and its
@@ -109,6 +111,7 @@ class TrainConfig:
     batch: int = 512
     seed: int = 0
     start: str | None = None
+    weight_bits: int = 0
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     compile: Literal["auto", "no", "yes", "no-graphs"] = "auto"
     evaluate_every: int = 5
@@ -119,6 +122,8 @@ class TrainConfig:
             raise ConfigError(f"epochs {self.epochs} and batch {self.batch}: at least 1 epoch and a batch of 2")
         if not 0 <= self.seed < 2**31:
             raise ConfigError(f"seed {self.seed}: 0 to 2^31 - 1")
+        if self.weight_bits not in (0, *range(2, 9)):
+            raise ConfigError(f"weight_bits {self.weight_bits}: 2 to 8, or 0 for free weights")
         if self.evaluate_every < 0 or self.checkpoint_every < 0:
             raise ConfigError("evaluate_every and checkpoint_every must not be negative; 0 means never before the end")
 
@@ -140,12 +145,13 @@ class MethodConfig:
 class DistillConfig:
     """``teachers`` are run folders, or ``onnx:`` and a TOML file (:mod:`hanmo.train.onnx_teacher`).
 
-    Several teach by the mean of their log-probabilities, weighted by ``teacher_weights`` (none: all alike).
-    ``label_weight`` is what the true labels count.
+    Several teach by the mean of their log-probabilities, weighted by ``teacher_weights`` (none: all alike), each of
+    ``teacher_views`` looks (1, 3 or 5; :mod:`hanmo.nets.views`). ``label_weight`` is what the true labels count.
     """
 
     teachers: tuple[str, ...]
     teacher_weights: tuple[float, ...] = ()
+    teacher_views: Literal[1, 3, 5] = 1
     methods: tuple[MethodConfig, ...] = (MethodConfig(name="kd"),)
     label_weight: float = 0.1
 

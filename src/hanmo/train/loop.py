@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from hanmo.distill import Distillation
 from hanmo.errors import HanmoError
+from hanmo.nets.fewbits import rounded, use_few_bits
 from hanmo.nets.registry import build_net
 from hanmo.nets.taps import Tapped
 from hanmo.train import augment
@@ -92,6 +93,8 @@ class Trainer:
         net = channels_last(build_net(recipe.net, len(self.pack.charset), self.data.side), device)
         if recipe.train.start:
             self.sources = (*self.sources, *begin_with(net, recipe.train.start, self.pack))
+        if recipe.train.weight_bits:
+            use_few_bits(net, recipe.train.weight_bits)
         if recipe.distill is None or self.teacher is None:
             return Tapped(net), None
         distillation = build_methods(recipe.distill)
@@ -275,8 +278,13 @@ class Trainer:
         record = self._evaluate("end")
         accuracy: dict[str, float] = {k: record[k] for k in ("top1", "top5") if k in record}
         if self.processes.is_first:
+            bits, weights = self.recipe.train.weight_bits, self._weights()
             self.folder.save_weights(
-                self._weights(), self.recipe, self.pack, tuple(dict.fromkeys(self.sources)), accuracy
+                rounded(weights, bits) if bits else weights,
+                self.recipe,
+                self.pack,
+                tuple(dict.fromkeys(self.sources)),
+                accuracy,
             )
         record |= {"images_per_s": round(self.speed.median(), 1), "seconds": round(self.speed.seconds, 2)}
         self._record(record)

@@ -1,14 +1,15 @@
-"""Weights to pass on: 16-bit floats in several small safetensors files, for places that take no large ones.
+"""Weights to pass on: few bits in several small safetensors files, for places that take no large ones.
 
 ``weights-1-of-3.safetensors`` and so on stand in a folder, each with the header of the whole and its own number. A
-folder of shards may be named wherever a run folder is asked for its weights.
+folder of shards may be named wherever a run folder is asked for its weights. Floats have 16 bits; in shards of eight
+bits large matrices are int8, and ``NAME.scale`` (out,) says what one is worth in each output channel.
 """
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -19,12 +20,16 @@ from hanmo.train.checkpoint import load_tensors, save_tensors
 LARGEST = 15_000_000
 """Bytes of a shard, at most, unless a single tensor is larger."""
 
+SMALLEST = 4_096
+"""Matrices of fewer numbers stay floats."""
+
 _HEAD = 200_000  # bytes kept free for names, shapes and the header with its charset
+_SCALE = ".scale"
 _NAME = re.compile(r"weights-(\d+)-of-(\d+)\.safetensors")
 
 
-def save_shards(weights: Path, out: Path, largest: int = LARGEST) -> list[Path]:
-    """Write the weights file of a run into the folder ``out``, floats as 16 bits; returns the shards' paths.
+def save_shards(weights: Path, out: Path, largest: int = LARGEST, bits: Literal[8, 16] = 16) -> list[Path]:
+    """Write the weights file of a run into the folder ``out``, in ``bits`` bits; returns the shards' paths.
 
     Raises :class:`CheckpointError` for damaged weights and where ``out`` has shards already, :class:`StorageError`.
     """
@@ -34,12 +39,13 @@ def save_shards(weights: Path, out: Path, largest: int = LARGEST) -> list[Path]:
     groups: list[dict[str, Tensor]] = [{}]
     size = 0
     for name, tensor in tensors.items():
-        small = tensor.to(torch.float16) if tensor.is_floating_point() else tensor
-        if groups[-1] and size + small.nbytes > largest - _HEAD:
+        parts = _in_eight_bits(name, tensor) if bits == 8 else _in_sixteen_bits(name, tensor)
+        needed = sum(part.nbytes for part in parts.values())
+        if groups[-1] and size + needed > largest - _HEAD:
             groups.append({})
             size = 0
-        groups[-1][name] = small
-        size += small.nbytes
+        groups[-1] |= parts
+        size += needed
     paths = [out / f"weights-{i}-of-{len(groups)}.safetensors" for i in range(1, len(groups) + 1)]
     # The first shard, by which a folder is known, comes last: stopped before it, this can be done again.
     for number in range(len(groups), 0, -1):
@@ -71,5 +77,26 @@ def load_weights(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
                 f"{file.parent}: shard {number} of {found[2]} belongs to other weights; fetch all again"
             )
         headers.append(header)
-        tensors |= {name: t.float() if t.is_floating_point() else t for name, t in part.items()}
+        tensors |= _whole(part)
     return tensors, headers[0]
+
+
+def _in_sixteen_bits(name: str, tensor: Tensor) -> dict[str, Tensor]:
+    return {name: tensor.to(torch.float16) if tensor.is_floating_point() else tensor}
+
+
+def _in_eight_bits(name: str, tensor: Tensor) -> dict[str, Tensor]:
+    if not tensor.is_floating_point() or tensor.ndim < 2 or tensor.numel() < SMALLEST:
+        return _in_sixteen_bits(name, tensor)
+    rows = tensor.float().flatten(1)
+    scale = rows.abs().amax(1).clamp(min=1e-12) / 127
+    return {name: (rows / scale[:, None]).round().to(torch.int8).view(tensor.shape), name + _SCALE: scale}
+
+
+def _whole(part: dict[str, Tensor]) -> dict[str, Tensor]:
+    """What a shard holds, as 32-bit floats."""
+    scales = {name: part.pop(name + _SCALE) for name in list(part) if name + _SCALE in part}
+    found = {name: t.float() if t.is_floating_point() or name in scales else t for name, t in part.items()}
+    for name, scale in scales.items():
+        found[name] *= scale.view(-1, *[1] * (found[name].ndim - 1))
+    return found

@@ -7,6 +7,8 @@ from torch import nn
 
 from hanmo.distill import METHODS, Distillation, build_method
 from hanmo.errors import CharsetError, ConfigError
+from hanmo.nets.inherit import can_inherit, inherit
+from hanmo.nets.resnet import ResNet
 from hanmo.nets.taps import Ensemble, Tapped, seeing
 from hanmo.train.batches import Described
 from hanmo.train.checkpoint import load_into
@@ -39,7 +41,8 @@ def build_teacher(config: DistillConfig, pack: Described, device: torch.device) 
             trained = _load(name, pack, "teacher")
             members.append(seeing(trained.net, trained.normalization.side))
             sources += trained.trained_on
-    net = members[0] if len(members) == 1 else Ensemble(members, config.teacher_weights)
+    alone = len(members) == 1 and config.teacher_views == 1
+    net = members[0] if alone else Ensemble(members, config.teacher_weights, config.teacher_views)
     return Tapped(channels_last(net, device).requires_grad_(False).eval(), layers), sources
 
 
@@ -64,10 +67,15 @@ def connect(student: Tapped, teacher: Tapped, distillation: Distillation, side: 
 def begin_with(net: nn.Module, path: str, pack: Described) -> tuple[str, ...]:
     """Give a net the weights of a finished run, and say what that was trained on.
 
-    Raises as :func:`build_teacher`, :class:`CheckpointError` if the nets are unlike.
+    Of a wider or deeper ResNet it takes the strongest channels (:mod:`hanmo.nets.inherit`). Raises as
+    :func:`build_teacher`, :class:`CheckpointError` if the nets are unlike.
     """
     trained = _load(path, pack, "net")
-    load_into(net, trained.net.state_dict(), path)
+    given = trained.net.state_dict()
+    if isinstance(net, ResNet) and can_inherit(net, given):
+        inherit(net, given)
+    else:
+        load_into(net, given, path)
     return trained.trained_on
 
 

@@ -1,0 +1,180 @@
+"""What a net takes over from one that is wider, deeper or without its attention."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from hanmo.nets.inherit import can_inherit, inherit
+from hanmo.nets.registry import NetConfig, build_net
+from hanmo.nets.resnet import ResNet
+
+SIDE = 32
+
+
+def build(**options: Any) -> ResNet:
+    net = build_net(NetConfig(**{"name": "resnet16", "width": 8, **options}), 10, SIDE).eval()
+    assert isinstance(net, ResNet)
+    return net
+
+
+@torch.no_grad()
+def lived_in(**options: Any) -> ResNet:
+    """A net whose norms are not as they were initialised."""
+    torch.manual_seed(0)
+    net = build(**options)
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.weight.uniform_(0.5, 1.5)
+            module.bias.normal_(0, 0.3)
+            module.running_mean.normal_(0, 0.3)  # type: ignore[union-attr]
+            module.running_var.uniform_(0.5, 2)  # type: ignore[union-attr]
+            module.num_batches_tracked.fill_(9)  # type: ignore[union-attr]
+    return net
+
+
+@torch.no_grad()
+def logits(net: nn.Module) -> Tensor:
+    x = torch.rand(4, 1, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
+    answer: Tensor = net.eval()(x)
+    return answer
+
+
+def heir(given: nn.Module, **options: Any) -> ResNet:
+    net = build(**options)
+    assert can_inherit(net, given.state_dict())
+    inherit(net, given.state_dict())
+    return net
+
+
+def live_channels(net: ResNet, width: int, seed: int = 0) -> dict[str, Tensor]:
+    """The norms of ``net`` -> as many of their channels as a net of ``width`` has, any of them, in order.
+
+    Norms that write to the same stream have the same.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    chosen: dict[str, Tensor] = {}
+
+    def some(name: str, stage: int) -> Tensor:
+        channels = len(net.get_submodule(name).weight)  # type: ignore[arg-type]
+        return torch.randperm(channels, generator=generator)[: width << stage].sort().values
+
+    names = [name for name, module in net.named_modules() if isinstance(module, nn.BatchNorm2d)]
+    for stage in range(4):
+        stream = some(f"layer{stage + 1}.0.bn2", stage)
+        for name in names:
+            if name.startswith(f"layer{stage + 1}."):
+                chosen[name] = some(name, stage) if name.endswith(".bn1") else stream
+        if stage == 0:
+            chosen["bn1"] = stream
+    assert chosen.keys() == set(names)
+    return chosen
+
+
+@pytest.mark.parametrize("options", [{}, {"attention": "se"}, {"attention": "cbam"}, {"stem": "imagenet"}])
+@pytest.mark.parametrize("pool", ["average", "weighted"])
+def test_of_a_net_of_the_same_shape_everything(options: dict[str, str], pool: str) -> None:
+    given = lived_in(**options, pool=pool)
+    net = heir(given, **options, pool=pool)
+    assert all(torch.equal(tensor, given.state_dict()[name]) for name, tensor in net.state_dict().items())
+
+
+@pytest.mark.parametrize("attention", ["se", "eca"])
+def test_new_attention_changes_nothing_at_first(attention: str) -> None:
+    given = lived_in()
+    net = heir(given, attention=attention)
+    torch.testing.assert_close(logits(net), logits(given), rtol=1e-5, atol=1e-5)
+    net.train()(torch.rand(4, 1, SIDE, SIDE)).square().sum().backward()
+    levelled = {name: p for name, p in net.named_parameters() if ".attention." in name and not p.any()}
+    assert levelled
+    assert all(p.grad is not None and p.grad.any() for p in levelled.values()), "it can learn"
+
+
+def test_dead_channels_are_left_out_and_the_answers_stay() -> None:
+    for pool, stem in (("average", "stride2"), ("weighted", "stride2"), ("average", "imagenet")):
+        given = lived_in(width=24, pool=pool, stem=stem)
+        live = live_channels(given, 16)
+        with torch.no_grad():
+            for name, channels in live.items():
+                norm = given.get_submodule(name)
+                dead = torch.ones(len(norm.weight), dtype=torch.bool)  # type: ignore[arg-type]
+                dead[channels] = False
+                norm.weight[dead] = 0  # type: ignore[operator]
+                norm.bias[dead] = 0  # type: ignore[operator]
+        net = heir(given, width=16, pool=pool, stem=stem)
+        for name, channels in live.items():
+            assert torch.equal(net.get_submodule(name).running_mean, given.get_submodule(name).running_mean[channels])  # type: ignore[index,arg-type]
+        torch.testing.assert_close(logits(net), logits(given), rtol=1e-4, atol=1e-5)
+        narrower = heir(given, width=12, pool=pool, stem=stem)
+        assert (logits(narrower) - logits(given)).abs().max() > 0.1, "what counts was taken"
+
+
+def test_the_strongest_channels_are_kept_in_their_order() -> None:
+    given = lived_in(width=16)
+    net = heir(given, width=8)
+    strength = given.layer1[0].bn1.weight.detach().square()  # type: ignore[union-attr,operator]
+    kept = strength.topk(8).indices.sort().values
+    assert torch.equal(net.layer1[0].bn1.weight, given.layer1[0].bn1.weight[kept])  # type: ignore[union-attr,arg-type,index]
+    writers = [given.bn1, given.layer1[0].bn2, given.layer1[1].bn2]
+    together = torch.stack([norm.weight.detach().square() for norm in writers]).sum(0)  # type: ignore[union-attr,operator]
+    stream = together.topk(8).indices.sort().values
+    assert torch.equal(net.bn1.weight, given.bn1.weight[stream])
+    assert torch.equal(net.conv1.weight, given.conv1.weight[stream])
+    expected = given.layer1[0].conv1.weight[kept][:, stream]  # type: ignore[union-attr,index]
+    assert torch.equal(net.layer1[0].conv1.weight, expected)  # type: ignore[union-attr,arg-type]
+
+
+def test_blocks_it_has_not_are_left_out() -> None:
+    given = lived_in(name="resnet18")
+    net = heir(given, name="resnet16")
+    assert len(net.layer4) == 1
+    assert all(torch.equal(tensor, given.state_dict()[name]) for name, tensor in net.state_dict().items())
+    given.layer4 = nn.Sequential(given.layer4[0])
+    torch.testing.assert_close(logits(net), logits(given), rtol=0, atol=0)
+    assert logits(heir(lived_in(name="resnet34", width=24), name="resnet18", width=16, attention="se")).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("own", "given"),
+    [
+        ({"name": "resnet50"}, {"name": "resnet50"}),
+        ({"name": "resnet18"}, {"name": "resnet50"}),
+        ({"width": 16}, {"width": 8}),
+        ({"name": "resnet18"}, {"name": "resnet16"}),
+        ({"stem": "stride4"}, {"stem": "stride4"}),
+        ({"stem": "stride2"}, {"stem": "stride4", "width": 16}),
+        ({"stem": "imagenet"}, {"stem": "stride2"}),
+        ({"pool": "weighted"}, {"pool": "average"}),
+        ({"pool": "average"}, {"pool": "weighted"}),
+    ],
+)
+def test_what_cannot_inherit(own: dict[str, Any], given: dict[str, Any]) -> None:
+    assert not can_inherit(build(**own), build(**given).state_dict())
+
+
+def test_nor_can_other_classes_and_other_nets() -> None:
+    assert not can_inherit(build(), build_net(NetConfig(name="resnet16", width=8), 11, SIDE).state_dict())
+    assert not can_inherit(build().layer1, build().state_dict())
+    assert not can_inherit(build(), {})
+
+
+def test_squeeze_and_excitation_is_narrowed_with_its_channels() -> None:
+    """Of a net whose left-out channels and hidden numbers are dead, a narrower one answers the same."""
+    given = lived_in(width=80, attention="se")  # hidden: 5, 10, 20, 40 of them; at width 64: 4, 8, 16, 32
+    live = live_channels(given, 64)
+    with torch.no_grad():
+        for name, channels in live.items():
+            norm = given.get_submodule(name)
+            dead = torch.ones(len(norm.weight), dtype=torch.bool)  # type: ignore[arg-type]
+            dead[channels] = False
+            norm.weight[dead] = 0  # type: ignore[operator]
+            norm.bias[dead] = 0  # type: ignore[operator]
+        for block in (block for stage in range(1, 5) for block in getattr(given, f"layer{stage}")):
+            hidden = len(block.attention.reduce.weight)
+            block.attention.expand.weight[:, : hidden // 5] = 0
+    net = heir(given, width=64, attention="se")
+    assert len(net.layer4[0].attention.reduce.weight) == 32  # type: ignore[union-attr,arg-type]
+    torch.testing.assert_close(logits(net), logits(given), rtol=1e-4, atol=1e-4)
