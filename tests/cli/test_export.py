@@ -108,3 +108,14 @@ def test_a_run_that_drew_as_it_went_needs_a_calibration_pack(tiny_run: Path, dra
     status, _, err = run(tmp_path / "run", "--out", tmp_path / "bundle")
     assert status == 2
     assert "draw a pack, hanmo synth a.toml --set per_character=2" in " ".join(err.split())
+
+
+def test_shards_of_eight_bits_and_what_has_none(tiny_run: Path, tmp_path: Path) -> None:
+    status, out, err = run(tiny_run, "--out", tmp_path / "small", "--shards", "--eight-bits", "--json")
+    assert status == 0, err
+    small = json.loads(out)["bytes"]
+    status, out, _ = run(tiny_run, "--out", tmp_path / "large", "--shards", "--json")
+    assert small < 0.6 * json.loads(out)["bytes"]
+    status, out, err = run(tiny_run, "--out", tmp_path / "bundle", "--eight-bits")
+    assert (status, out) == (2, "")
+    assert "--eight-bits is for --shards" in err

@@ -92,5 +92,5 @@ def test_linear_and_one_dimensional_layers_too() -> None:
 
 @pytest.mark.parametrize("bits", [1, 9, -4])
 def test_impossible_bits(bits: int) -> None:
-    with pytest.raises(ConfigError, match=f"weight_bits {bits}: 2 to 8, or 0 for free weights"):
+    with pytest.raises(ConfigError, match=f"weight_bits {bits}: 2 to 7, or 0 for free weights"):
         TrainConfig(weight_bits=bits)

@@ -149,6 +149,7 @@ def test_blocks_it_has_not_are_left_out() -> None:
         ({"stem": "imagenet"}, {"stem": "stride2"}),
         ({"pool": "weighted"}, {"pool": "average"}),
         ({"pool": "average"}, {"pool": "weighted"}),
+        ({}, {"attention": "se"}),
     ],
 )
 def test_what_cannot_inherit(own: dict[str, Any], given: dict[str, Any]) -> None:

@@ -46,7 +46,8 @@ def test_the_verb_tells_what_it_wrote(legs: list[Path], tmp_path: Path) -> None:
     assert result.output.strip().endswith("weights.safetensors: the mean of 2 runs")
     again = CliRunner().invoke(app, command)
     assert again.exit_code == 2
-    assert "exists already; remove it or take another folder" in again.output
+    assert "has a run or weights already; take another folder" in again.output
+    assert CliRunner().invoke(app, [*command[:-1], str(legs[0])]).exit_code == 2
 
 
 def test_what_cannot_be_averaged(legs: list[Path], tiny_run: Path, small: Any, tmp_path: Path) -> None:

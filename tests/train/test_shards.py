@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from hanmo.errors import CharsetError, CheckpointError
+from hanmo.train.checkpoint import load_tensors, save_tensors
 from hanmo.train.loop import Trainer
 from hanmo.train.parallel import Processes
 from hanmo.train.run import load_trained
@@ -54,6 +55,19 @@ def test_shards_of_eight_bits_are_near_the_weights(tiny_run: Path, tmp_path: Pat
         for a, b in zip(load_trained(tmp_path / "again").net.state_dict().values(), again.values(), strict=True)
     )
     assert len(onward) == len(paths)
+
+
+def test_a_shard_of_eight_bits_without_its_scales_is_refused(tiny_run: Path, tmp_path: Path) -> None:
+    (path,) = save_shards(tiny_run / "weights.safetensors", tmp_path, bits=8)
+    tensors, header = load_tensors(path)
+    scale = next(name for name in tensors if name.endswith(".scale"))
+    save_tensors(path, {**tensors, scale: tensors[scale][1:]}, header)
+    with pytest.raises(CheckpointError, match=f"'{scale.removesuffix('.scale')}' has no scale that fits"):
+        load_trained(tmp_path)
+    del tensors[scale]
+    save_tensors(path, tensors, header)
+    with pytest.raises(CheckpointError, match="has no scale that fits; fetch the shards again"):
+        load_trained(tmp_path)
 
 
 def test_a_missing_or_strange_shard_is_named(tiny_run: Path, tmp_path: Path) -> None:

@@ -40,6 +40,8 @@ def export(
     from hanmo.train.run import RECIPE, weights_of
     from hanmo.train.shards import save_shards
 
+    if eight_bits and not shards:
+        raise ConfigError("--eight-bits is for --shards; a bundle has them already, unless --fp32")
     weights = weights_of(run)
     if shards:
         paths = save_shards(weights, out, bits=8 if eight_bits else 16)

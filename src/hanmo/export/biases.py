@@ -6,79 +6,119 @@ al., "Data-Free Quantization Through Weight Equalization and Bias Correction", I
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
 import onnxruntime
+import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
+from torch import Tensor
 
-_Floats = NDArray[np.float64]
 
+class _Rounded(NamedTuple):
+    """A layer whose weights were rounded: ``error`` (out, in / groups, ...) is what they have too much."""
 
-class _Layer(NamedTuple):
-    """A convolution or linear layer: its input, and its weights (out, in, ...) as floats and as they are rounded."""
-
-    seen: str
-    error: _Floats
+    node: onnx.NodeProto
+    input_name: str
+    error: Tensor
     bias: str
-    bias_scale: _Floats
+    bias_scale: NDArray[np.float64]
 
 
-def correct_biases(fused: bytes, small: bytes, batches: Iterable[dict[str, NDArray[np.uint8]]]) -> bytes:
-    """``small``, which is ``fused`` in int8 with QDQ nodes, with biases moved by what the rounding of weights cost.
+def correct_biases(fused: bytes, small: bytes, batches: Iterable[Mapping[str, NDArray[np.uint8]]]) -> bytes:
+    """``small``, which is ``fused`` in int8 or int4 with QDQ nodes, with biases moved by what rounding weights cost.
 
     ``batches`` are inputs of either model; over them the mean of every layer's input in ``fused`` is taken.
+    Convolutions of two dimensions and linear layers that have a bias of their own are corrected, others left alone.
     """
     net = onnx.load_from_string(small)
     tensors = {tensor.name: tensor for tensor in net.graph.initializer}
     layers = _layers(onnx.load_from_string(fused).graph, net.graph, tensors)
-    means = _means(fused, {layer.seen for layer in layers}, batches)
+    if not layers:
+        return small
+    means = _means(fused, {layer.input_name for layer in layers}, batches)
     for layer in layers:
-        shift = layer.error.reshape(*layer.error.shape[:2], -1).sum(2) @ means[layer.seen]
+        shift = _shift(layer.node, layer.error, means[layer.input_name])
         bias = numpy_helper.to_array(tensors[layer.bias])
         moved = bias - np.rint(shift / layer.bias_scale)
         tensors[layer.bias].CopyFrom(numpy_helper.from_array(moved.astype(np.int32), layer.bias))
     return bytes(net.SerializeToString())
 
 
-def _layers(plain: onnx.GraphProto, rounded: onnx.GraphProto, tensors: dict[str, onnx.TensorProto]) -> list[_Layer]:
-    exact = {node.name: node for node in plain.node}
-    weights = {tensor.name: tensor for tensor in plain.initializer}
+def _shift(node: onnx.NodeProto, error: Tensor, mean: Tensor) -> NDArray[np.float64]:
+    """What errors in the weights of ``node`` add to its outputs on average, (out,), if its input is ``mean``."""
+    if node.op_type == "Gemm":
+        return (error @ mean).numpy()
+    told = _attributes(node)
+    top, left, bottom, right = told.get("pads", (0, 0, 0, 0))
+    padded = F.pad(mean[None], (left, right, top, bottom))
+    added = F.conv2d(
+        padded, error, None, told.get("strides", 1), 0, told.get("dilations", 1), groups=told.get("group", 1)
+    )
+    return added.mean((0, 2, 3)).numpy()
+
+
+def _layers(
+    plain: onnx.GraphProto, rounded: onnx.GraphProto, tensors: Mapping[str, onnx.TensorProto]
+) -> list[_Rounded]:
+    exact = {node.name: node for node in plain.node if node.name}
+    weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in plain.initializer}
     makers = {output: node for node in rounded.node for output in node.output}
+    uses = Counter(name for node in rounded.node for name in node.input)
     found = []
     for node in rounded.node:
-        if node.op_type not in ("Conv", "Gemm") or len(node.input) < 3:
+        same = exact.get(node.name)
+        if node.op_type not in ("Conv", "Gemm") or same is None or len(node.input) < 3:
             continue
         weight, bias = makers.get(node.input[1]), makers.get(node.input[2])
-        same = exact.get(node.name)
-        if weight is None or bias is None or same is None or same.input[1] not in weights:
+        if weight is None or bias is None or same.input[1] not in weights or uses[bias.input[0]] > 1:
             continue
-        true = numpy_helper.to_array(weights[same.input[1]]).astype(np.float64)
-        axis = next((attribute.i for attribute in weight.attribute if attribute.name == "axis"), 0)
-        levels, scale = (numpy_helper.to_array(tensors[name]).astype(np.float64) for name in weight.input[:2])
-        near = levels * scale.reshape([-1 if a == axis else 1 for a in range(levels.ndim)])
-        error = near - true if axis == 0 else (near - true).T
-        scales = numpy_helper.to_array(tensors[bias.input[1]]).astype(np.float64)
-        found.append(_Layer(same.input[0], error, bias.input[0], scales))
+        error = _dequantized(weight, makers, tensors) - weights[same.input[1]].astype(np.float64)
+        told = _attributes(node)
+        if node.op_type == "Gemm":
+            error = error if told.get("transB", 0) else error.T
+        elif error.ndim != 4 or told.get("auto_pad", b"NOTSET") != b"NOTSET":
+            continue
+        scale = numpy_helper.to_array(tensors[bias.input[1]]).astype(np.float64)
+        found.append(_Rounded(node, same.input[0], torch.from_numpy(error.copy()), bias.input[0], scale))
     return found
 
 
-def _means(model: bytes, names: set[str], batches: Iterable[dict[str, NDArray[np.uint8]]]) -> dict[str, _Floats]:
-    """The mean of each named tensor (N, C, ...) in every channel."""
+def _dequantized(
+    node: onnx.NodeProto, makers: Mapping[str, onnx.NodeProto], tensors: Mapping[str, onnx.TensorProto]
+) -> NDArray[np.float64]:
+    """The weights that a DequantizeLinear gives, also those of four bits, which come through a cast."""
+    name, scale_name = node.input[:2]
+    stored = tensors[name] if name in tensors else tensors[makers[name].input[0]]
+    levels = numpy_helper.to_array(stored).astype(np.float64)
+    scale = numpy_helper.to_array(tensors[scale_name]).astype(np.float64)
+    shape = [1] * levels.ndim
+    if scale.ndim:
+        shape[_attributes(node).get("axis", 1)] = -1
+    return levels * scale.reshape(shape)
+
+
+def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
+    return {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
+
+
+def _means(model: bytes, names: set[str], batches: Iterable[Mapping[str, NDArray[np.uint8]]]) -> dict[str, Tensor]:
+    """The mean of each named tensor (N, ...) over all samples, float64."""
     net = onnx.load_from_string(model)
     wanted = sorted(names)
     del net.graph.output[:]
     net.graph.output.extend(onnx.ValueInfoProto(name=name) for name in wanted)
     session = onnxruntime.InferenceSession(net.SerializeToString(), providers=["CPUExecutionProvider"])
-    sums = {name: np.zeros(0) for name in wanted}
+    sums: dict[str, NDArray[np.float64]] = {}
     count = 0
     for batch in batches:
-        values = session.run(None, batch)
+        values = session.run(None, dict(batch))
         count += len(values[0])
         for name, value in zip(wanted, values, strict=True):
-            total = value.reshape(*value.shape[:2], -1).mean(2, dtype=np.float64).sum(0)
-            sums[name] = total + sums[name] if sums[name].size else total
-    return {name: total / count for name, total in sums.items()}
+            sums[name] = sums.get(name, 0) + value.sum(0, dtype=np.float64)
+    return {name: torch.from_numpy(total / count) for name, total in sums.items()}

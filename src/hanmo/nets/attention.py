@@ -28,7 +28,7 @@ class SqueezeExcitation(nn.Module):
         squeezed = x.mean((2, 3), keepdim=True)
         return x * torch.sigmoid(self.expand(torch.relu(self.reduce(squeezed))))
 
-    def level(self) -> float:
+    def make_constant(self) -> float:
         """Scale all channels alike, whatever they hold, until training says otherwise; returns the factor."""
         for parameter in self.expand.parameters():
             nn.init.zeros_(parameter)
@@ -50,8 +50,8 @@ class EfficientChannelAttention(nn.Module):
         weights = torch.sigmoid(self.conv(x.mean((2, 3)).unsqueeze(1)))
         return x * weights.squeeze(1)[:, :, None, None]
 
-    def level(self) -> float:
-        """As :meth:`SqueezeExcitation.level`."""
+    def make_constant(self) -> float:
+        """As :meth:`SqueezeExcitation.make_constant`."""
         nn.init.zeros_(self.conv.weight)
         return 0.5
 

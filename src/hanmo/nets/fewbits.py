@@ -17,7 +17,7 @@ CLIP = 3.0
 """Weights beyond so many root mean squares of their channel are clipped: the rest then has finer steps."""
 
 SMALLEST = 4_096
-"""Layers of fewer weights stay as they are; they would save next to nothing."""
+"""Layers of fewer weights stay as they are, here and on disk; they would save next to nothing."""
 
 _ORIGINAL = ".parametrizations.weight.original"
 

@@ -24,12 +24,14 @@ def can_inherit(net: torch.nn.Module, given: State) -> bool:
         return False
     own = net.state_dict()
     theirs = {name for name in own if ".attention." not in name}
+    drops_attention = any(".attention." in name for name in given) and theirs == own.keys()
     simple_stem = not any(name.startswith("reduce.") for name in (*own, *given))
     alike = ("pool.weight" in own) == ("pool.weight" in given) and len(own["fc.bias"]) == len(given.get("fc.bias", ()))
     return (
         theirs <= given.keys()
         and simple_stem
         and alike
+        and not drops_attention
         and all(
             own[name].ndim == given[name].ndim
             and all(small <= large for small, large in zip(own[name].shape, given[name].shape, strict=True))
@@ -111,6 +113,6 @@ def _attend(block: BasicBlock, prefix: str, channels: Tensor, given: State) -> N
         block.attention.load_state_dict(theirs)
     elif isinstance(block.attention, SqueezeExcitation | EfficientChannelAttention):
         # Whatever it sees, it now scales by the same factor, which the norm before it makes good.
-        factor = block.attention.level()
+        factor = block.attention.make_constant()
         block.bn2.weight.div_(factor)
         block.bn2.bias.div_(factor)

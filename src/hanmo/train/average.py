@@ -10,7 +10,8 @@ import torch
 from hanmo.config import to_table
 from hanmo.errors import CheckpointError
 from hanmo.train.checkpoint import save_tensors
-from hanmo.train.run import WEIGHTS, load_trained
+from hanmo.train.run import RECIPE, WEIGHTS, load_trained
+from hanmo.train.shards import first_shard
 
 
 def average_runs(runs: Sequence[str | Path], out: str | Path) -> Path:
@@ -18,15 +19,15 @@ def average_runs(runs: Sequence[str | Path], out: str | Path) -> Path:
 
     Wortsman et al., "Model soups: averaging weights of multiple fine-tuned models improves accuracy without increasing
     inference time", ICML 2022. It works for nets that went on from the same weights, one after another or each by
-    itself; nothing of it works for nets that began at random. Integer buffers are the first run's. Raises
-    :class:`CheckpointError` for fewer than two runs, for nets, charsets or normalisations that differ, and where
-    ``out`` has weights.
+    itself; nothing of it works for nets that began at random. Integer buffers are the first run's. The mean of weights
+    of few bits has more: average first, then train with ``weight_bits``. Raises :class:`CheckpointError` for fewer than
+    two runs, for nets, charsets or normalisations that differ, and where ``out`` is a run or has weights.
     """
     file = Path(out) / WEIGHTS
     if len(runs) < 2:
         raise CheckpointError("an average needs at least two runs")
-    if file.exists():
-        raise CheckpointError(f"{file}: exists already; remove it or take another folder")
+    if file.exists() or (Path(out) / RECIPE).exists() or first_shard(Path(out)):
+        raise CheckpointError(f"{out}: has a run or weights already; take another folder")
     first, *others = trained = [load_trained(run) for run in runs]
     for run, other in zip(runs[1:], others, strict=True):
         for what in ("config", "charset", "normalization"):

@@ -100,7 +100,7 @@ class TrainConfig:
 
     ``start`` is a finished run (or a folder of shards) whose weights the net begins with, of a wider net the strongest
     channels; none: it begins at random. ``weight_bits`` are those that every large layer's weights are trained to do
-    with, 2 to 8; 0 leaves them free. Exported, weights of at most four bits are stored in four.
+    with, 2 to 7; 0 leaves them free. Exported, weights of at most four bits are stored in four.
 
     ``precision`` and ``compile`` ``auto`` mean bf16 and yes on a GPU, fp32 and no on a CPU; compiled nets run as CUDA
     graphs unless ``no-graphs``. ``evaluate_every`` and ``checkpoint_every`` are in epochs. The end is evaluated and its
@@ -122,8 +122,8 @@ class TrainConfig:
             raise ConfigError(f"epochs {self.epochs} and batch {self.batch}: at least 1 epoch and a batch of 2")
         if not 0 <= self.seed < 2**31:
             raise ConfigError(f"seed {self.seed}: 0 to 2^31 - 1")
-        if self.weight_bits not in (0, *range(2, 9)):
-            raise ConfigError(f"weight_bits {self.weight_bits}: 2 to 8, or 0 for free weights")
+        if self.weight_bits not in (0, *range(2, 8)):
+            raise ConfigError(f"weight_bits {self.weight_bits}: 2 to 7, or 0 for free weights")
         if self.evaluate_every < 0 or self.checkpoint_every < 0:
             raise ConfigError("evaluate_every and checkpoint_every must not be negative; 0 means never before the end")
 

@@ -15,13 +15,11 @@ import torch
 from torch import Tensor
 
 from hanmo.errors import CheckpointError
+from hanmo.nets.fewbits import SMALLEST
 from hanmo.train.checkpoint import load_tensors, save_tensors
 
 LARGEST = 15_000_000
 """Bytes of a shard, at most, unless a single tensor is larger."""
-
-SMALLEST = 4_096
-"""Matrices of fewer numbers stay floats."""
 
 _HEAD = 200_000  # bytes kept free for names, shapes and the header with its charset
 _SCALE = ".scale"
@@ -77,7 +75,7 @@ def load_weights(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
                 f"{file.parent}: shard {number} of {found[2]} belongs to other weights; fetch all again"
             )
         headers.append(header)
-        tensors |= _whole(part)
+        tensors |= _whole(part, file.parent)
     return tensors, headers[0]
 
 
@@ -93,9 +91,12 @@ def _in_eight_bits(name: str, tensor: Tensor) -> dict[str, Tensor]:
     return {name: (rows / scale[:, None]).round().to(torch.int8).view(tensor.shape), name + _SCALE: scale}
 
 
-def _whole(part: dict[str, Tensor]) -> dict[str, Tensor]:
+def _whole(part: dict[str, Tensor], folder: Path) -> dict[str, Tensor]:
     """What a shard holds, as 32-bit floats."""
     scales = {name: part.pop(name + _SCALE) for name in list(part) if name + _SCALE in part}
+    for name, tensor in part.items():
+        if tensor.dtype == torch.int8 and (name not in scales or scales[name].shape != tensor.shape[:1]):
+            raise CheckpointError(f"{folder}: {name!r} has no scale that fits; fetch the shards again")
     found = {name: t.float() if t.is_floating_point() or name in scales else t for name, t in part.items()}
     for name, scale in scales.items():
         found[name] *= scale.view(-1, *[1] * (found[name].ndim - 1))
