@@ -60,8 +60,9 @@ class Ensemble(nn.Module):
     """The weighted mean of several nets' log-probabilities: (N, 1, S, S) -> (N, C), a teacher made of teachers.
 
     Members keep their names ``members.0``, ``members.1``, so features can be tapped from one of them. Without
-    ``weights`` all count alike. Each looks at ``views`` of every picture (1, 3 or 5, :data:`hanmo.nets.views.VIEWS`),
-    at the picture itself last: tapped features are of that.
+    ``weights`` all count alike. Of classes that a member ``lacks``, bool (C,), the others decide. Each looks at
+    ``views`` of every picture (1, 3 or 5, :data:`hanmo.nets.views.VIEWS`), at the picture itself last: tapped features
+    are of that.
     """
 
     def __init__(self, members: Sequence[nn.Module], weights: Sequence[float] = (), views: int = 1) -> None:
@@ -72,12 +73,13 @@ class Ensemble(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         views = [seen(x, view) for view in self.views]
-        said = [
-            share / len(views) * member(view).float().log_softmax(-1)
-            for share, member in zip(self.shares, self.members, strict=True)
-            for view in views
-        ]
-        return torch.stack(said).sum(0)
+        total, counted = torch.zeros((), device=x.device), torch.zeros((), device=x.device)
+        for share, member in zip(self.shares, self.members, strict=True):
+            said = torch.stack([member(view).float().log_softmax(-1) for view in views]).mean(0)
+            lacks = getattr(member, "lacks", None)
+            knows = share if lacks is None else share * ~lacks
+            total, counted = total + knows * said, counted + knows
+        return total / counted
 
 
 def seeing(net: nn.Module, side: int) -> nn.Module:

@@ -13,6 +13,7 @@ A recipe names it ``onnx:`` and a TOML file that says what the model reads and w
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import log
 from pathlib import Path
 from typing import Literal
 
@@ -36,8 +37,7 @@ FLOOR = 1e-9
 """The probability of whatever the model holds for less likely: its log must stay finite."""
 
 MISSING = 0.01
-"""The share of our characters a teacher may lack. Of these it says nothing (they get its best character's score), so
-other teachers must decide."""
+"""The share of our characters a teacher may lack: of these others decide (:class:`hanmo.nets.taps.Ensemble`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,9 +97,9 @@ class OnnxTeacher(nn.Module):
             scores = scores.softmax(-1)
         if scores.ndim == 3:
             scores = scores.amax(1)
-        ours = scores[:, self.classes].clamp(min=FLOOR).log().masked_fill(self.lacks, float("-inf"))
-        best = ours.amax(-1, keepdim=True)
-        return torch.where(self.lacks, best, ours).log_softmax(-1)
+        ours = scores[:, self.classes].clamp(min=FLOOR).log()
+        known: Tensor = ours.masked_fill(self.lacks, log(FLOOR)).log_softmax(-1)
+        return known
 
 
 def load_onnx_teacher(path: str, charset: Charset, normalization: Normalization) -> tuple[OnnxTeacher, str]:
