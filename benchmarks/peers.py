@@ -5,8 +5,8 @@
 
 DATA holds hwdb100-test, radicals32-test and hcl-address (.gnt.xz). PP-OCRv6 reads lines, so it is helped: each picture
 is its crop in a square, once without and once with a margin, and its answer is closed to our 3,755 characters
-("unaided_top1" is not). Ours answers among all 3,755. Prints one JSON object a file and reader, then characters a second
-in batches, then what a process needs for its first answer.
+("unaided_top1" is not). Ours answers among all 3,755. Prints one JSON object a file and reader, then characters a
+second in batches, then what a process needs for its first answer.
 """
 
 from __future__ import annotations
