@@ -135,7 +135,7 @@ def main() -> None:
     readers: dict[str, Callable[[Grey], Answer]] = {f"hanmo {r.bundle.name}": ours(r) for r in bundles}
     if args.peer:
         readers["PP-OCRv6 small, closed"] = Paddle(args.peer, known)
-        readers["the same, margin"] = Paddle(args.peer, known, MARGIN)
+        readers[f"PP-OCRv6 small, closed, margin {MARGIN}"] = Paddle(args.peer, known, MARGIN)
     for name in FILES:
         compare(args.data / f"{name}.gnt.xz", readers, known, args.limit)
     pictures = [s.image for s, _ in zip(read_samples([args.data / "hcl-address.gnt.xz"]), range(1_024), strict=False)]

@@ -1,4 +1,4 @@
-"""A net that begins as another did not end: narrower, with fewer blocks, or with attention that the other lacked.
+"""A net that begins as part of another: narrower, with fewer blocks, or with attention that the other lacked.
 
 Structured pruning by the scales of batch norms (Liu et al., "Learning Efficient Convolutional Networks through Network
 Slimming", ICCV 2017), on channels as they are shared: what a stage hands from block to block is one set of channels,
