@@ -74,6 +74,17 @@ def live_channels(net: ResNet, width: int, seed: int = 0) -> dict[str, Tensor]:
     return chosen
 
 
+@torch.no_grad()
+def let_die(net: nn.Module, live: dict[str, Tensor]) -> None:
+    """Silence all channels but those that ``live`` names for each norm."""
+    for name, channels in live.items():
+        norm = given.get_submodule(name)
+        dead = torch.ones(len(norm.weight), dtype=torch.bool)  # type: ignore[arg-type]
+        dead[channels] = False
+        norm.weight[dead] = 0  # type: ignore[operator]
+        norm.bias[dead] = 0  # type: ignore[operator]
+
+
 @pytest.mark.parametrize("options", [{}, {"attention": "se"}, {"attention": "cbam"}, {"stem": "imagenet"}])
 @pytest.mark.parametrize("pool", ["average", "weighted"])
 def test_of_a_net_of_the_same_shape_everything(options: dict[str, str], pool: str) -> None:
@@ -97,13 +108,7 @@ def test_dead_channels_are_left_out_and_the_answers_stay() -> None:
     for pool, stem in (("average", "stride2"), ("weighted", "stride2"), ("average", "imagenet")):
         given = lived_in(width=24, pool=pool, stem=stem)
         live = live_channels(given, 16)
-        with torch.no_grad():
-            for name, channels in live.items():
-                norm = given.get_submodule(name)
-                dead = torch.ones(len(norm.weight), dtype=torch.bool)  # type: ignore[arg-type]
-                dead[channels] = False
-                norm.weight[dead] = 0  # type: ignore[operator]
-                norm.bias[dead] = 0  # type: ignore[operator]
+        let_die(given, live)
         net = heir(given, width=16, pool=pool, stem=stem)
         for name, channels in live.items():
             assert torch.equal(net.get_submodule(name).running_mean, given.get_submodule(name).running_mean[channels])  # type: ignore[index,arg-type]
@@ -166,13 +171,8 @@ def test_squeeze_and_excitation_is_narrowed_with_its_channels() -> None:
     """Of a net whose left-out channels and hidden numbers are dead, a narrower one answers the same."""
     given = lived_in(width=80, attention="se")  # hidden: 5, 10, 20, 40 of them; at width 64: 4, 8, 16, 32
     live = live_channels(given, 64)
+    let_die(given, live)
     with torch.no_grad():
-        for name, channels in live.items():
-            norm = given.get_submodule(name)
-            dead = torch.ones(len(norm.weight), dtype=torch.bool)  # type: ignore[arg-type]
-            dead[channels] = False
-            norm.weight[dead] = 0  # type: ignore[operator]
-            norm.bias[dead] = 0  # type: ignore[operator]
         for block in (block for stage in range(1, 5) for block in getattr(given, f"layer{stage}")):
             hidden = len(block.attention.reduce.weight)
             block.attention.expand.weight[:, : hidden // 5] = 0
