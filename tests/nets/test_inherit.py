@@ -78,7 +78,7 @@ def live_channels(net: ResNet, width: int, seed: int = 0) -> dict[str, Tensor]:
 def let_die(net: nn.Module, live: dict[str, Tensor]) -> None:
     """Silence all channels but those that ``live`` names for each norm."""
     for name, channels in live.items():
-        norm = given.get_submodule(name)
+        norm = net.get_submodule(name)
         dead = torch.ones(len(norm.weight), dtype=torch.bool)  # type: ignore[arg-type]
         dead[channels] = False
         norm.weight[dead] = 0  # type: ignore[operator]
