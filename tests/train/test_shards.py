@@ -9,8 +9,12 @@ from typing import Any
 import pytest
 import torch
 
-from hanmo.errors import CharsetError, CheckpointError
+from hanmo.charset import Charset
+from hanmo.data.pack import Pack, write_pack
+from hanmo.data.sample import Sample
+from hanmo.errors import CheckpointError, ConfigError
 from hanmo.train.checkpoint import load_tensors, save_tensors
+from hanmo.train.config import DistillConfig
 from hanmo.train.loop import Trainer
 from hanmo.train.parallel import Processes
 from hanmo.train.run import load_trained
@@ -95,5 +99,27 @@ def test_only_a_net_of_the_same_kind_can_be_begun_with(small: Any, tmp_path: Pat
     other = small(train={"start": str(tmp_path / "first")}, net={"width": 16})
     with pytest.raises(CheckpointError, match="of another net"):
         Trainer(other, tmp_path / "second", Processes.join("cpu"))
-    with pytest.raises(CharsetError, match=r"the net knows 20 characters, the data 5"):
+    with pytest.raises(ConfigError, match=r"the net reads fit-32\+2.v1, the data is fit-16"):
         Trainer(small(train={"start": str(tiny_run)}), tmp_path / "third", Processes.join("cpu"))
+
+
+def test_a_net_that_knows_more_characters_begins_and_teaches_with_ours(small: Any, tmp_path: Path, drawn: Path) -> None:
+    first = Trainer(small(train={"epochs": 1}), tmp_path / "first", Processes.join("cpu"))
+    first.run()
+    pack = Pack.open(drawn / "small-train")
+    ours = Charset(reversed(pack.charset.characters[1:4]))
+    texts = [pack.charset[label] for label in pack.labels]
+    samples = [Sample(text, 255 - image) for image, text in zip(pack.images, texts, strict=True) if text in ours]
+    write_pack(tmp_path / "pack", samples, normalization=pack.normalization, charset=ours)
+    recipe = small(
+        data={"train": str(tmp_path / "pack"), "test": None},
+        train={"start": str(tmp_path / "first")},
+        distill=DistillConfig(teachers=(str(tmp_path / "first"),)),
+    )
+    trainer = Trainer(recipe, tmp_path / "second", Processes.join("cpu"))
+    assert trainer.teacher is not None
+    x = torch.randn(2, 1, trainer.data.side, trainer.data.side)
+    with torch.inference_mode():
+        known = load_trained(tmp_path / "first").net(x)[:, [3, 2, 1]]
+        torch.testing.assert_close(trainer.teacher(x).logits, known)
+        torch.testing.assert_close(trainer.net.eval()(x), known)

@@ -1,4 +1,4 @@
-"""A net that begins as part of another: narrower, with fewer blocks, or with attention that the other lacked.
+"""A net that begins as part of another: narrower, with fewer blocks or classes, or with attention the other lacked.
 
 Structured pruning by the scales of batch norms (Liu et al., "Learning Efficient Convolutional Networks through Network
 Slimming", ICCV 2017), on channels as they are shared: what a stage hands from block to block is one set of channels,
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hanmo.nets.attention import EfficientChannelAttention, SqueezeExcitation
 from hanmo.nets.resnet import BasicBlock, ResNet
@@ -18,7 +18,7 @@ from hanmo.nets.resnet import BasicBlock, ResNet
 State = Mapping[str, Tensor]
 
 
-def can_inherit(net: torch.nn.Module, given: State) -> bool:
+def can_inherit(net: nn.Module, given: State) -> bool:
     """Whether ``given`` is the state of a wider or deeper net of ``net``'s kind, a ResNet of basic blocks."""
     if not isinstance(net, ResNet) or not all(isinstance(block, BasicBlock) for block in _blocks(net).values()):
         return False
@@ -86,6 +86,17 @@ def inherit(net: ResNet, given: State) -> None:
     own["fc.bias"].copy_(given["fc.bias"])
     if "pool.weight" in own:
         keep("pool.weight", stream)
+
+
+@torch.no_grad()
+def keep_classes(net: nn.Module, chosen: Tensor) -> None:
+    """From now on the net tells only the classes ``chosen`` (C,) apart, in that order: rows of its last layer."""
+    name, last = [(name, part) for name, part in net.named_modules() if isinstance(part, nn.Linear)][-1]
+    kept = nn.Linear(last.in_features, len(chosen), bias=last.bias is not None)
+    kept.weight.copy_(last.weight[chosen])
+    if last.bias is not None:
+        kept.bias.copy_(last.bias[chosen])
+    net.set_submodule(name, kept)
 
 
 def _blocks(net: ResNet) -> dict[str, BasicBlock]:

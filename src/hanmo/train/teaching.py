@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from hanmo.charset import list_characters
 from hanmo.distill import METHODS, Distillation, build_method
 from hanmo.errors import CharsetError, ConfigError
-from hanmo.nets.inherit import can_inherit, inherit
+from hanmo.nets.inherit import can_inherit, inherit, keep_classes
 from hanmo.nets.resnet import ResNet
 from hanmo.nets.taps import Ensemble, Tapped, seeing
 from hanmo.train.batches import Described
@@ -67,8 +68,8 @@ def connect(student: Tapped, teacher: Tapped, distillation: Distillation, side: 
 def begin_with(net: nn.Module, path: str, pack: Described) -> tuple[str, ...]:
     """Give a net the weights of a finished run, and say what that was trained on.
 
-    Of a wider or deeper ResNet it takes the strongest channels (:mod:`hanmo.nets.inherit`). Raises as
-    :func:`build_teacher`, :class:`CheckpointError` if the nets are unlike.
+    Of one that knows more characters it takes ours, of a wider or deeper ResNet the strongest channels
+    (:mod:`hanmo.nets.inherit`). Raises as :func:`build_teacher`, :class:`CheckpointError` if the nets are unlike.
     """
     trained = _load(path, pack, "net")
     given = trained.net.state_dict()
@@ -80,12 +81,16 @@ def begin_with(net: nn.Module, path: str, pack: Described) -> tuple[str, ...]:
 
 
 def _load(path: str, pack: Described, role: str) -> TrainedNet:
+    """The net of a run, telling only the data's characters apart."""
     trained = load_trained(path)
     if trained.charset != pack.charset:
-        raise CharsetError(
-            f"{path}: the {role} knows {len(trained.charset)} characters, the data {len(pack.charset)}, "
-            "and they are not the same in the same order; use one trained on a pack of this charset"
-        )
+        unknown = [c for c in pack.charset if c not in trained.charset]
+        if unknown:
+            raise CharsetError(
+                f"{path}: the {role} knows {len(trained.charset)} characters, but {len(unknown)} of the data's "
+                f"{len(pack.charset)} are not among them ({list_characters(unknown, shown=5)}); use one that knows them"
+            )
+        keep_classes(trained.net, torch.from_numpy(trained.charset.encode(pack.charset.characters)))
     own, given = trained.normalization, pack.normalization
     if own.method != given.method or abs(own.margin / own.side - given.margin / given.side) > MARGINS_APART:
         raise ConfigError(
