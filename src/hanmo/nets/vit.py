@@ -47,7 +47,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.attention(self.norm1(x))
-        return x + self.mlp(self.norm2(x))
+        after: Tensor = x + self.mlp(self.norm2(x))
+        return after
 
 
 class Patches(nn.Module):
@@ -59,7 +60,8 @@ class Patches(nn.Module):
         self.places = nn.Parameter(torch.empty(1, (side // PATCH) ** 2, channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.project(x).flatten(2).transpose(1, 2) + self.places
+        tokens: Tensor = self.project(x).flatten(2).transpose(1, 2)
+        return tokens + self.places
 
 
 class TokenPooling(nn.Module):
