@@ -184,6 +184,11 @@ def test_the_spatial_transformer_starts_at_the_identity_and_moves_pictures() -> 
         net.transformer.affine.bias[2] = 8 / 32 * 2  # looks 8 pixels to the right
     torch.testing.assert_close(net.transformer(x)[..., :24], x[..., 8:], rtol=0, atol=1e-4)
     torch.testing.assert_close(net.transformer(x)[..., 24:], x[..., :8], rtol=0, atol=1e-4)
+    with torch.autocast("cpu", torch.bfloat16):
+        net.transformer.affine.bias.data[2] = 1 / 3
+        maps = net.transformer.map(x)
+        assert net(x).shape == (2, 8)
+    torch.testing.assert_close(maps, torch.tensor([[[1, 0, 1 / 3], [0, 1, 0]]] * 2), rtol=0, atol=1e-6)
     net.train()(x).square().sum().backward()  # type: ignore[no-untyped-call]
     assert net.transformer.affine.weight.grad.abs().sum() > 0
 
@@ -205,7 +210,7 @@ def learnt(name: str) -> tuple[nn.Module, NDArray[np.uint8], list[float]]:
     while losses[-1] > 0.1 and len(losses) <= 60:
         loss = nn.functional.cross_entropy(net(x), torch.arange(8))
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         losses.append(loss.item())
     with torch.no_grad():

@@ -53,8 +53,10 @@ class SpatialTransformer(nn.Module):
 
     def map(self, x: Tensor) -> Tensor:
         """The affine maps (N, 2, 3) from places in the result to places in the pictures, both -1 to 1."""
-        numbers: Tensor = self.affine(self.localise(x))
-        return numbers.float().view(-1, 2, 3)
+        seen = self.localise(x).float()
+        # Written out, since autocast would compute the layer in bf16.
+        numbers: Tensor = (seen.unsqueeze(1) * self.affine.weight).sum(-1) + self.affine.bias
+        return numbers.view(-1, 2, 3)
 
 
 class SpatialResNet(ResNet):
