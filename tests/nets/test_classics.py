@@ -189,7 +189,7 @@ def test_the_spatial_transformer_starts_at_the_identity_and_moves_pictures() -> 
         maps = net.transformer.map(x)
         assert net(x).shape == (2, 8)
     torch.testing.assert_close(maps, torch.tensor([[[1, 0, 1 / 3], [0, 1, 0]]] * 2), rtol=0, atol=1e-6)
-    net.train()(x).square().sum().backward()  # type: ignore[no-untyped-call]
+    net.train()(x).square().sum().backward()
     assert net.transformer.affine.weight.grad.abs().sum() > 0
 
 
@@ -210,7 +210,7 @@ def learnt(name: str) -> tuple[nn.Module, NDArray[np.uint8], list[float]]:
     while losses[-1] > 0.1 and len(losses) <= 60:
         loss = nn.functional.cross_entropy(net(x), torch.arange(8))
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         losses.append(loss.item())
     with torch.no_grad():
