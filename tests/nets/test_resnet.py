@@ -143,7 +143,8 @@ def test_dropout_acts_in_training_only() -> None:
     ("wrong", "message"),
     [
         ({"name": "resnet19"}, "net 'resnet19' is unknown; did you mean 'resnet18'"),
-        ({"name": "vgg"}, "net 'vgg' is unknown; known: resnet16, resnet18, resnet34, resnet50"),
+        ({"name": "lenet"}, "net 'lenet' is unknown; did you mean 'alexnet'"),
+        ({"name": "xyz"}, "net 'xyz' is unknown; known: resnet16, resnet18, resnet34, resnet50, stn-resnet18, mobile"),
         ({"attention": "cbma"}, "attention 'cbma' is unknown; did you mean 'cbam'"),
         ({"width": 3}, "width 3 is too small"),
         ({"dropout": 1.0}, "dropout 1.0 is not a share"),

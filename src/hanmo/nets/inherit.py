@@ -20,12 +20,12 @@ State = Mapping[str, Tensor]
 
 def can_inherit(net: nn.Module, given: State) -> bool:
     """Whether ``given`` is the state of a wider or deeper net of ``net``'s kind, a ResNet of basic blocks."""
-    if not isinstance(net, ResNet) or not all(isinstance(block, BasicBlock) for block in _blocks(net).values()):
+    if type(net) is not ResNet or not all(isinstance(block, BasicBlock) for block in _blocks(net).values()):
         return False
     own = net.state_dict()
     theirs = {name for name in own if ".attention." not in name}
     drops_attention = any(".attention." in name for name in given) and theirs == own.keys()
-    simple_stem = not any(name.startswith("reduce.") for name in (*own, *given))
+    simple_stem = not any(name.startswith(("reduce.", "transformer.")) for name in (*own, *given))
     alike = ("pool.weight" in own) == ("pool.weight" in given) and len(own["fc.bias"]) == len(given.get("fc.bias", ()))
     return (
         theirs <= given.keys()

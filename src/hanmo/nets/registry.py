@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -12,14 +13,21 @@ from torch.utils.flop_counter import FlopCounterMode
 from hanmo.config import nearest
 from hanmo.errors import ConfigError
 from hanmo.nets.attention import ATTENTION
+from hanmo.nets.classics import alexnet, googlenet, melnyk_net, vgg16_bn
+from hanmo.nets.mobile import MobileNet
 from hanmo.nets.resnet import BasicBlock, Bottleneck, Pool, ResNet, Stem
+from hanmo.nets.spatial import SpatialResNet
+from hanmo.nets.staged import SMALLEST
+from hanmo.nets.vit import VisionTransformer
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetConfig:
     """What to build: ``name`` is a key of :data:`NETS`, ``attention`` one of
-    :data:`hanmo.nets.attention.ATTENTION`, ``width`` the channels of the first stage, ``stem`` and ``pool`` as in
-    :class:`hanmo.nets.resnet.ResNet`, ``dropout`` the share of features dropped before the classifier."""
+    :data:`hanmo.nets.attention.ATTENTION`, ``width`` the channels of a ResNet's first stage, 64 as published (other
+    nets' channels are multiplied by ``width``/64), ``stem`` and ``pool`` as in :class:`hanmo.nets.resnet.ResNet`,
+    ``dropout`` the share of features dropped before the classifier. What a net has no choice of (:data:`LACKS`) is
+    refused."""
 
     name: str = "resnet18"
     attention: str = "none"
@@ -31,10 +39,14 @@ class NetConfig:
     def __post_init__(self) -> None:
         _known("net", self.name, NETS)
         _known("attention", self.attention, ATTENTION)
-        if self.width < 8:  # with fewer, torch 2.13 on CPUs without AVX-512 writes beyond its memory and aborts
-            raise ConfigError(f"width {self.width} is too small: at least 8 channels")
+        if self.width < SMALLEST:
+            raise ConfigError(f"width {self.width} is too small: at least {SMALLEST} channels")
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout {self.dropout} is not a share: at least 0 and under 1")
+        for option in LACKS.get(self.name, ()):
+            value = getattr(self, option)
+            if value != getattr(NetConfig, option):
+                raise ConfigError(f"{option} = {value!r}: net {self.name!r} has no choice of {option}; leave it out")
 
     def __str__(self) -> str:
         parts = [self.name]
@@ -47,13 +59,19 @@ class NetConfig:
 
 Builder = Callable[[NetConfig, int, int], nn.Module]
 NETS: dict[str, Builder] = {}
+LACKS: dict[str, tuple[str, ...]] = {}
+"""A net's name -> the options of :class:`NetConfig` that it has no choice of."""
 
 
-def register(name: str) -> Callable[[Builder], Builder]:
-    """Make ``name`` known to recipes; the decorated function takes (NetConfig, classes, side)."""
+def register(name: str, lacks: Iterable[str] = ()) -> Callable[[Builder], Builder]:
+    """Make ``name`` known to recipes; the decorated function takes (NetConfig, classes, side).
+
+    Recipes that give one of the options it ``lacks`` are refused.
+    """
 
     def add(builder: Builder) -> Builder:
         NETS[name] = builder
+        LACKS[name] = tuple(lacks)
         return builder
 
     return add
@@ -81,25 +99,51 @@ def count_macs(net: nn.Module, side: int) -> int:
 
 def _resnet(block: type[BasicBlock] | type[Bottleneck], depths: tuple[int, int, int, int]) -> Builder:
     def build(config: NetConfig, classes: int, side: int) -> nn.Module:
-        return ResNet(
-            block,
-            depths,
-            classes,
-            width=config.width,
-            stem=config.stem,
-            pool=config.pool,
-            side=side,
-            attention=ATTENTION[config.attention],
-            dropout=config.dropout,
-        )
+        return ResNet(block, depths, classes, **_residual(config, side))
 
     return build
+
+
+def _residual(config: NetConfig, side: int) -> dict[str, Any]:
+    """The options of a ResNet."""
+    attention = ATTENTION[config.attention]
+    return {"stem": config.stem, "pool": config.pool, "attention": attention, **_sized(config, side)}
+
+
+def _sized(config: NetConfig, side: int) -> dict[str, Any]:
+    """The options that every net has."""
+    return {"width": config.width, "dropout": config.dropout, "side": side}
 
 
 NETS["resnet16"] = _resnet(BasicBlock, (2, 2, 2, 1))  # the last stage holds most weights: for small files
 NETS["resnet18"] = _resnet(BasicBlock, (2, 2, 2, 2))
 NETS["resnet34"] = _resnet(BasicBlock, (3, 4, 6, 3))
 NETS["resnet50"] = _resnet(Bottleneck, (3, 4, 6, 3))
+
+
+@register("stn-resnet18")
+def _spatial(config: NetConfig, classes: int, side: int) -> nn.Module:
+    return SpatialResNet(classes, **_residual(config, side))
+
+
+@register("mobilenet", lacks=("stem", "pool"))
+def _mobile(config: NetConfig, classes: int, side: int) -> nn.Module:
+    return MobileNet(classes, width=config.width, attention=ATTENTION[config.attention], dropout=config.dropout)
+
+
+def _plain(name: str, make: Callable[..., nn.Module]) -> None:
+    """Register a net that has a width and dropout, and nothing else to choose."""
+
+    @register(name, lacks=("attention", "stem", "pool"))
+    def build(config: NetConfig, classes: int, side: int) -> nn.Module:
+        return make(classes, **_sized(config, side))
+
+
+_plain("alexnet", alexnet)
+_plain("vgg16-bn", vgg16_bn)
+_plain("googlenet", googlenet)
+_plain("melnyk-net", melnyk_net)
+_plain("vit", VisionTransformer)
 
 
 def _known(kind: str, name: str, table: Collection[str]) -> None:

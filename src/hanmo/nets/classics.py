@@ -1,0 +1,138 @@
+"""The nets that work on handwritten Chinese characters is compared with, for small grey pictures.
+
+Each function gives a :class:`hanmo.nets.staged.Staged` for pictures of ``side`` S only. Stages 1 to 4 give maps of S/2,
+S/4, S/8 and S/16 pixels a side, as a ResNet's do, unless it says otherwise. ``width`` / 64 scales the channels;
+``dropout`` acts before the classifier and, where there are several fully connected layers, between them. Parameters are
+what training sets, counted at 64 pixels and full width.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from hanmo.nets.resnet import WeightedPooling
+from hanmo.nets.staged import Staged, convolution, hidden, scaled
+
+
+def alexnet(classes: int, *, width: int = 64, side: int = 64, dropout: float = 0.0) -> Staged:
+    """AlexNet: five convolutions and three fully connected layers; 52.66 M parameters (3,755), 37.69 M (100).
+
+    Krizhevsky, Sutskever, Hinton, "ImageNet Classification with Deep Convolutional Neural Networks", NeurIPS 2012. Its
+    channels, pools (3x3, stride 2) and 4,096 hidden units; but one 5x5 convolution of stride 2 as the stem, where 224
+    pixels had 11x11 of stride 4 and one pool less, one column instead of two, and batch norm after every convolution
+    for its response normalisation. Stages 3 and 4 both give S/8. The paper's dropout is 0.5.
+    """
+    c = [scaled(channels, width) for channels in (96, 256, 384, 384, 256)]
+    stages = [
+        convolution(1, c[0], 5, 2),
+        nn.Sequential(nn.MaxPool2d(3, 2, 1), convolution(c[0], c[1], 5)),
+        nn.Sequential(nn.MaxPool2d(3, 2, 1), convolution(c[1], c[2], 3), convolution(c[2], c[3], 3)),
+        convolution(c[3], c[4], 3),
+    ]
+    places, units = math.ceil(side / 16), scaled(4096, width)
+    pool = _connected(nn.MaxPool2d(3, 2, 1), c[4] * places * places, units, dropout)
+    return Staged(nn.Identity(), stages, pool, units, classes, dropout)
+
+
+def vgg16_bn(classes: int, *, width: int = 64, side: int = 64, dropout: float = 0.0) -> Staged:
+    """VGG-16 with batch norm: 55.28 M parameters (3,755), 40.30 M (100).
+
+    Simonyan, Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition", ICLR 2015, configuration
+    D. The stem is its first two convolutions, each stage a pool and the two or three convolutions after it. The first
+    hidden layer of 4,096 sees 2x2 places at 64 pixels (7x7 at 224). The paper's dropout is 0.5.
+    """
+    c = [scaled(channels, width) for channels in (64, 128, 256, 512, 512)]
+    stages = [
+        nn.Sequential(nn.MaxPool2d(2, ceil_mode=True), *_chain(before, *[after] * depth))
+        for before, after, depth in zip(c[:-1], c[1:], (2, 3, 3, 3), strict=True)
+    ]
+    places, units = math.ceil(side / 32), scaled(4096, width)
+    pool = _connected(nn.MaxPool2d(2, ceil_mode=True), c[4] * places * places, units, dropout)
+    return Staged(nn.Sequential(*_chain(1, c[0], c[0])), stages, pool, units, classes, dropout)
+
+
+class Inception(nn.Module):
+    """1x1, 3x3 and 5x5 convolutions and a pool side by side: (N, C, H, W) -> (N, ``outputs``, H, W).
+
+    Szegedy et al., "Going Deeper with Convolutions", CVPR 2015; ``channels`` in the order of its table 1.
+    """
+
+    def __init__(self, inputs: int, channels: tuple[int, int, int, int, int, int], width: int) -> None:
+        super().__init__()
+        one, before_three, three, before_five, five, pooled = (scaled(c, width) for c in channels)
+        self.one = convolution(inputs, one, 1)
+        self.three = nn.Sequential(convolution(inputs, before_three, 1), convolution(before_three, three, 3))
+        self.five = nn.Sequential(convolution(inputs, before_five, 1), convolution(before_five, five, 5))
+        self.pool = nn.Sequential(nn.MaxPool2d(3, 1, 1), convolution(inputs, pooled, 1))
+        self.outputs = one + three + five + pooled
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat((self.one(x), self.three(x), self.five(x), self.pool(x)), 1)
+
+
+def googlenet(classes: int, *, width: int = 64, side: int = 64, dropout: float = 0.0) -> Staged:
+    """HCCR-GoogLeNet, four Inception modules: 6,451,291 parameters (3,755), 2,704,916 (100).
+
+    Zhong, Jin, Xie, "High Performance Offline Handwritten Chinese Character Recognition Using GoogLeNet and Directional
+    Feature Maps", ICDAR 2015. The layers are those of the definition its authors published, for a grey picture alone;
+    that one has 6,448,163 parameters, with biases where ours has batch norm (3,128 more), while the paper says 7.26 M,
+    with directional maps beside the picture (they add 25,088) and without a table to recount. Its pictures have 120
+    pixels; up to 96 the stem's first pool is left out, so that the last map has 8x8 places at 64 (theirs 7x7). Batch
+    norm stands for response normalisation. Stages give S/2, S/4, S/8 and S/8. The paper's dropout is 0.4.
+    """
+    first, second = scaled(64, width), scaled(192, width)
+    one = Inception(second, (64, 96, 128, 16, 32, 32), width)
+    two = Inception(one.outputs, (128, 128, 192, 32, 96, 64), width)
+    three = Inception(two.outputs, (160, 112, 224, 24, 64, 64), width)
+    four = Inception(three.outputs, (256, 160, 320, 32, 128, 128), width)
+    stem = nn.Sequential(convolution(1, first, 7, 2), nn.MaxPool2d(3, 2, 1) if side > 96 else nn.Identity())
+    stages = [
+        nn.Sequential(convolution(first, first, 1), convolution(first, second, 3)),
+        nn.Sequential(nn.MaxPool2d(3, 2, 1), one, two),
+        nn.Sequential(nn.MaxPool2d(3, 2, 1), three),
+        four,
+    ]
+    places = math.ceil(side / (16 if side > 96 else 8))
+    step, reduced, units = max(places // 2, 1), scaled(128, width), scaled(1024, width)
+    corners = min(places, 2)  # the last map's averages over four parts, which overlap where it has an odd side
+    pool = nn.Sequential(
+        nn.AvgPool2d(math.ceil(places / 2), step),
+        convolution(four.outputs, reduced, 1),
+        nn.Flatten(),
+        hidden(reduced * corners * corners, units),
+    )
+    return Staged(stem, stages, pool, units, classes, dropout)
+
+
+def melnyk_net(classes: int, *, width: int = 64, side: int = 64, dropout: float = 0.0) -> Staged:
+    """Melnyk-Net, 14 convolutions and weighted pooling: at 96 pixels 6,518,635 parameters (3,755), 4,877,540 (100).
+
+    Melnyk, You, Li, "A high-performance CNN method for offline handwritten Chinese character recognition and
+    visualization", Soft Computing 2020. Its 6,523,819 count the 5,184 running statistics of the norms too. The pooling
+    has a weight for each place: 8,960 fewer at 64 pixels. Every stage narrows in its middle (a 3x3 bottleneck); the
+    stem is the first two convolutions. Average pools are padded on both sides, where the authors' framework pads after;
+    the pooling starts as the average, theirs as the sum. The paper's dropout is 0.5.
+    """
+    table = ((64, 64), (96, 64, 96), (128, 96, 128), (256, 192, 256), (448, 256, 448))
+    c = [[scaled(channels, width) for channels in stage] for stage in table]
+    stages = [
+        nn.Sequential(nn.AvgPool2d(3, 2, 1, count_include_pad=False), *_chain(before[-1], *after))
+        for before, after in pairwise(c)
+    ]
+    places, features = math.ceil(side / 16), c[-1][-1]
+    pool = WeightedPooling(features, places, places)
+    return Staged(nn.Sequential(*_chain(1, *c[0])), stages, pool, features, classes, dropout)
+
+
+def _chain(*channels: int) -> list[nn.Sequential]:
+    """3x3 convolutions, one after the other."""
+    return [convolution(before, after, 3) for before, after in pairwise(channels)]
+
+
+def _connected(last: nn.Module, inputs: int, units: int, dropout: float) -> nn.Sequential:
+    """A last pool and two hidden layers: maps -> (N, units), what the classifier sees."""
+    return nn.Sequential(last, nn.Flatten(), hidden(inputs, units), nn.Dropout(dropout), hidden(units, units))

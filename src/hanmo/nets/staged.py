@@ -1,0 +1,61 @@
+"""What the convolutional nets share: four stages that are named as a ResNet's, so features are tapped by one name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+SMALLEST = 8
+"""Channels a layer has at least: with fewer, torch 2.13 on CPUs without AVX-512 writes beyond its memory."""
+
+
+def scaled(channels: int, width: int) -> int:
+    """``channels`` of the published net in one ``width``/64 as wide."""
+    return max(SMALLEST, round(channels * width / 64))
+
+
+def convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:
+    """Convolution, batch norm, ReLU: (N, inputs, H, W) -> (N, outputs, ⌈H/stride⌉, ⌈W/stride⌉)."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
+    )
+
+
+def hidden(inputs: int, outputs: int) -> nn.Sequential:
+    """A fully connected layer and ReLU: (N, inputs) -> (N, outputs)."""
+    return nn.Sequential(nn.Linear(inputs, outputs), nn.ReLU())
+
+
+class Staged(nn.Module):
+    """(N, 1, S, S) -> logits (N, classes), by way of ``stem``, ``layer1`` to ``layer4``, ``pool``, ``fc``.
+
+    The stages give maps (N, C, H, W), ``pool`` what the classifier sees: (N, ``features``). ``dropout`` acts between
+    the two.
+    """
+
+    def __init__(
+        self,
+        stem: nn.Module,
+        stages: Sequence[nn.Module],
+        pool: nn.Module,
+        features: int,
+        classes: int,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.stem = stem
+        self.layer1, self.layer2, self.layer3, self.layer4 = stages
+        self.pool = pool
+        self.dropout = nn.Dropout(dropout)
+        self.fc = nn.Linear(features, classes)
+        for module in (*self.stem.modules(), *(m for stage in stages for m in stage.modules()), *pool.modules()):
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.layer4(self.layer3(self.layer2(self.layer1(self.stem(x)))))
+        logits: Tensor = self.fc(self.dropout(self.pool(x)))
+        return logits
