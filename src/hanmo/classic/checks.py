@@ -14,7 +14,7 @@ Classes = NDArray[np.integer[Any]]
 
 
 def check_features(features: Floats, width: int | None = None) -> None:
-    """Raise :class:`DataError` unless ``features`` is (N, D) of finite numbers, D being ``width`` where that is given."""
+    """Raise :class:`DataError` unless ``features`` is (N, D) of finite numbers, D = ``width`` where given."""
     if features.ndim != 2 or not features.shape[1] or width not in (None, features.shape[1]):
         wanted = "D" if width is None else width
         raise DataError(f"features of shape {features.shape} do not fit; expected (N, {wanted})")

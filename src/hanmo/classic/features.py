@@ -34,9 +34,9 @@ class GradientFeatures:
     """Directions of the full turn; direction k points at k / directions of it, clockwise from the right."""
     grid: int = 8
     """Sampling points along either side, evenly spread."""
-    blur: float = 1.0
+    blur: float = 1.5
     """The Gaussian's width, in units of the usual sqrt(2) / pi of the distance between sampling points (Liu, 2007)."""
-    power: float = 0.5
+    power: float = 0.35
     """Exponent of the Box-Cox transform that makes the numbers more Gaussian; 1 leaves them as they are."""
 
     def __post_init__(self) -> None:
@@ -112,4 +112,4 @@ def sampling(side: int, grid: int, blur: float) -> Floats:
     points = (np.arange(grid) + 0.5) * spacing
     distances = (np.arange(side) + 0.5 - points[:, None]) / sigma
     weights = np.exp(-0.5 * distances**2) / (sigma * np.sqrt(2 * np.pi))
-    return weights.astype(np.float32)
+    return np.asarray(weights, np.float32)

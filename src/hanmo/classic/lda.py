@@ -27,7 +27,7 @@ class Projection:
 
     @property
     def dimensions(self) -> int:
-        return self.matrix.shape[1]
+        return len(self.matrix.T)
 
     @classmethod
     def fit(cls, features: Floats, labels: Classes, dimensions: int, ridge: float = 0.0) -> Self:
@@ -58,7 +58,8 @@ class Projection:
     def __call__(self, features: Floats) -> Floats:
         """(N, D) float32 -> (N, d) float32. Raises :class:`DataError`."""
         check_features(features, len(self.mean))
-        return (features - self.mean) @ self.matrix
+        numbers: Floats = (features - self.mean) @ self.matrix
+        return numbers
 
 
 def _within(features: Floats, labels: Classes, means: NDArray[np.float64]) -> NDArray[np.float64]:
