@@ -58,8 +58,7 @@ class Projection:
     def __call__(self, features: Floats) -> Floats:
         """(N, D) float32 -> (N, d) float32. Raises :class:`DataError`."""
         check_features(features, len(self.mean))
-        numbers: Floats = (features - self.mean) @ self.matrix
-        return numbers
+        return np.asarray((features - self.mean) @ self.matrix, np.float32)
 
 
 def _within(features: Floats, labels: Classes, means: NDArray[np.float64]) -> NDArray[np.float64]:
