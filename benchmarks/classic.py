@@ -36,7 +36,7 @@ ROWS: list[tuple[str, Method, ClassicConfig]] = [
     ("99 dimensions", "line-density", replace(OURS, dimensions=99)),
     ("12 directions", "line-density", replace(OURS, features=replace(OURS.features, directions=12))),
 ]
-AXES, MINOR, SHRINK = (20, 40), (1.0, 1.5, 2.0), (0.0, 0.3, 0.5)
+MINOR, SHRINK = (1.0, 1.5, 2.0), (0.0, 0.3, 0.5)
 
 VARIANTS: dict[str, ClassicConfig] = {
     "as chosen": OURS,
@@ -63,8 +63,8 @@ def pack(data: Path, work: Path, method: Method, half: str) -> Pack:
 
 
 def choose(train: Pack, config: ClassicConfig, folds: int, shrink: Sequence[float]) -> tuple[ClassicConfig, float]:
-    """The config with the axes, minor variance and shrinking that read left-out training writers best, and how well."""
-    configs = [replace(config, axes=k, minor=m, shrink=s) for k, m, s in product(AXES, MINOR, shrink)]
+    """The config with the minor variance and shrinking that read left-out training writers best, and how well."""
+    configs = [replace(config, minor=m, shrink=s) for m, s in product(MINOR, shrink)]
     found = cross_validate(train, configs, folds)
     best = max(range(len(configs)), key=found.__getitem__)
     return configs[best], found[best]

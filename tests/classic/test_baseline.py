@@ -57,6 +57,11 @@ def test_answers_are_characters_the_likeliest_first(result: ClassicResult, test:
     assert answers == ["".join(str(test.charset)[c] for c in row) for row in order]
 
 
+def test_squares_of_another_side_are_refused(result: ClassicResult, test: Pack) -> None:
+    with pytest.raises(DataError, match=r"do not fit fit-32.*; \(N, 32, 32\) do"):
+        result.reader.scores(test.images[:2, :16, :16])
+
+
 def test_packs_must_agree(train: Pack, test: Pack) -> None:
     with pytest.raises(PackError, match="pack again"):
         run_classic(train, replace(test, normalization=replace(test.normalization, method="moment")), SMALL)

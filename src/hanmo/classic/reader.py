@@ -71,14 +71,22 @@ class ClassicReader:
         return self.projection.mean.size + self.projection.matrix.size + self.mqdf.parameters
 
     def scores(self, squares: NDArray[np.uint8]) -> Floats:
-        """(N, S, S) uint8 squares of ``normalization`` -> (N, C) float32, larger is likelier."""
-        return self.mqdf.scores(self.projection(self.features(squares)))
+        """(N, S, S) uint8 squares of ``normalization`` -> (N, C) float32, larger is likelier.
+
+        Raises :class:`DataError` for squares of another side.
+        """
+        return self.mqdf.scores(self._numbers(squares))
 
     def answers(self, squares: NDArray[np.uint8], top: int = 1) -> list[str]:
         """The ``top`` likeliest characters of each of N squares, N strings, the likeliest character first."""
-        numbers = self.projection(self.features(squares))
         characters = str(self.charset)
-        return ["".join(characters[c] for c in row) for row in self.mqdf.answers(numbers, top)]
+        return ["".join(characters[c] for c in row) for row in self.mqdf.answers(self._numbers(squares), top)]
+
+    def _numbers(self, squares: NDArray[np.uint8]) -> Floats:
+        side = self.normalization.side
+        if squares.shape[1:] != (side, side):
+            raise DataError(f"squares of shape {squares.shape} do not fit {self.normalization}; (N, {side}, {side}) do")
+        return self.projection(self.features(squares))
 
 
 def fit_features(features: Floats, labels: Classes, config: ClassicConfig) -> tuple[Projection, MQDF]:
