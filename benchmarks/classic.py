@@ -87,7 +87,7 @@ def main() -> None:
     parser.add_argument("--part", choices=["variants", "rows", "all"], default="all")
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
-    with (args.work / "results.jsonl").open("a") as records:
+    with (args.work / "results.jsonl").open("a", buffering=1) as records:
         if args.part != "variants":
             print("| normalisation | settings | dimensions | axes, minor, shrink | validated top-1 % ", end="")
             print("| top-1 % | top-5 % | million numbers | ms |\n|---|---|---|---|---|---|---|---|---|")
