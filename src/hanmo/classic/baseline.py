@@ -1,0 +1,129 @@
+"""The figures of the classic reader: fit on one pack, judge on another; choose settings within the first alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hanmo.classic.checks import Classes, Floats
+from hanmo.classic.lda import Projection
+from hanmo.classic.mqdf import MQDF
+from hanmo.classic.reader import ClassicConfig, ClassicReader
+from hanmo.data.pack import Pack
+from hanmo.errors import ConfigError
+
+TIMED = 300
+"""Squares read one by one to take the time."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ClassicResult:
+    """What :func:`run_classic` found; accuracies are in per cent of all N test samples."""
+
+    reader: ClassicReader
+    scores: Floats
+    """(N, C), larger is likelier: what hanmo.evaluate.metrics takes as logits."""
+    n: int
+    top1: float
+    top5: float
+    parameters: int
+    """Numbers stored."""
+    ms_per_char: float
+    """Median milliseconds for one square, read alone: features, projection, scores; normalising not included."""
+    fit_seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """The figures, for JSON."""
+        names = ("n", "top1", "top5", "parameters", "ms_per_char", "fit_seconds")
+        return {name: getattr(self, name) for name in names}
+
+
+def run_classic(train: Pack, test: Pack, config: ClassicConfig | None = None) -> ClassicResult:
+    """Fit on ``train``, read ``test``. Deterministic but for the times.
+
+    Both packs need one normalisation and one charset: raises :class:`PackError` and :class:`CharsetError` otherwise,
+    :class:`DataError` and :class:`ConfigError` for what :meth:`ClassicReader.fit` refuses.
+    """
+    test.require(normalization=train.normalization, charset=train.charset)
+    start = time.perf_counter()
+    reader = ClassicReader.fit(train, config)
+    fitted = time.perf_counter() - start
+    scores = reader.scores(test.images)
+    return ClassicResult(
+        reader=reader,
+        scores=scores,
+        n=len(test),
+        top1=top_accuracy(scores, test.labels, 1),
+        top5=top_accuracy(scores, test.labels, 5),
+        parameters=reader.parameters,
+        ms_per_char=_milliseconds(reader, test.images[:TIMED]),
+        fit_seconds=fitted,
+    )
+
+
+def cross_validate(train: Pack, configs: Sequence[ClassicConfig], folds: int = 3) -> list[float]:
+    """Mean top-1 in per cent of every config over ``folds`` parts of ``train``, each read by a reader of the others.
+
+    Configs that share their features, or these and the projection, share the work. For the parts see
+    :func:`writer_folds`.
+    """
+    parts = writer_folds(train, folds)
+    total = np.zeros(len(configs))
+    found: dict[Any, Floats] = {}
+    for config in configs:
+        if config.features not in found:
+            found[config.features] = config.features(train.images)
+    for fold in range(folds):
+        held, labels = parts == fold, train.labels
+        numbers: dict[ClassicConfig, tuple[Floats, Floats]] = {}
+        for i, config in enumerate(configs):
+            key = replace(config, axes=1, minor=1.0, shrink=0.0)
+            if key not in numbers:
+                features = found[config.features]
+                projection = Projection.fit(features[~held], labels[~held], config.dimensions, config.ridge)
+                numbers[key] = projection(features[~held]), projection(features[held])
+            known, unknown = numbers[key]
+            mqdf = MQDF.fit(known, labels[~held], config.axes, config.minor, config.shrink)
+            total[i] += top_accuracy(mqdf.scores(unknown), labels[held], 1) / folds
+    return total.tolist()
+
+
+def writer_folds(pack: Pack, folds: int) -> NDArray[np.int64]:
+    """The part, 0 to ``folds`` - 1, that every sample belongs to, (N,): no writer is in two of them.
+
+    Where no writer is known, every class is cut into ``folds`` runs in the order of its samples: files whose classes
+    each list their writers in one order are thereby parted by writer, but for a few hands at the seams. Raises
+    :class:`ConfigError` for fewer than 2 folds, or more than there are writers or samples of a class.
+    """
+    known = len(pack.writers) > 1
+    groups = np.zeros(len(pack), np.int64) if known else pack.labels
+    order = pack.writer_ids.astype(np.int64) if known else np.arange(len(pack))
+    parts = np.empty(len(pack), np.int64)
+    for group in np.unique(groups):
+        members = np.flatnonzero(groups == group)
+        distinct, place = np.unique(order[members], return_inverse=True)
+        if not 2 <= folds <= len(distinct):
+            raise ConfigError(f"{pack.path}: {folds} folds cannot be; from 2 to {len(distinct)} can")
+        parts[members] = place * folds // len(distinct)
+    return parts
+
+
+def top_accuracy(scores: Floats, labels: Classes, k: int) -> float:
+    """How many of N labels are among the ``k`` best of (N, C) scores, in per cent; ties count against the reader."""
+    own = np.take_along_axis(scores, labels[:, None], axis=1)
+    return 100 * float((np.count_nonzero(scores >= own, axis=1) <= k).mean())
+
+
+def _milliseconds(reader: ClassicReader, squares: NDArray[np.uint8]) -> float:
+    reader.scores(squares[:1])  # makes the tables
+    times = []
+    for i in range(len(squares)):
+        start = time.perf_counter()
+        reader.scores(squares[i : i + 1])
+        times.append(1000 * (time.perf_counter() - start))
+    return float(np.median(times))
