@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from hanmo.distill import METHODS, Distillation, build_method
 from hanmo.errors import ConfigError
-from hanmo.nets.registry import NetConfig, build_net
+from hanmo.nets.resnet import AveragePooling
 from hanmo.nets.taps import Tapped
 from hanmo.train import speed
 from hanmo.train.augment import draw
@@ -98,14 +100,14 @@ def test_the_next_seed_begins_as_a_new_trainer_would(small: Any, teacher: Path, 
     assert not torch.equal(peer.conv1.weight, fresh.net.conv1.weight)  # type: ignore[union-attr, arg-type]
 
 
-@pytest.mark.parametrize("mixup", [False, True])
-def test_all_methods_compile_to_one_graph(mixup: bool) -> None:
+def test_all_methods_compile_to_one_graph() -> None:
     """Nothing in a loss depends on values in Python, so torch.compile needs to leave the graph nowhere."""
     torch.manual_seed(0)
     methods = Distillation([(name, 1.0, build_method(name, {})) for name in METHODS], 1.0)
 
-    def net() -> torch.nn.Module:
-        return build_net(NetConfig(width=8), 5, 16)
+    def net() -> nn.Module:
+        layers = {f"layer{i}": nn.Conv2d(8 if i > 1 else 1, 8, 3, 2, 1) for i in range(1, 5)}
+        return nn.Sequential(OrderedDict(**layers, pool=AveragePooling(), fc=nn.Linear(8, 5)))
 
     student, teacher = Tapped(net(), methods.student_layers), Tapped(net().eval(), methods.teacher_layers)
     connect(student, teacher, methods, 16, net)
@@ -116,7 +118,7 @@ def test_all_methods_compile_to_one_graph(mixup: bool) -> None:
         augment=AugmentConfig(),
         classes=5,
         label_smoothing=0.1,
-        mixup=mixup,
+        mixup=True,
         precision=torch.bfloat16,
     )
     images = torch.randint(0, 256, (6, 16, 16), dtype=torch.uint8)
@@ -125,7 +127,7 @@ def test_all_methods_compile_to_one_graph(mixup: bool) -> None:
     state = {k: v.clone() for k, v in goal.state_dict().items()}
     expected, parts = goal(*inputs)
     goal.load_state_dict(state)
-    loss, compiled = torch.compile(goal, backend="aot_eager", fullgraph=True)(*inputs)
+    loss, compiled = torch.compile(goal, backend="eager", fullgraph=True)(*inputs)
     loss.backward()
     torch.testing.assert_close(loss, expected, rtol=0.02, atol=0.02)
     assert compiled.keys() == parts.keys()
