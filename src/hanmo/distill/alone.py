@@ -119,9 +119,9 @@ class MutualLearning(Method):
     """Two nets of the same make learn together, each from the labels and from what the other says.
 
     Zhang et al., "Deep Mutual Learning", CVPR 2018, with two nets. The peer starts from other weights and belongs to
-    the method; the student alone is evaluated, averaged, kept and, if so asked, of few bits. They take their steps at once, in the paper one after the
-    other. The value is the sum of the two KL divergences and of the peer's loss on the labels, unsmoothed; the
-    student's own is the recipe's: ``label_weight = 1`` in the paper.
+    the method; the student alone is evaluated and kept (and averaged, and of few bits, where the recipe says so). They
+    take their steps at once, in the paper one after the other. The value is the sum of the two KL divergences and of
+    the peer's loss on the labels, unsmoothed; the student's own is the recipe's: ``label_weight = 1`` in the paper.
     """
 
     weight = 1.0
