@@ -33,7 +33,8 @@ STILL = AugmentConfig(**{f.name: 0 for f in fields(AugmentConfig) if f.name != "
 
 
 def recipe(packs: str, net: str, teacher: str = "") -> Recipe:
-    methods = (MethodConfig(name="kd"), MethodConfig(name="at", options={"layers": ["conv"]}))
+    at = MethodConfig(name="at", options={"layers": ["conv"]})
+    methods = (MethodConfig(name="kd"), at, MethodConfig(name="mutual"))
     return Recipe(
         name="shared",
         data=DataConfig(train=f"{packs}/small-train", test=f"{packs}/small-test"),

@@ -170,7 +170,7 @@ def test_distilling_from_several_teachers(small: Any, tmp_path: Path) -> None:
         (lambda: TrainConfig(seed=2**31), "seed 2147483648: 0 to"),
         (lambda: TrainConfig(seed=-1), "seed -1: 0 to"),
         (lambda: TrainConfig(checkpoint_every=-1), "must not be negative"),
-        (lambda: DistillConfig(teachers=()), "at least one entry"),
+        (lambda: DistillConfig(teachers=()), "method 'kd' needs teachers; name at least one"),
         (lambda: DistillConfig(teachers=("a",), label_weight=-1), "label_weight -1 must not be negative"),
         (lambda: MethodConfig(name="kd", weight=-1), "weight -1 of method 'kd' must not be negative"),
     ],

@@ -106,6 +106,6 @@ def test_connectors_move_to_the_device_of_the_nets() -> None:
     hint = Hint()
     nets = [build_net(NetConfig(width=width), 5, 16).to("meta").eval() for width in (8, 16)]
     student, teacher = (Tapped(net, ["layer3"]) for net in nets)
-    connect(student, teacher, Distillation([("hint", 1.0, hint)], 1.0), 16)
+    connect(student, teacher, Distillation([("hint", 1.0, hint)], 1.0), 16, lambda: nets[0])
     assert {p.device.type for p in hint.parameters()} == {"meta"}
     assert student.net.training

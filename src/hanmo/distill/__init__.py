@@ -1,7 +1,12 @@
 """Distillation methods by name: importing this package registers them all."""
 
+from hanmo.distill import adversarial as adversarial
+from hanmo.distill import alone as alone
 from hanmo.distill import features as features
 from hanmo.distill import logits as logits
+from hanmo.distill import relations as relations
+from hanmo.distill import reuse as reuse
+from hanmo.distill import review as review
 from hanmo.distill.method import METHODS, Distillation, Method, build_method, register
 
 __all__ = ["METHODS", "Distillation", "Method", "build_method", "register"]

@@ -1,9 +1,9 @@
 """What a distillation method is, and how recipes name one.
 
 A method looks at what student and teacher say about the same pictures and returns a loss; :class:`Distillation` adds
-several up to ``(loss, parts)``. A method never edits a net: features come from layers it names, and weights of its own
-(connectors) are made in :meth:`Method.connect` and train, move, stop and go on with the student. To add one, write a
-file with a pure loss function and a small class, and import it in ``distill/__init__.py``::
+several up to ``(loss, parts)``. A method never edits a net's code: features come from layers it names, and weights of
+its own (connectors) are made in :meth:`Method.connect` and train, move, stop and go on with the student. To add one,
+write a file with a pure loss function and a small class, and import it in ``distill/__init__.py``::
 
     @register("mine")
     class Mine(Method):
@@ -28,12 +28,23 @@ from hanmo.nets.taps import Output
 class Method(nn.Module):
     """One way to teach. ``weight`` is its default share in the sum of losses.
 
-    Options are keyword arguments of ``__init__``; their annotations are what recipes are checked against.
+    Options are keyword arguments of ``__init__``; their annotations are what recipes are checked against. A method that
+    needs no teacher (``needs_teacher = False``) is shown the student's own output in its place when there is none.
+    ``name`` is the one it is registered under.
     """
 
+    name: str = ""
     weight: float = 1.0
+    needs_teacher: bool = True
     student_layers: tuple[str, ...] = ()
     teacher_layers: tuple[str, ...] = ()
+
+    def adopt(self, student: nn.Module, teacher: nn.Module | None, fresh: Callable[[], nn.Module]) -> None:
+        """Called once with the nets themselves, before :meth:`connect`.
+
+        Here a method may set or freeze weights of the student (never of the teacher), and make another untrained net
+        like the student by ``fresh()``. What it keeps as a module of its own is trained and saved with the student.
+        """
 
     def connect(self, student: Output, teacher: Output) -> None:
         """Called once with a sample of both outputs, before the optimiser is built: make connectors, check shapes."""
@@ -55,6 +66,7 @@ def register(name: str) -> Callable[[M], M]:
 
     def add(cls: M) -> M:
         METHODS[name] = cls
+        cls.name = name
         return cls
 
     return add
@@ -78,7 +90,8 @@ def build_method(name: str, options: Mapping[str, Any]) -> Method:
 class Distillation(nn.Module):
     """The weighted sum of methods and of the loss on true labels: ``(loss, parts)``.
 
-    ``label_loss`` is computed by the caller (it owns smoothing and mixing); ``parts`` are the unweighted values.
+    ``label_loss`` is computed by the caller (it owns smoothing and mixing); ``parts`` are the unweighted values. No
+    gradient reaches the teacher, or what the student says in its place.
     """
 
     def __init__(self, methods: Sequence[tuple[str, float, Method]], label_weight: float) -> None:
@@ -97,6 +110,10 @@ class Distillation(nn.Module):
     def teacher_layers(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(layer for m in self.methods for layer in m.teacher_layers))
 
+    def adopt(self, student: nn.Module, teacher: nn.Module | None, fresh: Callable[[], nn.Module]) -> None:
+        for one in self.methods:
+            one.adopt(student, teacher, fresh)
+
     def connect(self, student: Output, teacher: Output) -> None:
         for one in self.methods:
             one.connect(student, teacher)
@@ -104,6 +121,8 @@ class Distillation(nn.Module):
     def forward(
         self, student: Output, teacher: Output, labels: Tensor, label_loss: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
+        features = {layer: feature.detach() for layer, feature in teacher.features.items()}
+        teacher = Output(teacher.logits.detach(), features, teacher.pictures)
         loss = self.label_weight * label_loss
         parts = {"label": label_loss}
         for name, weight, one in zip(self.names, self.weights, self.methods, strict=True):

@@ -15,10 +15,11 @@ from hanmo.nets.views import VIEWS, seen
 
 
 class Output(NamedTuple):
-    """``logits`` (N, C) and the named ``features``, each as its layer gave it."""
+    """``logits`` (N, C), the named ``features``, each as its layer gave it, and the ``pictures`` (N, 1, S, S) seen."""
 
     logits: Tensor
     features: dict[str, Tensor]
+    pictures: Tensor | None = None
 
 
 class Tapped(nn.Module):
@@ -53,7 +54,7 @@ class Tapped(nn.Module):
         self._seen = {}
         logits = self.net(x)
         features, self._seen = self._seen, {}
-        return Output(logits, features)
+        return Output(logits, features, x)
 
 
 class Ensemble(nn.Module):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from hanmo.distill import METHODS
 from hanmo.errors import ConfigError
 from hanmo.nets.registry import NetConfig
 
@@ -145,19 +146,21 @@ class MethodConfig:
 class DistillConfig:
     """``teachers`` are run folders, or ``onnx:`` and a TOML file (:mod:`hanmo.train.onnx_teacher`).
 
-    Several teach by the mean of their log-probabilities, weighted by ``teacher_weights`` (none: all alike), each of
-    ``teacher_views`` looks (1, 3 or 5; :mod:`hanmo.nets.views`). ``label_weight`` is what the true labels count.
+    There are none where no method needs one, as ``mutual``. Several teach by the mean of their log-probabilities,
+    weighted by ``teacher_weights`` (none: all alike), each of ``teacher_views`` looks (1, 3 or 5;
+    :mod:`hanmo.nets.views`). ``label_weight`` is what the true labels count.
     """
 
-    teachers: tuple[str, ...]
+    teachers: tuple[str, ...] = ()
     teacher_weights: tuple[float, ...] = ()
     teacher_views: Literal[1, 3, 5] = 1
     methods: tuple[MethodConfig, ...] = (MethodConfig(name="kd"),)
     label_weight: float = 0.1
 
     def __post_init__(self) -> None:
-        if not self.teachers or not self.methods:
-            raise ConfigError("teachers and methods need at least one entry each")
+        if not self.methods:
+            raise ConfigError("methods need at least one entry")
+        self._check_teachers()
         if self.teacher_weights and len(self.teacher_weights) != len(self.teachers):
             raise ConfigError(
                 f"{len(self.teacher_weights)} teacher_weights for {len(self.teachers)} teachers; one each"
@@ -169,6 +172,15 @@ class DistillConfig:
             raise ConfigError(f"method {twice[0]!r} is named twice; once is enough, with its layers in one list")
         if self.label_weight < 0:
             raise ConfigError(f"label_weight {self.label_weight} must not be negative")
+
+    def _check_teachers(self) -> None:
+        names = [m.name for m in self.methods if m.name in METHODS]  # the others are refused when they are built
+        needing = [name for name in names if METHODS[name].needs_teacher]
+        if needing and not self.teachers:
+            alone = ", ".join(name for name, method in METHODS.items() if not method.needs_teacher)
+            raise ConfigError(f"method {needing[0]!r} needs teachers; name at least one (without work: {alone})")
+        if self.teachers and len(names) == len(self.methods) and not needing:
+            raise ConfigError(f"method {names[0]!r} asks no teacher; leave teachers empty, or name a method that does")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -88,19 +88,23 @@ class Trainer:
 
     def _untrained(self) -> tuple[Tapped, Distillation | None]:
         """The student and the methods that teach it as they are before the first step; the seed alone decides."""
-        recipe, device = self.recipe, self.processes.device
+        recipe = self.recipe
         torch.manual_seed(recipe.train.seed)  # weights are initialised by torch's global generator
-        net = channels_last(build_net(recipe.net, len(self.pack.charset), self.data.side), device)
+        net = self._fresh_net()
         if recipe.train.start:
             self.sources = (*self.sources, *begin_with(net, recipe.train.start, self.pack))
         if recipe.train.weight_bits:
             use_few_bits(net, recipe.train.weight_bits)
-        if recipe.distill is None or self.teacher is None:
+        if recipe.distill is None:
             return Tapped(net), None
         distillation = build_methods(recipe.distill)
         student = Tapped(net, distillation.student_layers)
-        connect(student, self.teacher, distillation, self.data.side)
+        connect(student, self.teacher, distillation, self.data.side, self._fresh_net)
         return student, distillation
+
+    def _fresh_net(self) -> nn.Module:
+        net = build_net(self.recipe.net, len(self.pack.charset), self.data.side)
+        return channels_last(net, self.processes.device)
 
     def _start_over(self) -> None:
         optim = self.recipe.optim

@@ -16,8 +16,9 @@ from hanmo.train.config import AugmentConfig
 class Objective(nn.Module):
     """(images uint8 (N, S, S), labels (N,), randomness, share) -> ``(loss, parts)``.
 
-    Student and teacher see the same changed pictures. With mixup each picture is ``share`` of itself and the rest of
-    its mirror in the batch (Zhang et al., ICLR 2018); ``share`` is a 0-d tensor, ignored without mixup.
+    Student and teacher see the same changed pictures; methods that need no teacher may be without one. With mixup each
+    picture is ``share`` of itself and the rest of its mirror in the batch (Zhang et al., ICLR 2018); ``share`` is a 0-d
+    tensor, ignored without mixup.
     """
 
     def __init__(
@@ -33,7 +34,7 @@ class Objective(nn.Module):
         precision: torch.dtype,
     ) -> None:
         super().__init__()
-        assert (teacher is None) == (distillation is None)
+        assert teacher is None or distillation is not None
         self.student, self.teacher, self.distillation = student, teacher, distillation
         self.augment = augment
         self.classes, self.label_smoothing, self.mixup, self.precision = classes, label_smoothing, mixup, precision
@@ -50,10 +51,10 @@ class Objective(nn.Module):
         with torch.autocast(x.device.type, self.precision, enabled=self.precision != torch.float32):
             student = self.student(x)
             label_loss = F.cross_entropy(student.logits.float(), labels, label_smoothing=self.label_smoothing)
-            if self.teacher is None or self.distillation is None:
+            if self.distillation is None:
                 return label_loss, {"label": label_loss.detach()}
             with torch.no_grad():
-                teacher = self.teacher(x)
+                teacher = self.teacher(x) if self.teacher else student
             loss, parts = self.distillation(student, teacher, labels, label_loss)
             return loss, {name: value.detach() for name, value in parts.items()}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 
@@ -22,13 +24,16 @@ MARGINS_APART = 0.015
 """How far margins, as shares of the side, may differ between what a net was trained on and what it is shown."""
 
 
-def build_teacher(config: DistillConfig, pack: Described, device: torch.device) -> tuple[Tapped, list[str]]:
+def build_teacher(config: DistillConfig, pack: Described, device: torch.device) -> tuple[Tapped | None, list[str]]:
     """The frozen teacher (several: their :class:`Ensemble`), tapped where the methods look; and where it learnt.
 
-    That is what trained teachers were trained on, and ONNX models themselves, with licences. Raises
-    :class:`CharsetError` or :class:`ConfigError` when a teacher was not trained for what ``pack`` holds.
+    Without teachers None. Where it learnt is what trained teachers were trained on, and ONNX models themselves, with
+    licences. Raises :class:`CharsetError` or :class:`ConfigError` when a teacher was not trained for what ``pack``
+    holds.
     """
     layers = build_methods(config).teacher_layers
+    if not config.teachers:
+        return None, []
     members: list[nn.Module] = []
     sources: list[str] = []
     for name in config.teachers:
@@ -55,12 +60,23 @@ def build_methods(config: DistillConfig) -> Distillation:
 
 
 @torch.no_grad()
-def connect(student: Tapped, teacher: Tapped, distillation: Distillation, side: int) -> None:
-    """Let the methods see one output of each net, so they can check shapes and build connectors."""
+def connect(
+    student: Tapped,
+    teacher: Tapped | None,
+    distillation: Distillation,
+    side: int,
+    fresh: Callable[[], nn.Module],
+) -> None:
+    """Let the methods see the nets and one output of each, so they can check shapes and build connectors.
+
+    ``fresh()`` is another untrained net like the student's.
+    """
+    distillation.adopt(student.net, teacher.net if teacher else None, fresh)
     device = next(student.parameters()).device
     sample = torch.zeros(2, 1, side, side, device=device)
     student.net.eval()  # a blank sample must not touch the norms' statistics
-    distillation.connect(student(sample), teacher(sample))
+    said = student(sample)
+    distillation.connect(said, teacher(sample) if teacher else said)
     student.net.train()
     distillation.to(device)  # methods need not care where their connectors are made
 

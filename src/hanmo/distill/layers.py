@@ -1,0 +1,107 @@
+"""What methods that look at layers share: pairs of layers, sizes that agree, losses in float32."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec, TypeVar, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from hanmo.distill.method import Method
+from hanmo.errors import ConfigError
+from hanmo.nets.taps import Output
+
+STAGES = ("layer2", "layer3", "layer4")
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def in_float32(loss: Callable[P, T]) -> Callable[P, T]:
+    """A loss of tensors that come first: they arrive as float32, and autocast is off for the matrix products inside."""
+
+    @wraps(loss)
+    def exact(*args: P.args, **kwargs: P.kwargs) -> T:
+        full = [a.float() if isinstance(a, Tensor) and a.is_floating_point() else a for a in args]
+        with torch.autocast(cast(Tensor, args[0]).device.type, enabled=False):
+            return loss(*full, **kwargs)  # type: ignore[arg-type]
+
+    return exact
+
+
+def same_size(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+    """Two maps (N, C, H, W; channels may differ), the larger one averaged down to the other's size."""
+    if one.shape[2:] == other.shape[2:]:
+        return one, other
+    size = (min(one.shape[2], other.shape[2]), min(one.shape[3], other.shape[3]))
+    return F.adaptive_avg_pool2d(one, size), F.adaptive_avg_pool2d(other, size)
+
+
+def pooled(features: Tensor) -> Tensor:
+    """Maps (N, C, H, W) or tokens (N, L, C), averaged over places, to (N, C); (N, C) as it is."""
+    if features.ndim == 4:
+        return features.mean((2, 3))
+    return features.mean(1) if features.ndim == 3 else features
+
+
+class Layered(Method):
+    """A method that compares ``layers`` of the student with ``teacher_layers`` (the same by default), one by one."""
+
+    def __init__(self, *, layers: tuple[str, ...] = STAGES, teacher_layers: tuple[str, ...] = ()) -> None:
+        super().__init__()
+        self.student_layers, self.teacher_layers = layers, teacher_layers or layers
+        if not layers:
+            raise ConfigError(f"{self.name}: layers is empty; name at least one layer of the student")
+        if len(self.student_layers) != len(self.teacher_layers):
+            raise ConfigError(
+                f"{self.name}: {len(self.student_layers)} student layers but {len(self.teacher_layers)} teacher layers"
+            )
+
+    def pairs(self, student: Output, teacher: Output) -> list[tuple[Tensor, Tensor]]:
+        """What each pair of layers gave, the student's first."""
+        layers = zip(self.student_layers, self.teacher_layers, strict=True)
+        return [(student.features[s], teacher.features[t]) for s, t in layers]
+
+    def need_maps(self, student: Output, teacher: Output) -> None:
+        """:class:`ConfigError` when a layer gives anything but maps (N, C, H, W)."""
+        both = (("student", student, self.student_layers), ("teacher", teacher, self.teacher_layers))
+        for side, output, layers in both:
+            for layer in layers:
+                if output.features[layer].ndim != 4:
+                    raise ConfigError(
+                        f"{self.name}: {side} layer {layer!r} gives {tuple(output.features[layer].shape)}, no map "
+                        "(N, C, H, W); name layers of maps, or take a method of pooled features: pkd, rkd, sp or cc"
+                    )
+
+    def need_vectors(self, student: Output, teacher: Output) -> None:
+        """:class:`ConfigError` when a layer gives what :func:`pooled` does not bring to (N, C)."""
+        both = (("student", student, self.student_layers), ("teacher", teacher, self.teacher_layers))
+        for side, output, layers in both:
+            for layer in layers:
+                if not 2 <= output.features[layer].ndim <= 4:
+                    raise ConfigError(
+                        f"{self.name}: {side} layer {layer!r} gives {tuple(output.features[layer].shape)}; name layers "
+                        "of maps (N, C, H, W), tokens (N, L, C) or vectors (N, C)"
+                    )
+
+
+def total(losses: list[Tensor]) -> Tensor:
+    """The sum of at least one scalar."""
+    return torch.stack(losses).sum()
+
+
+def above_zero(method: str, **options: float) -> None:
+    """:class:`ConfigError` that names the first option not above 0."""
+    for name, value in options.items():
+        if value <= 0:
+            raise ConfigError(f"{method}: {name} {value} must be above 0")
+
+
+def not_negative(method: str, **options: float) -> None:
+    """:class:`ConfigError` that names the first option below 0."""
+    for name, value in options.items():
+        if value < 0:
+            raise ConfigError(f"{method}: {name} {value} must not be negative")
