@@ -20,9 +20,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
-from jobs import Job, Results, run_jobs
 from normalization import pack
 
+from hanmo.bench.jobs import Job, Results, run_jobs
 from hanmo.data.pack import Pack, write_pack
 from hanmo.data.read import read_samples
 from hanmo.data.sample import Sample

@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from jobs import Job, Results, run_jobs
+from hanmo.bench.jobs import Job, Results, run_jobs
 
 HERE = Path(__file__).parent
 BASE = ("train", str(HERE.parent / "recipes" / "student.toml"))

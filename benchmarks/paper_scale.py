@@ -20,9 +20,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jobs import Done, Job, Record, Results, run_jobs
 from normalization import pack
 
+from hanmo.bench.jobs import Done, Job, Record, Results, run_jobs
 from hanmo.nets.registry import NetConfig, build_net, count_macs, count_parameters
 
 HERE = Path(__file__).parent

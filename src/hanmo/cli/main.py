@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 import hanmo
-from hanmo.cli import average, data, evaluate, export, glyphs, recognize, synth, train
+from hanmo.cli import average, bench, data, evaluate, export, glyphs, recognize, synth, train
 from hanmo.errors import HanmoError
 
 _EXTRAS = dict.fromkeys(("torch", "safetensors", "onnx", "onnxscript", "matplotlib"), "train") | dict.fromkeys(
@@ -65,6 +65,7 @@ app.command()(train.train)
 app.command()(train.distill)
 app.command()(average.average)
 app.command()(export.export)
+app.add_typer(bench.app, name="bench")
 
 
 def _version(wanted: bool) -> None:

@@ -44,7 +44,7 @@ def build_teacher(config: DistillConfig, pack: Described, device: torch.device) 
             members.append(member)
             sources.append(f"taught by: {source}")
         else:
-            trained = _load(name, pack, "teacher")
+            trained = load_fitting(name, pack, "teacher")
             members.append(seeing(trained.net, trained.normalization.side))
             sources += trained.trained_on
     alone = len(members) == 1 and config.teacher_views == 1
@@ -87,7 +87,7 @@ def begin_with(net: nn.Module, path: str, pack: Described) -> tuple[str, ...]:
     Of one that knows more characters it takes ours, of a wider or deeper ResNet the strongest channels
     (:mod:`hanmo.nets.inherit`). Raises as :func:`build_teacher`, :class:`CheckpointError` if the nets are unlike.
     """
-    trained = _load(path, pack, "net")
+    trained = load_fitting(path, pack, "net")
     given = trained.net.state_dict()
     if isinstance(net, ResNet) and can_inherit(net, given):
         inherit(net, given)
@@ -96,8 +96,8 @@ def begin_with(net: nn.Module, path: str, pack: Described) -> tuple[str, ...]:
     return trained.trained_on
 
 
-def _load(path: str, pack: Described, role: str) -> TrainedNet:
-    """The net of a run, telling only the data's characters apart."""
+def load_fitting(path: str, pack: Described, role: str) -> TrainedNet:
+    """The net of a run, telling only the data's characters apart; ``role`` is what errors call it."""
     trained = load_trained(path)
     if trained.charset != pack.charset:
         unknown = [c for c in pack.charset if c not in trained.charset]

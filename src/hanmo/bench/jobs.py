@@ -2,7 +2,7 @@
 
 A job is one command line ending in ``--json``; every line it prints is one record, kept in ``results.jsonl``. Jobs of
 the kind ``gpu`` share a device (compiling one net hides behind training another) and go to the one with the fewest,
-jobs of the kind ``cpu`` share the cores.
+jobs of the kind ``cpu`` share the cores. Without a GPU all are of that kind.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -63,22 +63,33 @@ class Results:
 class _Running:
     """A started job and what it has said so far."""
 
-    def __init__(self, job: Job, folder: Path, device: int) -> None:
+    def __init__(self, job: Job, folder: Path, device: int, *, on_gpu: bool) -> None:
         self.job, self.device = job, device
         stem = f"{job.name}-{job.seeds[0]}"
         self.out, self.log = folder / f"{stem}.out", folder / f"{stem}.log"
-        environment = os.environ | {"OMP_NUM_THREADS": "2" if job.kind == "cpu" else "1"}
-        environment["CUDA_VISIBLE_DEVICES"] = "" if job.kind == "cpu" else str(device)
+        environment = os.environ | {"OMP_NUM_THREADS": "1" if on_gpu else "2"}
+        environment["CUDA_VISIBLE_DEVICES"] = _visible(device) if on_gpu else ""
         with self.out.open("w") as out, self.log.open("a") as log:
             command = [sys.executable, "-m", "hanmo", *job.arguments, "--json"]
             self.process = subprocess.Popen(command, stdout=out, stderr=log, env=environment)
         self.read = 0
+
+    def last_words(self) -> str:
+        """The end of what it wrote to stderr: of an error the line that says what it was."""
+        lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        return lines[-1] if lines else "without a word"
 
     def new_records(self) -> list[Record]:
         lines = [line for line in self.out.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
         fresh, self.read = lines[self.read :], len(lines)
         told = [{k: v for k, v in json.loads(line).items() if k not in ("run", "bundle")} for line in fresh]
         return [{"job": self.job.name, "key": self.job.key, "seed": self.job.seeds[0], **record} for record in told]
+
+
+def _visible(device: int) -> str:
+    """The name of the ``device``-th GPU that this process may use."""
+    ours = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return ours.split(",")[device] if ours else str(device)
 
 
 _GRACE = 30.0
@@ -96,48 +107,74 @@ def _interrupt(running: Sequence[_Running]) -> None:
             one.process.kill()
 
 
-def run_jobs(jobs: Sequence[Job], folder: Path, *, slots: dict[str, int], minutes: float, devices: int = 1) -> bool:
+def run_jobs(
+    jobs: Sequence[Job],
+    folder: Path,
+    *,
+    slots: dict[str, int],
+    minutes: float,
+    devices: int = 1,
+    again: Collection[Done] = (),
+    on_change: Callable[[Collection[Done], Sequence[str]], None] = lambda done, running: None,
+) -> bool:
     """Run what is not in ``folder/results.jsonl`` yet; False when time ran out or a job failed.
 
     ``slots`` says how many jobs of each kind run at a time, those of the kind ``gpu`` on each of the ``devices``.
-    A training interrupted by the end of time has checkpointed and goes on when the same call is made again.
+    A training interrupted by the end of time, or by Ctrl-C, has checkpointed and goes on when the same call is made
+    again. What is named in ``again`` is run although it is done. ``on_change`` is told what is done and what runs.
     """
     results = Results(folder / "results.jsonl")
     results.add(())
     keys = {job.name: job.key for job in jobs}
-    done = {goal for goal, record in results.load().items() if record["key"] == keys.get(goal[0])}
+    done = {goal for goal, record in results.load().items() if record["key"] == keys.get(goal[0])} - set(again)
     waiting = [job for job in jobs if not job.goals <= done]
     running: list[_Running] = []
     deadline = time.monotonic() + 60 * minutes
-    while (waiting or running) and time.monotonic() < deadline:
-        for job in list(waiting):
-            busy = [sum((r.job.kind, r.device) == (job.kind, d) for r in running) for d in range(devices)]
-            free = min(busy) < slots[job.kind] if job.kind == "gpu" else sum(busy) < slots[job.kind]
-            if free and done.issuperset(job.after):
-                waiting.remove(job)
-                running.append(_Running(job, folder, busy.index(min(busy))))
-        if not running:
-            break
-        time.sleep(0.2)
-        for one in list(running):
-            ended = one.process.poll() is not None
+    try:
+        while (waiting or running) and time.monotonic() < deadline:
+            started = _start(waiting, running, done, folder, slots, devices)
+            if not running:
+                break
+            if started:
+                on_change(done, [one.job.name for one in running])
+            time.sleep(0.2)
+            for one in list(running):
+                ended = one.process.poll() is not None
+                if _collect(one, results, done):
+                    on_change(done, [one.job.name for one in running])
+                if ended:
+                    running.remove(one)
+                    if one.process.returncode:
+                        print(f"{one.job.name}: exit {one.process.returncode}: {one.last_words()}", flush=True)
+    finally:
+        _interrupt(running)
+        for one in running:
             _collect(one, results, done)
-            if ended:
-                running.remove(one)
-                if one.process.returncode:
-                    print(f"{one.job.name}: exit {one.process.returncode}: {one.log.read_text()[-600:]}", flush=True)
-    _interrupt(running)
-    for one in running:
-        _collect(one, results, done)
     left = [job.name for job in jobs if not job.goals <= done]
     if left:
         print(f"left: {' '.join(left)}", flush=True)
     return not left
 
 
-def _collect(one: _Running, results: Results, done: set[Done]) -> None:
+def _start(
+    waiting: list[Job], running: list[_Running], done: set[Done], folder: Path, slots: dict[str, int], devices: int
+) -> bool:
+    """Start what has a slot and waits for nothing; whether anything was."""
+    before = len(running)
+    for job in list(waiting):
+        busy = [sum((r.job.kind, r.device) == (job.kind, d) for r in running) for d in range(max(devices, 1))]
+        free = min(busy) < slots[job.kind] if job.kind == "gpu" else sum(busy) < slots[job.kind]
+        if free and done.issuperset(job.after):
+            waiting.remove(job)
+            running.append(_Running(job, folder, busy.index(min(busy)), on_gpu=job.kind == "gpu" and devices > 0))
+    return len(running) > before
+
+
+def _collect(one: _Running, results: Results, done: set[Done]) -> bool:
+    """Keep what a job has said since it was last asked; whether there was anything."""
     records = one.new_records()
     results.add(records)
     done.update((record["job"], record["seed"]) for record in records)
     for record in records:
         print(json.dumps(record, ensure_ascii=False), flush=True)
+    return bool(records)

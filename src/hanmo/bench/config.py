@@ -1,0 +1,90 @@
+"""The comparison: one TOML file, many trainings that differ in what is compared and in nothing else."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from hanmo.config import nearest
+from hanmo.errors import ConfigError
+from hanmo.nets.registry import NetConfig
+from hanmo.train.config import MethodConfig
+
+FORBIDDEN = set("/\\\0 \t\n")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetRow:
+    """A net trained on labels alone. ``changes`` to the common recipe are written as for ``--set``."""
+
+    name: str
+    title: str = ""
+    net: NetConfig = field(default_factory=NetConfig)
+    changes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodRow:
+    """A way to teach, tried on every one of ``students`` (none: the bench's).
+
+    ``teachers`` (none: the bench's) are rows: ``NAME`` is all seeds of it together, ``NAME/0`` the one of seed 0, and
+    ``NAME+STUDENT`` a method's student; or, with a slash or a colon elsewhere, run folders and ``onnx:`` teachers as in
+    recipes. A method that needs none sets ``alone``. ``title`` stands in the table, ``changes`` as in :class:`NetRow`.
+    """
+
+    name: str
+    title: str = ""
+    methods: tuple[MethodConfig, ...]
+    label_weight: float = 0.1
+    students: tuple[str, ...] = ()
+    teachers: tuple[str, ...] = ()
+    teacher_views: Literal[1, 3, 5] = 1
+    alone: bool = False
+    changes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchConfig:
+    """``recipe`` is the training that all rows share, without [distill]; ``changes`` hold for all of them.
+
+    Raises :class:`ConfigError` for rows that are named twice, and for students and teachers that are no rows.
+    """
+
+    name: str
+    recipe: str
+    seeds: tuple[int, ...] = (0, 1, 2)
+    changes: tuple[str, ...] = ()
+    students: tuple[str, ...] = ()
+    teachers: tuple[str, ...] = ()
+    nets: tuple[NetRow, ...]
+    methods: tuple[MethodRow, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = [row.name for row in (*self.nets, *self.methods)]
+        if twice := [name for name, times in Counter(names).items() if times > 1]:
+            raise ConfigError(f"row {twice[0]!r} is there twice; every name once, it is a folder's, too")
+        if wrong := [name for name in names if not name or name.startswith(".") or set(name) & (FORBIDDEN | set("+:"))]:
+            raise ConfigError(f"row {wrong[0]!r}: a name is also a folder's: no slashes, spaces, plus or leading dot")
+        if not self.nets or not self.seeds or len(set(self.seeds)) != len(self.seeds):
+            raise ConfigError("nets and seeds need at least one entry each, and every seed once")
+        nets = [row.name for row in self.nets]
+        for row in self.methods:
+            _known(f"row {row.name!r}: student", self.students_of(row), nets)
+            if row.alone == bool(self.teachers_of(row)):
+                raise ConfigError(f"row {row.name!r}: name teachers, or set alone = true when the method needs none")
+            if not self.students_of(row):
+                raise ConfigError(f"row {row.name!r}: no students; name rows of nets here or for the whole bench")
+
+    def students_of(self, row: MethodRow) -> tuple[str, ...]:
+        return row.students or self.students
+
+    def teachers_of(self, row: MethodRow) -> tuple[str, ...]:
+        return row.teachers or (() if row.alone else self.teachers)
+
+
+def _known(what: str, names: Sequence[str], known: Collection[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"{what} {name!r} is no row of nets; {nearest(name, known)}")

@@ -1,0 +1,88 @@
+"""Accuracy against size and speed, with the nets that no other beats in both."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from hanmo.atomic import write_whole
+from hanmo.train.plots import BRUSH, CINNABAR, INK
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """A net: ``top1`` % with its ``spread``, millions of ``parameters``, ``ms`` a character (None: not known)."""
+
+    title: str
+    top1: float
+    spread: float
+    parameters: float
+    ms: float | None
+    taught: bool = False
+
+
+def pareto(points: Sequence[tuple[float, float]]) -> list[int]:
+    """Numbers of those (cost, value) that no other beats in one and equals in the other, by rising cost."""
+    order = sorted(range(len(points)), key=lambda i: (points[i][0], -points[i][1]))
+    front, best = [], float("-inf")
+    for i in order:
+        if points[i][1] > best:
+            front.append(i)
+            best = points[i][1]
+    return front
+
+
+def draw(points: Sequence[Point], out: Path) -> None:
+    """Two panels as a PNG: against parameters, and against milliseconds where any are known."""
+    timed = [point for point in points if point.ms is not None]
+    figure = Figure(figsize=(12 if timed else 6.5, 5.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(1, 2 if timed else 1, squeeze=False)[0]
+    _panel(axes[0], points, [point.parameters for point in points], "parameters, millions")
+    if timed:
+        _panel(axes[1], timed, [point.ms or 0.0 for point in timed], "ms a character, fp32, one CPU thread")
+    axes[0].set_ylabel("top-1 %")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    write_whole(out, buffer.getvalue())
+
+
+def _panel(axes: Axes, points: Sequence[Point], costs: Sequence[float], label: str) -> None:
+    front = pareto([(cost, point.top1) for cost, point in zip(costs, points, strict=True)])
+    axes.plot([costs[i] for i in front], [points[i].top1 for i in front], color=INK, alpha=0.35, lw=1.2, zorder=1)
+    for taught, colour, name in ((False, BRUSH, "alone"), (True, CINNABAR, "taught, best method")):
+        some = [i for i, point in enumerate(points) if point.taught == taught]
+        if some:
+            axes.errorbar(
+                [costs[i] for i in some],
+                [points[i].top1 for i in some],
+                [points[i].spread for i in some],
+                fmt="o",
+                ms=5,
+                color=colour,
+                ecolor=colour,
+                elinewidth=1,
+                label=name,
+            )
+    for i, point in enumerate(points):
+        axes.annotate(
+            point.title,
+            (costs[i], point.top1),
+            xytext=(6, 4),
+            textcoords="offset points",
+            fontsize=8,
+            weight="bold" if i in front else "normal",
+            color=INK,
+        )
+    axes.set_xscale("log")
+    axes.set_xlabel(label)
+    axes.grid(alpha=0.2)
+    axes.margins(x=0.18, y=0.12)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, loc="lower right", fontsize=8, title="bold: nothing beats it", title_fontsize=8)

@@ -1,0 +1,142 @@
+"""What a bench found, as Markdown tables: nets alone, then every method against its student alone."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hanmo.atomic import write_whole
+from hanmo.bench.jobs import Done, Record
+from hanmo.bench.plan import Plan, Row
+from hanmo.errors import DataError
+from hanmo.nets.registry import build_net, count_macs, count_parameters
+
+BEGIN, END = "<!-- hanmo bench: begin -->", "<!-- hanmo bench: end -->"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """Accuracies in per cent of a row's seeds so far."""
+
+    top1: tuple[float, ...]
+    top5: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        return statistics.mean(self.top1)
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation over seeds; 0 of one."""
+        return statistics.stdev(self.top1) if len(self.top1) > 1 else 0.0
+
+
+def found_by(plan: Plan, records: Mapping[Done, Record]) -> dict[str, Found]:
+    """What is known of each row; records made with other settings do not count."""
+    found = {}
+    for row in plan.rows.values():
+        key = plan.key(row)
+        mine = [records[goal] for seed in plan.config.seeds if (goal := (row.name, seed)) in records]
+        mine = [record for record in mine if record["key"] == key and "top1" in record]
+        if mine:
+            found[row.name] = Found(top1=tuple(r["top1"] for r in mine), top5=tuple(r["top5"] for r in mine))
+    return found
+
+
+def tables(plan: Plan, found: Mapping[str, Found], steps: Mapping[str, Record], reading: Mapping[str, Record]) -> str:
+    """Markdown. ``steps`` and ``reading`` are costs by row (:mod:`hanmo.bench.costs`); what is unknown stays empty."""
+    students = dict.fromkeys(row.student for row in plan.rows.values() if not row.is_alone)
+    parts = [_nets(plan, found, reading), *(_methods(plan, student, found, steps) for student in students)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _nets(plan: Plan, found: Mapping[str, Found], reading: Mapping[str, Record]) -> str:
+    lines = [
+        "| net | parameters | M MACs | CPU ms | seeds | top-1 % | top-5 % |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in plan.rows.values():
+        if row.is_alone and row.name in found:
+            one = found[row.name]
+            net = build_net(row.recipe.net, len(plan.pack.charset), plan.side)
+            cells = [
+                row.title,
+                f"{count_parameters(net) / 1e6:.2f} M",
+                f"{count_macs(net, plan.side) / 1e6:.0f}",
+                f"{reading[row.name]['ms']:.2f}" if row.name in reading else "",
+                str(len(one.top1)),
+                plus_minus(one.top1),
+                plus_minus(one.top5),
+            ]
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) if len(lines) > 2 else ""
+
+
+def _methods(plan: Plan, student: str, found: Mapping[str, Found], steps: Mapping[str, Record]) -> str:
+    rows = [row for row in plan.rows.values() if row.student == student and row.name in found]
+    if not any(not row.is_alone for row in rows):
+        return ""
+    alone = found.get(student)
+    lines = [
+        f"Student: **{plan.rows[student].title}**",
+        "",
+        "| taught by | seeds | top-1 % | top-5 % | gain | verdict | ms a step, extra | MB, extra |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        one = found[row.name]
+        taught = not row.is_alone and alone is not None
+        cells = [
+            row.title if taught else "nobody",
+            str(len(one.top1)),
+            plus_minus(one.top1),
+            plus_minus(one.top5),
+            f"{one.mean - alone.mean:+.2f}" if taught and alone else "",
+            verdict(one, alone) if taught and alone else "",
+            *_extra(row, steps),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def verdict(one: Found, alone: Found) -> str:
+    """``better`` or ``worse`` when the means differ by more than both spreads together, else ``within spread``."""
+    gain, spread = one.mean - alone.mean, one.spread + alone.spread
+    if len(one.top1) < 2 or len(alone.top1) < 2:
+        return "one seed"
+    return "better" if gain > spread else "worse" if gain < -spread else "within spread"
+
+
+def _extra(row: Row, steps: Mapping[str, Record]) -> tuple[str, str]:
+    if row.name not in steps:
+        return "", ""
+    mine, alone = steps[row.name], steps.get(row.student, {})
+    if row.is_alone or not alone:
+        return f"{mine['ms']:.1f}", f"{mine['mb']:,.0f}" if "mb" in mine else ""
+    memory = f"+{mine['mb'] - alone['mb']:,.0f}" if "mb" in mine and "mb" in alone else ""
+    return f"+{mine['ms'] - alone['ms']:.1f}", memory
+
+
+def plus_minus(values: Sequence[float]) -> str:
+    """Mean and standard deviation."""
+    if len(values) < 2:
+        return f"{values[0]:.2f}"
+    return f"{statistics.mean(values):.2f} ± {statistics.stdev(values):.2f}"
+
+
+def write_report(path: Path, text: str) -> None:
+    """Write ``text`` between :data:`BEGIN` and :data:`END` of the file; a file that is not there is made.
+
+    What people wrote around the two lines stays. Raises :class:`DataError` for a file without them.
+    """
+    if not path.exists():
+        write_whole(path, f"{BEGIN}\n{text}\n{END}\n".encode())
+        return
+    whole = path.read_text(encoding="utf-8")
+    before, begin, rest = whole.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise DataError(f"{path}: has no lines {BEGIN} and {END} to write between; add them or name another file")
+    write_whole(path, f"{before}{BEGIN}\n{text}\n{END}{after}".encode())

@@ -1,0 +1,248 @@
+"""hanmo bench: methods, nets and seeds compared by one command."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from hanmo.bench.plan import Plan
+
+app = typer.Typer(help="Compare nets and ways to teach them, or the classic baseline.", no_args_is_help=True)
+
+BenchPath = Annotated[Path, typer.Argument(help="The comparison as a TOML file.", metavar="BENCH")]
+Out = Annotated[Path | None, typer.Option(help="Its folder; runs/NAME by default.", metavar="FOLDER")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="Change one value, as in --set seeds=[0].")]
+Only = Annotated[list[str] | None, typer.Option("--only", help="These rows only, and those that teach them.")]
+Report = Annotated[Path | None, typer.Option(help="Write the tables into this Markdown file, too.")]
+
+
+@app.command()
+def distill(
+    bench: BenchPath,
+    out: Out = None,
+    set_: Set = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="Train these rows only (and who teaches them).")
+    ] = None,
+    plan_only: Annotated[bool, typer.Option("--plan", help="Say what it would cost, and train nothing.")] = False,
+    gpus: Annotated[int | None, typer.Option(help="How many; all there are by default, 0 for the CPU.")] = None,
+    at_once: Annotated[int, typer.Option(help="Trainings at a time on each GPU.")] = 1,
+    minutes: Annotated[float, typer.Option(help="Stop in time; the same command goes on.")] = 1e6,
+    report: Report = None,
+) -> None:
+    """Train every net and every method of a comparison, seed by seed, and write the tables and the plot.
+
+    What is done is never done again: stopped by Ctrl-C or --minutes, the same command goes on.
+
+    Example: hanmo bench distill recipes/bench.toml --plan
+    """
+    import torch
+
+    from hanmo.bench.jobs import Results, run_jobs
+
+    plan = _plan(bench, out, set_)
+    names = _chosen(plan, only or [])
+    results = Results(plan.out / "results.jsonl")
+    _announce(plan, names, results.load())
+    if plan_only:
+        return
+    devices = torch.cuda.device_count() if gpus is None else gpus
+    done = [goal for goal, record in results.load().items() if record["key"] == _key(plan, goal[0])]
+    with _Bar(plan, names) as show:
+        finished = run_jobs(
+            [job for job in plan.jobs() if job.name in names],
+            plan.out,
+            slots={"gpu": at_once, "cpu": at_once},
+            minutes=minutes,
+            devices=devices,
+            again=plan.lost(done),
+            on_change=show,
+        )
+    _write(plan, report)
+    if not finished:
+        raise typer.Exit(1)
+
+
+@app.command()
+def steps(
+    bench: BenchPath,
+    out: Out = None,
+    set_: Set = None,
+    only: Only = None,
+    report: Report = None,
+) -> None:
+    """Measure what a training step of each row costs in time and memory, on a device with nothing else to do.
+
+    Example: hanmo bench steps recipes/bench.toml
+    """
+    from hanmo.bench.costs import step_cost
+    from hanmo.bench.jobs import Results
+    from hanmo.train.parallel import Processes
+
+    plan = _plan(bench, out, set_)
+    results, processes = Results(plan.out / "steps.jsonl"), Processes.join(None)
+    for name in [name for name in plan.rows if not only or name in only]:
+        row = plan.rows[name]
+        if all(plan.folder(*teacher).joinpath("weights.safetensors").exists() for teacher in row.waits_for):
+            record = {"job": name, "key": plan.key(row), "seed": 0, **step_cost(row.recipe, processes)}
+            results.add([record])
+            typer.echo(json.dumps(record))
+        else:
+            typer.echo(f"{name}: its teachers are not trained yet", err=True)
+    _write(plan, report)
+
+
+@app.command()
+def classic(
+    train: Annotated[Path, typer.Argument(help="A pack to fit on.", metavar="TRAIN")],
+    test: Annotated[Path, typer.Argument(help="A pack of the same characters to judge on.", metavar="TEST")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as a JSON object.")] = False,
+) -> None:
+    """What the field measured itself against before nets: gradient features and MQDF, in a minute on one core.
+
+    Example: hanmo bench classic packs/hwdb100-train packs/hwdb100-test
+    """
+    from hanmo.classic.baseline import run_classic
+    from hanmo.data.pack import Pack
+
+    result = run_classic(Pack.open(train), Pack.open(test)).as_dict()
+    if as_json:
+        typer.echo(json.dumps(result))
+    else:
+        typer.echo(
+            f"top-1 {result['top1']:.2f} %, top-5 {result['top5']:.2f} % of {result['n']:,} samples; "
+            f"{result['parameters'] / 1e6:.2f} M numbers stored, {result['ms_per_char']:.2f} ms a character"
+        )
+
+
+def _plan(bench: Path, out: Path | None, set_: list[str] | None) -> Plan:
+    from hanmo.bench.config import BenchConfig
+    from hanmo.bench.plan import Plan
+    from hanmo.config import load_toml
+
+    config = load_toml(bench, BenchConfig, set_ or ())
+    return Plan(config, out or Path("runs") / config.name)
+
+
+def _key(plan: Plan, name: str) -> str:
+    return plan.key(plan.rows[name]) if name in plan.rows else ""
+
+
+def _chosen(plan: Plan, only: Collection[str]) -> list[str]:
+    """Rows to train: those named and the rows that teach them, in the order of the plan."""
+    from hanmo.config import nearest
+    from hanmo.errors import ConfigError
+
+    if unknown := [name for name in only if name not in plan.rows]:
+        raise ConfigError(f"--only {unknown[0]}: no such row; {nearest(unknown[0], plan.rows)}")
+    chosen, waiting = set(), list(only or plan.rows)
+    while waiting:
+        name = waiting.pop()
+        chosen.add(name)
+        waiting += [teacher for teacher, _ in plan.rows[name].waits_for if teacher not in chosen]
+    return [name for name in plan.rows if name in chosen]
+
+
+def _announce(plan: Plan, names: Sequence[str], records: dict[Any, Any]) -> None:
+    """What each row costs, before anything starts."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("row", "seeds", "M images", "10^15 MACs", "done", title=plan.config.name, title_style="bold")
+    images = macs = 0
+    for name in names:
+        row = plan.rows[name]
+        cost = plan.cost(row)
+        key = plan.key(row)
+        done = sum(r["key"] == key for (job, _), r in records.items() if job == name)
+        seeds = len(plan.config.seeds)
+        table.add_row(name, str(seeds), f"{cost.images / 1e6:.2f}", f"{cost.macs / 1e15:.2f}", f"{done} of {seeds}")
+        images, macs = images + cost.images, macs + cost.macs
+    table.add_section()
+    table.add_row("all", "", f"{images / 1e6:.2f}", f"{macs / 1e15:.2f}", "")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    Console(stderr=True).print(table)
+
+
+class _Bar:
+    """Progress over the whole in MACs, so that time left is fair to nets of all sizes."""
+
+    def __init__(self, plan: Plan, names: Sequence[str]) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        seeds = len(plan.config.seeds)
+        self.share = {name: plan.cost(plan.rows[name]).macs / seeds for name in names}
+        console = Console(stderr=True)
+        self.progress = Progress(
+            TextColumn("{task.percentage:3.0f} %"),
+            BarColumn(),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            TextColumn("{task.description}", markup=False),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self.task = self.progress.add_task("", total=sum(self.share.values()) * seeds)
+
+    def __enter__(self) -> Callable[[Collection[tuple[str, int]], Sequence[str]], None]:
+        self.progress.start()
+        return self._show
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.stop()
+
+    def _show(self, done: Collection[tuple[str, int]], running: Sequence[str]) -> None:
+        completed = sum(self.share.get(name, 0.0) for name, _ in done)
+        self.progress.update(self.task, completed=completed, description=", ".join(running))
+
+
+def _write(plan: Plan, report: Path | None) -> None:
+    """Tables and plot from everything known so far."""
+    from hanmo.bench.costs import reading_cost
+    from hanmo.bench.jobs import Results
+    from hanmo.bench.plot import Point, draw
+    from hanmo.bench.report import found_by, tables, write_report
+    from hanmo.nets.registry import build_net, count_parameters
+
+    found = found_by(plan, Results(plan.out / "results.jsonl").load())
+    if not found:
+        return
+    steps = {
+        name: r for (name, _), r in Results(plan.out / "steps.jsonl").load().items() if r["key"] == _key(plan, name)
+    }
+    known = Results(plan.out / "reading.jsonl")
+    reading = {name: record for (name, _), record in known.load().items()}
+    classes = len(plan.pack.charset)
+    points = []
+    for name, row in plan.rows.items():
+        if not row.is_alone or name not in found:
+            continue
+        if name not in reading:
+            reading[name] = {"job": name, "seed": 0, **reading_cost(row.recipe.net, classes, plan.side)}
+            known.add([reading[name]])
+        size = count_parameters(build_net(row.recipe.net, classes, plan.side)) / 1e6
+        taught = [r for r in plan.rows.values() if r.student == name and not r.is_alone and r.name in found]
+        best = max(taught, key=lambda r: found[r.name].mean, default=None)
+        for one, title in ((row, row.title), *(((best, f"{row.title}, {best.title}"),) if best else ())):
+            points.append(
+                Point(
+                    title=title,
+                    top1=found[one.name].mean,
+                    spread=found[one.name].spread,
+                    parameters=size,
+                    ms=reading[name]["ms"],
+                    taught=not one.is_alone,
+                )
+            )
+    text = tables(plan, found, steps, reading)
+    write_report(plan.out / "report.md", text)
+    draw(points, plan.out / "accuracy.png")
+    if report:
+        write_report(report, text)
+    typer.echo(text)
