@@ -62,7 +62,7 @@ class BenchConfig:
     methods: tuple[MethodRow, ...] = ()
 
     def __post_init__(self) -> None:
-        names = [row.name for row in (*self.nets, *self.methods)]
+        names = [*(row.name for row in self.nets), *(row.name for row in self.methods)]
         if twice := [name for name, times in Counter(names).items() if times > 1]:
             raise ConfigError(f"row {twice[0]!r} is there twice; every name once, it is a folder's, too")
         if wrong := [name for name in names if not name or name.startswith(".") or set(name) & (FORBIDDEN | set("+:"))]:
@@ -70,12 +70,12 @@ class BenchConfig:
         if not self.nets or not self.seeds or len(set(self.seeds)) != len(self.seeds):
             raise ConfigError("nets and seeds need at least one entry each, and every seed once")
         nets = [row.name for row in self.nets]
-        for row in self.methods:
-            _known(f"row {row.name!r}: student", self.students_of(row), nets)
-            if row.alone == bool(self.teachers_of(row)):
-                raise ConfigError(f"row {row.name!r}: name teachers, or set alone = true when the method needs none")
-            if not self.students_of(row):
-                raise ConfigError(f"row {row.name!r}: no students; name rows of nets here or for the whole bench")
+        for method in self.methods:
+            _known(f"row {method.name!r}: student", self.students_of(method), nets)
+            if method.alone == bool(self.teachers_of(method)):
+                raise ConfigError(f"row {method.name!r}: name teachers, or set alone = true when the method needs none")
+            if not self.students_of(method):
+                raise ConfigError(f"row {method.name!r}: no students; name rows of nets here or for the whole bench")
 
     def students_of(self, row: MethodRow) -> tuple[str, ...]:
         return row.students or self.students

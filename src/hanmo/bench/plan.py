@@ -15,10 +15,11 @@ from hanmo.atomic import write_whole
 from hanmo.bench.config import BenchConfig, MethodRow
 from hanmo.bench.jobs import Done, Job
 from hanmo.config import dump_toml, load_toml, nearest
+from hanmo.distill import METHODS
 from hanmo.errors import CharsetError, CheckpointError, ConfigError
 from hanmo.nets.registry import NetConfig, build_net, count_macs
 from hanmo.nets.taps import Ensemble, Tapped
-from hanmo.train.config import DistillConfig, Recipe
+from hanmo.train.config import DistillConfig, MethodConfig, Recipe
 from hanmo.train.mixed import open_training
 from hanmo.train.onnx_teacher import PREFIX as ONNX
 from hanmo.train.run import WEIGHTS
@@ -95,7 +96,7 @@ class Plan:
         distill = DistillConfig(
             teachers=tuple(teachers),
             teacher_views=row.teacher_views,
-            methods=row.methods,
+            methods=tuple(_weighted(method) for method in row.methods),
             label_weight=row.label_weight,
         )
         name = f"{row.name}+{student}"
@@ -125,8 +126,13 @@ class Plan:
         return self.out / "runs" / name / f"seed-{seed}"
 
     def key(self, row: Row) -> str:
-        """Digest of all settings, the teachers' included: records of other settings are not taken for this row's."""
-        text = dump_toml(row.recipe).replace(str(self.out), "") + self.pack.digest
+        """Digest of all settings, the teachers' included: records of other settings are not taken for this row's.
+
+        Of the data it tells the number of samples, characters and normalisation: the last bit of a pixel may differ
+        between machines.
+        """
+        text = dump_toml(row.recipe).replace(str(self.out), "")
+        text += f"{self.samples} {self.pack.charset.digest} {self.pack.normalization}"
         text += "".join(self.key(self.rows[name]) for name, _ in dict.fromkeys(row.waits_for))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -190,6 +196,13 @@ class Plan:
             connect(Tapped(student, methods.student_layers), teacher, methods, self.side, fresh)
         except (ConfigError, CharsetError, CheckpointError) as error:
             raise type(error)(f"row {row.name!r}: {error}") from error
+
+
+def _weighted(method: MethodConfig) -> MethodConfig:
+    """With the default weight written out, so that another default is another setting."""
+    if method.weight is not None or method.name not in METHODS:  # an unknown name is told with its row
+        return method
+    return replace(method, weight=METHODS[method.name].weight)
 
 
 @cache

@@ -44,10 +44,11 @@ class Adversarial(Method):
     Adversarial Networks", 2017. The discriminator, a perceptron of three layers, also tells the class, as in the paper
     (``classify`` is what that counts); its width is ours. The paper trains the two in turn and adds a distance of the
     logits (name ``kd`` as well); here one step trains both, by a gradient reversed between them. The discriminator
-    sees logits less their mean, for an offset says nothing. The loss is not zero when student and teacher agree.
+    sees logits less their mean, for an offset says nothing. The loss is not zero when student and teacher agree. The
+    weight is ours: with 1 a small student of 100 characters read 48 to 80 % instead of 97.
     """
 
-    weight = 1.0
+    weight = 0.1
 
     def __init__(self, *, hidden: int = 128, classify: float = 1.0) -> None:
         super().__init__()

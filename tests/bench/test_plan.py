@@ -1,0 +1,121 @@
+"""A comparison is checked, priced and put in order before anything is trained."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hanmo.bench.config import BenchConfig, MethodRow, NetRow
+from hanmo.bench.plan import Plan
+from hanmo.config import dump_toml, load_toml
+from hanmo.errors import ConfigError
+from hanmo.nets.registry import NetConfig, build_net, count_macs
+from hanmo.train.config import MethodConfig, Recipe
+
+SMALL, LARGE = NetConfig(width=8), NetConfig(width=16)
+
+
+@pytest.fixture
+def base(small: Any, tmp_path: Path) -> str:
+    path = tmp_path / "base.toml"
+    path.write_text(dump_toml(small()), encoding="utf-8")
+    return str(path)
+
+
+def bench(base: str, *methods: MethodRow, **changes: Any) -> BenchConfig:
+    nets = (NetRow(name="small", net=SMALL), NetRow(name="large", title="Large", net=LARGE))
+    config = BenchConfig(name="toy", recipe=base, seeds=(0, 1), nets=nets, students=("small",), teachers=("large/0",))
+    return replace(config, methods=methods, **changes)
+
+
+def kd(name: str = "kd", **options: Any) -> MethodRow:
+    return MethodRow(**{"name": name, "methods": (MethodConfig(name="kd"),), **options})
+
+
+def test_rows_wait_for_their_teachers_and_share_the_recipe(base: str, tmp_path: Path) -> None:
+    both = kd("both", teachers=("large", "kd+small"), label_weight=0.5)
+    plan = Plan(bench(base, kd(), both, changes=("train.epochs=2",)), tmp_path / "out")
+    assert list(plan.rows) == ["small", "large", "kd+small", "both+small"]
+    assert plan.rows["kd+small"].waits_for == (("large", 0),)
+    assert plan.rows["both+small"].waits_for == (("large", 0), ("large", 1), ("kd+small", 0), ("kd+small", 1))
+    jobs = {job.name: job for job in plan.jobs()}
+    verb, path, *rest = jobs["both+small"].arguments
+    written = load_toml(path, Recipe)
+    assert (verb, written.net, written.train.epochs) == ("distill", SMALL, 2)
+    assert written.distill is not None
+    assert written.distill.teachers[0] == str(tmp_path / "out" / "runs" / "large" / "seed-0")
+    assert written.distill.label_weight == 0.5
+    assert rest[-2:] == ["--seeds", "0,1"]
+    assert jobs["small"].arguments[0] == "train"
+
+
+def test_the_cost_is_three_passes_of_the_student_and_one_of_each_teacher(base: str, tmp_path: Path) -> None:
+    plan = Plan(bench(base, kd("both", teachers=("large",), teacher_views=3)), tmp_path)
+    small, large = (count_macs(build_net(net, 5, plan.side), plan.side) for net in (SMALL, LARGE))
+    images = plan.samples // 16 * 16 * 4 * 2  # batch, epochs, seeds
+    assert plan.cost(plan.rows["small"]).images == images
+    assert plan.cost(plan.rows["small"]).macs == 3 * small * images
+    assert plan.cost(plan.rows["both+small"]).macs == (3 * small + 3 * 2 * large) * images
+
+
+def test_keys_tell_settings_apart_but_not_folders(base: str, tmp_path: Path) -> None:
+    def keys(out: str, **changes: Any) -> dict[str, str]:
+        plan = Plan(bench(base, kd(), **changes), tmp_path / out)
+        return {name: plan.key(row) for name, row in plan.rows.items()}
+
+    mine = keys("a")
+    assert keys("b") == mine
+    longer = keys("a", changes=("train.epochs=9",))
+    assert not set(longer.values()) & set(mine.values())
+    other = keys("a", nets=(NetRow(name="small", net=SMALL), NetRow(name="large", net=NetConfig(width=24))))
+    assert other["small"] == mine["small"]
+    assert other["kd+small"] != mine["kd+small"], "another teacher"
+
+
+def test_teachers_whose_weights_are_gone_are_trained_again(base: str, tmp_path: Path) -> None:
+    plan = Plan(bench(base, kd()), tmp_path)
+    trained = [("small", 0), ("small", 1), ("large", 0), ("large", 1)]
+    assert plan.lost(trained) == {("large", 0)}
+    assert plan.lost([*trained, ("kd+small", 0), ("kd+small", 1)]) == set(), "nobody waits for it"
+    place = plan.folder("large", 0)
+    place.mkdir(parents=True)
+    (place / "weights.safetensors").touch()
+    assert plan.lost(trained) == set()
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (kd(teachers=("lage",)), "teacher 'lage' is no row above it; did you mean 'large'"),
+        (kd(teachers=("large/7",)), r"teacher 'large/7': no seed 7; there are \(0, 1\)"),
+        (kd(students=("smal",)), "row 'kd': student 'smal' is no row of nets; did you mean 'small'"),
+        (kd(alone=True, teachers=("large",)), "row 'kd': name teachers, or set alone"),
+        (kd("small"), "row 'small' is there twice"),
+        (kd("a b"), "row 'a b': a name is also a folder's"),
+        (kd(methods=(MethodConfig(name="kdd"),)), r"row 'kd\+small': distillation method 'kdd' is unknown"),
+        (
+            kd(methods=(MethodConfig(name="at", options={"layers": ["layer9"]}),)),
+            r"row 'kd\+small': the net has no layer 'layer9'.*layer1",
+        ),
+        (kd(methods=(MethodConfig(name="simkd"),)), r"row 'kd\+small': simkd: the student's 'fc' has"),
+    ],
+)
+def test_what_cannot_work_is_said_before_anything_is_trained(
+    row: MethodRow, message: str, base: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Plan(bench(base, row), tmp_path)
+
+
+def test_strange_teachers_and_recipes(base: str, tmp_path: Path, tiny_run: Path) -> None:
+    with pytest.raises(ConfigError, match=r"row 'kd\+small': .*the teacher reads fit-32"):
+        Plan(bench(base, kd(teachers=(str(tiny_run),))), tmp_path)
+    more = tmp_path / "more.toml"
+    more.write_text(Path(base).read_text(encoding="utf-8") + '\n[distill]\nteachers = ["runs/x"]\n', encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"has a \[distill\] section"):
+        Plan(bench(str(more)), tmp_path)
+    with pytest.raises(ConfigError, match="row 'kd': no students"):
+        bench(base, kd(), students=())
