@@ -11,6 +11,7 @@ import pytest
 from hanmo.bench.config import BenchConfig, MethodRow, NetRow
 from hanmo.bench.plan import Plan
 from hanmo.config import dump_toml, load_toml
+from hanmo.distill import build_method
 from hanmo.errors import ConfigError
 from hanmo.nets.registry import NetConfig, build_net, count_macs
 from hanmo.train.config import MethodConfig, Recipe
@@ -119,3 +120,18 @@ def test_strange_teachers_and_recipes(base: str, tmp_path: Path, tiny_run: Path)
         Plan(bench(str(more)), tmp_path)
     with pytest.raises(ConfigError, match="row 'kd': no students"):
         bench(base, kd(), students=())
+
+
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parents[2] / "recipes").glob("bench*.toml")), ids=lambda p: p.stem
+)
+def test_the_comparisons_that_are_shipped(path: Path) -> None:
+    config = load_toml(path, BenchConfig)
+    assert config.name == path.stem, "runs/NAME is where the others look for it"
+    for row in config.methods:
+        for method in row.methods:
+            build_method(method.name, method.options)
+    recipe = load_toml(path.parents[1] / config.recipe, Recipe, config.changes)
+    for net in config.nets:
+        load_toml(path.parents[1] / config.recipe, Recipe, (*config.changes, *net.changes))
+    assert recipe.distill is None

@@ -43,10 +43,10 @@ def test_the_front_is_what_nothing_beats() -> None:
 def test_a_report_is_written_between_its_two_lines(tmp_path: Path) -> None:
     path = tmp_path / "report.md"
     write_report(path, "one")
-    assert path.read_text(encoding="utf-8") == f"{BEGIN}\none\n{END}\n"
+    assert path.read_text(encoding="utf-8") == f"{BEGIN}\n\none\n\n{END}\n"
     path.write_text(f"# By hand\n\n{BEGIN}\nold\n{END}\n\nmore by hand\n", encoding="utf-8")
     write_report(path, "new")
-    assert path.read_text(encoding="utf-8") == f"# By hand\n\n{BEGIN}\nnew\n{END}\n\nmore by hand\n"
+    assert path.read_text(encoding="utf-8") == f"# By hand\n\n{BEGIN}\n\nnew\n\n{END}\n\nmore by hand\n"
     path.write_text("# Somebody's notes\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"report\.md: has no lines <!-- hanmo bench: begin -->"):
         write_report(path, "new")

@@ -10,6 +10,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from hanmo.atomic import write_whole
 from hanmo.train.plots import BRUSH, CINNABAR, INK
@@ -81,6 +82,9 @@ def _panel(axes: Axes, points: Sequence[Point], costs: Sequence[float], label: s
             color=INK,
         )
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel(label)
     axes.grid(alpha=0.2)
     axes.margins(x=0.18, y=0.12)

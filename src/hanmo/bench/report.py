@@ -89,7 +89,7 @@ def _methods(plan: Plan, student: str, found: Mapping[str, Found], steps: Mappin
         one = found[row.name]
         taught = not row.is_alone and alone is not None
         cells = [
-            row.title if taught else "nobody",
+            "nobody" if row.is_alone else row.title,
             str(len(one.top1)),
             plus_minus(one.top1),
             plus_minus(one.top5),
@@ -132,11 +132,11 @@ def write_report(path: Path, text: str) -> None:
     What people wrote around the two lines stays. Raises :class:`DataError` for a file without them.
     """
     if not path.exists():
-        write_whole(path, f"{BEGIN}\n{text}\n{END}\n".encode())
+        write_whole(path, f"{BEGIN}\n\n{text}\n\n{END}\n".encode())
         return
     whole = path.read_text(encoding="utf-8")
     before, begin, rest = whole.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise DataError(f"{path}: has no lines {BEGIN} and {END} to write between; add them or name another file")
-    write_whole(path, f"{before}{BEGIN}\n{text}\n{END}{after}".encode())
+    write_whole(path, f"{before}{BEGIN}\n\n{text}\n\n{END}{after}".encode())
