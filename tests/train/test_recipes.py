@@ -12,7 +12,7 @@ from hanmo.nets.registry import build_net, count_parameters
 from hanmo.train.config import Recipe
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
-EXPERIMENTS = [path for path in RECIPES if not path.stem.startswith(("synth", "fonts", "ppocr"))]
+EXPERIMENTS = [path for path in RECIPES if not path.stem.startswith(("synth", "fonts", "ppocr", "bench", "search"))]
 
 
 def test_there_are_some() -> None:
