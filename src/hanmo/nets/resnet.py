@@ -90,8 +90,9 @@ class ResNet(nn.Module):
 
     ``depths`` counts the blocks of the four stages, ``width`` the channels of the first (doubled by each next).
     ``stem``: ``stride2`` one 3x3 convolution (stage 1 sees S/2), ``stride4`` two of them (S/4, for 96 pixels and
-    more), ``imagenet`` the original 7x7 and max-pool (S/4); ``kernel`` is another size of the first convolution. ``pool`` ``weighted`` learns how much each place of the
-    last map counts, so the net is for pictures of ``side`` S only. ``dropout`` acts before the classifier.
+    more), ``imagenet`` the original 7x7 and max-pool (S/4); ``kernel`` is another size of the first convolution.
+    ``pool`` ``weighted`` learns how much each place of the last map counts, so the net is for pictures of ``side`` S
+    only. ``dropout`` acts before the classifier.
     """
 
     def __init__(
