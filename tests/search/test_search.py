@@ -54,6 +54,7 @@ def test_a_search_leaves_the_winners_recipe(run: Run, write: Write, tmp_path: Pa
         assert drawn_now["net.depths.3"] in (1, 2)
         assert drawn_now["net.attention"] in ("none", "se")
 
+    assert ("cma:generation" in (folder / "study.journal").read_text()) == (sampler == "cma-es")
     best = said["best"]
     assert best["top1"] == max(trial["top1"] for trial in trained)
     kept = [path.parent.name for path in folder.glob("trials/*/weights.safetensors")]

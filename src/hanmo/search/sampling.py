@@ -11,6 +11,9 @@ from optuna.samplers import BaseSampler, CmaEsSampler, RandomSampler, TPESampler
 
 from hanmo.search.config import SearchConfig
 
+AT_RANDOM = 10
+"""Trained trials before TPE begins to model; until then it draws at random."""
+
 
 def quiet() -> None:
     """Leave the talking to us: Optuna logs every trial."""
@@ -23,18 +26,19 @@ def require(config: SearchConfig) -> None:
         importlib.import_module("cmaes")
 
 
-def sampler(config: SearchConfig, number: int) -> BaseSampler:
+def sampler(config: SearchConfig, number: int, in_vain: int) -> BaseSampler:
     """The sampler for the draw of that ``number``; its random numbers depend on the search's seed and the number alone.
 
     All else a sampler knows it reads from the trials before, so a search that goes on does not draw its first trials
     again; TPE (Bergstra et al., NeurIPS 2011) and random draw what they would have drawn without a stop. CMA-ES (Hansen
     2016) moves in the ranges; choices, which it has no distances for, are then drawn by TPE.
+    TPE begins when enough draws were trained: the ``in_vain`` ones beyond the limits tell it little.
     """
     mixed = hashlib.sha256(f"{config.seed} {number}".encode()).digest()
     seed = int.from_bytes(mixed[:4], "little") >> 1
     if config.sampler == "random":
         return RandomSampler(seed=seed)
-    tpe = TPESampler(seed=seed)
+    tpe = TPESampler(seed=seed, n_startup_trials=AT_RANDOM + in_vain)
     if config.sampler == "tpe":
         return tpe
     return CmaEsSampler(seed=seed, independent_sampler=tpe, warn_independent_sampling=False)

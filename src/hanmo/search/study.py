@@ -156,7 +156,8 @@ class Search:
     def _ask(self) -> Trial:
         trials = self.study.get_trials(deepcopy=False)
         number = sum("instead of" not in trial.user_attrs for trial in trials)  # as if none had been interrupted
-        self.study.sampler = sampler(self.config, number)
+        in_vain = sum(row.state in ("refused", "repeated") for row in self.rows())
+        self.study.sampler = sampler(self.config, number, in_vain)
         return self.study.ask(self.plan.drawing.distributions)
 
     def _try(self, trial: Trial, deadline: float, on_record: Callable[[int, dict[str, Any]], None]) -> Outcome:
