@@ -142,7 +142,7 @@ def convert(value: Any, hint: Any, where: str, prefix: tuple[str, ...]) -> Any:
             return _build(value, hint, where, prefix)
     elif origin is Literal:
         if value in arguments:
-            return value
+            return arguments[arguments.index(value)]  # of 3.0 the 3 that was meant
         choices = ", ".join(map(repr, arguments))
         raise ConfigError(f"{where}: {'.'.join(prefix)} = {value!r} is not possible; one of {choices}")
     elif origin is tuple:

@@ -10,6 +10,7 @@ HanmoError (a ValueError: the input is at fault, not the program)
 │   └── FontError            a font cannot be read, or a bank of glyphs is damaged
 ├── CharsetError         a label is not in the charset, or two charsets differ
 ├── ConfigError          a recipe or a flag has an unknown key or an impossible value
+├── DivergedError        the loss of a training is no number any more
 ├── CheckpointError      a checkpoint is damaged or belongs to another net
 ├── BundleError          a bundle is damaged, newer than this program, or inconsistent
 ├── ExportError          an exported net does not answer as the trained one
@@ -71,6 +72,10 @@ class CharsetError(HanmoError):
 
 class ConfigError(HanmoError):
     """A recipe or a flag has an unknown key or an impossible value."""
+
+
+class DivergedError(HanmoError):
+    """The loss of a training is no number any more."""
 
 
 class CheckpointError(HanmoError):

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from hanmo.config import from_table, to_table
 from hanmo.errors import ConfigError
 from hanmo.nets.attention import ATTENTION
 from hanmo.nets.registry import NETS, NetConfig, build_net, count_macs, count_parameters, register
@@ -149,11 +150,37 @@ def test_dropout_acts_in_training_only() -> None:
         ({"width": 3}, "width 3 is too small"),
         ({"dropout": 1.0}, "dropout 1.0 is not a share"),
         ({"dropout": -0.1}, "dropout -0.1 is not a share"),
+        ({"depths": (2, 2, 2)}, r"depths \[2, 2, 2\]: the blocks of four stages"),
+        ({"depths": (2, 2, 0, 1)}, "at least 1 each"),
+        ({"name": "vit", "depths": (1, 1, 1, 1)}, "net 'vit' has no choice of depths; leave it out"),
+        ({"name": "mobilenet", "kernel": 5}, "net 'mobilenet' has no choice of kernel; leave it out"),
     ],
 )
 def test_impossible_nets(wrong: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         NetConfig(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50", "stn-resnet18"])
+def test_depths_and_kernel_are_a_resnets_to_choose(name: str) -> None:
+    net = build_net(NetConfig(name=name, width=8, depths=(1, 2, 1, 3), kernel=5), 7, 32).eval()
+    assert [len(net.get_submodule(f"layer{stage}")) for stage in (1, 2, 3, 4)] == [1, 2, 1, 3]  # type: ignore[arg-type]
+    assert net.state_dict()["conv1.weight"].shape == (8, 1, 5, 5)
+    assert net(torch.rand(2, 1, 32, 32)).shape == (2, 7)
+
+
+def test_left_out_depths_and_kernel_change_and_store_nothing() -> None:
+    torch.manual_seed(0)
+    plain = build_net(NetConfig(width=8), 5, 32).state_dict()
+    torch.manual_seed(0)
+    spelt = build_net(NetConfig(width=8, depths=(2, 2, 2, 2), kernel=3), 5, 32).state_dict()
+    assert plain.keys() == spelt.keys()
+    assert all(torch.equal(plain[name], spelt[name]) for name in plain)
+    header = to_table(NetConfig(width=8))
+    assert header.keys() == {"name", "attention", "width", "stem", "pool", "dropout"}, "as older weights have it"
+    assert from_table(header, NetConfig) == NetConfig(width=8)
+    chosen = NetConfig(depths=(1, 1, 2, 1), kernel=5)
+    assert from_table(to_table(chosen), NetConfig) == chosen
 
 
 def test_a_net_of_ones_own_can_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,3 +197,4 @@ def test_a_config_says_what_it_is() -> None:
     assert str(NetConfig()) == "resnet18"
     config = NetConfig(name="resnet34", width=96, stem="stride4", pool="weighted", attention="se")
     assert str(config) == "resnet34+x1.5+stride4+weighted-pool+se"
+    assert str(NetConfig(depths=(1, 2, 2, 1), kernel=5)) == "resnet18+1-2-2-1+kernel5"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -26,8 +26,9 @@ class NetConfig:
     """What to build: ``name`` is a key of :data:`NETS`, ``attention`` one of
     :data:`hanmo.nets.attention.ATTENTION`, ``width`` the channels of a ResNet's first stage, 64 as published (other
     nets' channels are multiplied by ``width``/64), ``stem`` and ``pool`` as in :class:`hanmo.nets.resnet.ResNet`,
-    ``dropout`` the share of features dropped before the classifier. What a net has no choice of (:data:`LACKS`) is
-    refused."""
+    ``dropout`` the share of features dropped before the classifier. ``depths`` are the blocks of a ResNet's four
+    stages and ``kernel`` the size of its first convolution (None: the net's own). What a net has no choice of
+    (:data:`LACKS`) is refused."""
 
     name: str = "resnet18"
     attention: str = "none"
@@ -35,6 +36,8 @@ class NetConfig:
     stem: Stem = "stride2"
     pool: Pool = "average"
     dropout: float = 0.0
+    depths: tuple[int, ...] | None = None
+    kernel: Literal[3, 5] | None = None
 
     def __post_init__(self) -> None:
         _known("net", self.name, NETS)
@@ -43,6 +46,8 @@ class NetConfig:
             raise ConfigError(f"width {self.width} is too small: at least {SMALLEST} channels")
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout {self.dropout} is not a share: at least 0 and under 1")
+        if self.depths is not None and (len(self.depths) != 4 or min(self.depths) < 1):
+            raise ConfigError(f"depths {list(self.depths)}: the blocks of four stages, at least 1 each")
         for option in LACKS.get(self.name, ()):
             value = getattr(self, option)
             if value != getattr(NetConfig, option):
@@ -52,6 +57,8 @@ class NetConfig:
         parts = [self.name]
         parts += [f"x{self.width / 64:g}"] if self.width != 64 else []
         parts += [self.stem] if self.stem != "stride2" else []
+        parts += ["-".join(map(str, self.depths))] if self.depths else []
+        parts += [f"kernel{self.kernel}"] if self.kernel else []
         parts += ["weighted-pool"] if self.pool == "weighted" else []
         parts += [self.attention] if self.attention != "none" else []
         return "+".join(parts)
@@ -97,9 +104,9 @@ def count_macs(net: nn.Module, side: int) -> int:
     return int(counter.get_total_flops()) // 2
 
 
-def _resnet(block: type[BasicBlock] | type[Bottleneck], depths: tuple[int, int, int, int]) -> Builder:
+def _resnet(block: type[BasicBlock] | type[Bottleneck], depths: tuple[int, ...]) -> Builder:
     def build(config: NetConfig, classes: int, side: int) -> nn.Module:
-        return ResNet(block, depths, classes, **_residual(config, side))
+        return ResNet(block, config.depths or depths, classes, **_residual(config, side))
 
     return build
 
@@ -107,7 +114,8 @@ def _resnet(block: type[BasicBlock] | type[Bottleneck], depths: tuple[int, int, 
 def _residual(config: NetConfig, side: int) -> dict[str, Any]:
     """The options of a ResNet."""
     attention = ATTENTION[config.attention]
-    return {"stem": config.stem, "pool": config.pool, "attention": attention, **_sized(config, side)}
+    shape = {"stem": config.stem, "kernel": config.kernel, "pool": config.pool}
+    return {**shape, "attention": attention, **_sized(config, side)}
 
 
 def _sized(config: NetConfig, side: int) -> dict[str, Any]:
@@ -123,10 +131,10 @@ NETS["resnet50"] = _resnet(Bottleneck, (3, 4, 6, 3))
 
 @register("stn-resnet18")
 def _spatial(config: NetConfig, classes: int, side: int) -> nn.Module:
-    return SpatialResNet(classes, **_residual(config, side))
+    return SpatialResNet(classes, depths=config.depths or (2, 2, 2, 2), **_residual(config, side))
 
 
-@register("mobilenet", lacks=("stem", "pool"))
+@register("mobilenet", lacks=("stem", "pool", "depths", "kernel"))
 def _mobile(config: NetConfig, classes: int, side: int) -> nn.Module:
     return MobileNet(classes, width=config.width, attention=ATTENTION[config.attention], dropout=config.dropout)
 
@@ -134,7 +142,7 @@ def _mobile(config: NetConfig, classes: int, side: int) -> nn.Module:
 def _plain(name: str, make: Callable[..., nn.Module]) -> None:
     """Register a net that has a width and dropout, and nothing else to choose."""
 
-    @register(name, lacks=("attention", "stem", "pool"))
+    @register(name, lacks=("attention", "stem", "pool", "depths", "kernel"))
     def build(config: NetConfig, classes: int, side: int) -> nn.Module:
         return make(classes, **_sized(config, side))
 

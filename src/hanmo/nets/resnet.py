@@ -90,25 +90,27 @@ class ResNet(nn.Module):
 
     ``depths`` counts the blocks of the four stages, ``width`` the channels of the first (doubled by each next).
     ``stem``: ``stride2`` one 3x3 convolution (stage 1 sees S/2), ``stride4`` two of them (S/4, for 96 pixels and
-    more), ``imagenet`` the original 7x7 and max-pool (S/4). ``pool`` ``weighted`` learns how much each place of the
-    last map counts, so the net is for pictures of ``side`` S only. ``dropout`` acts before the classifier.
+    more), ``imagenet`` the original 7x7 and max-pool (S/4); ``kernel`` is another size of the first convolution.
+    ``pool`` ``weighted`` learns how much each place of the last map counts, so the net is for pictures of ``side`` S
+    only. ``dropout`` acts before the classifier.
     """
 
     def __init__(
         self,
         block: type[BasicBlock] | type[Bottleneck],
-        depths: tuple[int, int, int, int],
+        depths: tuple[int, ...],
         classes: int,
         *,
         width: int = 64,
         stem: Stem = "stride2",
+        kernel: int | None = None,
         pool: Pool = "average",
         side: int = 64,
         attention: Attention = lambda channels: nn.Identity(),
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        kernel = 7 if stem == "imagenet" else 3
+        kernel = kernel or (7 if stem == "imagenet" else 3)
         first = width // 2 if stem == "stride4" else width
         self.conv1 = nn.Conv2d(1, first, kernel, 2, kernel // 2, bias=False)
         self.bn1 = nn.BatchNorm2d(first)

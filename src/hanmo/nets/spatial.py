@@ -66,8 +66,10 @@ class SpatialResNet(ResNet):
     residual net is another, and its localising net is not known here: four small convolutions and a hidden layer.
     """
 
-    def __init__(self, classes: int, *, width: int = 64, side: int = 64, **options: Any) -> None:
-        super().__init__(BasicBlock, (2, 2, 2, 2), classes, width=width, side=side, **options)
+    def __init__(
+        self, classes: int, *, width: int = 64, side: int = 64, depths: tuple[int, ...] = (2, 2, 2, 2), **options: Any
+    ) -> None:
+        super().__init__(BasicBlock, depths, classes, width=width, side=side, **options)
         self.transformer = SpatialTransformer(side, width)
 
     def forward(self, x: Tensor) -> Tensor:

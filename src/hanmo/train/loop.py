@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from hanmo.distill import Distillation
-from hanmo.errors import HanmoError
+from hanmo.errors import DivergedError
 from hanmo.nets.fewbits import rounded, use_few_bits
 from hanmo.nets.registry import build_net
 from hanmo.nets.taps import Tapped
@@ -202,7 +202,7 @@ class Trainer:
     def _log_training(self, loss: Tensor, parts: dict[str, Tensor], rate: float, speed: Speedometer) -> None:
         value = loss.item()
         if not math.isfinite(value):
-            raise HanmoError(
+            raise DivergedError(
                 f"{self.folder.path}: the loss is {value} at step {self.step}; lower optim.learning_rate and train anew"
             )
         self._record(

@@ -1,0 +1,112 @@
+"""The search: one TOML file that names a recipe, what of it may vary, and what all of it may cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any, Literal
+
+from hanmo.errors import ConfigError
+
+Number = int | float
+
+FIXED = {
+    "name": "every trial has the search's",
+    "data.train": "trials on other data cannot be compared",
+    "data.test": "trials on other data cannot be compared",
+    "data.real": "trials on other data cannot be compared",
+    "train.seed": "a lucky seed is no better recipe",
+}
+"""Keys that may not vary, and why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Space:
+    """What the recipe's ``key`` (as for ``--set``; a number counts in a list) may be.
+
+    Either one of ``choices``, or from ``low`` to ``high``, both included: evenly, by ``step``, or by the logarithm.
+    """
+
+    key: str
+    choices: tuple[Any, ...] = ()
+    low: Number | None = None
+    high: Number | None = None
+    log: bool = False
+    step: Number | None = None
+
+    def __post_init__(self) -> None:
+        try:
+            self._check()
+        except ConfigError as error:
+            raise ConfigError(f"space {self.key!r}: {error}") from None
+
+    def _check(self) -> None:
+        if self.key in FIXED or self.key in ("data", "train", ""):
+            raise ConfigError(f"may not vary: {FIXED.get(self.key, 'name one value of a section')}")
+        if self.choices:
+            if (self.low, self.high, self.step, self.log) != (None, None, None, False):
+                raise ConfigError("has choices, so low, high, step and log have no place")
+            if any(one == other for one, other in combinations(self.choices, 2)):
+                raise ConfigError(f"a choice of {list(self.choices)} is there twice")
+            return
+        if self.low is None or self.high is None:
+            raise ConfigError("name its choices, or low and high")
+        if self.low >= self.high:
+            raise ConfigError(f"from {self.low} to {self.high} is no range; low must be below high")
+        if self.log and self.low <= 0:
+            raise ConfigError(f"low {self.low} has no logarithm; start above 0")
+        if self.step is not None and (self.log or not 0 < self.step <= self.high - self.low):
+            raise ConfigError(f"step {self.step}: above 0, within the range, and not together with log")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchConfig:
+    """``recipe`` is the training that is varied; ``changes`` hold for all of it, ``trial_changes`` for trials only.
+
+    The search ends after ``trials`` trainings, or when trainings have seen ``budget`` images in total. Trials are
+    judged by top-1 on the share ``held_out`` of the recipe's training pack, on which they do not train, or, with
+    ``objective`` ``test``, on its ``data.test``: that is tuning on it. Nets beyond ``most_parameters`` or ``most_macs``
+    are never trained. ``prune`` stops hopeless trainings where they are evaluated on the way.
+
+    Raises :class:`ConfigError` for impossible values, and for keys of the space that are there twice.
+    """
+
+    name: str
+    recipe: str
+    changes: tuple[str, ...] = ()
+    trial_changes: tuple[str, ...] = ()
+    sampler: Literal["tpe", "cma-es", "random"] = "tpe"
+    trials: int = 30
+    budget: int | None = None
+    seed: int = 0
+    objective: Literal["held-out", "test"] = "held-out"
+    held_out: float = 0.1
+    prune: Literal["median", "halving", "no"] = "median"
+    most_parameters: int | None = None
+    most_macs: int | None = None
+    space: tuple[Space, ...]
+
+    def __post_init__(self) -> None:
+        if not self.name or set(self.name) & set("/\\\0") or self.name.startswith("."):
+            raise ConfigError(f"name {self.name!r} is also a folder's name: no slashes, no leading dot")
+        if not self.space:
+            raise ConfigError("space needs at least one entry: a key and what it may be")
+        for name in ("trials", "budget", "most_parameters", "most_macs"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"{name} {value}: at least 1")
+        if not 0 <= self.seed < 2**31:
+            raise ConfigError(f"seed {self.seed}: 0 to 2^31 - 1")
+        if not 0 < self.held_out < 1:
+            raise ConfigError(f"held_out {self.held_out}: a share of the training pack, above 0 and below 1")
+        _apart([space.key for space in self.space])
+        if self.sampler == "cma-es" and sum(not space.choices for space in self.space) < 2:
+            raise ConfigError("sampler 'cma-es' moves in ranges of numbers; name at least two, or take 'tpe'")
+
+
+def _apart(keys: Iterable[str]) -> None:
+    """No key twice, nor one inside another."""
+    for one, other in combinations(sorted(keys), 2):
+        if one == other or other.startswith(f"{one}."):
+            raise ConfigError(f"space {other!r}: is there twice, or is part of {one!r}")

@@ -1,0 +1,70 @@
+"""The data of the trials: what they train on, and what they are judged by."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from hanmo.data.pack import Pack, is_pack
+from hanmo.data.part import write_part
+from hanmo.data.split import split_by_writer
+from hanmo.errors import ConfigError, PackError
+from hanmo.search.config import SearchConfig
+from hanmo.train.config import DataConfig, Recipe
+from hanmo.train.drawn import PREFIX
+from hanmo.train.mixed import open_training
+
+
+class Judging:
+    """How the trials of a search in the folder ``out`` are judged. Nothing is written before :meth:`prepare`.
+
+    Of held-out samples no writer trains, where writers are known: the training pack is split once, by the search's
+    seed, into two packs in ``out/data``. Raises :class:`ConfigError` when there is nothing to judge by, and what
+    opening the data raises.
+    """
+
+    def __init__(self, config: SearchConfig, recipe: Recipe, out: Path) -> None:
+        self.out = out / "data"
+        self.split = config.objective == "held-out"
+        self.data = recipe.data
+        if self.split and recipe.data.train.startswith(PREFIX):
+            raise ConfigError(
+                f"{config.recipe}: trains on drawn samples, of which none can be held out; set objective = 'test' and "
+                "in changes data.test, a pack that is not the one for the last word"
+            )
+        if not self.split and recipe.data.test is None:
+            raise ConfigError(f"{config.recipe}: has no data.test for objective = 'test'; name one in changes")
+        training, self.described = open_training(recipe.data, torch.device("cpu"))
+        self.classes, self.side, self.samples = len(self.described.charset), training.side, len(training)
+        self.digest = self.described.digest
+        if self.split:
+            pack = Pack.open(recipe.data.train)
+            self.parts = split_by_writer(pack, config.held_out, config.seed)
+            self.samples, held = map(len, self.parts)
+            if not held or not self.samples:
+                raise ConfigError(f"held_out {config.held_out} of {len(pack)} samples leaves one part empty")
+            self.told = f"{held:,} held-out samples of {recipe.data.train}"
+        else:
+            assert recipe.data.test is not None
+            self.digest += Pack.open(recipe.data.test).digest
+            self.told = f"{recipe.data.test}, on which it is thereby tuned"
+
+    def prepare(self) -> None:
+        """Write the two parts, unless they are there already."""
+        if not self.split:
+            return
+        pack = Pack.open(self.data.train)
+        for name, part in zip(("train", "held-out"), self.parts, strict=True):
+            place = self.out / name
+            if not is_pack(place):
+                write_part(pack, part, place)
+            elif len(Pack.open(place)) != len(part):
+                raise PackError(f"{place}: is not what this search would hold out; remove it")
+
+    def of_trials(self) -> DataConfig:
+        """The data section of every trial."""
+        if not self.split:
+            return self.data
+        return replace(self.data, train=str(self.out / "train"), test=str(self.out / "held-out"))

@@ -1,0 +1,86 @@
+"""From a search's TOML file to what every trial trains; whatever can be wrong is found here."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from hanmo.config import from_table, load_toml, to_table
+from hanmo.errors import ConfigError
+from hanmo.nets.registry import NetConfig, build_net, count_macs, count_parameters
+from hanmo.nets.taps import Tapped
+from hanmo.search.config import SearchConfig
+from hanmo.search.judging import Judging
+from hanmo.search.space import Drawing, Settings, changed
+from hanmo.train.config import DistillConfig, Recipe
+from hanmo.train.teaching import build_methods, build_teacher, connect
+
+
+class Plan:
+    """What a search in the folder ``out`` varies; nothing is written.
+
+    Raises :class:`ConfigError` for a space that does not fit the recipe, and what opening data and teachers raises.
+    """
+
+    def __init__(self, config: SearchConfig, out: Path) -> None:
+        self.config, self.out = config, out
+        self.base = load_toml(config.recipe, Recipe, config.changes)
+        short = load_toml(config.recipe, Recipe, (*config.changes, *config.trial_changes))
+        if short.data != self.base.data:
+            raise ConfigError("trial_changes: data is the same for trials and the winner; name it in changes")
+        self.judging = Judging(config, self.base, out)
+        self.short = replace(short, name=config.name, data=self.judging.of_trials())
+        self.drawing = Drawing(config.space, to_table(self.short))
+        self.sizes: dict[NetConfig, tuple[int, int]] = {}
+        self._check()
+
+    def _check(self) -> None:
+        for recipe in (self.short, *self.drawing.each_alone()):
+            self.images_of(recipe)
+            self.size_of(recipe.net)
+        for _ in Drawing(self.config.space, to_table(self.base)).each_alone():  # the winner's recipe, too
+            pass
+        if self.short.distill is not None:
+            self._check_teaching(self.short.net, self.short.distill)
+        budget, images = self.config.budget, self.images_of(self.short)
+        if budget is not None and self.fixed_length and images > budget:
+            raise ConfigError(f"budget {budget:,}: one trial alone sees {images:,} images")
+
+    def size_of(self, net: NetConfig) -> tuple[int, int]:
+        """Parameters and multiply-accumulates; raises :class:`ConfigError` for nets that cannot be built."""
+        if net not in self.sizes:
+            with torch.device("meta"):  # shapes alone
+                built = build_net(net, self.judging.classes, self.judging.side)
+            self.sizes[net] = count_parameters(built), count_macs(built, self.judging.side)
+        return self.sizes[net]
+
+    def _check_teaching(self, net: NetConfig, distill: DistillConfig) -> None:
+        """Teachers that are not there and layers that do not fit are named now."""
+        teacher, _ = build_teacher(distill, self.judging.described, torch.device("cpu"))
+
+        def fresh() -> nn.Module:
+            return build_net(net, self.judging.classes, self.judging.side)
+
+        methods = build_methods(distill)
+        connect(Tapped(fresh(), methods.student_layers), teacher, methods, self.judging.side, fresh)
+
+    def images_of(self, recipe: Recipe) -> int:
+        """What a whole training of ``recipe`` sees."""
+        samples, batch = self.judging.samples, recipe.train.batch
+        if batch > samples:
+            raise ConfigError(f"train.batch {batch} is larger than the {samples} samples that trials train on")
+        return samples // batch * batch * recipe.train.epochs
+
+    @property
+    def fixed_length(self) -> bool:
+        """Whether all trials see as many images, unless they are stopped."""
+        return not {"train.epochs", "train.batch"} & self.drawing.spaces.keys()
+
+    def winner(self, settings: Settings) -> Recipe:
+        """The recipe of the best settings for all the training data; it looks at ``data.test`` once, at its end."""
+        recipe = from_table(changed(to_table(self.base), settings), Recipe)
+        every = 0 if self.judging.split else recipe.train.evaluate_every
+        return replace(recipe, name=f"{self.config.name}-best", train=replace(recipe.train, evaluate_every=every))

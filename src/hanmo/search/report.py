@@ -1,0 +1,68 @@
+"""What a search has found: one line a trial, and the best of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+State = Literal["complete", "repeated", "pruned", "diverged", "refused", "interrupted", "failed", "running"]
+TRAINED: tuple[State, ...] = ("complete", "pruned", "diverged")
+"""States of trials that were trained and count."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialRow:
+    """A trial: ``top1`` in per cent (None: not measured to the end), the ``images`` its training saw, and ``why`` it
+    did not come to its end."""
+
+    trial: int
+    state: State
+    top1: float | None = None
+    images: int = 0
+    parameters: int | None = None
+    macs: int | None = None
+    seconds: float = 0.0
+    settings: dict[str, Any] = field(default_factory=dict)
+    why: str = ""
+
+    def __str__(self) -> str:
+        found = f"{self.top1:.2f} %" if self.top1 is not None else self.state
+        size = "" if self.parameters is None else f"  {self.parameters / 1e6:.2f} M"
+        return f"trial {self.trial}: {found}{size}  {told(self.settings)}{f'  ({self.why})' if self.why else ''}"
+
+
+def told(settings: dict[str, Any]) -> str:
+    """Settings on one line, as for ``--set``."""
+    return " ".join(f"{key}={_short(value)}" for key, value in settings.items())
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return f"{value:.4g}" if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
+
+
+def best_of(rows: Sequence[TrialRow], most: int = 10) -> list[TrialRow]:
+    """The best trials by top-1, of equal ones the smaller, then the earlier first."""
+    complete = [row for row in rows if row.state == "complete"]
+    return sorted(complete, key=lambda row: (-(row.top1 or 0.0), row.parameters or 0, row.trial))[:most]
+
+
+def lines(rows: Sequence[TrialRow]) -> str:
+    """All trials as JSON lines."""
+    return "".join(json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in rows)
+
+
+def summary(rows: Sequence[TrialRow], *, finished: bool) -> dict[str, Any]:
+    """Counts of trials by state, the images they saw, and the best."""
+    counts = {state: sum(row.state == state for row in rows) for state in dict.fromkeys(row.state for row in rows)}
+    best = best_of(rows, 1)
+    return {
+        "finished": finished,
+        "trials": sum(row.state in TRAINED for row in rows),
+        "states": counts,
+        "images": sum(row.images for row in rows),
+        "best": {k: v for k, v in asdict(best[0]).items() if k not in ("state", "why")} if best else None,
+    }

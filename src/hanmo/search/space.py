@@ -1,0 +1,107 @@
+"""From the entries of a search's space to what the sampler draws, and back to recipes."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from hanmo.config import from_table
+from hanmo.errors import ConfigError
+from hanmo.search.config import Space
+from hanmo.train.config import Recipe
+
+Table = dict[str, Any]
+Settings = dict[str, Any]
+"""Keys of the space with their values in a recipe."""
+
+
+def changed(table: Table, settings: Mapping[str, Any]) -> Table:
+    """A copy of a recipe's tables with other values; raises :class:`ConfigError` for a place that is not there."""
+    table = copy.deepcopy(table)
+    for key, value in settings.items():
+        *path, last = key.split(".")
+        inside: Any = table
+        for part in path:
+            inside = inside[_index(inside, part, key)] if isinstance(inside, list) else _section(inside, part, key)
+        inside[_index(inside, last, key) if isinstance(inside, list) else last] = value
+    return table
+
+
+def _section(table: Table, name: str, key: str) -> Any:
+    inside = table.setdefault(name, {})
+    if not isinstance(inside, dict | list):
+        raise ConfigError(f"space {key!r}: {name!r} is a value of the recipe, with nothing inside")
+    return inside
+
+
+def _index(values: Sequence[Any], part: str, key: str) -> int:
+    if not part.isdecimal() or int(part) >= len(values):
+        raise ConfigError(f"space {key!r}: the recipe's list has entries 0 to {len(values) - 1}, not {part!r}")
+    return int(part)
+
+
+class Drawing:
+    """What the sampler draws for ``spaces`` around the recipe with the tables ``base``.
+
+    Building one tries every choice and both ends of every range, each by itself. Raises :class:`ConfigError` for what
+    the recipe refuses.
+    """
+
+    def __init__(self, spaces: Sequence[Space], base: Table) -> None:
+        self.spaces = {space.key: space for space in spaces}
+        self.base = base
+        self.distributions = {space.key: _distribution(space, base) for space in spaces}
+
+    def settings(self, drawn: Mapping[str, Any]) -> Settings:
+        """What was drawn, as values of the recipe."""
+        return {key: json.loads(value) if self.spaces[key].choices else value for key, value in drawn.items()}
+
+    def each_alone(self) -> Iterator[Recipe]:
+        """The recipe with every choice, and with both ends of every range."""
+        for key, space in self.spaces.items():
+            distribution = self.distributions[key]
+            if isinstance(distribution, FloatDistribution | IntDistribution):
+                values: Sequence[Any] = (distribution.low, distribution.high)
+            else:
+                values = space.choices
+            for value in values:
+                try:
+                    yield from_table(changed(self.base, {key: value}), Recipe, where="the recipe")
+                except ConfigError as error:
+                    told = str(error)
+                    raise ConfigError(told if told.startswith("space ") else f"space {key!r}: {told}") from error
+
+
+def _distribution(space: Space, base: Table) -> BaseDistribution:
+    if space.choices:  # written out, since samplers know no lists
+        return CategoricalDistribution([json.dumps(choice, ensure_ascii=False) for choice in space.choices])
+    low, high, step = space.low, space.high, space.step
+    assert low is not None
+    assert high is not None
+    if step is not None:  # the last step ends at or before high
+        low_, step_ = Decimal(str(low)), Decimal(str(step))
+        high = type(high)(low_ + (Decimal(str(high)) - low_) // step_ * step_)
+    numbers = [number for number in (low, high, step) if number is not None]
+    if _is_whole(space, base):
+        if not all(isinstance(number, int) for number in numbers):
+            raise ConfigError(f"space {space.key!r}: whole numbers are needed, not {', '.join(map(str, numbers))}")
+        return IntDistribution(int(low), int(high), log=space.log, step=int(step or 1))
+    return FloatDistribution(float(low), float(high), log=space.log, step=None if step is None else float(step))
+
+
+def _is_whole(space: Space, base: Table) -> bool:
+    """As the recipe's value is; where it has none, as the ends of the range are."""
+    value: Any = base
+    for part in space.key.split("."):
+        if isinstance(value, list) and part.isdecimal() and int(part) < len(value):
+            value = value[int(part)]
+        else:
+            value = value.get(part) if isinstance(value, dict) else None
+    if isinstance(value, int | float):
+        return isinstance(value, int)
+    return all(isinstance(number, int) for number in (space.low, space.high))

@@ -1,0 +1,95 @@
+"""One trial: a training that reports to the study on its way."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from optuna.exceptions import TrialPruned
+from optuna.trial import Trial
+
+from hanmo.errors import ConfigError, DivergedError, one_line
+from hanmo.search.report import State
+from hanmo.train.config import Recipe
+from hanmo.train.loop import Trainer
+from hanmo.train.parallel import Processes
+from hanmo.train.run import RunFolder
+
+Record = dict[str, Any]
+
+
+class OutOfTime(KeyboardInterrupt):
+    """The search has used up its time; to a training it is the same as Ctrl-C."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a trial ended."""
+
+    state: State
+    top1: float | None = None
+    images: int = 0
+    seconds: float = 0.0
+    why: str = ""
+
+
+class _Watch:
+    """Listens to a training: tells the study, and stops it when it is hopeless or time is out."""
+
+    def __init__(self, trial: Trial, batch: int, deadline: float, on_record: Callable[[int, Record], None]) -> None:
+        self.trial, self.batch, self.deadline, self.on_record = trial, batch, deadline, on_record
+        self.images = 0
+        self.reported: set[int] = set()
+
+    def __call__(self, record: Record) -> None:
+        self.images = record["step"] * self.batch
+        self.on_record(self.trial.number, record)
+        if record["kind"] == "eval":
+            self.report(record)
+            if self.trial.should_prune():
+                raise TrialPruned
+        if record["kind"] != "end" and time.monotonic() >= self.deadline:
+            raise OutOfTime
+
+    def report(self, record: Record) -> None:
+        epoch = round(record["epoch"])
+        if epoch not in self.reported:  # a training that goes on may evaluate its last epoch again
+            self.reported.add(epoch)
+            self.trial.report(record["top1"], epoch)
+
+
+def train_trial(
+    recipe: Recipe,
+    folder: Path,
+    trial: Trial,
+    processes: Processes,
+    deadline: float,
+    on_record: Callable[[int, Record], None],
+) -> Outcome:
+    """Train ``recipe`` into ``folder``, from its checkpoint when there is one."""
+    began = time.perf_counter()
+    watch = _Watch(trial, recipe.train.batch, deadline, on_record)
+    for record in RunFolder(folder).records():
+        if record["kind"] == "eval":
+            watch.report(record)
+    state: State = "complete"
+    top1, why = None, ""
+    try:
+        trainer = Trainer(recipe, folder, processes, watch)
+    except ConfigError as error:  # as a teacher's layer that does not fit this student
+        return Outcome(state="refused", why=one_line(error))
+    try:
+        record = trainer.run(resume=True)
+        top1, watch.images = record["top1"], record["step"] * recipe.train.batch
+    except TrialPruned:
+        state, why = "pruned", "hopeless"
+    except DivergedError:
+        state, why = "diverged", "the loss is no number any more"
+    except torch.OutOfMemoryError:
+        state, why = "diverged", "more memory than the device has"
+    seconds = round(time.perf_counter() - began, 2)
+    return Outcome(state=state, top1=top1, images=watch.images, seconds=seconds, why=why)
