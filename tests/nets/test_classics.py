@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -93,12 +94,14 @@ def test_others_are_as_large_as_published_where_they_are_the_same() -> None:
 @pytest.mark.parametrize("name", OTHERS)
 def test_layers_to_tap_and_pictures_of_several_sides(name: str) -> None:
     net, x = small(name).eval(), torch.randn(2, 1, 32, 32)
-    logits, features = Tapped(net, ["pool"])(x)
+    logits, features, _ = Tapped(net, ["pool"])(x)
     assert features["pool"].ndim == 2
     torch.testing.assert_close(net.get_submodule("fc")(features["pool"]), logits)
     torch.testing.assert_close(net(x[1:]), logits[1:], rtol=1e-3, atol=1e-4)
     for side in (48, 64, 96):
-        logits, features = Tapped(on_meta(name, 7, side).eval(), STAGES)(torch.empty(2, 1, side, side, device="meta"))
+        logits, features, _ = Tapped(on_meta(name, 7, side).eval(), STAGES)(
+            torch.empty(2, 1, side, side, device="meta")
+        )
         assert logits.shape == (2, 7)
         if name == "vit":
             assert [tuple(features[stage].shape) for stage in STAGES] == [(2, side * side // 64, 256)] * 4
@@ -146,13 +149,20 @@ def test_macs_are_those_of_the_layers(name: str) -> None:
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_options_a_net_has_not_are_refused(name: str) -> None:
-    given: dict[str, Any] = {"attention": "se", "stem": "stride4", "pool": "weighted"}
-    lacks = {"stn-resnet18": set(), "mobilenet": {"stem", "pool"}}.get(name, set(given))
+    given: dict[str, Any] = {
+        "attention": "se",
+        "stem": "stride4",
+        "pool": "weighted",
+        "depths": (1, 1, 1, 1),
+        "kernel": 5,
+    }
+    lacks = {"stn-resnet18": set(), "mobilenet": set(given) - {"attention"}}.get(name, set(given))
     assert set(LACKS[name]) == lacks
     for option, value in given.items():
         if option in lacks:
             with pytest.raises(
-                ConfigError, match=f"^{option} = '{value}': net '{name}' has no choice of {option}; leave"
+                ConfigError,
+                match=f"^{option} = {re.escape(repr(value))}: net '{name}' has no choice of {option}; leave",
             ):
                 NetConfig(name=name, **{option: value})
         else:
