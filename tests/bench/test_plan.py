@@ -15,6 +15,8 @@ from hanmo.distill import build_method
 from hanmo.errors import ConfigError
 from hanmo.nets.registry import NetConfig, build_net, count_macs
 from hanmo.train.config import MethodConfig, Recipe
+from hanmo.train.loop import Trainer
+from hanmo.train.parallel import Processes
 
 SMALL, LARGE = NetConfig(width=8), NetConfig(width=16)
 
@@ -47,7 +49,8 @@ def test_rows_wait_for_their_teachers_and_share_the_recipe(base: str, tmp_path: 
     written = load_toml(path, Recipe)
     assert (verb, written.net, written.train.epochs) == ("distill", SMALL, 2)
     assert written.distill is not None
-    assert written.distill.teachers[0] == str(tmp_path / "out" / "runs" / "large" / "seed-0")
+    large = plan.key(plan.rows["large"])
+    assert written.distill.teachers[0] == str(tmp_path / "out" / "runs" / "large" / large / "seed-0")
     assert written.distill.label_weight == 0.5
     assert rest[-2:] == ["--seeds", "0,1"]
     assert jobs["small"].arguments[0] == "train"
@@ -74,6 +77,26 @@ def test_keys_tell_settings_apart_but_not_folders(base: str, tmp_path: Path) -> 
     other = keys("a", nets=(NetRow(name="small", net=SMALL), NetRow(name="large", net=NetConfig(width=24))))
     assert other["small"] == mine["small"]
     assert other["kd+small"] != mine["kd+small"], "another teacher"
+
+
+def test_a_student_is_trained_as_its_row_alone_is(base: str, tmp_path: Path) -> None:
+    nets = (NetRow(name="small", net=SMALL, changes=("augment.rotate=12", "train.epochs=9")), NetRow(name="large"))
+    longer = kd("longer", changes=("train.epochs=11",))
+    rows = Plan(bench(base, kd(), longer, nets=nets), tmp_path).rows
+    assert [rows[name].recipe.train.epochs for name in ("small", "kd+small", "longer+small")] == [9, 9, 11]
+    assert rows["kd+small"].recipe.augment.rotate == 12
+    for change in ("net.width=32", "train.seed=3", "distill.label_weight=1"):
+        with pytest.raises(ConfigError, match=f"change '{change}': nets, methods and seeds are what the bench"):
+            bench(base, changes=(change,))
+
+
+def test_teachers_from_elsewhere_cost_too_and_are_looked_at(base: str, tmp_path: Path, small: Any) -> None:
+    Trainer(small(train={"epochs": 1}), tmp_path / "run", Processes.join("cpu")).run()
+    plan = Plan(bench(base, kd(teachers=(str(tmp_path / "run"),))), tmp_path / "out")
+    alone, taught = (plan.cost(plan.rows[name]).macs for name in ("small", "kd+small"))
+    assert taught == alone * 4 // 3
+    with pytest.raises(ConfigError, match=r"row 'kd\+small': .*nothing.toml: cannot be read"):
+        Plan(bench(base, kd(teachers=("onnx:nothing.toml",))), tmp_path / "out")
 
 
 def test_teachers_whose_weights_are_gone_are_trained_again(base: str, tmp_path: Path) -> None:

@@ -66,12 +66,21 @@ def test_rows_are_trained_measured_and_told_and_done_once(bench: Path, tmp_path:
     cost = json.loads((out / "steps.jsonl").read_text())
     assert cost["job"] == "kd+small"
     assert cost["ms"] > 0
+    again = ("--only", "small", "--set", 'changes=["train.epochs=2"]')
+    result = run("distill", bench, "--out", out, "--gpus", 0, *again)
+    assert result.exit_code == 0, result.output
+    records = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+    assert records[-1]["epoch"] == 2, "what was changed is trained again"
 
 
 def test_unknown_rows_and_no_time(bench: Path, tmp_path: Path) -> None:
     result = run("distill", bench, "--out", tmp_path / "out", "--only", "smal")
     assert result.exit_code == 2
     assert "--only smal: no such row; did you mean 'small'?" in result.stderr
+    assert run("steps", bench, "--out", tmp_path / "out", "--only", "smal").exit_code == 2
+    result = run("distill", bench, "--out", tmp_path / "out", "--gpus", 99)
+    assert result.exit_code == 2
+    assert "--gpus 99: there are" in result.stderr
     result = run("distill", bench, "--out", tmp_path / "out", "--gpus", 0, "--minutes", 0)
     assert result.exit_code == 1
     assert "left: small large kd+small" in result.stdout

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hanmo.nets.inherit import can_inherit, inherit
-from hanmo.nets.registry import NetConfig, build_net
+from hanmo.nets.inherit import can_inherit, inherit, keep_classes
+from hanmo.nets.registry import NETS, NetConfig, build_net
 from hanmo.nets.resnet import ResNet
 
 SIDE = 32
@@ -179,3 +179,15 @@ def test_squeeze_and_excitation_is_narrowed_with_its_channels() -> None:
     net = heir(given, width=64, attention="se")
     assert len(net.layer4[0].attention.reduce.weight) == 32  # type: ignore[union-attr,arg-type]
     torch.testing.assert_close(logits(net), logits(given), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", sorted(NETS))
+def test_every_net_can_be_narrowed_to_some_classes(name: str) -> None:
+    torch.manual_seed(0)
+    net = build_net(NetConfig(name=name, width=8), 10, SIDE).eval()
+    x = torch.randn(2, 1, SIDE, SIDE)
+    chosen = torch.tensor([7, 0, 3])
+    with torch.no_grad():
+        before = net(x)[:, chosen]
+        keep_classes(net, chosen)
+        torch.testing.assert_close(net(x), before)

@@ -69,6 +69,9 @@ class BenchConfig:
             raise ConfigError(f"row {wrong[0]!r}: a name is also a folder's: no slashes, spaces, plus or leading dot")
         if not self.nets or not self.seeds or len(set(self.seeds)) != len(self.seeds):
             raise ConfigError("nets and seeds need at least one entry each, and every seed once")
+        for change in (*self.changes, *(c for rows in (self.nets, self.methods) for row in rows for c in row.changes)):
+            if change.strip().startswith(("net.", "distill.", "train.seed", "name")):
+                raise ConfigError(f"change {change!r}: nets, methods and seeds are what the bench itself says")
         nets = [row.name for row in self.nets]
         for method in self.methods:
             _known(f"row {method.name!r}: student", self.students_of(method), nets)

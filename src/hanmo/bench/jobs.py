@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from hanmo.errors import CheckpointError
+
 Record = dict[str, Any]
 Done = tuple[str, int]
 """A job's name and a seed: what one record is about."""
@@ -49,13 +51,25 @@ class Results:
         self.path = path
 
     def load(self) -> dict[Done, Record]:
+        """The records; a last line that was cut off is passed over, :class:`CheckpointError` names any other damage."""
         if not self.path.exists():
             return {}
-        records = map(json.loads, self.path.read_text(encoding="utf-8").splitlines())
-        return {(record["job"], record["seed"]): record for record in records}
+        found = {}
+        for number, line in enumerate(self.path.read_text(encoding="utf-8").splitlines(keepends=True), 1):
+            if not line.endswith("\n"):
+                break
+            try:
+                record = json.loads(line)
+                found[record["job"], record["seed"]] = {"key": "", **record}
+            except (ValueError, KeyError, TypeError) as error:
+                raise CheckpointError(f"{self.path}: line {number} is no record; remove it to go on") from error
+        return found
 
     def add(self, records: Collection[Record]) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        if self.path.exists():
+            whole = self.path.read_bytes()
+            os.truncate(self.path, whole.rfind(b"\n") + 1)  # a line that was cut off would spoil the next
         with self.path.open("a", encoding="utf-8") as file:
             file.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
 
@@ -71,7 +85,8 @@ class _Running:
         environment["CUDA_VISIBLE_DEVICES"] = _visible(device) if on_gpu else ""
         with self.out.open("w") as out, self.log.open("a") as log:
             command = [sys.executable, "-m", "hanmo", *job.arguments, "--json"]
-            self.process = subprocess.Popen(command, stdout=out, stderr=log, env=environment)
+            # In a session of its own: Ctrl-C reaches it once, from us.
+            self.process = subprocess.Popen(command, stdout=out, stderr=log, env=environment, start_new_session=True)
         self.read = 0
 
     def last_words(self) -> str:

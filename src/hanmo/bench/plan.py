@@ -20,9 +20,11 @@ from hanmo.errors import CharsetError, CheckpointError, ConfigError
 from hanmo.nets.registry import NetConfig, build_net, count_macs
 from hanmo.nets.taps import Ensemble, Tapped
 from hanmo.train.config import DistillConfig, MethodConfig, Recipe
+from hanmo.train.drawn import PREFIX as SYNTH
 from hanmo.train.mixed import open_training
 from hanmo.train.onnx_teacher import PREFIX as ONNX
-from hanmo.train.run import WEIGHTS
+from hanmo.train.onnx_teacher import load_onnx_teacher
+from hanmo.train.run import WEIGHTS, load_trained
 from hanmo.train.teaching import build_methods, connect, load_fitting
 
 
@@ -37,9 +39,6 @@ class Row:
     waits_for: tuple[Done, ...] = ()
     """Rows and seeds whose nets teach."""
 
-    outside: tuple[str, ...] = ()
-    """Run folders that teach, but are no rows."""
-
     @property
     def is_alone(self) -> bool:
         return self.recipe.distill is None
@@ -49,7 +48,8 @@ class Row:
 class Cost:
     """What a row trains on, all seeds together: ``images``, and multiply-accumulate operations ``macs`` of the nets.
 
-    Three times the student's forward pass and once the teachers' for each view; what methods add is not in it.
+    Three times the student's forward pass and once the teachers' for each view; what methods add is not in it, nor what
+    ``onnx:`` teachers take.
     """
 
     images: int
@@ -85,14 +85,13 @@ class Plan:
         self.rows[row.name] = row
 
     def _taught(self, row: MethodRow, student: str) -> Row:
-        net = self.rows[student].recipe.net
-        teachers, waits_for, outside = [], [], []
+        teachers, waits_for = [], []
         for teacher in self.config.teachers_of(row):
             found = self._seeds_of(teacher)
             waits_for += found
-            outside += [] if found or teacher.startswith(ONNX) else [teacher]
             teachers += [str(self.folder(name, seed)) for name, seed in found] or [teacher]
-        recipe = load_toml(self.config.recipe, Recipe, (*self.config.changes, *row.changes))
+        own = next(net for net in self.config.nets if net.name == student)
+        recipe = load_toml(self.config.recipe, Recipe, (*self.config.changes, *own.changes, *row.changes))
         distill = DistillConfig(
             teachers=tuple(teachers),
             teacher_views=row.teacher_views,
@@ -104,9 +103,8 @@ class Plan:
             name=name,
             title=row.title or row.name,
             student=student,
-            recipe=replace(recipe, name=name, net=net, distill=distill),
+            recipe=replace(recipe, name=name, net=own.net, distill=distill),
             waits_for=tuple(waits_for),
-            outside=tuple(outside),
         )
 
     def _seeds_of(self, teacher: str) -> list[Done]:
@@ -123,16 +121,22 @@ class Plan:
         return []
 
     def folder(self, name: str, seed: int) -> Path:
-        return self.out / "runs" / name / f"seed-{seed}"
+        """The run of a row and seed; other settings go into another folder."""
+        return self._place(self.rows[name]) / f"seed-{seed}"
+
+    def _place(self, row: Row) -> Path:
+        return self.out / "runs" / row.name / self.key(row)
 
     def key(self, row: Row) -> str:
         """Digest of all settings, the teachers' included: records of other settings are not taken for this row's.
 
-        Of the data it tells the number of samples, characters and normalisation: the last bit of a pixel may differ
-        between machines.
+        Of a pack it tells the number of samples, characters and normalisation: the last bit of a pixel may differ
+        between machines. Teachers that are no rows, and the run that nets start from, count by their path alone.
         """
         text = dump_toml(row.recipe).replace(str(self.out), "")
         text += f"{self.samples} {self.pack.charset.digest} {self.pack.normalization}"
+        if row.recipe.data.train.startswith(SYNTH):
+            text += Path(row.recipe.data.train.removeprefix(SYNTH)).read_text(encoding="utf-8")
         text += "".join(self.key(self.rows[name]) for name, _ in dict.fromkeys(row.waits_for))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -142,6 +146,9 @@ class Plan:
         macs = 3 * _macs(row.recipe.net, classes, self.side)
         if row.recipe.distill:
             nets = [self.rows[name].recipe.net for name, _ in row.waits_for]
+            ours = {str(self.folder(*goal)) for goal in row.waits_for}
+            others = [name for name in row.recipe.distill.teachers if name not in ours and not name.startswith(ONNX)]
+            nets += [load_trained(name).config for name in others]
             macs += row.recipe.distill.teacher_views * sum(_macs(net, classes, self.side) for net in nets)
         return Cost(images=images, macs=images * macs)
 
@@ -153,7 +160,7 @@ class Plan:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(path, dump_toml(row.recipe).encode())
             numbers = ",".join(map(str, self.config.seeds))
-            place = str(self.out / "runs" / row.name)
+            place = str(self._place(row))
             verb = "train" if row.is_alone else "distill"
             found.append(
                 Job(
@@ -186,8 +193,7 @@ class Plan:
             if distill is None:
                 return
             methods = build_methods(distill)
-            nets = [build_net(self.rows[name].recipe.net, classes, self.side) for name, _ in row.waits_for]
-            nets += [load_fitting(name, self.pack, "teacher").net for name in row.outside]
+            nets = [self._teacher(name, row) for name in distill.teachers]
             alone = len(distill.teachers) == 1 and distill.teacher_views == 1
             teacher = None
             if nets:
@@ -196,6 +202,15 @@ class Plan:
             connect(Tapped(student, methods.student_layers), teacher, methods, self.side, fresh)
         except (ConfigError, CharsetError, CheckpointError) as error:
             raise type(error)(f"row {row.name!r}: {error}") from error
+
+    def _teacher(self, name: str, row: Row) -> nn.Module:
+        """A teacher by its name in the recipe; of rows, which need not be trained yet, only the net."""
+        for goal in row.waits_for:
+            if name == str(self.folder(*goal)):
+                return build_net(self.rows[goal[0]].recipe.net, len(self.pack.charset), self.side)
+        if name.startswith(ONNX):
+            return load_onnx_teacher(name.removeprefix(ONNX), self.pack.charset, self.pack.normalization)[0]
+        return load_fitting(name, self.pack, "teacher").net
 
 
 def _weighted(method: MethodConfig) -> MethodConfig:

@@ -30,20 +30,22 @@ def distill(
         list[str] | None, typer.Option("--only", help="Train these rows only (and who teaches them).")
     ] = None,
     plan_only: Annotated[bool, typer.Option("--plan", help="Say what it would cost, and train nothing.")] = False,
-    gpus: Annotated[int | None, typer.Option(help="How many; all there are by default, 0 for the CPU.")] = None,
-    at_once: Annotated[int, typer.Option(help="Trainings at a time on each GPU.")] = 1,
+    gpus: Annotated[int | None, typer.Option(min=0, help="How many; all there are by default, 0 for the CPU.")] = None,
+    at_once: Annotated[int, typer.Option(min=1, help="Trainings at a time on each GPU.")] = 1,
     minutes: Annotated[float, typer.Option(help="Stop in time; the same command goes on.")] = 1e6,
     report: Report = None,
 ) -> None:
     """Train every net and every method of a comparison, seed by seed, and write the tables and the plot.
 
-    What is done is never done again: stopped by Ctrl-C or --minutes, the same command goes on.
+    Stopped by Ctrl-C or --minutes, the same command goes on. What is done is not done again, but for teachers whose
+    weights are gone when a row still waits for them.
 
     Example: hanmo bench distill recipes/bench.toml --plan
     """
     import torch
 
     from hanmo.bench.jobs import Results, run_jobs
+    from hanmo.errors import ConfigError
 
     plan = _plan(bench, out, set_)
     names = _chosen(plan, only or [])
@@ -51,7 +53,10 @@ def distill(
     _announce(plan, names, results.load())
     if plan_only:
         return
-    devices = torch.cuda.device_count() if gpus is None else gpus
+    there = torch.cuda.device_count()
+    if gpus is not None and gpus > there:
+        raise ConfigError(f"--gpus {gpus}: there are {there}; leave it out for all of them, or give 0 for the CPU")
+    devices = there if gpus is None else gpus
     done = [goal for goal, record in results.load().items() if record["key"] == _key(plan, goal[0])]
     with _Bar(plan, names) as show:
         finished = run_jobs(
@@ -86,7 +91,8 @@ def steps(
 
     plan = _plan(bench, out, set_)
     results, processes = Results(plan.out / "steps.jsonl"), Processes.join(None)
-    for name in [name for name in plan.rows if not only or name in only]:
+    _chosen(plan, only or [])  # names what is no row
+    for name in only or plan.rows:
         row = plan.rows[name]
         if all(plan.folder(*teacher).joinpath("weights.safetensors").exists() for teacher in row.waits_for):
             record = {"job": name, "key": plan.key(row), "seed": 0, **step_cost(row.recipe, processes)}
@@ -223,8 +229,9 @@ def _write(plan: Plan, report: Path | None) -> None:
     for name, row in plan.rows.items():
         if not row.is_alone or name not in found:
             continue
-        if name not in reading:
-            reading[name] = {"job": name, "seed": 0, **reading_cost(row.recipe.net, classes, plan.side)}
+        key = f"{row.recipe.net} {classes} {plan.side}"
+        if reading.get(name, {}).get("key") != key:
+            reading[name] = {"job": name, "key": key, "seed": 0, **reading_cost(row.recipe.net, classes, plan.side)}
             known.add([reading[name]])
         size = count_parameters(build_net(row.recipe.net, classes, plan.side)) / 1e6
         taught = [r for r in plan.rows.values() if r.student == name and not r.is_alone and r.name in found]

@@ -90,13 +90,14 @@ def inherit(net: ResNet, given: State) -> None:
 
 @torch.no_grad()
 def keep_classes(net: nn.Module, chosen: Tensor) -> None:
-    """From now on the net tells only the classes ``chosen`` (C,) apart, in that order: rows of its last layer."""
-    name, last = [(name, part) for name, part in net.named_modules() if isinstance(part, nn.Linear)][-1]
+    """From now on the net tells only the classes ``chosen`` (C,) apart, in that order: rows of ``fc``."""
+    last = net.get_submodule("fc")
+    assert isinstance(last, nn.Linear)
     kept = nn.Linear(last.in_features, len(chosen), bias=last.bias is not None)
     kept.weight.copy_(last.weight[chosen])
     if last.bias is not None:
         kept.bias.copy_(last.bias[chosen])
-    net.set_submodule(name, kept)
+    net.set_submodule("fc", kept)
 
 
 def _blocks(net: ResNet) -> dict[str, BasicBlock]:

@@ -27,16 +27,11 @@ def changed(table: Table, settings: Mapping[str, Any]) -> Table:
         *path, last = key.split(".")
         inside: Any = table
         for part in path:
-            inside = inside[_index(inside, part, key)] if isinstance(inside, list) else _section(inside, part, key)
+            inside = inside[_index(inside, part, key)] if isinstance(inside, list) else inside.setdefault(part, {})
+            if not isinstance(inside, dict | list):
+                raise ConfigError(f"space {key!r}: {part!r} is a value of the recipe, with nothing inside")
         inside[_index(inside, last, key) if isinstance(inside, list) else last] = value
     return table
-
-
-def _section(table: Table, name: str, key: str) -> Any:
-    inside = table.setdefault(name, {})
-    if not isinstance(inside, dict | list):
-        raise ConfigError(f"space {key!r}: {name!r} is a value of the recipe, with nothing inside")
-    return inside
 
 
 def _index(values: Sequence[Any], part: str, key: str) -> int:
@@ -79,13 +74,17 @@ class Drawing:
 
 def _distribution(space: Space, base: Table) -> BaseDistribution:
     if space.choices:  # written out, since samplers know no lists
-        return CategoricalDistribution([json.dumps(choice, ensure_ascii=False) for choice in space.choices])
+        try:
+            return CategoricalDistribution([json.dumps(choice, ensure_ascii=False) for choice in space.choices])
+        except TypeError as error:
+            raise ConfigError(f"space {space.key!r}: choices are words, numbers, lists or tables ({error})") from error
     low, high, step = space.low, space.high, space.step
     assert low is not None
     assert high is not None
     if step is not None:  # the last step ends at or before high
         low_, step_ = Decimal(str(low)), Decimal(str(step))
-        high = type(high)(low_ + (Decimal(str(high)) - low_) // step_ * step_)
+        last = low_ + (Decimal(str(high)) - low_) // step_ * step_
+        high = int(last) if last == last.to_integral_value() and isinstance(high, int) else float(last)
     numbers = [number for number in (low, high, step) if number is not None]
     if _is_whole(space, base):
         if not all(isinstance(number, int) for number in numbers):

@@ -178,8 +178,9 @@ class Search:
         if images > self._left(rows):
             return Outcome(state="refused", why=NO_BUDGET)
         for row in rows:
-            if row.state == "complete" and row.settings == settings:
-                return Outcome(state="repeated", top1=row.top1, why=f"as trial {row.trial}")
+            if row.state in TRAINED and row.settings == settings:
+                top1 = row.top1 if row.state == "complete" else None
+                return Outcome(state="repeated", top1=top1, why=f"as trial {row.trial}")
         return train_trial(recipe, self._folder_of(trial), trial, self.processes, deadline, on_record)
 
     def _folder_of(self, trial: Trial) -> Path:
