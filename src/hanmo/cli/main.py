@@ -13,11 +13,13 @@ import typer
 from typer.core import TyperGroup
 
 import hanmo
-from hanmo.cli import average, bench, data, evaluate, export, glyphs, recognize, synth, train
+from hanmo.cli import average, bench, data, evaluate, export, glyphs, recognize, serve, synth, train
 from hanmo.errors import HanmoError
 
-_EXTRAS = dict.fromkeys(("torch", "safetensors", "onnx", "onnxscript", "matplotlib"), "train") | dict.fromkeys(
-    ("fontTools", "brotli"), "fonts"
+_EXTRAS = (
+    dict.fromkeys(("torch", "safetensors", "onnx", "onnxscript", "matplotlib"), "train")
+    | dict.fromkeys(("fontTools", "brotli"), "fonts")
+    | dict.fromkeys(("fastapi", "starlette", "pydantic", "uvicorn", "python_multipart", "prometheus_client"), "serve")
 )
 """Packages that only some verbs need, and the extra that installs them."""
 
@@ -65,6 +67,7 @@ app.command()(train.train)
 app.command()(train.distill)
 app.command()(average.average)
 app.command()(export.export)
+app.command()(serve.serve)
 app.add_typer(bench.app, name="bench")
 
 
