@@ -20,8 +20,8 @@ from hanmo.charset import Charset
 from hanmo.cli.main import main
 from hanmo.normalize import Normalization
 
-VERBS = ("recognize", "evaluate", "data", "synth", "train", "distill", "export")
-HEAVY = ("torch", "onnxruntime", "matplotlib", "onnx", "numpy", "PIL")
+VERBS = ("recognize", "evaluate", "data", "synth", "train", "distill", "export", "serve")
+HEAVY = ("torch", "onnxruntime", "matplotlib", "onnx", "numpy", "PIL", "fastapi", "uvicorn")
 
 
 def run(
