@@ -53,5 +53,5 @@ $(BIN)/python:
 	@touch $@
 
 .venv/.dev: .venv/.train $(SOURCES)
-	$(INSTALL) '.[train,dev]'
+	$(INSTALL) '.[train,serve,dev]'
 	@touch $@

@@ -163,57 +163,6 @@ def test_the_first_frame_of_an_animation_counts(kind: str) -> None:
     np.testing.assert_array_equal(load(data), glyph())
 
 
-def test_strokes_are_drawn_with_a_round_pen_in_their_box() -> None:
-    grey = load([[(0, 0), (200, 0)], [(100, -50), (100, 50)]])
-    assert grey.shape == (48 + 3 * image.STROKE_WIDTH, image.STROKE_SIDE + 3 * image.STROKE_WIDTH)
-    ink = grey < 128
-    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
-    assert abs(np.ptp(columns) + 1 - image.STROKE_SIDE - image.STROKE_WIDTH) <= 1
-    assert abs(np.ptp(rows) + 1 - 48 - image.STROKE_WIDTH) <= 1
-    assert set(np.unique(grey)) - {0, 255}, "the edges are antialiased"
-    middle = ink[:, 15]
-    assert abs(int(middle.sum()) - image.STROKE_WIDTH) <= 1
-
-
-@given(st.floats(1e-6, 1e6), st.floats(-1e6, 1e6), st.sampled_from([tuple, list, np.array]))
-def test_strokes_do_not_depend_on_unit_place_or_container(unit: float, shift: float, container: type) -> None:
-    strokes = np.array([[0.0, 0], [3, 4], [8, 1]]), np.array([[2.0, 7], [6, 7]])
-    moved = [container([list(map(float, point)) for point in stroke * unit + shift * unit]) for stroke in strokes]
-    assert np.abs(load(moved).astype(int) - load(strokes)).mean() < 2
-
-
-def test_a_dot_is_a_dot() -> None:
-    grey = load([[(5, 5)]])
-    assert grey.shape == (15, 15)
-    assert 12 <= (grey < 128).sum() <= 30
-
-
-@pytest.mark.parametrize(
-    ("strokes", "message"),
-    [
-        ([], "no strokes"),
-        ([[]], "stroke 0 has shape"),
-        ([[(0, 0), (1, 1)], [(1, 2, 3)]], "stroke 1 has shape"),
-        ([[(0, 0), (float("nan"), 1)]], "stroke 0 holds NaN"),
-        ([[(0, 0), (float("inf"), 1)]], "NaN or infinity"),
-        ([[(-1.7e308, 0), (1.7e308, 1)]], "more than a number can hold"),
-        ([[("a", "b")]], "not strokes"),
-        ([1, 2], "not strokes"),
-        ([[(0, 0), (1,)]], "not strokes"),
-    ],
-)
-def test_unusable_strokes(strokes: list[object], message: str) -> None:
-    with pytest.raises(ImageError, match=message) as caught:
-        load(strokes)  # type: ignore[arg-type]
-    assert f"{len(strokes)} strokes: " in str(caught.value)
-
-
-def test_too_many_stroke_points() -> None:
-    with pytest.raises(ImageTooLargeError, match="10001 points"):
-        load([np.zeros((5000, 2)), np.zeros((5001, 2))])
-    assert load([np.arange(20000.0).reshape(-1, 2)]).size  # exactly the limit
-
-
 @pytest.mark.parametrize(
     ("array", "message"),
     [

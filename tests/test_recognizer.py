@@ -238,8 +238,14 @@ def test_collected_errors_stand_in_their_pictures_places(reader: Recognizer) -> 
     assert read == ["一", "口"]
 
 
+def test_normalised_squares_are_read_as_their_pictures(reader: Recognizer) -> None:
+    squares = np.stack([NORMALIZATION(load(strokes)) for strokes in HAND.values()])
+    assert reader.predict(squares, top=2) == reader.recognize_batch(list(HAND.values()), top=2)
+
+
 def test_nothing_to_read(reader: Recognizer) -> None:
     assert reader.recognize_batch([]) == []
+    assert reader.predict(np.zeros((0, SIDE, SIDE), np.uint8)) == []
     assert reader.logits(np.zeros((0, SIDE, SIDE), np.uint8)).shape == (0, 4)
 
 

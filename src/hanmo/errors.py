@@ -3,7 +3,8 @@
 HanmoError (a ValueError: the input is at fault, not the program)
 ├── ImageError           a picture cannot be used
 │   ├── BlankImageError      it holds no ink
-│   └── ImageTooLargeError   it is beyond the limits of hanmo.image
+│   ├── ImageFormatError     its file is of no format that hanmo reads
+│   └── ImageTooLargeError   it is beyond the limits of hanmo.image or hanmo.strokes
 ├── DataError            a sample file, a folder of pictures or a pack is damaged or empty
 │   ├── GntError             a .gnt record is truncated or lies; knows the file and the byte offset
 │   ├── PackError            a pack is damaged or of another normalisation
@@ -41,8 +42,12 @@ class BlankImageError(ImageError):
     """A picture holds no ink."""
 
 
+class ImageFormatError(ImageError):
+    """A picture's file is of no format that :mod:`hanmo.image` reads."""
+
+
 class ImageTooLargeError(ImageError):
-    """A picture is beyond the limits of :mod:`hanmo.image`."""
+    """A picture is beyond the limits of :mod:`hanmo.image`, or strokes are beyond those of :mod:`hanmo.strokes`."""
 
 
 class DataError(HanmoError):

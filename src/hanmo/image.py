@@ -1,4 +1,6 @@
-"""Whatever a user hands over -> a grey picture: uint8 (H, W), 255 = paper, ink dark. Every limit on size lives here.
+"""Whatever a user hands over -> a grey picture: uint8 (H, W), 255 = paper, ink dark.
+
+Every limit on a picture's size lives here, on strokes in :mod:`hanmo.strokes`.
 
 A picture is read with Pillow, but never opened by ``Image.open``: the first bytes choose among seven formats, so no
 other decoder sees foreign data, and the size in the header is checked before anything is decoded. Whether a picture
@@ -20,7 +22,6 @@ from PIL import (
     BmpImagePlugin,
     GifImagePlugin,
     Image,
-    ImageDraw,
     ImageFile,
     ImageOps,
     JpegImagePlugin,
@@ -30,11 +31,10 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from hanmo.errors import ImageError, ImageTooLargeError, one_line
+from hanmo.errors import ImageError, ImageFormatError, ImageTooLargeError, one_line
+from hanmo.strokes import Strokes, draw
 
 Grey = NDArray[np.uint8]
-Strokes: TypeAlias = Sequence[Sequence[Sequence[float]] | NDArray[Any]]
-"""Pen strokes in writing order, each (N, 2) points x, y in any unit, y growing downwards."""
 Source: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | Image.Image | NDArray[Any] | Strokes
 """What :func:`load` takes: a path, a file's bytes, a PIL image, an array or strokes."""
 
@@ -42,17 +42,9 @@ MAX_BYTES = 16 * 2**20
 """Size of a picture file in bytes."""
 MAX_PIXELS = 16 * 2**20
 """Width times height of a picture."""
-MAX_STROKE_POINTS = 10_000
-"""Points in all strokes of one character; a mouse gives a few hundred."""
-
-STROKE_SIDE = 96
-"""Strokes are drawn so that the longer side of their box has this many pixels."""
-STROKE_WIDTH = 5
-"""The pen's width in pixels at that size."""
 
 _FAINT = 12
 """Grey levels within which a composite counts as one tone, and its transparency is looked at instead."""
-_SUPERSAMPLING = 4
 
 _FORMATS: tuple[tuple[tuple[bytes, ...], type[ImageFile.ImageFile]], ...] = (
     ((b"\x89PNG\r\n\x1a\n",), PngImagePlugin.PngImageFile),
@@ -74,9 +66,10 @@ def load(source: Source) -> Grey:
     Transparency is laid over white, or is itself the ink when that shows nothing; EXIF orientation is applied; of an
     animation the first frame counts; bright ink on a dark ground is turned over.
 
-    Raises :class:`ImageTooLargeError` beyond this module's limits, :class:`ImageError` for anything unusable; both
-    name the source. About damaged metadata Pillow may warn; to silence it here would change the warnings of every
-    thread, so that is left to the program (the command line does it).
+    Raises :class:`ImageTooLargeError` beyond the limits, :class:`ImageFormatError` for a file of another format,
+    :class:`ImageError` for anything else unusable; all name the source. About damaged metadata Pillow may warn; to
+    silence it here would change the warnings of every thread, so that is left to the program (the command line does
+    it).
     """
     try:
         if isinstance(source, str | os.PathLike):
@@ -89,7 +82,7 @@ def load(source: Source) -> Grey:
         if isinstance(source, np.ndarray):
             return _ink_dark(_from_array(source))
         if isinstance(source, Sequence):
-            return _draw(cast(Strokes, source))
+            return draw(cast(Strokes, source))
         raise ImageError("not a picture; give a path, bytes, a PIL image, an array or strokes")
     except ImageError as error:
         raise type(error)(f"{describe(source)}: {error}") from error.__cause__
@@ -133,7 +126,7 @@ def _decode(data: bytes) -> Grey:
     if reader is None:
         text = data.lstrip(b"\xef\xbb\xbf \t\r\n")  # without byte order mark and white space
         stranger = next((what for head, what in _KNOWN_STRANGERS if text.startswith(head)), "not a picture")
-        raise ImageError(f"{stranger}; save it as PNG, JPEG, WebP, BMP, GIF, TIFF or PPM")
+        raise ImageFormatError(f"{stranger}; save it as PNG, JPEG, WebP, BMP, GIF, TIFF or PPM")
     with _decoding(f"damaged {reader.__name__.removesuffix('ImageFile').upper()}"):
         return _from_pil(reader(BytesIO(data)))
 
@@ -239,49 +232,6 @@ def _ink_dark(grey: Grey) -> Grey:
     darkest, brightest = np.searchsorted(counts, (specks + 1, grey.size - specks))
     border = np.concatenate((grey[0], grey[-1], grey[:, 0], grey[:, -1]))
     return 255 - grey if 2 * float(np.median(border)) < darkest + brightest else grey
-
-
-def _draw(strokes: Strokes) -> Grey:
-    """Strokes drawn antialiased with a round pen, their box's longer side scaled to ``STROKE_SIDE`` pixels."""
-    points = _points(strokes)
-    everything = np.concatenate(points)
-    low, high = everything.min(axis=0), everything.max(axis=0)
-    with np.errstate(over="ignore"):
-        extent = high - low
-    if not np.isfinite(extent).all():
-        raise ImageError("the strokes span more than a number can hold; scale them down")
-    unit = extent.max() or 1.0  # a single dot has no extent
-    width, height = (np.rint(extent / unit * STROKE_SIDE).astype(int) + 3 * STROKE_WIDTH).tolist()
-    canvas = Image.new("L", (width * _SUPERSAMPLING, height * _SUPERSAMPLING), 255)
-    pen = ImageDraw.Draw(canvas)
-    radius = STROKE_WIDTH * _SUPERSAMPLING / 2
-    for stroke in points:
-        # Divided before it is multiplied: the smallest spans would overflow a factor.
-        path = ((stroke - low) / unit * STROKE_SIDE + 1.5 * STROKE_WIDTH) * _SUPERSAMPLING
-        pen.line([(x, y) for x, y in path.tolist()], fill=0, width=round(2 * radius))
-        for x, y in path.tolist():
-            pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=0)
-    return np.array(canvas.reduce(_SUPERSAMPLING))
-
-
-def _points(strokes: Strokes) -> list[NDArray[np.float64]]:
-    try:
-        total = sum(len(stroke) for stroke in strokes)
-        if total > MAX_STROKE_POINTS:
-            raise ImageTooLargeError(f"{total} points, at most {MAX_STROKE_POINTS} are taken; thin them out")
-        points = [np.asarray(stroke, np.float64) for stroke in strokes]
-    except ImageTooLargeError:
-        raise
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ImageError("not strokes; give a sequence of strokes, each a sequence of points (x, y)") from error
-    if not points:
-        raise ImageError("no strokes; write something")
-    for number, stroke in enumerate(points):
-        if stroke.ndim != 2 or stroke.shape[0] == 0 or stroke.shape[1] != 2:
-            raise ImageError(f"stroke {number} has shape {stroke.shape}; a stroke is points (x, y), at least one")
-        if not np.isfinite(stroke).all():
-            raise ImageError(f"stroke {number} holds NaN or infinity; every coordinate must be a finite number")
-    return points
 
 
 def _check_size(width: int, height: int) -> None:

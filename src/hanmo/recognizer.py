@@ -154,6 +154,10 @@ class Recognizer:
             raise BundleError(f"{self.bundle.path / MODEL_NAME}: the net's answers are no logits; export it again")
         return np.asarray(answers, np.float32)
 
+    def predict(self, squares: NDArray[np.uint8], top: int = 5) -> list[Prediction]:
+        """Read squares that are normalised already, as :meth:`logits` takes them, in one run of the net."""
+        return self._predict(squares, top, self._classes(top, None))
+
     def _classes(self, top: int, among: Collection[str] | None) -> NDArray[np.int64]:
         """The classes an answer may come from, ascending."""
         if top < 1:

@@ -20,8 +20,8 @@ from hanmo.charset import Charset
 from hanmo.cli.main import main
 from hanmo.normalize import Normalization
 
-VERBS = ("recognize", "evaluate", "data", "synth", "train", "distill", "export", "search")
-HEAVY = ("torch", "onnxruntime", "matplotlib", "onnx", "numpy", "PIL", "optuna")
+VERBS = ("recognize", "evaluate", "data", "synth", "train", "distill", "export", "search", "serve", "bench")
+HEAVY = ("torch", "onnxruntime", "matplotlib", "onnx", "numpy", "PIL", "optuna", "fastapi", "uvicorn")
 
 
 def run(

@@ -13,13 +13,14 @@ import typer
 from typer.core import TyperGroup
 
 import hanmo
-from hanmo.cli import average, bench, data, evaluate, export, glyphs, recognize, search, synth, train
+from hanmo.cli import average, bench, data, evaluate, export, glyphs, recognize, search, serve, synth, train
 from hanmo.errors import HanmoError
 
 _EXTRAS = (
     dict.fromkeys(("torch", "safetensors", "onnx", "onnxscript", "matplotlib"), "train")
     | dict.fromkeys(("fontTools", "brotli"), "fonts")
     | dict.fromkeys(("optuna", "cmaes"), "search")
+    | dict.fromkeys(("fastapi", "starlette", "pydantic", "uvicorn", "python_multipart", "prometheus_client"), "serve")
 )
 """Packages that only some verbs need, and the extra that installs them."""
 
@@ -68,6 +69,7 @@ app.command()(train.distill)
 app.command()(average.average)
 app.command()(export.export)
 app.command()(search.search)
+app.command()(serve.serve)
 app.add_typer(bench.app, name="bench")
 
 

@@ -1,0 +1,83 @@
+"""``hanmo serve``: the HTTP interface and the page to write on."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hanmo.errors import ConfigError
+
+_GRACE = 10  # seconds that requests get to end when the server is stopped; none takes longer than 5 to be answered
+_BACKLOG = 1024
+
+
+def serve(
+    host: Annotated[str, typer.Option("--host", help="Address to listen on; 0.0.0.0 is every one.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port to listen on; 0 is any free one.")] = 8000,
+    bundle: Annotated[
+        Path | None, typer.Option("--bundle", help="Folder of a bundle, or nano; the embedded one else.")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option("--threads", min=1, help="Batches read at once; the number of cores else.")
+    ] = None,
+) -> None:
+    """Read characters over HTTP: POST /v1/recognize takes pictures and strokes, /docs describes it.
+
+    Only this computer can reach it unless --host says otherwise. Ctrl-C stops it when open requests are answered.
+
+    Example: hanmo serve --port 8000 --bundle nano
+    """
+    import uvicorn
+
+    from hanmo.cli.stopping import tidy_kill
+    from hanmo.serve.app import create_app
+    from hanmo.serve.config import ServeConfig
+    from hanmo.serve.logs import configure
+
+    app = create_app(ServeConfig(bundle=bundle, threads=threads or _cores()))
+    listener = _listen(host, port)
+    configure()
+    config = uvicorn.Config(
+        app,
+        log_config=None,  # uvicorn's loggers are set up with our own
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE,
+        ws="none",
+        lifespan="on",
+    )
+    typer.echo(f"hanmo: reading at {_address(listener)} (Ctrl-C stops)", err=True)
+    try:
+        with listener, tidy_kill():
+            uvicorn.Server(config).run(sockets=[listener])
+    except KeyboardInterrupt:  # raised by uvicorn after it has ended in order: that is how a server is meant to stop
+        typer.echo("hanmo: stopped", err=True)
+
+
+def _cores() -> int:
+    """Cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except (OSError, UnicodeError) as error:
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+            reason = "is in use; choose another one with --port, or stop what listens there"
+        else:
+            reason = f"cannot be listened on ({getattr(error, 'strerror', None) or error}); check --host and --port"
+        raise ConfigError(f"port {port} of {host} {reason}") from error
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if listener.family == socket.AF_INET6 else f"http://{host}:{port}"

@@ -1,0 +1,178 @@
+"""The application: addresses, what they answer, and the layers around them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, HTMLResponse, Response
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+
+import hanmo
+from hanmo.image import MAX_PIXELS
+from hanmo.recognizer import Recognizer
+from hanmo.serve.config import ServeConfig
+from hanmo.serve.desk import Desk
+from hanmo.serve.limits import Guard, Watch
+from hanmo.serve.manual import render
+from hanmo.serve.metrics import CONTENT_TYPE, Metrics
+from hanmo.serve.openapi import RECOGNIZE_BODY, RECOGNIZE_REFUSALS
+from hanmo.serve.problems import RefusedError, of_status
+from hanmo.serve.schemas import MAX_TOP, Answer, Health, Limits, ModelAnswer, Source
+from hanmo.serve.uploads import media_type
+from hanmo.strokes import MAX_POINTS, MAX_STROKES
+
+STATIC = Path(__file__).with_name("static")
+
+Top = Annotated[int, Query(ge=1, le=MAX_TOP, description="How many candidates a picture gets.")]
+
+
+def create_app(config: ServeConfig, reader: Recognizer | None = None) -> FastAPI:
+    """The server's application, reading with ``reader`` or with the bundle that ``config`` names.
+
+    The bundle is loaded here, so that :class:`hanmo.errors.BundleError` comes before anything listens.
+    """
+    reader = reader or Recognizer(config.bundle)
+    metrics = Metrics()
+    desk = Desk(reader, config, metrics)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await desk.open()
+        yield
+        await desk.close()
+
+    app = FastAPI(
+        title="hanmo",
+        version=hanmo.__version__,
+        description="Reads pictures and strokes of single handwritten Chinese characters.",
+        docs_url=None,  # FastAPI's pages load their scripts from elsewhere
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.add_middleware(Guard, config=config)
+    app.add_middleware(Watch, metrics=metrics)
+    _handle_refusals(app)
+    _add_reading(app, desk, config)
+    _add_health(app, desk, metrics)
+    _add_pages(app)
+    return app
+
+
+def _add_reading(app: FastAPI, desk: Desk, config: ServeConfig) -> None:
+    model = _model(desk.reader, config)
+
+    @app.post(
+        "/v1/recognize",
+        tags=["reading"],
+        summary="Read pictures or strokes",
+        response_model=Answer,
+        responses=RECOGNIZE_REFUSALS,
+        openapi_extra={"requestBody": RECOGNIZE_BODY},
+    )
+    async def recognize(request: Request, top: Top = 5) -> Response:
+        """Read one character a picture. Several pictures get an answer each, in their order; one that cannot be read
+        has an `error` in its place. A single one that cannot be read is refused as a whole."""
+        content_type = request.headers.get("content-type", "")
+        media_type(content_type)  # refused before its body is waited for
+        # Gathered here and not by request.form(), which spools large files to the disk.
+        body = b"".join([chunk async for chunk in request.stream()])
+        answer = Answer(results=await desk.read(content_type, body, top), model=model.name)
+        return Response(answer.model_dump_json(exclude_defaults=True), media_type="application/json")
+
+    @app.get("/v1/model", tags=["reading"], summary="The model that reads, and the limits of a call")
+    async def describe_model() -> ModelAnswer:
+        return model
+
+
+def _add_health(app: FastAPI, desk: Desk, metrics: Metrics) -> None:
+    @app.get("/health/live", tags=["operation"], summary="Whether the server runs")
+    async def live() -> Health:
+        return Health(status="ok")
+
+    @app.get(
+        "/health/ready",
+        tags=["operation"],
+        summary="Whether a picture that came now would be read",
+        responses={503: {"model": Health, "description": "It starts, stops or is busy."}},
+    )
+    async def ready(response: Response) -> Health:
+        if desk.ready:
+            return Health(status="ok")
+        response.status_code = 503
+        return Health(status="busy")
+
+    @app.get(
+        "/metrics",
+        tags=["operation"],
+        summary="Figures for Prometheus",
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {}}, "description": "In Prometheus's text format."}},
+    )
+    async def figures() -> Response:
+        return Response(metrics.text(), headers={"Content-Type": CONTENT_TYPE})
+
+
+def _add_pages(app: FastAPI) -> None:
+    @app.get("/", include_in_schema=False)
+    async def page() -> FileResponse:
+        return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
+
+    @app.get("/docs", include_in_schema=False)
+    async def manual() -> HTMLResponse:
+        return HTMLResponse(render(app.openapi()))
+
+    app.mount("/static", _Static(directory=STATIC))
+
+
+class _Static(StaticFiles):
+    """Files that browsers keep, but ask about each time."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        response = super().file_response(*args, **kwargs)
+        response.headers.setdefault("Cache-Control", "no-cache")
+        return response
+
+
+def _handle_refusals(app: FastAPI) -> None:
+    @app.exception_handler(RefusedError)
+    async def refused(request: Request, problem: RefusedError) -> Response:
+        return problem.response()
+
+    @app.exception_handler(HTTPException)
+    async def not_there(request: Request, error: HTTPException) -> Response:
+        return of_status(error.status_code, error.detail, error.headers).response()
+
+    @app.exception_handler(RequestValidationError)
+    async def malformed(request: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        return RefusedError(422, "malformed_query", f"{first['loc'][-1]}: {first['msg']}").response()
+
+
+def _model(reader: Recognizer, config: ServeConfig) -> ModelAnswer:
+    bundle = reader.bundle
+    return ModelAnswer(
+        name=bundle.name,
+        net=bundle.net,
+        precision=bundle.precision,
+        parameters=bundle.parameters,
+        characters=len(bundle.charset),
+        licence=bundle.licence,
+        trained_on=[Source(name=source["name"], licence=source["licence"]) for source in bundle.trained_on],
+        accuracy=dict(bundle.accuracy),
+        version=hanmo.__version__,
+        limits=Limits(
+            body_bytes=config.max_body,
+            json_bytes=config.max_json,
+            pictures=config.max_pictures,
+            pixels=MAX_PIXELS,
+            strokes=MAX_STROKES,
+            points=MAX_POINTS,
+            timeout_seconds=config.timeout,
+        ),
+    )

@@ -1,0 +1,42 @@
+"""What a server is set up with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hanmo.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServeConfig:
+    """Bundle, threads and limits of a server; sizes in bytes, times in seconds. Raises :class:`ConfigError`."""
+
+    bundle: str | Path | None = None
+    """As :class:`hanmo.recognizer.Recognizer` takes it."""
+    threads: int = 1
+    """Batches the net reads at once, each on one core; as many threads decode pictures."""
+    batch: int = 8
+    """Pictures in one run of the net at most. More hardly saves time a picture, and each waits for all of its batch."""
+    window: float = 0.002
+    """How long a picture waits for others to fill its batch."""
+    max_body: int = 8 * 2**20
+    max_json: int = 2 * 2**20
+    """Stroke lists take twenty times their text's size in memory, so less of it is taken than of pictures."""
+    max_pictures: int = 64
+    """Pictures in one call."""
+    queue: int = 256
+    """Pictures of all clients that are taken in before the next is asked to come back."""
+    max_held: int = 128 * 2**20
+    """Bytes of all bodies held at once."""
+    timeout: float = 5.0
+    """From a request's head to the head of its answer."""
+
+    def __post_init__(self) -> None:
+        for name in ("threads", "batch", "max_body", "max_json", "max_pictures"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}; at least 1 is needed")
+        if self.queue < self.max_pictures or self.max_held < self.max_body:
+            raise ConfigError("the queue must hold the pictures of one call, and max_held the bytes of one body")
+        if not 0 <= self.window < self.timeout:
+            raise ConfigError(f"window is {self.window} s; it must be shorter than the timeout, {self.timeout} s")

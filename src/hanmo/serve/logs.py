@@ -1,0 +1,45 @@
+"""One JSON object a line on stderr. Never pictures, strokes, names, readings, or an address as it was asked for."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+FACTS = "facts"
+"""The attribute of a log record that holds further fields."""
+
+
+class JsonFormatter(logging.Formatter):
+    """A record as JSON: time, level, logger, event, whatever :func:`facts` added, and an error with its traceback."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        entry: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "event": record.getMessage(),
+        }
+        entry.update(getattr(record, FACTS, {}))
+        if record.exc_info:
+            entry["error"] = self.formatException(record.exc_info)
+        return json.dumps(entry, ensure_ascii=False)
+
+
+def facts(**fields: Any) -> dict[str, Any]:
+    """For ``extra=``: fields of a log line."""
+    return {FACTS: fields}
+
+
+def configure(level: int = logging.INFO) -> None:
+    """Send what the server and uvicorn log to stderr as JSON. Changes the process's loggers: for programs only."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter())
+    for name in ("hanmo.serve", "uvicorn.error"):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [handler], False
+        logger.setLevel(level)
+    # uvicorn's greetings name nothing that its user has to know, its warnings do.
+    logging.getLogger("uvicorn.error").setLevel(max(level, logging.WARNING))

@@ -1,0 +1,55 @@
+"""What a client is told when something is refused: ``{"error": {"code", "message"}}`` with a fitting status."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from starlette.responses import JSONResponse
+
+from hanmo.errors import BlankImageError, ImageError, ImageFormatError, ImageTooLargeError
+
+RETRY_AFTER = 1
+"""Seconds after which a client that was sent away may try again: a full queue is read in less."""
+
+_STATUS_CODES = {404: "not_found", 405: "method_not_allowed"}
+
+
+class RefusedError(Exception):
+    """A request is refused with ``status``; ``code`` is for programs, the message for people."""
+
+    def __init__(self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message = status, code, message
+        self.headers = dict(headers or {})
+
+    def response(self) -> JSONResponse:
+        """The answer that says so."""
+        content = {"error": {"code": self.code, "message": self.message}}
+        return JSONResponse(content, self.status, headers=self.headers)
+
+
+def busy() -> RefusedError:
+    """The server has as much to do as it takes in."""
+    return RefusedError(503, "busy", "too much to read at the moment; try again", {"Retry-After": str(RETRY_AFTER)})
+
+
+def body_too_large(limit: int) -> RefusedError:
+    """A body, or what it says of itself, is larger than ``limit`` bytes."""
+    return RefusedError(413, "body_too_large", f"the body is larger than {limit / 2**20:g} MiB; send less in one call")
+
+
+def of_picture(error: ImageError, source: str = "") -> RefusedError:
+    """A picture's error as a problem; ``source``, which the message begins with, is left out."""
+    status, code = 422, "unusable_picture"
+    if isinstance(error, ImageFormatError):
+        status, code = 415, "unsupported_format"
+    elif isinstance(error, ImageTooLargeError):
+        code = "picture_too_large"
+    elif isinstance(error, BlankImageError):
+        code = "blank_picture"
+    return RefusedError(status, code, str(error).removeprefix(f"{source}: "))
+
+
+def of_status(status: int, detail: str, headers: Mapping[str, str] | None) -> RefusedError:
+    """What the router refuses: an address or a method that is not there."""
+    return RefusedError(status, _STATUS_CODES.get(status, "http_error"), detail, headers)

@@ -1,0 +1,153 @@
+"""The shapes of requests and answers, as the OpenAPI description tells them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from hanmo.recognizer import Prediction
+from hanmo.serve.problems import RefusedError
+
+MAX_TOP = 50
+
+Point = Annotated[list[float], Field(min_length=2, max_length=3, description="x, y and, if known, pressure 0 to 1.")]
+StrokeList = Annotated[
+    list[list[Point]],
+    Field(
+        description="Strokes in writing order, each a list of points, y growing downwards.",
+        examples=[[[[0, 50], [100, 50]], [[50, 0], [50, 100]]]],
+    ),
+]
+
+
+class Written(BaseModel):
+    """One character as it was written."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    strokes: StrokeList
+
+
+class WrittenOneOrMany(BaseModel):
+    """A body of strokes: one character, or several under ``characters``."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        json_schema_extra={"oneOf": [{"required": ["strokes"]}, {"required": ["characters"]}]},
+    )
+
+    strokes: StrokeList = []
+    characters: list[Written] = Field([], min_length=1)
+
+    @model_validator(mode="after")
+    def _one_or_many(self) -> WrittenOneOrMany:
+        if len(self.model_fields_set) != 1:
+            raise ValueError("give either strokes or characters")
+        return self
+
+    def each(self) -> list[Written]:
+        """The characters, one or many."""
+        return self.characters or [Written.model_construct(strokes=self.strokes)]
+
+
+class CandidateAnswer(BaseModel):
+    """A character and the probability, 0 to 1, that it is the one."""
+
+    character: str
+    probability: float
+
+
+class Reading(BaseModel):
+    """What one picture was read as. ``character`` is null where it is refused: no character this model knows."""
+
+    name: str | None = Field(None, description="The uploaded file's name, where it had one.")
+    character: str | None
+    probability: float
+    refused: bool
+    candidates: list[CandidateAnswer]
+
+    @classmethod
+    def of(cls, prediction: Prediction, name: str | None) -> Reading:
+        return cls(
+            name=name,
+            character=prediction.character,
+            probability=round(prediction.probability, 6),
+            refused=prediction.refused,
+            candidates=[
+                CandidateAnswer(character=c.character, probability=round(c.probability, 6))
+                for c in prediction.candidates
+            ],
+        )
+
+
+class ErrorBody(BaseModel):
+    """``code`` is for programs, ``message`` for people."""
+
+    code: str
+    message: str
+
+
+class Failure(BaseModel):
+    """One picture among several that could not be read."""
+
+    name: str | None = None
+    error: ErrorBody
+
+    @classmethod
+    def of(cls, problem: RefusedError, name: str | None) -> Failure:
+        return cls(name=name, error=ErrorBody(code=problem.code, message=problem.message))
+
+
+class Answer(BaseModel):
+    """The pictures' readings in the order they were sent, and the name of the model that read them."""
+
+    results: list[Reading | Failure]
+    model: str
+
+
+class ErrorAnswer(BaseModel):
+    """Why a request was refused."""
+
+    error: ErrorBody
+
+
+class Source(BaseModel):
+    """A data set the model was trained on."""
+
+    name: str
+    licence: str
+
+
+class Limits(BaseModel):
+    """What one call may hold."""
+
+    body_bytes: int
+    json_bytes: int
+    pictures: int
+    pixels: int
+    strokes: int
+    points: int
+    timeout_seconds: float
+
+
+class ModelAnswer(BaseModel):
+    """The model that reads, and the limits of a call."""
+
+    name: str
+    net: str
+    precision: str
+    parameters: int
+    characters: int
+    licence: str
+    trained_on: list[Source]
+    accuracy: dict[str, float]
+    version: str = Field(description="Of hanmo.")
+    limits: Limits
+
+
+class Health(BaseModel):
+    """``ok``, or why not."""
+
+    status: str

@@ -1,0 +1,142 @@
+"""A request's body -> the pictures and strokes in it. Everything stays in memory; nothing touches the disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from hanmo.image import describe
+from hanmo.serve.config import ServeConfig
+from hanmo.serve.problems import RefusedError, body_too_large
+from hanmo.serve.schemas import Written, WrittenOneOrMany
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
+
+FIELDS = ("file", "files")
+JSON, MULTIPART, BYTES = "application/json", "multipart/form-data", "application/octet-stream"
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A picture file's bytes, or strokes."""
+
+    source: bytes | Written
+    name: str | None = None
+
+
+def media_type(content_type: str) -> str:
+    """The type in a Content-Type header, that of bytes where there is none. Raises :class:`RefusedError` (415)."""
+    kind = parse_options_header(content_type)[0].decode("latin-1") or BYTES
+    # Any picture's type will do, as programs and systems differ in them: the first bytes decide what it is.
+    if kind in (JSON, MULTIPART, BYTES) or (kind.startswith("image/") and kind != "image/svg+xml"):
+        return kind
+    shown = "".join(c for c in kind if c.isprintable())[:60]
+    raise RefusedError(
+        415,
+        "unsupported_media_type",
+        f"bodies of type {shown} are not taken; send a picture as image/png or the like, files as {MULTIPART}, "
+        f"strokes as {JSON}",
+    )
+
+
+def parse(content_type: str, body: bytes, config: ServeConfig) -> list[Upload]:
+    """The uploads of a body, at least one and at most ``config.max_pictures``. Raises :class:`RefusedError`."""
+    kind = media_type(content_type)
+    if kind == JSON:
+        uploads = _from_json(body, config)
+    elif kind == MULTIPART:
+        uploads = _from_form(content_type, body, config.max_pictures)
+    else:
+        uploads = [Upload(body)]
+    if not uploads:
+        raise RefusedError(422, "no_pictures", "the body holds no picture; send at least one")
+    if len(uploads) > config.max_pictures:
+        raise _too_many(config.max_pictures)
+    return uploads
+
+
+def _too_many(limit: int) -> RefusedError:
+    return RefusedError(422, "too_many_pictures", f"more than {limit} pictures in one call; send them in several")
+
+
+def _from_json(body: bytes, config: ServeConfig) -> list[Upload]:
+    if len(body) > config.max_json:
+        raise body_too_large(config.max_json)
+    try:
+        written = WrittenOneOrMany.model_validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        place = ".".join(str(part) for part in first["loc"])[:80]
+        reason = f"{place}: {first['msg']}" if place else first["msg"]
+        raise RefusedError(422, "malformed_strokes", reason[:300]) from error
+    return [Upload(character) for character in written.each()]
+
+
+def _from_form(content_type: str, body: bytes, limit: int) -> list[Upload]:
+    boundary = parse_options_header(content_type)[1].get(b"boundary")
+    if not boundary:
+        raise _malformed("its Content-Type names no boundary")
+    form = _Form(limit)
+    try:
+        parser = MultipartParser(boundary, form.callbacks())
+        parser.write(body)
+        parser.finalize()
+    except FormParserError as error:
+        raise _malformed(str(error)[:200]) from error
+    if not form.complete:
+        raise _malformed("it ends too early")
+    return form.uploads
+
+
+def _malformed(reason: str) -> RefusedError:
+    return RefusedError(422, "malformed_form", f"the form cannot be read: {reason}")
+
+
+class _Form:
+    """Gathers the parts of a form while the parser walks through it."""
+
+    def __init__(self, limit: int) -> None:
+        self.uploads: list[Upload] = []
+        self.complete = False
+        self._limit = limit
+        self._header, self._value = bytearray(), bytearray()
+        self._disposition = ""
+        self._data = bytearray()
+
+    def callbacks(self) -> MultipartCallbacks:
+        return {
+            "on_part_begin": self._begin,
+            "on_header_field": lambda data, start, end: self._header.extend(data[start:end]),
+            "on_header_value": lambda data, start, end: self._value.extend(data[start:end]),
+            "on_header_end": self._end_header,
+            "on_part_data": lambda data, start, end: self._data.extend(memoryview(data)[start:end]),
+            "on_part_end": self._end,
+            "on_end": self._finish,
+        }
+
+    def _begin(self) -> None:
+        if len(self.uploads) == self._limit:
+            raise _too_many(self._limit)
+        self._disposition, self._data = "", bytearray()
+
+    def _end_header(self) -> None:
+        if self._header.lower() == b"content-disposition":
+            self._disposition = self._value.decode("latin-1")
+        self._header.clear()
+        self._value.clear()
+
+    def _end(self) -> None:
+        options = parse_options_header(self._disposition)[1]
+        field = options.get(b"name", b"").decode("utf-8", "replace")
+        if field not in FIELDS:
+            raise _malformed(f"its field {describe(field)[:60]!r} is unknown; name the fields {' or '.join(FIELDS)}")
+        name = options.get(b"filename")
+        self.uploads.append(Upload(bytes(self._data), describe(name.decode("utf-8", "replace")) if name else None))
+
+    def _finish(self) -> None:
+        self.complete = True

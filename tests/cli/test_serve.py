@@ -1,0 +1,84 @@
+"""``hanmo serve`` as a process: where it listens, what it says, and how it ends."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+# What runs in the background of a script is born deaf to Ctrl-C.
+COMMAND = [
+    sys.executable,
+    "-c",
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\nfrom hanmo.cli.main import main; main()",
+    "serve",
+    "--bundle",
+    "nano",
+]
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_it_serves_until_it_is_stopped(how: signal.Signals) -> None:
+    process = subprocess.Popen(
+        [*COMMAND, "--port", "0", "--threads", "1"], stderr=subprocess.PIPE, text=True, encoding="utf-8"
+    )
+    try:
+        assert process.stderr is not None
+        greeting = process.stderr.readline()
+        found = re.fullmatch(r"hanmo: reading at http://127\.0\.0\.1:(\d+) \(Ctrl-C stops\)\n", greeting)
+        assert found, greeting
+        connection = http.client.HTTPConnection("127.0.0.1", int(found[1]), timeout=20)
+        body = json.dumps({"strokes": [[[0, 50], [100, 50]], [[50, 0], [50, 100]]]})
+        connection.request("POST", "/v1/recognize", body, {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        assert json.loads(answer.read())["results"][0]["character"] == "十"
+        assert answer.getheader("server") is None
+        connection.close()
+        process.send_signal(how)
+        _, err = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    line, last = err.splitlines()
+    assert json.loads(line)["route"] == "/v1/recognize"
+    assert last == "hanmo: stopped"
+    assert process.returncode == 0
+
+
+def ended(*arguments: str) -> str:
+    """What a command that cannot serve says; it is one line."""
+    process = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, encoding="utf-8", timeout=60)
+    assert process.returncode == 2
+    assert process.stdout == ""
+    assert process.stderr.count("\n") == 1
+    return process.stderr
+
+
+def test_a_port_in_use() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        said = ended("--port", str(port))
+    assert said == (
+        f"hanmo: port {port} of 127.0.0.1 is in use; choose another one with --port, or stop what listens there\n"
+    )
+
+
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "192.0.2.1", "a" * 70])
+def test_an_address_that_is_not_ours(host: str) -> None:
+    assert f"port 8000 of {host} cannot be listened on" in ended("--host", host)
+
+
+def test_a_bundle_that_is_not_there() -> None:
+    assert "no such bundle folder" in ended("--bundle", "nowhere")
+
+
+def test_without_the_extra_the_remedy_is_named() -> None:
+    code = "import sys; sys.modules['uvicorn'] = None; from hanmo.cli.main import main; main()"
+    process = subprocess.run([sys.executable, "-c", code, "serve"], capture_output=True, text=True)
+    assert process.returncode == 2
+    assert process.stderr == "hanmo: this verb needs uvicorn; install it with: pip install 'hanmo[serve]'\n"

@@ -1,0 +1,112 @@
+"""A real server on a free port, in a thread of the test process, reading with a tiny net."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import uvicorn
+from PIL import Image
+
+from hanmo.bundle import Bundle, write_bundle
+from hanmo.charset import Charset
+from hanmo.image import load
+from hanmo.normalize import Normalization
+from hanmo.recognizer import Recognizer
+from hanmo.serve.app import create_app
+from hanmo.serve.config import ServeConfig
+
+HAND: dict[str, Any] = {
+    "一": [[[0, 5], [10, 5]]],
+    "丨": [[[5, 0], [5, 10]]],
+    "十": [[[0, 5], [10, 5]], [[5, 0], [5, 10]]],
+    "口": [[[0, 0], [10, 0], [10, 10], [0, 10], [0, 0]]],
+}
+SIDE = 16
+
+Serve = Callable[..., Any]
+
+
+def png(character: str, kind: str = "png") -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(load(HAND[character])).save(file, kind)
+    return file.getvalue()
+
+
+@pytest.fixture(scope="session")
+def hand() -> dict[str, Any]:
+    return HAND
+
+
+@pytest.fixture(scope="session")
+def picture() -> Callable[..., bytes]:
+    """``picture(character, kind)``: a file of one of ``hand``'s characters."""
+    return png
+
+
+@pytest.fixture(scope="session")
+def bundle(linear_net: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A bundle whose net compares a square with the four drawn ones."""
+    normalization = Normalization(side=SIDE, margin=1)
+    squares = np.stack([normalization(load(strokes)).ravel() / 255.0 for strokes in HAND.values()])
+    squares -= squares.mean(axis=1, keepdims=True)
+    weights = (squares / np.linalg.norm(squares, axis=1, keepdims=True) / 60).astype(np.float32).T
+    return write_bundle(
+        tmp_path_factory.mktemp("bundles") / "tiny",
+        linear_net(weights).SerializeToString(),
+        name="tiny",
+        charset=Charset(HAND),
+        normalization=normalization,
+        mean=0.25,
+        std=0.4,
+        net="linear",
+        parameters=weights.size,
+        precision="fp32",
+        trained_on=[{"name": "strokes", "licence": "Apache-2.0"}],
+        licence="Apache-2.0",
+        accuracy={"top1": 100.0},
+    )
+
+
+@pytest.fixture(scope="session")
+def serving(bundle: Bundle) -> Serve:
+    """``with serving(reader=…, **config) as client``: a server with these settings, and an httpx client for it."""
+
+    @contextmanager
+    def start(reader: Recognizer | None = None, **config: Any) -> Iterator[httpx.Client]:
+        app = create_app(ServeConfig(**config), reader or Recognizer(bundle))
+        server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, ws="none", lifespan="on"))
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        try:
+            while not server.started:
+                assert thread.is_alive(), "the server did not start"
+                time.sleep(0.01)
+            port = server.servers[0].sockets[0].getsockname()[1]
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False) as client:
+                yield client
+        finally:
+            server.should_exit = True
+            thread.join(20)
+            assert not thread.is_alive(), "the server did not stop"
+
+    return start
+
+
+@pytest.fixture(scope="module")
+def client(serving: Serve) -> Iterator[httpx.Client]:
+    with serving(threads=2) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def examples() -> list[Path]:
+    return sorted((Path(__file__).parents[2] / "examples").iterdir())
