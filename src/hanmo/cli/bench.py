@@ -12,7 +12,10 @@ import typer
 if TYPE_CHECKING:
     from hanmo.bench.plan import Plan
 
-app = typer.Typer(help="Compare nets and ways to teach them, or the classic baseline.", no_args_is_help=True)
+app = typer.Typer(
+    help="Compare nets and ways to teach them, or the classic baseline.\n\nExample: hanmo bench distill recipes/bench.toml",
+    no_args_is_help=True,
+)
 
 BenchPath = Annotated[Path, typer.Argument(help="The comparison as a TOML file.", metavar="BENCH")]
 Out = Annotated[Path | None, typer.Option(help="Its folder; runs/NAME by default.", metavar="FOLDER")]
