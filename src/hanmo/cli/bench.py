@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from hanmo.bench.plan import Plan
 
 app = typer.Typer(
-    help="Compare nets and ways to teach them, or the classic baseline.\n\nExample: hanmo bench distill recipes/bench.toml",
+    help="Compare nets and ways to teach them, or the classic baseline.\n\n"
+    "Example: hanmo bench distill recipes/bench.toml",
     no_args_is_help=True,
 )
 
