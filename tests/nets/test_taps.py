@@ -15,7 +15,7 @@ def test_features_come_by_name_and_the_net_stays_as_it_is() -> None:
     x = torch.rand(2, 1, 32, 32)
     before, keys = net(x), list(net.state_dict())
     tapped = Tapped(net, ["layer1", "layer4", "layer2.0.conv1", "pool"])
-    logits, features = tapped(x)
+    logits, features, _ = tapped(x)
     torch.testing.assert_close(logits, before, rtol=0, atol=0)
     assert list(net.state_dict()) == keys
     assert {name: tuple(f.shape) for name, f in features.items()} == {

@@ -59,7 +59,7 @@ def test_an_ensemble_says_the_mean_of_its_views_and_shows_features_of_the_pictur
     nets = [nn.Sequential(nn.Flatten(), nn.Linear(256, 5)) for _ in range(2)]
     x = torch.randn(3, 1, 16, 16)
     ensemble = Tapped(Ensemble(nets, (3.0, 1.0), views=3), ["members.1.1"])
-    logits, features = ensemble(x)
+    logits, features, _ = ensemble(x)
     each = [torch.stack([net(seen(x, view)).log_softmax(1) for view in VIEWS[3]]).mean(0) for net in nets]
     torch.testing.assert_close(logits, 0.75 * each[0] + 0.25 * each[1])
     torch.testing.assert_close(features["members.1.1"], nets[1](x))

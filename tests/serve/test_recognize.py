@@ -85,7 +85,7 @@ def test_strokes_one_and_many(client: httpx.Client, hand: dict[str, Any]) -> Non
 
 
 def test_the_embedded_reader_reads_pictures_and_strokes(serving: Any, examples: list[Path]) -> None:
-    with serving(Recognizer("nano")) as client:
+    with serving(Recognizer()) as client:
         files = [("file", (path.name, path.read_bytes())) for path in examples]
         assert read(client.post(URL, files=files)) == "永山水马书月翰墨"
         assert read(client.post(URL, json={"strokes": [[[0, 50], [100, 50]], [[50, 0], [50, 100]]]})) == "十"
