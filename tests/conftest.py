@@ -162,3 +162,21 @@ def linear_net() -> Callable[..., Any]:
         return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
     return make
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str, str]]:
+    """Exit status, stdout and stderr of a command, in an empty folder."""
+    from typer.testing import CliRunner
+
+    from hanmo.cli.main import app
+
+    monkeypatch.chdir(tmp_path)
+
+    def invoke(*arguments: str) -> tuple[int, str, str]:
+        result = CliRunner(env={"COLUMNS": "200"}).invoke(app, [*arguments])
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result.exit_code, result.stdout, result.stderr
+
+    return invoke

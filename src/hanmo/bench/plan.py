@@ -18,14 +18,14 @@ from hanmo.config import dump_toml, load_toml, nearest
 from hanmo.distill import METHODS
 from hanmo.errors import CharsetError, CheckpointError, ConfigError
 from hanmo.nets.registry import NetConfig, build_net, count_macs
-from hanmo.nets.taps import Ensemble, Tapped
+from hanmo.nets.taps import Tapped
 from hanmo.train.config import DistillConfig, MethodConfig, Recipe
 from hanmo.train.drawn import PREFIX as SYNTH
 from hanmo.train.mixed import open_training
 from hanmo.train.onnx_teacher import PREFIX as ONNX
 from hanmo.train.onnx_teacher import load_onnx_teacher
 from hanmo.train.run import WEIGHTS, load_trained
-from hanmo.train.teaching import build_methods, connect, load_fitting
+from hanmo.train.teaching import build_methods, connect, load_fitting, together
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,15 +74,14 @@ class Plan:
         for net in config.nets:
             recipe = load_toml(config.recipe, Recipe, (*config.changes, *net.changes))
             recipe = replace(recipe, name=net.name, net=net.net)
-            self._add(Row(name=net.name, title=net.title or net.name, student=net.name, recipe=recipe))
+            title = net.title or net.name
+            self.rows[net.name] = Row(name=net.name, title=title, student=net.name, recipe=recipe)
         for method in config.methods:
             for student in config.students_of(method):
-                self._add(self._taught(method, student))
+                row = self._taught(method, student)
+                self.rows[row.name] = row
         for row in self.rows.values():
             self._check(row)
-
-    def _add(self, row: Row) -> None:
-        self.rows[row.name] = row
 
     def _taught(self, row: MethodRow, student: str) -> Row:
         teachers, waits_for = [], []
@@ -194,11 +193,7 @@ class Plan:
                 return
             methods = build_methods(distill)
             nets = [self._teacher(name, row) for name in distill.teachers]
-            alone = len(distill.teachers) == 1 and distill.teacher_views == 1
-            teacher = None
-            if nets:
-                net = nets[0] if alone else Ensemble(nets, views=distill.teacher_views)
-                teacher = Tapped(net.eval(), methods.teacher_layers)
+            teacher = Tapped(together(nets, distill).eval(), methods.teacher_layers) if nets else None
             connect(Tapped(student, methods.student_layers), teacher, methods, self.side, fresh)
         except (ConfigError, CharsetError, CheckpointError) as error:
             raise type(error)(f"row {row.name!r}: {error}") from error

@@ -115,8 +115,8 @@ def _extra(row: Row, steps: Mapping[str, Record]) -> tuple[str, str]:
     mine, alone = steps[row.name], steps.get(row.student, {})
     if row.is_alone or not alone:
         return f"{mine['ms']:.1f}", f"{mine['mb']:,.0f}" if "mb" in mine else ""
-    memory = f"+{mine['mb'] - alone['mb']:,.0f}" if "mb" in mine and "mb" in alone else ""
-    return f"+{mine['ms'] - alone['ms']:.1f}", memory
+    memory = f"{mine['mb'] - alone['mb']:+,.0f}" if "mb" in mine and "mb" in alone else ""
+    return f"{mine['ms'] - alone['ms']:+.1f}", memory
 
 
 def plus_minus(values: Sequence[float]) -> str:

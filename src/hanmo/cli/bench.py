@@ -21,7 +21,7 @@ app = typer.Typer(
 BenchPath = Annotated[Path, typer.Argument(help="The comparison as a TOML file.", metavar="BENCH")]
 Out = Annotated[Path | None, typer.Option(help="Its folder; runs/NAME by default.", metavar="FOLDER")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="Change one value, as in --set seeds=[0].")]
-Only = Annotated[list[str] | None, typer.Option("--only", help="These rows only, and those that teach them.")]
+Only = Annotated[list[str] | None, typer.Option("--only", help="These rows only, and whom their training needs.")]
 Report = Annotated[Path | None, typer.Option(help="Write the tables into this Markdown file, too.")]
 
 
@@ -30,9 +30,7 @@ def distill(
     bench: BenchPath,
     out: Out = None,
     set_: Set = None,
-    only: Annotated[
-        list[str] | None, typer.Option("--only", help="Train these rows only (and who teaches them).")
-    ] = None,
+    only: Only = None,
     plan_only: Annotated[bool, typer.Option("--plan", help="Say what it would cost, and train nothing.")] = False,
     gpus: Annotated[int | None, typer.Option(min=0, help="How many; all there are by default, 0 for the CPU.")] = None,
     at_once: Annotated[int, typer.Option(min=1, help="Trainings at a time on each GPU.")] = 1,
@@ -92,13 +90,14 @@ def steps(
     from hanmo.bench.costs import step_cost
     from hanmo.bench.jobs import Results
     from hanmo.train.parallel import Processes
+    from hanmo.train.run import WEIGHTS
 
     plan = _plan(bench, out, set_)
     results, processes = Results(plan.out / "steps.jsonl"), Processes.join(None)
     _chosen(plan, only or [])  # names what is no row
     for name in only or plan.rows:
         row = plan.rows[name]
-        if all(plan.folder(*teacher).joinpath("weights.safetensors").exists() for teacher in row.waits_for):
+        if all((plan.folder(*teacher) / WEIGHTS).exists() for teacher in row.waits_for):
             record = {"job": name, "key": plan.key(row), "seed": 0, **step_cost(row.recipe, processes)}
             results.add([record])
             typer.echo(json.dumps(record))

@@ -60,7 +60,8 @@ class Watch:
             await self.app(scope, receive, answer)
         except ClientDisconnect:
             status = CLIENT_GONE
-        except Exception:
+        except Exception:  # a bug of ours: logged whole, never passed over
+            # Starlette's own handler stands outside this layer: its answer would lack the headers and the number.
             logger.exception("failed", extra=facts(request=number))
             if status:  # too late for another answer; the server breaks the connection off
                 raise

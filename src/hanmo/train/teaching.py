@@ -47,9 +47,15 @@ def build_teacher(config: DistillConfig, pack: Described, device: torch.device) 
             trained = load_fitting(name, pack, "teacher")
             members.append(seeing(trained.net, trained.normalization.side))
             sources += trained.trained_on
-    alone = len(members) == 1 and config.teacher_views == 1
-    net = members[0] if alone else Ensemble(members, config.teacher_weights, config.teacher_views)
+    net = together(members, config)
     return Tapped(channels_last(net, device).requires_grad_(False).eval(), layers), sources
+
+
+def together(members: list[nn.Module], config: DistillConfig) -> nn.Module:
+    """The one teacher that looks once, or the :class:`Ensemble` of several and of several views."""
+    if len(members) == 1 and config.teacher_views == 1:
+        return members[0]
+    return Ensemble(members, config.teacher_weights, config.teacher_views)
 
 
 def build_methods(config: DistillConfig) -> Distillation:
