@@ -61,7 +61,9 @@ def _distilled(
     title: str, methods: Iterable[dict[str, Any]], teachers: tuple[Done, ...] = TWO, changes: tuple[str, ...] = ()
 ) -> Row:
     tables = ", ".join(_toml(m) for m in methods)
-    return Row(title=title, recipe="paper.toml", changes=(f"distill.methods=[{tables}]", *changes), teachers=teachers)
+    return Row(
+        title=title, recipe="paper-scale.toml", changes=(f"distill.methods=[{tables}]", *changes), teachers=teachers
+    )
 
 
 def _toml(value: Any) -> str:

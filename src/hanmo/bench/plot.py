@@ -10,10 +10,22 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+from matplotlib.transforms import Bbox
 
 from hanmo.atomic import write_whole
 from hanmo.train.plots import BRUSH, CINNABAR, INK
+
+_PLACES = [
+    (side * near, up)
+    for up in (5, -5, 14, -14, 25, -25, 36, -36, 48, -48, 60, -60)
+    for near in (8, 24)
+    for side in (1, -1)
+]
+"""Where a title may stand from its point, in typographic points, the best places first."""
+_DOT = 5
+"""Half the width that a point takes, in pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +54,7 @@ def pareto(points: Sequence[tuple[float, float]]) -> list[int]:
 def draw(points: Sequence[Point], out: Path) -> None:
     """Two panels as a PNG: against parameters, and against milliseconds where any are known."""
     timed = [point for point in points if point.ms is not None]
-    figure = Figure(figsize=(12 if timed else 6.5, 5.2), layout="constrained")
+    figure = Figure(figsize=(12 if timed else 6.5, 6.2), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, 2 if timed else 1, squeeze=False)[0]
     _panel(axes[0], points, [point.parameters for point in points], "parameters, millions")
@@ -71,16 +83,6 @@ def _panel(axes: Axes, points: Sequence[Point], costs: Sequence[float], label: s
                 elinewidth=1,
                 label=name,
             )
-    for i, point in enumerate(points):
-        axes.annotate(
-            point.title,
-            (costs[i], point.top1),
-            xytext=(6, 4),
-            textcoords="offset points",
-            fontsize=8,
-            weight="bold" if i in front else "normal",
-            color=INK,
-        )
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
@@ -90,3 +92,33 @@ def _panel(axes: Axes, points: Sequence[Point], costs: Sequence[float], label: s
     axes.margins(x=0.18, y=0.12)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, loc="lower right", fontsize=8, title="bold: nothing beats it", title_fontsize=8)
+    _name(axes, points, costs, front)
+
+
+def _name(axes: Axes, points: Sequence[Point], costs: Sequence[float], front: Sequence[int]) -> None:
+    """Each point's title at the first of some places beside it where it covers no other title and no point."""
+    figure = axes.figure
+    figure.draw_without_rendering()  # the layout decides how many pixels a unit of data has
+    dots = [axes.transData.transform((cost, point.top1)) for cost, point in zip(costs, points, strict=True)]
+    taken = [Bbox.from_bounds(x - _DOT, y - _DOT, 2 * _DOT, 2 * _DOT) for x, y in dots]
+    for i in sorted(range(len(points)), key=lambda i: -points[i].top1):
+        title = axes.annotate(
+            points[i].title.replace(", ", ",\n", 1) if points[i].taught else points[i].title,
+            (costs[i], points[i].top1),
+            xytext=_PLACES[0],
+            textcoords="offset points",
+            va="center",
+            fontsize=8,
+            weight="bold" if i in front else "normal",
+            color=INK,
+            arrowprops={"arrowstyle": "-", "color": INK, "alpha": 0.3, "lw": 0.6},
+        )
+        for right, up in _PLACES:
+            title.set_position((right, up))
+            title.set_horizontalalignment("left" if right > 0 else "right")
+            title.get_window_extent()  # moves it there, but measures its line, too
+            box = Text.get_window_extent(title).padded(2)
+            inside = axes.bbox.x0 < box.x0 and box.x1 < figure.bbox.x1
+            if inside and not any(box.overlaps(other) for j, other in enumerate(taken) if j != i):
+                break
+        taken.append(box)

@@ -45,7 +45,7 @@ def train(
 
 
 def distill(
-    recipe: RecipePath,
+    recipe: RecipePath = Path("recipes/paper.toml"),
     out: Out = None,
     resume: Resume = False,
     teacher: Teachers = None,
@@ -55,6 +55,8 @@ def distill(
     as_json: Json = False,
 ) -> None:
     """Train a student that also learns from trained teachers.
+
+    The recipe of the best ResNet-18 by default. Its teachers: hanmo train recipes/paper-teacher.toml --seeds 0,1,2
 
     Example: hanmo distill recipes/paper.toml --teacher runs/teacher --teacher runs/another
     """
