@@ -26,4 +26,4 @@ def test_every_recipe_can_be_begun(path: Path) -> None:
     for method in recipe.distill.methods if recipe.distill else ():
         build_method(method.name, method.options)
     if recipe.name == "paper":
-        assert count_parameters(build_net(recipe.net, 100)) < 11.3e6
+        assert round(count_parameters(build_net(recipe.net, 100)) / 1e6, 1) <= 11.3

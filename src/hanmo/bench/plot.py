@@ -57,16 +57,16 @@ def draw(points: Sequence[Point], out: Path) -> None:
     figure = Figure(figsize=(12 if timed else 6.5, 6.2), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, 2 if timed else 1, squeeze=False)[0]
-    _panel(axes[0], points, [point.parameters for point in points], "parameters, millions")
+    _panel(figure, axes[0], points, [point.parameters for point in points], "parameters, millions")
     if timed:
-        _panel(axes[1], timed, [point.ms or 0.0 for point in timed], "ms a character, fp32, one CPU thread")
+        _panel(figure, axes[1], timed, [point.ms or 0.0 for point in timed], "ms a character, fp32, one CPU thread")
     axes[0].set_ylabel("top-1 %")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     write_whole(out, buffer.getvalue())
 
 
-def _panel(axes: Axes, points: Sequence[Point], costs: Sequence[float], label: str) -> None:
+def _panel(figure: Figure, axes: Axes, points: Sequence[Point], costs: Sequence[float], label: str) -> None:
     front = pareto([(cost, point.top1) for cost, point in zip(costs, points, strict=True)])
     axes.plot([costs[i] for i in front], [points[i].top1 for i in front], color=INK, alpha=0.35, lw=1.2, zorder=1)
     for taught, colour, name in ((False, BRUSH, "alone"), (True, CINNABAR, "taught, best method")):
@@ -92,12 +92,11 @@ def _panel(axes: Axes, points: Sequence[Point], costs: Sequence[float], label: s
     axes.margins(x=0.18, y=0.12)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, loc="lower right", fontsize=8, title="bold: nothing beats it", title_fontsize=8)
-    _name(axes, points, costs, front)
+    _name(figure, axes, points, costs, front)
 
 
-def _name(axes: Axes, points: Sequence[Point], costs: Sequence[float], front: Sequence[int]) -> None:
+def _name(figure: Figure, axes: Axes, points: Sequence[Point], costs: Sequence[float], front: Sequence[int]) -> None:
     """Each point's title at the first of some places beside it where it covers no other title and no point."""
-    figure = axes.figure
     figure.draw_without_rendering()  # the layout decides how many pixels a unit of data has
     dots = [axes.transData.transform((cost, point.top1)) for cost, point in zip(costs, points, strict=True)]
     taken = [Bbox.from_bounds(x - _DOT, y - _DOT, 2 * _DOT, 2 * _DOT) for x, y in dots]
