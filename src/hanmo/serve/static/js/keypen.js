@@ -33,6 +33,7 @@ export class KeyPen {
 
   #press(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
+    this.#pad.classList.remove("pointed");
     if (event.key in ARROWS) {
       event.preventDefault();
       this.#held.add(event.key); // two arrows held at once move aslant
@@ -69,6 +70,7 @@ export class KeyPen {
   }
 
   #leave() {
+    this.#pad.classList.remove("pointed");
     this.#held.clear();
     if (this.#down) this.#lift();
     this.#hide();

@@ -2,8 +2,13 @@
 
 import { t } from "./text.js";
 
-/** Test sets by the name that is known to readers of the field; the bundle's own name where there is none. */
-const SETS = { "hwdb100-test": "CASIA-HWDB1.1, 100", "radicals32-test": "CASIA-HWDB1.1, 32", "hcl-address": "HCL2000" };
+/** Test sets by the names people know; a bundle's own name stays where there is none. */
+const SETS = { "hwdb100-test": ["CASIA-HWDB1.1", 100], "radicals32-test": ["CASIA-HWDB1.1", 32], "hcl-address": ["HCL2000"] };
+
+function nameOf(set) {
+  const [name, characters] = SETS[set] ?? [set];
+  return characters ? t("test_part", { name, characters }) : name;
+}
 
 /** @param {HTMLElement} root @param {object} model as reader.describe() tells @param {string} kind "http" or "local" */
 export function showModel(root, model, kind) {
@@ -16,7 +21,7 @@ export function showModel(root, model, kind) {
     }));
     const figures = Object.entries(model.accuracy)
       .filter(([name]) => name.startsWith("top1"))
-      .map(([name, value]) => `${SETS[name.slice(5)] ?? (name.slice(5) || "test")} ${value} %`);
+      .map(([name, value]) => t("accuracy_one", { set: nameOf(name.slice(5)), value }));
     line(".model-accuracy", figures.length
       ? `${t("accuracy", { list: figures.join(t("comma")) })} ${t("accuracy_note", { characters })}` : "");
     line(".model-licence", t("licence", { licence: model.licence, count: model.trained_on.length }));

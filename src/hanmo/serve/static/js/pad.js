@@ -112,6 +112,7 @@ export class Pad extends EventTarget {
   #down(event) {
     if (event.button !== 0 || this.#pointer !== null) return; // one pen at a time: a palm writes nothing
     event.preventDefault();
+    this.#element.classList.add("pointed"); // who points needs no ring around the square
     this.#element.focus({ preventScroll: true });
     if (this.#stroke) this.#end(); // the keyboard's pen was down
     this.#pointer = event.pointerId;
