@@ -111,6 +111,7 @@ export class Answers {
     const button = tile.firstChild;
     const [key, glyph, bar, number] = button.children;
     tile.classList.toggle("vacant", !candidate);
+    tile.setAttribute("aria-hidden", String(!candidate));
     button.disabled = !candidate;
     glyph.textContent = candidate?.character ?? "";
     number.textContent = candidate ? percent(candidate.probability) : "";

@@ -46,7 +46,7 @@ async function call(address, options = {}) {
       return null; // a proxy's page, not ours
     });
     if (answer.ok && body) return body;
-    const { code = `http_${answer.status}`, message = answer.statusText } = body?.error ?? {};
+    const { code = `http_${answer.status}`, message = "" } = body?.error ?? {};
     throw new ReaderError(code, message, Number(answer.headers.get("Retry-After")) || 0);
   } catch (error) {
     if (error instanceof ReaderError || outer?.aborted) throw error;
