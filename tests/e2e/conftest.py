@@ -140,6 +140,7 @@ def sheet(browser: Any, address: str) -> Iterator[Callable[..., Sheet]]:
 
     def open_page(path: str = "", **options: Any) -> Sheet:
         settings: dict[str, Any] = {"viewport": DESK, "locale": "en-US", "color_scheme": "light"} | options
+        settings.setdefault("reduced_motion", "reduce")  # frames that nobody looks at take most of the time
         context = browser.new_context(**settings)
         context.grant_permissions(["clipboard-read", "clipboard-write"], origin=address)
         context.add_init_script(WATCH_POLICY)

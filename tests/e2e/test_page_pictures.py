@@ -148,7 +148,7 @@ def test_calls_keep_to_the_limits(sheet: Open) -> None:
 
 
 def test_why_tells_of_a_candidate(sheet: Open, medians: Any) -> None:
-    one = sheet()
+    one = sheet(reduced_motion="no-preference")
     one.draw(medians.of("未"))
     one.expect_first("未")
     one.page.click("#why-open")
@@ -165,7 +165,9 @@ def test_why_tells_of_a_candidate(sheet: Open, medians: Any) -> None:
       return warm / (data.length / 4);
     }"""
     assert one.page.evaluate(colours) > 0.005
-    one.page.wait_for_timeout(2500)  # the glyph is being written
+    writing = "() => document.querySelector('.why-model').getAnimations({ subtree: true }).length"
+    assert one.page.evaluate(writing) == len(medians.of("未"))  # stroke by stroke
+    one.page.wait_for_function(f"() => !({writing})()")
     one.picture("why", full_page=True)
     second = one.candidates()[1]
     one.page.locator(".why-chips button").nth(1).click()
@@ -187,3 +189,18 @@ def test_a_reader_that_cannot_tell_why_says_so(sheet: Open, medians: Any) -> Non
     one.page.click("#why-open")
     one.page.wait_for_selector("text=This reader cannot tell why.")
     one.page.wait_for_selector("text=This reader has no strokes of 十.")
+
+
+def test_a_picture_that_cannot_be_sent_or_read_says_so(sheet: Open, tmp_path: Path) -> None:
+    one = sheet()
+    one.excused = ["415"]
+    large = tmp_path / "large.png"
+    large.write_bytes(bytes(8 * 2**20))
+    choose(one, [large])
+    one.page.wait_for_selector("#answers[data-state=failed]")
+    assert one.page.locator("#verdict").text_content() == (
+        "This picture cannot be read: Too large to send. Choose a smaller file."
+    )
+    assert not any("/v1/recognize" in request.url for request in one.asked)
+    choose(one, [{"name": "notes.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.7"}])
+    one.page.wait_for_selector("text=a PDF")

@@ -27,7 +27,7 @@ try {
   const { open } = await import(kind === "local" ? "./local/reader.js" : "./http.js");
   reader = await open();
 } catch (error) {
-  warn({ code: "unknown", message: "" });
+  warn({ code: "reader_unavailable", message: "" });
   throw error;
 }
 
