@@ -135,7 +135,7 @@ class Desk:
                     outcome.cancel()  # does nothing to what is done, and spares the net what nobody waits for
 
     def _open_up(self, content_type: str, body: bytes) -> tuple[list[Upload], Square | RefusedError]:
-        """A body's uploads, and the first one's square: most have one, and every way to a thread and back costs time."""
+        """A body's uploads, and the first one's square: one way to a thread and back for most bodies."""
         uploads = parse(content_type, body, self._config)
         return uploads, self._square(uploads[0])
 
