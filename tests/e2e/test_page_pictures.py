@@ -32,9 +32,8 @@ def choose(one: Any, files: list[Any]) -> None:
 
 
 def finished(one: Any) -> None:
-    one.page.wait_for_function(
-        "() => !document.querySelector('.grid-csv').disabled && !document.querySelector('.waiting')"
-    )
+    one.page.wait_for_selector(".grid-csv:enabled")
+    one.page.wait_for_selector(".card.waiting", state="detached")
 
 
 def test_a_dropped_picture_is_shown_and_read(sheet: Open, examples: list[Path]) -> None:

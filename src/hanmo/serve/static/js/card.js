@@ -22,7 +22,8 @@ export function card({ name, url, result }, { open, choose }) {
   shown.addEventListener("click", open);
   const state = !result ? "waiting" : result.error ? "failed" : result.refused ? "refused" : "read";
   const title = make("p", { class: "name", title: name }, name);
-  const item = make("li", { class: `card ${state}` }, shown, make("div", { class: "told" }, ...told(result, state, choose), title));
+  const words = make("div", { class: "told" }, ...told(result, state, choose), title);
+  const item = make("li", { class: `card ${state}` }, shown, words);
   if (result?.candidates?.length) item.append(more(result.candidates, choose));
   return item;
 }

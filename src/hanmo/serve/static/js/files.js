@@ -1,6 +1,9 @@
 /** Pictures that are dropped on the page, pasted or chosen. */
 
-/** @param {HTMLElement} root the section with the button and the file field @param {(pictures: {file: Blob, name: string}[]) => void} take */
+/**
+ * @param {HTMLElement} root the section with the button and the file field
+ * @param {(pictures: {file: Blob, name: string}[]) => void} take
+ */
 export function takeFiles(root, take) {
   const field = root.querySelector('input[type="file"]');
   const give = (files) => {

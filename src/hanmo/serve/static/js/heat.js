@@ -13,7 +13,10 @@ export function bytesOf(base64) {
   return Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
 }
 
-/** Bilinear value of a grid of numbers, cells' middles at (i + 0.5) / n. @param {(i: number, j: number) => number} at */
+/**
+ * Bilinear value of a grid of numbers, cells' middles at (i + 0.5) / n.
+ * @param {(i: number, j: number) => number} at
+ */
 function sample(at, n, x, y) {
   const place = (v) => Math.min(n - 1, Math.max(0, v * n - 0.5));
   const [px, py] = [place(x), place(y)];
@@ -63,7 +66,10 @@ export function drawHeat(canvas, { side, square, size, heat }) {
   context.putImageData(picture, 0, 0);
 }
 
-/** Which ninth of the square speaks most for the character. @param {number[][]} heat @returns {?string} "00" to "22", row first */
+/**
+ * Which ninth of the square speaks most for the character.
+ * @param {number[][]} heat @returns {?string} "00" to "22", row first; null where none does
+ */
 export function strongestPlace(heat) {
   const sums = new Map();
   heat.forEach((row, j) =>

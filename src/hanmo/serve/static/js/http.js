@@ -4,7 +4,8 @@
  * @typedef {{strokes: number[][][]} | {file: Blob, name: string}} Input
  *   One character: strokes of points [x, y, pressure], y growing downwards, or a picture file.
  * @typedef {{character: string, probability: number}} Candidate
- * @typedef {{name?: string, character: ?string, probability: number, refused: boolean, candidates: Candidate[]}} Reading
+ * @typedef {{name?: string, character: ?string, probability: number, refused: boolean,
+ *   candidates: Candidate[]}} Reading
  * @typedef {{name?: string, error: {code: string, message: string}}} Failure
  */
 

@@ -3,7 +3,11 @@
 import { t } from "./text.js";
 
 /** Test sets by the names people know; a bundle's own name stays where there is none. */
-const SETS = { "hwdb100-test": ["CASIA-HWDB1.1", 100], "radicals32-test": ["CASIA-HWDB1.1", 32], "hcl-address": ["HCL2000"] };
+const SETS = {
+  "hwdb100-test": ["CASIA-HWDB1.1", 100],
+  "radicals32-test": ["CASIA-HWDB1.1", 32],
+  "hcl-address": ["HCL2000"],
+};
 
 function nameOf(set) {
   const [name, characters] = SETS[set] ?? [set];

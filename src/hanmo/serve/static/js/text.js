@@ -21,7 +21,10 @@ export function t(key, values = {}) {
   return text.replace(/\{(\w+)\}/g, (_, name) => String(values[name]));
 }
 
-/** What to tell of an error: our own words for the codes we know, else the reader's. @param {{code: string, message: string}} error */
+/**
+ * What to tell of an error: our own words for the codes we know, else the reader's.
+ * @param {{code: string, message: string}} error @returns {string}
+ */
 export function tellError({ code, message }) {
   const text = WORDS[language()][`error_${code}`];
   // The reader speaks English and says more of one picture than its code does; our words are for everything else.
@@ -31,7 +34,9 @@ export function tellError({ code, message }) {
 /** Fill the elements that index.html marks: data-t their text, data-label and data-title their attributes. */
 export function fill(root = document) {
   for (const element of root.querySelectorAll("[data-t]")) element.textContent = t(element.dataset.t);
-  for (const element of root.querySelectorAll("[data-label]")) element.setAttribute("aria-label", t(element.dataset.label));
+  for (const element of root.querySelectorAll("[data-label]")) {
+    element.setAttribute("aria-label", t(element.dataset.label));
+  }
   for (const element of root.querySelectorAll("[data-title]")) element.title = t(element.dataset.title);
 }
 

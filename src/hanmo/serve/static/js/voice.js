@@ -10,7 +10,10 @@ const noticeButton = notice.querySelector("button");
 let told = null; // what the notice is about, so that it can be told again in the other language
 let retry = null;
 
-/** Announce to screen readers; parts that are Chinese characters are given as {zh: "永"}. @param {...(string|{zh: string})} parts */
+/**
+ * Announce to screen readers; parts that are Chinese characters are given as {zh: "永"}.
+ * @param {...(string|{zh: string})} parts
+ */
 export function say(...parts) {
   const nodes = parts.map((part) => {
     if (typeof part === "string") return document.createTextNode(`${part} `);

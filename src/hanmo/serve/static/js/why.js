@@ -79,7 +79,8 @@ export class Why {
       try {
         got = { value: await promise };
       } catch (error) {
-        got = { problem: isMissing(error) ? missing : tellError({ code: error.code ?? "unknown", message: error.message }) };
+        const { code = "unknown", message } = error;
+        got = { problem: isMissing(error) ? missing : tellError({ code, message }) };
       }
       if (signal.aborted) return;
       keep(got);
