@@ -37,6 +37,7 @@ export class Pad extends EventTarget {
     element.addEventListener("pointerdown", (event) => this.#down(event));
     element.addEventListener("pointermove", (event) => this.#move(event));
     element.addEventListener("pointerup", (event) => this.#up(event));
+    element.addEventListener("lostpointercapture", (event) => this.#up(event)); // where its end is never told
     element.addEventListener("pointercancel", (event) => this.#cancel(event));
     element.addEventListener("contextmenu", (event) => event.preventDefault()); // a long press is a stroke
     new KeyPen(element, {
