@@ -46,6 +46,8 @@ export class Net {
     this.classes = new Map(this.characters.map((character, i) => [character, i]));
     this._session = session;
     this._Tensor = tensor;
+    /** @type {Promise<any>} */
+    this._last = Promise.resolve(); // the runtime does one thing at a time
   }
 
   /**
@@ -55,17 +57,29 @@ export class Net {
    * @returns {Promise<Float32Array[]>} a logit a class for each square
    */
   async logits(squares) {
-    const { normalization, mean, std } = this.settings;
-    const { side } = normalization;
+    const run = this._last.then(() => this._run(squares));
+    this._last = run.catch(() => {});
+    return run;
+  }
+
+  /** @param {Uint8Array[]} squares @returns {Promise<Float32Array[]>} */
+  async _run(squares) {
+    const { side } = this.settings.normalization;
     const { name, type } = this._session.inputMetadata[0];
     const all = new Uint8Array(squares.length * side * side);
     squares.forEach((square, i) => all.set(square, i * side * side));
-    const fed = type === "uint8" ? all : Float32Array.from(all, (ink) => (Math.fround(ink / 255) - mean) / std);
+    const fed = type === "uint8" ? all : this._floats(all); // a net that takes bytes does this itself
     const input = new this._Tensor(type, fed, [squares.length, 1, side, side]);
     const answers = await this._session.run({ [name]: input });
     const { data } = answers[this._session.outputNames[0]];
     const classes = this.characters.length;
     return squares.map((_, i) => data.subarray(i * classes, (i + 1) * classes));
+  }
+
+  /** @param {Uint8Array} squares @returns {Float32Array} */
+  _floats(squares) {
+    const [mean, std] = [Math.fround(this.settings.mean), Math.fround(this.settings.std)];
+    return Float32Array.from(squares, (ink) => Math.fround(Math.fround(ink / 255) - mean) / std);
   }
 
   /**

@@ -1,4 +1,4 @@
-/** The reader itself, beside the page, so that writing stays smooth while it reads. Calls come one after the other. */
+/** The reader itself, beside the page, so that writing stays smooth while it reads. */
 
 import { explain } from "./explain.js";
 import { openGlyphs } from "./glyphs.js";
@@ -10,7 +10,6 @@ import { draw } from "./strokes.js";
 
 /**
  * @typedef {{strokes: import("./strokes.js").Strokes} | {file: Blob, name?: string}} Input
- * @typedef {{id: number, method: string, args: any[]} | {id: number, cancel: true}} Call
  */
 
 const FOLDER = new URL("../../reader/", import.meta.url);
@@ -18,7 +17,6 @@ const BATCH = 8; // squares in one run of the net
 const LOOK_ALIKES = 4;
 
 const cancelled = new Set();
-let last = Promise.resolve();
 
 /** @type {Promise<Net> | null} */
 let opening = null;
@@ -126,10 +124,8 @@ function plain(error) {
   return { code: "internal_error", message: `the page's reader failed: ${error?.message ?? error}` };
 }
 
-/** @param {Call} call */
-async function answer(call) {
-  if ("cancel" in call) return;
-  const { id, method, args } = call;
+/** @param {{id: number, method: string, args: any[]}} call */
+async function answer({ id, method, args }) {
   // Messages that arrived meanwhile, cancellations among them, get their turn.
   const pause = async () => {
     await new Promise((resolve) => {
@@ -152,5 +148,5 @@ async function answer(call) {
 
 addEventListener("message", ({ data }) => {
   if (data.cancel) cancelled.add(data.id);
-  else last = last.then(() => answer(data));
+  else answer(data);
 });
