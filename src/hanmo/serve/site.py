@@ -58,11 +58,11 @@ def write_site(out: str | Path, runtime: str | Path | None, bundle: str | Path |
     Raises :class:`ConfigError` when ``out`` holds anything else, without a usable runtime, or for a bundle that a browser
     cannot read with, :class:`hanmo.errors.BundleError` for a damaged one, :class:`hanmo.errors.StorageError`.
     """
-    out = Path(os.path.realpath(out))
+    given, out = out, Path(os.path.realpath(out))
     if runtime is None:
         raise ConfigError(
             f"reading in the browser needs onnxruntime-web {VERSION}, which hanmo does not contain; run: {FETCH} && "
-            f"hanmo serve --static {out} --runtime onnxruntime-web-{VERSION}.tgz"
+            f"hanmo serve --static {given} --runtime onnxruntime-web-{VERSION}.tgz"
         )
     with storing(out):
         _refuse_foreign(out)

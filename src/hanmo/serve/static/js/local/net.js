@@ -22,7 +22,7 @@ const RUNTIME_WASM = "ort-wasm-simd-threaded.wasm";
 
 export class Net {
   /**
-   * Fetches all that reading needs from the folder and starts the net; its first, slow run is over when this resolves.
+   * Fetches all that reading needs from the folder and starts the net.
    *
    * @param {URL} folder that ends in a slash
    * @returns {Promise<Net>}
@@ -34,9 +34,7 @@ export class Net {
       import(new URL(RUNTIME, folder).href).then((runtime) => start(runtime, folder)),
     ]);
     const session = await runtime.InferenceSession.create(new Uint8Array(model));
-    const net = new Net(settings, session, runtime.Tensor);
-    await net.logits([new Uint8Array(settings.normalization.side ** 2)]);
-    return net;
+    return new Net(settings, session, runtime.Tensor);
   }
 
   /** @param {Settings} settings @param {any} session @param {any} tensor */

@@ -33,7 +33,7 @@ export async function open() {
       const { model } = await answer.json();
       return { ...model, limits: { pixels: MAX_PIXELS, strokes: MAX_STROKES, points: MAX_POINTS } };
     },
-    read: (inputs, { top = 5, signal } = {}) => desk.call("read", [inputs, top], signal),
+    read: (inputs, { top = 10, signal } = {}) => desk.call("read", [inputs, top], signal),
     explain: (input, character = null, { signal } = {}) => desk.call("explain", [input, character], signal),
     lookup: (character, { signal } = {}) => desk.call("lookup", [character], signal),
   };

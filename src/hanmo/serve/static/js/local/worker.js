@@ -17,6 +17,7 @@ const BATCH = 8; // squares in one run of the net
 const LOOK_ALIKES = 4;
 
 const cancelled = new Set();
+let calls = 0; // in progress
 
 /** @type {Promise<Net> | null} */
 let opening = null;
@@ -51,8 +52,10 @@ function shown(name) {
 }
 
 const methods = {
+  /** Gets ready. The net's first run takes several times as long as the others, so it is made before anybody waits. */
   async open() {
-    await net();
+    const opened = await net();
+    if (calls === 1) await opened.logits([new Uint8Array(opened.settings.normalization.side ** 2)]);
   },
 
   /** @param {() => Promise<void>} pause @param {Input[]} inputs @param {number} top */
@@ -135,6 +138,7 @@ async function answer({ id, method, args }) {
     });
     if (cancelled.has(id)) throw new Problem("cancelled", "nobody waits for this any more");
   };
+  calls += 1;
   try {
     await pause();
     const result = await /** @type {any} */ (methods)[method](pause, ...args);
@@ -143,6 +147,7 @@ async function answer({ id, method, args }) {
     postMessage({ id, error: plain(error) });
   } finally {
     cancelled.delete(id);
+    calls -= 1;
   }
 }
 
