@@ -17,6 +17,14 @@ def softmax(logits: NDArray[np.floating], temperature: float = 1.0) -> NDArray[n
     return probabilities
 
 
+def log_softmax(logits: NDArray[np.floating], temperature: float = 1.0) -> NDArray[np.float64]:
+    """Natural logarithms of :func:`softmax`, (N, C), precise where a probability is too small to tell from 0."""
+    scaled = logits.astype(np.float64) / temperature
+    scaled -= scaled.max(axis=1, keepdims=True)
+    logarithms: NDArray[np.float64] = scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True))
+    return logarithms
+
+
 def evidence(logits: NDArray[np.floating]) -> NDArray[np.float64]:
     """How far each row's best logit stands above the mean of its row, (N, C) -> (N,).
 

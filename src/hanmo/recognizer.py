@@ -80,7 +80,7 @@ class Recognizer:
         that the bundle does not know, :class:`ConfigError` when ``top`` or ``among`` leaves nothing to answer.
         """
         classes = self._classes(top, among)
-        return self._predict(self._square(image)[None], top, classes)[0]
+        return self._predict(self.square(image)[None], top, classes)[0]
 
     @overload
     def recognize_batch(
@@ -131,6 +131,14 @@ class Recognizer:
             results.extend(o if isinstance(o, HanmoError) else next(predictions) for o in outcomes)
         return results
 
+    def square(self, image: Source) -> NDArray[np.uint8]:
+        """The normalised square of one picture, uint8 (S, S), ink bright. Raises :class:`ImageError`."""
+        grey = load(image)
+        try:
+            return self.bundle.normalization(grey)
+        except ImageError as error:
+            raise type(error)(f"{describe(image)}: {error}") from error
+
     def logits(self, squares: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The net's answers, float32 (N, C), to normalised squares, uint8 (N, S, S), ink bright.
 
@@ -168,16 +176,9 @@ class Recognizer:
             raise ConfigError("among is empty; name at least one character, or leave it out")
         return np.unique(self.bundle.charset.encode(list(among)))
 
-    def _square(self, image: Source) -> NDArray[np.uint8]:
-        grey = load(image)
-        try:
-            return self.bundle.normalization(grey)
-        except ImageError as error:
-            raise type(error)(f"{describe(image)}: {error}") from error
-
     def _square_or_error(self, image: Source, index: int, errors: str) -> NDArray[np.uint8] | ImageError:
         try:
-            return self._square(image)
+            return self.square(image)
         except ImageError as error:
             if errors == "collect":
                 return error

@@ -23,6 +23,9 @@ ADDRESSES = [
     ("GET", "/static/docs.css", 200),
     ("GET", "/openapi.json", 200),
     ("GET", "/v1/model", 200),
+    ("POST", "/v1/explain", 422),
+    ("GET", "/v1/characters/十", 200),
+    ("GET", "/v1/characters/永", 404),
     ("GET", "/health/live", 200),
     ("GET", "/health/ready", 200),
     ("GET", "/metrics", 200),
@@ -121,7 +124,7 @@ def test_openapi_is_valid_and_no_generated_request_breaks_the_server(client: htt
     schema.config.update(base_url=str(client.base_url))
     schema.validate()
     operations = [result.ok() for result in schema.get_all_operations()]
-    assert len(operations) == 5
+    assert len(operations) == 7
     for operation in operations:
 
         @CASES

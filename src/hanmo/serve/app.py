@@ -21,14 +21,15 @@ from hanmo.serve.desk import Desk
 from hanmo.serve.limits import Guard, Watch
 from hanmo.serve.manual import render
 from hanmo.serve.metrics import CONTENT_TYPE, Metrics
-from hanmo.serve.openapi import RECOGNIZE_BODY, RECOGNIZE_REFUSALS
+from hanmo.serve.openapi import CHARACTER_REFUSALS, EXPLAIN_BODY, EXPLAIN_REFUSALS, RECOGNIZE_BODY, RECOGNIZE_REFUSALS
 from hanmo.serve.problems import RefusedError, of_status
-from hanmo.serve.schemas import MAX_TOP, Answer, Health, Limits, ModelAnswer, Source
+from hanmo.serve.schemas import MAX_TOP, Answer, CharacterAnswer, ExplanationAnswer, Health, Limits, ModelAnswer, Source
 from hanmo.serve.uploads import media_type
 from hanmo.strokes import MAX_POINTS, MAX_STROKES
 
 STATIC = Path(__file__).with_name("static")
 
+Wanted = Annotated[str | None, Query(description="The character to explain; the best candidate if there is none.")]
 Top = Annotated[int, Query(ge=1, le=MAX_TOP, description="How many candidates a picture gets.")]
 
 
@@ -78,16 +79,43 @@ def _add_reading(app: FastAPI, desk: Desk, config: ServeConfig) -> None:
     async def recognize(request: Request, top: Top = 5) -> Response:
         """Read one character a picture. Several pictures get an answer each, in their order; one that cannot be read
         has an `error` in its place. A single one that cannot be read is refused as a whole."""
-        content_type = request.headers.get("content-type", "")
-        media_type(content_type)  # refused before its body is waited for
-        # Gathered here and not by request.form(), which spools large files to the disk.
-        body = b"".join([chunk async for chunk in request.stream()])
-        answer = Answer(results=await desk.read(content_type, body, top), model=model.name)
+        answer = Answer(results=await desk.read(*await _sent(request), top), model=model.name)
         return Response(answer.model_dump_json(exclude_defaults=True), media_type="application/json")
+
+    @app.post(
+        "/v1/explain",
+        tags=["reading"],
+        summary="What in a picture speaks for a character",
+        responses=EXPLAIN_REFUSALS,
+        openapi_extra={"requestBody": EXPLAIN_BODY},
+    )
+    async def explain(request: Request, character: Wanted = None) -> ExplanationAnswer:
+        """Takes the ink of one picture away, place by place, and tells what the net says to that. This takes as long
+        as reading a hundred pictures, so few are explained at once."""
+        return await desk.explain(*await _sent(request), character)
+
+    @app.get(
+        "/v1/characters/{character:path}",
+        tags=["reading"],
+        summary="How a character is written, and what it may be taken for",
+        responses=CHARACTER_REFUSALS,
+    )
+    async def look_up(character: str) -> CharacterAnswer:
+        """The strokes of a character as they are taught, and its look-alikes: what the model sees in these strokes
+        besides the character."""
+        return await desk.look_up(character)
 
     @app.get("/v1/model", tags=["reading"], summary="The model that reads, and the limits of a call")
     async def describe_model() -> ModelAnswer:
         return model
+
+
+async def _sent(request: Request) -> tuple[str, bytes]:
+    """Content-Type and body of a request, of a type that is taken. Raises :class:`RefusedError`."""
+    content_type = request.headers.get("content-type", "")
+    media_type(content_type)  # refused before its body is waited for
+    # Gathered here and not by request.form(), which spools large files to the disk.
+    return content_type, b"".join([chunk async for chunk in request.stream()])
 
 
 def _add_health(app: FastAPI, desk: Desk, metrics: Metrics) -> None:

@@ -27,13 +27,15 @@ class ServeConfig:
     """Pictures in one call."""
     queue: int = 256
     """Pictures of all clients that are taken in before the next is asked to come back."""
+    explanations: int = 4
+    """Explanations in progress. Each reads some hundred squares, so they are made one after the other."""
     max_held: int = 128 * 2**20
     """Bytes of all bodies held at once."""
     timeout: float = 5.0
     """From a request's head to the head of its answer."""
 
     def __post_init__(self) -> None:
-        for name in ("threads", "batch", "max_body", "max_json", "max_pictures"):
+        for name in ("threads", "batch", "max_body", "max_json", "max_pictures", "explanations"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; at least 1 is needed")
         if self.queue < self.max_pictures or self.max_held < self.max_body:

@@ -11,17 +11,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hanmo.errors import ImageError
+from hanmo.explain import explain_square
 from hanmo.image import describe, load
 from hanmo.recognizer import Prediction, Recognizer
 from hanmo.serve.batching import Batcher, Places
 from hanmo.serve.config import ServeConfig
+from hanmo.serve.glyphs import model_glyph
 from hanmo.serve.metrics import Metrics
-from hanmo.serve.problems import RefusedError, of_picture
-from hanmo.serve.schemas import Failure, Reading
+from hanmo.serve.problems import RefusedError, of_picture, unknown_character
+from hanmo.serve.schemas import CharacterAnswer, ExplanationAnswer, Failure, LookAlike, Reading
 from hanmo.serve.uploads import Upload, parse
 from hanmo.strokes import draw
 
 T = TypeVar("T")
+
+LOOK_ALIKES = 4
+"""Look-alikes of a character at most."""
 
 
 class Desk:
@@ -30,7 +35,9 @@ class Desk:
     def __init__(self, reader: Recognizer, config: ServeConfig, metrics: Metrics) -> None:
         self.reader, self._config, self._metrics = reader, config, metrics
         self._decoders = ThreadPoolExecutor(config.threads, thread_name_prefix="hanmo-decode")
-        self._places = Places(config.queue)
+        # One thread of their own: readings keep the others, whatever is to be explained.
+        self._explainer = ThreadPoolExecutor(1, thread_name_prefix="hanmo-explain")
+        self._places, self._explanations = Places(config.queue), Places(config.explanations)
         self._batcher = Batcher(
             reader.predict,
             size=config.batch,
@@ -48,7 +55,8 @@ class Desk:
 
     async def close(self) -> None:
         await self._batcher.close()
-        self._decoders.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._decoders, self._explainer):
+            pool.shutdown(wait=False, cancel_futures=True)
 
     @property
     def ready(self) -> bool:
@@ -69,6 +77,47 @@ class Desk:
             Failure.of(outcome, upload.name) if isinstance(outcome, RefusedError) else Reading.of(outcome, upload.name)
             for upload, outcome in zip(uploads, outcomes, strict=True)
         ]
+
+    async def explain(self, content_type: str, body: bytes, character: str | None) -> ExplanationAnswer:
+        """What speaks for a character, the best candidate if None, in a body's picture; raises :class:`RefusedError`.
+
+        A body of several pictures is refused.
+        """
+        if character is not None:
+            self._check_known(character)
+        with self._explanations.hold():
+            uploads = await self._in_thread(lambda: parse(content_type, body, self._config))
+            if len(uploads) > 1:
+                raise RefusedError(422, "too_many_pictures", "one picture is explained at a time; send each by itself")
+            square = await self._in_thread(lambda: self._square(uploads[0]))
+            loop = asyncio.get_running_loop()
+            explanation = await loop.run_in_executor(self._explainer, explain_square, self.reader, square, character)
+        self._metrics.explanations.inc()
+        return ExplanationAnswer.of(explanation)
+
+    async def look_up(self, character: str) -> CharacterAnswer:
+        """How a character is written, and what the reader sees in that besides it; raises :class:`RefusedError`."""
+        self._check_known(character)
+        with self._places.hold():
+            strokes = await self._in_thread(lambda: model_glyph(character))
+            look_alikes = []
+            if strokes:
+                square = await self._in_thread(lambda: self.reader.square(strokes))
+                seen = (await self._batcher.submit(square, LOOK_ALIKES + 1)).candidates
+                others = [candidate for candidate in seen if candidate.character != character][:LOOK_ALIKES]
+                look_alikes = [
+                    LookAlike(
+                        character=other.character,
+                        probability=round(other.probability, 6),
+                        strokes=model_glyph(other.character),
+                    )
+                    for other in others
+                ]
+        return CharacterAnswer(character=character, strokes=strokes, look_alikes=look_alikes)
+
+    def _check_known(self, character: str) -> None:
+        if character not in self.reader.bundle.charset:
+            raise unknown_character(character, self.reader.bundle.name)
 
     async def _outcomes(self, uploads: list[Upload], top: int) -> list[Prediction | RefusedError]:
         coming: list[asyncio.Future[Prediction] | RefusedError] = []

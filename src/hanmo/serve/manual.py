@@ -50,8 +50,8 @@ def _operation(path: str, method: str, operation: dict[str, Any]) -> str:
         f"<p>{escape(operation.get('summary', ''))}. {escape(operation.get('description', ''))}</p>",
     ]
     if parameters := operation.get("parameters"):
-        rows = [(f"?{p['name']}=", _kind(p["schema"]), p.get("description", "")) for p in parameters]
-        parts.append(_table(("query", "type", ""), rows))
+        rows = [(_place(p), _kind(p["schema"]), p.get("description", "")) for p in parameters]
+        parts.append(_table(("address", "type", ""), rows))
     if body := operation.get("requestBody"):
         rows = [(kind, _kind(content.get("schema", {})), "") for kind, content in body["content"].items()]
         parts.append(_table(("body", "type", ""), rows))
@@ -61,6 +61,11 @@ def _operation(path: str, method: str, operation: dict[str, Any]) -> str:
         answers.append((status, ", ".join(filter(None, kinds)), answer.get("description", "")))
     parts.append(_table(("status", "type", ""), answers))
     return "\n".join([*parts, "</section>"])
+
+
+def _place(parameter: dict[str, Any]) -> str:
+    name = parameter["name"]
+    return f"?{name}=" if parameter["in"] == "query" else f"{{{name}}}"
 
 
 def _schema(name: str, schema: dict[str, Any]) -> str:

@@ -34,6 +34,7 @@ class Metrics:
             "hanmo_batch_size", "Pictures in one run of the net.", buckets=_SIZES, registry=registry
         )
         self.waiting = Gauge("hanmo_pictures_in_progress", "Pictures taken in and not yet answered.", registry=registry)
+        self.explanations = Counter("hanmo_explanations", "Explanations made.", registry=registry)
         ProcessCollector(registry=registry)
         for outcome in ("read", "refused", "failed"):
             self._pictures.labels(outcome)

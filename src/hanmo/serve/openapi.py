@@ -1,4 +1,4 @@
-"""What the OpenAPI description says of the one address that FastAPI cannot describe by itself."""
+"""What the OpenAPI description says of the addresses that FastAPI cannot describe by itself."""
 
 from __future__ import annotations
 
@@ -6,39 +6,32 @@ from typing import Any
 
 from hanmo.serve.schemas import ErrorAnswer, Written
 
-_BINARY = {"schema": {"type": "string", "format": "binary"}}
-_FILES = {"type": "array", "items": {"type": "string", "format": "binary"}, "minItems": 1}
+_FILE = {"type": "string", "format": "binary"}
+_FILES = {"type": "array", "items": _FILE, "minItems": 1}
 _WRITTEN = Written.model_json_schema()
 
-RECOGNIZE_BODY: dict[str, Any] = {
-    "required": True,
-    "content": {
-        "image/png": _BINARY,
-        "image/jpeg": _BINARY,
-        "image/webp": _BINARY,
-        "image/bmp": _BINARY,
-        "image/gif": _BINARY,
-        "image/tiff": _BINARY,
-        "application/octet-stream": _BINARY,
-        "multipart/form-data": {"schema": {"type": "object", "properties": {"file": _FILES, "files": _FILES}}},
-        "application/json": {
-            "schema": {
-                "oneOf": [
-                    _WRITTEN,
-                    {
-                        "type": "object",
-                        "title": "Several characters",
-                        "additionalProperties": False,
-                        "required": ["characters"],
-                        "properties": {"characters": {"type": "array", "minItems": 1, "items": _WRITTEN}},
-                    },
-                ]
-            },
-            "example": {"strokes": [[[0, 50], [100, 50]], [[50, 0], [50, 100]]]},
-        },
-    },
+_WRITTEN_MANY = {
+    "type": "object",
+    "title": "Several characters",
+    "additionalProperties": False,
+    "required": ["characters"],
+    "properties": {"characters": {"type": "array", "minItems": 1, "items": _WRITTEN}},
 }
+_EXAMPLE = {"strokes": [[[0, 50], [100, 50]], [[50, 0], [50, 100]]]}
+_KINDS = ("image/png", "image/jpeg", "image/webp", "image/bmp", "image/gif", "image/tiff", "application/octet-stream")
+
+
+def _body(form: dict[str, Any], written: dict[str, Any]) -> dict[str, Any]:
+    content: dict[str, Any] = {kind: {"schema": _FILE} for kind in _KINDS}
+    content["multipart/form-data"] = {"schema": {"type": "object", "properties": form}}
+    content["application/json"] = {"schema": written, "example": _EXAMPLE}
+    return {"required": True, "content": content}
+
+
+RECOGNIZE_BODY = _body({"file": _FILES, "files": _FILES}, {"oneOf": [_WRITTEN, _WRITTEN_MANY]})
 """The body of POST /v1/recognize. The server parses it itself: FastAPI would spool files to the disk."""
+EXPLAIN_BODY = _body({"file": _FILE}, _WRITTEN)
+"""The body of POST /v1/explain."""
 
 _REFUSALS = {
     408: "The body took too long to arrive.",
@@ -48,6 +41,15 @@ _REFUSALS = {
     503: "Too much to read at the moment; Retry-After says when to come back.",
     504: "Reading took too long.",
 }
-RECOGNIZE_REFUSALS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorAnswer, "description": reason} for status, reason in _REFUSALS.items()
-}
+_UNKNOWN = {404: "The model does not know the character."}
+
+
+def _refusals(reasons: dict[int, str]) -> dict[int | str, dict[str, Any]]:
+    return {status: {"model": ErrorAnswer, "description": reason} for status, reason in sorted(reasons.items())}
+
+
+RECOGNIZE_REFUSALS = _refusals(_REFUSALS)
+EXPLAIN_REFUSALS = _refusals(_REFUSALS | _UNKNOWN)
+CHARACTER_REFUSALS = _refusals(
+    _UNKNOWN | {422: "The address cannot be read."} | {status: _REFUSALS[status] for status in (503, 504)}
+)

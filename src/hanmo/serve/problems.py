@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from starlette.responses import JSONResponse
 
 from hanmo.errors import BlankImageError, ImageError, ImageFormatError, ImageTooLargeError
+from hanmo.image import describe
 
 RETRY_AFTER = 1
 """Seconds after which a client that was sent away may try again: a full queue is read in less."""
@@ -36,6 +37,12 @@ def busy() -> RefusedError:
 def body_too_large(limit: int) -> RefusedError:
     """A body, or what it says of itself, is larger than ``limit`` bytes."""
     return RefusedError(413, "body_too_large", f"the body is larger than {limit / 2**20:g} MiB; send less in one call")
+
+
+def unknown_character(character: str, model: str) -> RefusedError:
+    """The model does not know a character that it is asked about."""
+    shown = describe(character)[:20]
+    return RefusedError(404, "unknown_character", f"{model} does not know {shown!r}; ask about one of its candidates")
 
 
 def of_picture(error: ImageError, source: str = "") -> RefusedError:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from hanmo.explain import Explanation
 from hanmo.recognizer import Prediction
+from hanmo.serve.glyphs import Glyph
 from hanmo.serve.problems import RefusedError
 
 MAX_TOP = 50
@@ -105,6 +108,50 @@ class Answer(BaseModel):
 
     results: list[Reading | Failure]
     model: str
+
+
+class ExplanationAnswer(BaseModel):
+    """What in a picture speaks for a character."""
+
+    character: str
+    probability: float
+    side: int = Field(description="Pixels a side of the square.")
+    square: str = Field(
+        description="The normalised picture as the net sees it: base64 of side x side bytes, 0 = paper, 255 = ink.",
+        json_schema_extra={"contentEncoding": "base64"},
+    )
+    size: int = Field(description="Rows of the heat, and columns.")
+    heat: list[list[float]] = Field(
+        description="Row by row, by how much the natural logarithm of the probability falls when the ink there is "
+        "taken away: above 0 it speaks for the character, below 0 against it."
+    )
+
+    @classmethod
+    def of(cls, explanation: Explanation) -> ExplanationAnswer:
+        return cls(
+            character=explanation.character,
+            probability=round(explanation.probability, 6),
+            side=len(explanation.square),
+            square=base64.b64encode(explanation.square.tobytes()).decode(),
+            size=len(explanation.heat),
+            heat=explanation.heat.round(6).tolist(),
+        )
+
+
+class LookAlike(BaseModel):
+    """A character that the model sees in another one's model glyph, with that probability."""
+
+    character: str
+    probability: float
+    strokes: Glyph
+
+
+class CharacterAnswer(BaseModel):
+    """How a character is written, and what the model takes it for besides. Without strokes nothing is known of that."""
+
+    character: str
+    strokes: Glyph = Field(description="Strokes in writing order: points [x, y] in the unit square, y downwards.")
+    look_alikes: list[LookAlike] = Field(description="At most four, the most probable first.")
 
 
 class ErrorAnswer(BaseModel):
