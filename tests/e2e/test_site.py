@@ -181,7 +181,7 @@ def saved(picture: Image.Image, kind: str, **options: Any) -> bytes:
 def kinds() -> dict[str, tuple[bytes, int]]:
     """Files of one character as cameras, scanners and programs save them, and how many grey levels may differ.
 
-    Differing are what the canvas keeps multiplied by its alpha, 16 bits, and colours that lossy WebP keeps apart.
+    Differing are half transparent pixels outside PNG, which a canvas multiplies by alpha, and 16 bits.
     """
     grey = Image.fromarray(draw([stroke.tolist() for stroke in load_medians().of("翰")]))
     tint = Image.merge("RGB", (grey, grey.point(lambda v: 40 + v * 3 // 4), grey.point(lambda v: 90 + v // 2)))
@@ -198,14 +198,16 @@ def kinds() -> dict[str, tuple[bytes, int]]:
         "PNG palette": (saved(tint.quantize(16), "png"), 0),
         "PNG two tones": (saved(grey.convert("1"), "png"), 0),
         "PNG bright on dark": (saved(grey.point(lambda v: 255 - v), "png"), 0),
-        "PNG transparent": (saved(clear, "png"), 2),
+        "PNG transparent": (saved(clear, "png"), 0),
+        "PNG transparent grey": (saved(clear.convert("LA"), "png"), 0),
         "PNG white on nothing": (saved(white, "png"), 0),
-        "PNG 16 bits": (saved(wide, "png"), 1),
+        "PNG 16 bits": (saved(wide, "png"), 0),
         "JPEG grey": (saved(grey, "jpeg"), 0),
         "JPEG colour": (saved(tint, "jpeg"), 0),
         "JPEG halved colour": (saved(tint, "jpeg", subsampling=2, quality=60), 0),
         "JPEG turned": (saved(tint, "jpeg", exif=turned), 0),
-        "WebP": (saved(tint, "webp"), 2),
+        "WebP": (saved(tint, "webp"), 0),
+        "WebP transparent": (saved(clear, "webp", lossless=True), 1),
         "WebP lossless": (saved(tint, "webp", lossless=True), 0),
         "BMP": (saved(tint, "bmp"), 0),
         "GIF": (saved(tint.quantize(16), "gif"), 0),

@@ -1,6 +1,7 @@
 /** A picture's file -> a grey picture. The first bytes decide what it is, and its size is looked at before decoding. */
 
 import { fromPixels, inkDark } from "./grey.js";
+import { hasAlphaChannel, pixelsOfPng } from "./png.js";
 import { Problem, tooLarge, unusable } from "./problem.js";
 
 export const MAX_BYTES = 16 * 2 ** 20;
@@ -47,8 +48,10 @@ export async function load(file) {
     throw unusable(`damaged ${name} (it cannot be decoded); save the picture again`);
   });
   try {
-    checkSize(bitmap.width, bitmap.height);
-    return inkDark(fromPixels(bitmap.width, bitmap.height, pixelsOf(bitmap)));
+    const { width, height } = bitmap;
+    checkSize(width, height);
+    const exact = name === "PNG" && hasAlphaChannel(head);
+    return inkDark(fromPixels(width, height, exact ? await pixelsOfPng(file, width, height) : pixelsOf(bitmap)));
   } finally {
     bitmap.close();
   }
