@@ -21,6 +21,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from hanmo.explain import explain
 from hanmo.image import load
 from hanmo.recognizer import Recognizer
 from hanmo.serve.runtime import FETCH, VERSION
@@ -263,6 +264,33 @@ def test_the_model_is_described(page: Any, nano: Recognizer) -> None:
     told = page.evaluate("reader.describe()")
     assert (told["name"], told["characters"]) == ("nano", len(nano.bundle.charset))
     assert told["limits"] == {"pixels": 2**24, "strokes": 256, "points": 5000}
+
+
+@pytest.mark.parametrize("character", [None, "水"])
+@pytest.mark.parametrize("path", [EXAMPLES[0], EXAMPLES[3], EXAMPLES[6]], ids=lambda path: path.stem)
+def test_explanations_are_those_of_python(page: Any, nano: Recognizer, path: Path, character: str | None) -> None:
+    told = page.evaluate(
+        "([file, character]) => reader.explain({ file: blobOf(file) }, character)",
+        [base64.b64encode(path.read_bytes()).decode(), character],
+    )
+    expected = explain(nano, path, character)
+    assert told["character"] == expected.character
+    assert told["probability"] == pytest.approx(expected.probability, abs=1e-6)
+    assert base64.b64decode(told["square"]) == expected.square.tobytes()
+    assert (told["side"], told["size"]) == (len(expected.square), len(expected.heat))
+    np.testing.assert_allclose(told["heat"], expected.heat, rtol=0, atol=2e-6)
+
+
+def test_reading_does_not_wait_for_an_explanation(page: Any) -> None:
+    first = page.evaluate("""async () => {
+        const input = { strokes: [[[0, 5], [9, 5]], [[5, 0], [5, 9]]] };
+        const explaining = reader.explain(input, null).then(() => "explained");
+        const reading = reader.read([input]).then(() => "read");
+        const first = await Promise.race([explaining, reading]);
+        await explaining;
+        return first;
+    }""")
+    assert first == "read"
 
 
 def test_look_alikes_are_what_python_sees_in_the_model_glyph(page: Any, nano: Recognizer) -> None:

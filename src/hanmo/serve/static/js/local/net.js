@@ -7,7 +7,7 @@ const RUNTIME_WASM = "ort-wasm-simd-threaded.wasm";
 
 /**
  * @typedef {object} Settings what hanmo.serve.site wrote to reader.json
- * @property {object} model the answer of GET /v1/model, less limits of a call over HTTP
+ * @property {{name: string}} model the answer of GET /v1/model, less limits of a call over HTTP
  * @property {string} charset one character a class
  * @property {import("./normalize.js").Normalization} normalization
  * @property {number} mean of a square divided by 255, for nets that take floats
@@ -110,7 +110,9 @@ export class Net {
   classOf(character) {
     const known = this.classes.get(character);
     if (known === undefined) {
-      throw new Problem("unknown_character", `${[...character].slice(0, 8).join("")} is no character of this model`);
+      const { name } = this.settings.model;
+      const shown = [...character].slice(0, 20).join("");
+      throw new Problem("unknown_character", `${name} does not know '${shown}'; ask about one of its candidates`);
     }
     return known;
   }
@@ -157,5 +159,5 @@ function best(scores, top) {
   return [...scores.keys()].sort((a, b) => scores[b] - scores[a] || a - b).slice(0, top);
 }
 
-/** To six digits after the point, as the server answers. @param {number} probability */
-export const rounded = (probability) => Math.round(probability * 1e6) / 1e6;
+/** To six digits after the point, as the server answers. @param {number} value */
+export const rounded = (value) => Math.round(value * 1e6) / 1e6;

@@ -95,7 +95,7 @@ const methods = {
       side,
       square: btoa(String.fromCharCode(...square)),
       size: found.heat.length,
-      heat: found.heat,
+      heat: found.heat.map((row) => row.map(rounded)),
     };
   },
 
@@ -109,7 +109,7 @@ const methods = {
     });
     const table = await glyphs;
     const strokes = table.get(character);
-    if (!strokes) throw new Problem("unknown_character", `no strokes are packaged for ${character}`);
+    if (!strokes) return { character, strokes: [], look_alikes: [] }; // of another bundle's charset
     const square = normalize(draw(strokes), opened.settings.normalization);
     const [{ candidates }] = await opened.read([square], LOOK_ALIKES + 1);
     const look_alikes = candidates
