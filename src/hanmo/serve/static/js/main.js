@@ -1,6 +1,117 @@
 /** Starts the page: opens the reader that index.html names and joins the parts. */
 
+import { Answers } from "./answers.js";
+import { takeFiles } from "./files.js";
+import { Grid } from "./grid.js";
+import { listen } from "./keys.js";
+import { Line } from "./line.js";
+import { showModel } from "./model.js";
+import { Pad } from "./pad.js";
+import { Reading } from "./reading.js";
+import { isDark, keep, kept, switchTheme } from "./settings.js";
+import { fill, switchLanguage, t } from "./text.js";
+import { calm, say, warn } from "./voice.js";
+import { Why } from "./why.js";
+
+const $ = (id) => document.getElementById(id);
+
+fill();
+const pad = new Pad($("pad"));
+const line = new Line($("line"));
+joinSettings();
+joinTools();
+
 const kind = document.querySelector('meta[name="hanmo-reader"]')?.content ?? "http";
-const { open } = await import(kind === "local" ? "./local/reader.js" : "./http.js");
-const reader = await open();
-console.assert(reader);
+let reader;
+try {
+  const { open } = await import(kind === "local" ? "./local/reader.js" : "./http.js");
+  reader = await open();
+} catch (error) {
+  warn({ code: "unknown", message: "" });
+  throw error;
+}
+
+const model = { limits: {} };
+const choose = (character) => line.add(character);
+const answers = new Answers($("answers"), {
+  choose: (character) => {
+    pad.settle();
+    choose(character);
+  },
+  explain: (character) => why.open(pad.input, answers.candidates, character),
+});
+const why = new Why($("why"), reader, () => $("why-open").focus());
+const reading = new Reading(reader, () => pad.input, {
+  waiting: () => answers.waiting(),
+  nothing: () => {
+    answers.empty();
+    why.follow(null, []);
+  },
+  result: (result, ms) => {
+    answers.show(result, ms);
+    why.follow(pad.input, answers.candidates);
+  },
+});
+const grid = new Grid($("grid"), reader, model, {
+  choose,
+  open: (file, name) => {
+    pad.show(file, name);
+    $("pad").scrollIntoView({ block: "nearest", behavior: "smooth" });
+    $("pad").focus({ preventScroll: true });
+  },
+});
+
+pad.addEventListener("change", () => reading.now());
+takeFiles($("pictures"), (pictures) => {
+  if (pictures.length > 1) grid.add(pictures);
+  else pad.show(pictures[0].file, pictures[0].name);
+});
+listen(
+  { undo: () => pad.undo(), redo: () => pad.redo(), clear: () => pad.clear(), pick: (rank) => answers.pickByKey(rank) },
+  $("desk"),
+);
+if (pad.input) reading.now(); // somebody was quicker than the reader
+describe();
+
+async function describe() {
+  try {
+    Object.assign(model, await reader.describe());
+    showModel($("model"), model, kind);
+    $("model").hidden = false;
+    calm();
+  } catch (error) {
+    warn(error, describe);
+  }
+}
+
+function joinTools() {
+  const tools = { undo: () => pad.undo(), redo: () => pad.redo(), clear: () => pad.clear() };
+  for (const [name, act] of Object.entries(tools)) $(name).addEventListener("click", act);
+  const width = $("width");
+  width.value = kept("hanmo-width") ?? width.value;
+  pad.weight = Number(width.value);
+  width.addEventListener("input", () => {
+    pad.weight = Number(width.value);
+    keep("hanmo-width", width.value);
+  });
+  const allow = () => {
+    $("undo").disabled = !pad.canUndo;
+    $("redo").disabled = !pad.canRedo;
+    $("clear").disabled = !pad.input;
+  };
+  pad.addEventListener("change", allow);
+  allow();
+}
+
+function joinSettings() {
+  const theme = $("theme");
+  const showTheme = () => theme.setAttribute("aria-pressed", String(isDark()));
+  theme.addEventListener("click", switchTheme);
+  document.addEventListener("hanmo-theme", showTheme);
+  showTheme();
+  $("language").addEventListener("click", switchLanguage);
+  const showTitle = () => (document.title = t("title"));
+  document.addEventListener("hanmo-language", showTitle);
+  showTitle();
+  document.addEventListener("hanmo-language", () => say(t("title")));
+}

@@ -1,0 +1,130 @@
+/** The candidates: ten buttons that stay where they are and change what they say. */
+
+import { percent, t, tellError } from "./text.js";
+import { say } from "./voice.js";
+
+const TOP = 10;
+
+export class Answers {
+  #root;
+  #verdict;
+  #took;
+  #why;
+  #tiles = [];
+  #result = null;
+  #ms = 0;
+  #busy = false;
+  #wanted = null;
+  #choose;
+
+  /**
+   * @param {HTMLElement} root
+   * @param {{choose: (character: string) => void, explain: (character: string) => void}} on
+   */
+  constructor(root, { choose, explain }) {
+    this.#root = root;
+    this.#choose = choose;
+    this.#verdict = root.querySelector("#verdict");
+    this.#took = root.querySelector("#took");
+    this.#why = root.querySelector("#why-open");
+    const list = root.querySelector("#candidates");
+    for (let rank = 0; rank < TOP; rank++) {
+      const tile = document.createElement("li");
+      const button = document.createElement("button");
+      button.type = "button";
+      button.innerHTML =
+        '<kbd aria-hidden="true"></kbd><span class="glyph" lang="zh-Hans"></span>' +
+        '<span class="bar" aria-hidden="true"></span><span class="number"></span>';
+      button.querySelector("kbd").textContent = String((rank + 1) % 10);
+      button.addEventListener("click", () => this.#pick(rank));
+      tile.append(button);
+      list.append(tile);
+      this.#tiles.push(tile);
+    }
+    this.#why.addEventListener("click", () => explain(this.candidates[0].character));
+    document.addEventListener("hanmo-language", () => this.#render());
+    this.#render();
+  }
+
+  get candidates() {
+    return this.#result?.candidates ?? [];
+  }
+
+  /** A newer answer is on its way: what is shown cannot be chosen any more. */
+  waiting() {
+    this.#busy = true;
+    this.#wanted = null;
+    this.#root.setAttribute("aria-busy", "true");
+  }
+
+  /** @param {object} result of reader.read @param {number} ms how long it took */
+  show(result, ms) {
+    this.#settle(result);
+    this.#ms = ms;
+    this.#render();
+    this.#announce();
+    if (this.#wanted !== null) this.#pick(this.#wanted);
+  }
+
+  /** Nothing to read. */
+  empty() {
+    this.#settle(null);
+    this.#render();
+  }
+
+  /** Choose by rank, 0 to 9; while the answer is still coming, it is chosen from that. @param {number} rank */
+  pickByKey(rank) {
+    if (this.#busy) this.#wanted = rank;
+    else this.#pick(rank);
+  }
+
+  #settle(result) {
+    this.#busy = false;
+    this.#result = result;
+    this.#root.removeAttribute("aria-busy");
+  }
+
+  #pick(rank) {
+    const candidate = this.candidates[rank];
+    if (candidate && !this.#busy) this.#choose(candidate.character);
+  }
+
+  #render() {
+    const result = this.#result;
+    const state = !result ? "empty" : result.error ? "failed" : result.refused ? "refused" : "read";
+    this.#root.dataset.state = state;
+    this.#verdict.textContent = t(`verdict_${state}`);
+    if (state === "failed") {
+      this.#verdict.textContent += `${t("colon")}${tellError(result.error)}`;
+    } else if (state === "refused") {
+      const strong = document.createElement("strong");
+      strong.textContent = t("verdict_refused");
+      this.#verdict.replaceChildren(strong, ` ${t("verdict_guesses")}`);
+    }
+    this.#took.textContent = result ? t("took", { ms: Math.max(1, Math.round(this.#ms)) }) : "";
+    this.#tiles.forEach((tile, rank) => this.#renderTile(tile, rank));
+    this.#why.hidden = !this.candidates.length;
+  }
+
+  #renderTile(tile, rank) {
+    const candidate = this.candidates[rank];
+    const button = tile.firstChild;
+    const [key, glyph, bar, number] = button.children;
+    tile.classList.toggle("vacant", !candidate);
+    button.disabled = !candidate;
+    glyph.textContent = candidate?.character ?? "";
+    number.textContent = candidate ? percent(candidate.probability) : "";
+    bar.style.setProperty("--share", String(candidate?.probability ?? 0));
+    button.title = candidate ? t("candidate_title", { character: candidate.character, key: key.textContent }) : "";
+  }
+
+  #announce() {
+    const { error, refused, candidates } = this.#result;
+    if (error) return say(t("verdict_failed"), tellError(error));
+    const parts = candidates.slice(0, 3).flatMap(({ character, probability }, rank) => {
+      const told = [{ zh: character }, percent(probability)];
+      return rank ? [t("say_then"), ...told] : told;
+    });
+    return say(t(refused ? "say_refused" : "say_read"), ...parts);
+  }
+}

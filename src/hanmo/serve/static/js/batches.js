@@ -1,0 +1,53 @@
+/** Many pictures -> calls that a reader takes. */
+
+const AT_ONCE = 16; // a call of many large photographs would take longer than a reader may; and progress is seen sooner
+const ROOM = 1024; // bytes a picture's head in a form takes at most, its name included
+
+/**
+ * @param {{file: Blob, name: string}[]} pictures
+ * @param {{pictures?: number, body_bytes?: number}} [limits] of a call; none: no limit
+ * @returns {{fitting: {file: Blob, name: string}[][], tooLarge: {file: Blob, name: string}[]}} in their order
+ */
+export function batches(pictures, limits = {}) {
+  const { pictures: most = AT_ONCE, body_bytes: bytes = Infinity } = limits;
+  const fitting = [];
+  const tooLarge = [];
+  let room = 0;
+  for (const picture of pictures) {
+    const size = picture.file.size + ROOM;
+    if (size > bytes) {
+      tooLarge.push(picture);
+      continue;
+    }
+    if (!fitting.length || size > room || fitting.at(-1).length >= Math.min(AT_ONCE, most)) {
+      fitting.push([]);
+      room = bytes;
+    }
+    fitting.at(-1).push(picture);
+    room -= size;
+  }
+  return { fitting, tooLarge };
+}
+
+/**
+ * Read a batch. One that takes too long, or more places than are free, is read in halves; a busy reader is waited for.
+ * @param {object} reader @param {{file: Blob, name: string}[]} batch @param {AbortSignal} signal
+ * @returns {Promise<object[]>} one result a picture; rejects where nobody answers or `signal` says stop
+ */
+export async function readBatch(reader, batch, signal, attempts = 3) {
+  try {
+    return await reader.read(batch, { top: 10, signal });
+  } catch (error) {
+    if (signal.aborted || !["busy", "timeout", "body_timeout", "body_too_large"].includes(error.code)) throw error;
+    if (error.code === "busy") {
+      if (!attempts) throw error;
+      await new Promise((done) => setTimeout(done, 1000 * (error.retryAfter || 1)));
+    } else if (batch.length === 1) {
+      return [{ name: batch[0].name, error: { code: error.code, message: error.message } }];
+    }
+    if (batch.length === 1) return readBatch(reader, batch, signal, attempts - 1);
+    const half = Math.ceil(batch.length / 2);
+    const first = await readBatch(reader, batch.slice(0, half), signal, attempts - 1);
+    return [...first, ...(await readBatch(reader, batch.slice(half), signal, attempts - 1))];
+  }
+}

@@ -1,0 +1,50 @@
+/** One picture of many, with what was read in it. */
+
+import { percent, t, tellError } from "./text.js";
+
+function make(name, attributes = {}, ...children) {
+  const element = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  element.append(...children);
+  return element;
+}
+
+/**
+ * @param {{file: Blob, name: string, url: string, result: ?object}} item
+ * @param {{open: () => void, choose: (character: string) => void}} on
+ * @returns {HTMLLIElement}
+ */
+export function card({ name, url, result }, { open, choose }) {
+  const picture = make("img", { src: url, alt: "", loading: "lazy", decoding: "async" });
+  picture.addEventListener("error", () => picture.replaceWith(make("span", { class: "no-picture" }, "?")));
+  const label = t("card_open", { name });
+  const shown = make("button", { type: "button", class: "thumbnail", "aria-label": label, title: label }, picture);
+  shown.addEventListener("click", open);
+  const state = !result ? "waiting" : result.error ? "failed" : result.refused ? "refused" : "read";
+  const title = make("p", { class: "name", title: name }, name);
+  const item = make("li", { class: `card ${state}` }, shown, make("div", { class: "told" }, ...told(result, state, choose), title));
+  if (result?.candidates?.length) item.append(more(result.candidates, choose));
+  return item;
+}
+
+function told(result, state, choose) {
+  if (state === "waiting") return [make("p", { class: "note" }, t("card_waiting"))];
+  if (state === "failed") return [make("p", { class: "problem" }, tellError(result.error))];
+  if (state === "refused") return [make("p", { class: "problem" }, t("card_refused"))];
+  return [choice(result.candidates[0], choose, "best")];
+}
+
+function more(candidates, choose) {
+  const list = make("ol", {}, ...candidates.map((candidate) => make("li", {}, choice(candidate, choose, "other"))));
+  return make("details", {}, make("summary", {}, t("card_more")), list);
+}
+
+function choice({ character, probability }, choose, kind) {
+  const glyph = make("span", { class: "glyph", lang: "zh-Hans" }, character);
+  const bar = make("span", { class: "bar", "aria-hidden": "true" });
+  bar.style.setProperty("--share", String(probability));
+  const number = make("span", { class: "number" }, percent(probability));
+  const button = make("button", { type: "button", class: kind }, glyph, bar, number);
+  button.addEventListener("click", () => choose(character));
+  return button;
+}

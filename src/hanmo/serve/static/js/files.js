@@ -1,0 +1,42 @@
+/** Pictures that are dropped on the page, pasted or chosen. */
+
+/** @param {HTMLElement} root the section with the button and the file field @param {(pictures: {file: Blob, name: string}[]) => void} take */
+export function takeFiles(root, take) {
+  const field = root.querySelector('input[type="file"]');
+  const give = (files) => {
+    const pictures = [...files].map((file) => ({ file, name: file.name || "picture.png" }));
+    if (pictures.length) take(pictures);
+  };
+  root.querySelector("#choose").addEventListener("click", () => field.click());
+  field.addEventListener("change", () => {
+    give(field.files);
+    field.value = ""; // so that the same file can be chosen again
+  });
+  document.addEventListener("paste", (event) => {
+    const files = event.clipboardData?.files ?? [];
+    if (!files.length) return; // text goes where it was pasted
+    event.preventDefault();
+    give(files);
+  });
+  takeDrops(give);
+}
+
+function takeDrops(give) {
+  const body = document.body;
+  const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");
+  document.addEventListener("dragover", (event) => {
+    if (!carriesFiles(event)) return;
+    event.preventDefault(); // else the browser would open the picture in place of the page
+    event.dataTransfer.dropEffect = "copy";
+    body.classList.add("dropping");
+  });
+  document.addEventListener("dragleave", (event) => {
+    if (!event.relatedTarget) body.classList.remove("dropping"); // left the window, not just an element
+  });
+  document.addEventListener("drop", (event) => {
+    if (!carriesFiles(event)) return;
+    event.preventDefault();
+    body.classList.remove("dropping");
+    give(event.dataTransfer.files);
+  });
+}

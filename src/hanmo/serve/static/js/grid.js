@@ -1,0 +1,148 @@
+/** Many pictures: read in calls one after the other, shown as cards, saved as CSV or JSON. */
+
+import { batches, readBatch } from "./batches.js";
+import { card } from "./card.js";
+import { save, toCsv, toJson } from "./save.js";
+import { t } from "./text.js";
+import { calm, say, warn } from "./voice.js";
+
+export class Grid {
+  #root;
+  #reader;
+  #model;
+  #on;
+  #items = []; // {file, name, url, result}
+  #stop = null;
+
+  /**
+   * @param {HTMLElement} root @param {object} reader @param {object} model as reader.describe() tells
+   * @param {{open: (file: Blob, name: string) => void, choose: (character: string) => void}} on
+   */
+  constructor(root, reader, model, on) {
+    this.#root = root;
+    this.#reader = reader;
+    this.#model = model;
+    this.#on = on;
+    const click = (name, act) => this.#part(name).addEventListener("click", act);
+    click("stop", () => this.#stop?.abort());
+    click("go-on", () => this.#read());
+    click("remove", () => this.#remove());
+    click("csv", () => save(toCsv(this.#results()), "text/csv", "hanmo.csv"));
+    click("json", () => save(toJson(this.#results(), this.#model), "application/json", "hanmo.json"));
+    document.addEventListener("hanmo-language", () => this.#renderAll());
+  }
+
+  get isOpen() {
+    return !this.#root.hidden;
+  }
+
+  /** @param {{file: Blob, name: string}[]} pictures join those that are there */
+  async add(pictures) {
+    const fresh = pictures.map(({ file, name }) => ({ file, name, url: URL.createObjectURL(file), result: null }));
+    this.#items.push(...fresh);
+    this.#root.hidden = false;
+    this.#part("cards").append(...fresh.map((item) => this.#cardOf(item)));
+    this.#renderState();
+    if (!this.#stop) await this.#read();
+  }
+
+  async #read() {
+    const { signal } = (this.#stop = new AbortController());
+    calm();
+    this.#renderState();
+    try {
+      for (;;) {
+        const waiting = this.#items.filter((item) => !item.result);
+        if (!waiting.length || signal.aborted) break;
+        await this.#readNext(waiting, signal);
+      }
+    } catch (error) {
+      if (!signal.aborted) warn(error, () => this.#read());
+    } finally {
+      this.#stop = null;
+      if (this.#items.length) this.#renderState();
+      if (this.isOpen) say(this.#told());
+    }
+  }
+
+  async #readNext(waiting, signal) {
+    const { fitting, tooLarge } = batches(waiting, this.#model?.limits);
+    for (const item of tooLarge) this.#settle(item, { error: { code: "body_too_large", message: "too large" } });
+    const readable = [];
+    for (const item of fitting[0] ?? []) {
+      // A folder, or a file that is gone, would otherwise fail the call of all.
+      if (await opens(item.file)) readable.push(item);
+      else this.#settle(item, { error: { code: "unreadable", message: "cannot be opened" } });
+    }
+    if (!readable.length) return;
+    const results = await readBatch(this.#reader, readable, signal);
+    if (!signal.aborted) readable.forEach((item, i) => this.#settle(item, results[i]));
+  }
+
+  #settle(item, result) {
+    item.result = { ...result, name: item.name };
+    item.card?.replaceWith(this.#cardOf(item));
+    this.#renderState();
+  }
+
+  #cardOf(item) {
+    item.card = card(item, {
+      open: () => this.#on.open(item.file, item.name),
+      choose: this.#on.choose,
+    });
+    return item.card;
+  }
+
+  #remove() {
+    this.#stop?.abort();
+    for (const { url } of this.#items) URL.revokeObjectURL(url);
+    this.#items = [];
+    this.#part("cards").replaceChildren();
+    this.#root.hidden = true;
+    document.getElementById("choose").focus();
+  }
+
+  #results() {
+    return this.#items.map((item) => item.result).filter(Boolean);
+  }
+
+  #told() {
+    const results = this.#results();
+    const numbers = { done: results.length, all: this.#items.length };
+    if (results.length < this.#items.length) return t(this.#stop ? "progress" : "stopped", numbers);
+    const failed = results.filter((result) => result.error).length;
+    const refused = results.filter((result) => result.refused).length;
+    return t("finished", { ...numbers, failed, refused, read: results.length - failed - refused });
+  }
+
+  #renderState() {
+    const done = this.#results().length;
+    const bar = this.#part("bar");
+    bar.max = this.#items.length;
+    bar.value = done;
+    bar.hidden = done === this.#items.length;
+    this.#part("told").textContent = this.#told();
+    this.#part("stop").hidden = !this.#stop;
+    this.#part("go-on").hidden = Boolean(this.#stop) || done === this.#items.length;
+    this.#part("csv").disabled = this.#part("json").disabled = !done;
+  }
+
+  #renderAll() {
+    if (!this.isOpen) return;
+    for (const item of this.#items) item.card.replaceWith(this.#cardOf(item));
+    this.#renderState();
+  }
+
+  #part(name) {
+    return this.#root.querySelector(`.grid-${name}`);
+  }
+}
+
+async function opens(file) {
+  try {
+    await file.slice(0, 1).arrayBuffer();
+    return true;
+  } catch {
+    return false;
+  }
+}

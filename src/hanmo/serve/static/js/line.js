@@ -1,0 +1,73 @@
+/** The line that gathers chosen characters, and the clipboard. */
+
+import { t } from "./text.js";
+import { say } from "./voice.js";
+
+/** @param {string} text @returns {Promise<boolean>} whether it is on the clipboard now */
+export async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    return copyTheOldWay(text); // over plain HTTP, as on a phone in the same network, browsers have no clipboard object
+  }
+}
+
+function copyTheOldWay(text) {
+  const before = document.activeElement;
+  const area = document.createElement("textarea");
+  area.value = text;
+  area.readOnly = true; // no keyboard pops up
+  area.className = "offstage";
+  document.body.append(area);
+  area.select();
+  const done = document.execCommand("copy");
+  area.remove();
+  before?.focus({ preventScroll: true });
+  return done;
+}
+
+export class Line {
+  #field;
+  #toast;
+  #timer = 0;
+
+  /** @param {HTMLElement} root holds an input, the buttons and the toast */
+  constructor(root) {
+    this.#field = root.querySelector("input");
+    this.#toast = root.querySelector(".toast");
+    root.querySelector("#copy-all").addEventListener("click", () => this.#copyAll());
+    root.querySelector("#backspace").addEventListener("click", () => this.#backspace());
+    const label = () => (this.#field.placeholder = t("line_placeholder"));
+    document.addEventListener("hanmo-language", label);
+    label();
+  }
+
+  /** Append a chosen character and copy it. @param {string} character */
+  async add(character) {
+    this.#field.value += character;
+    this.#field.scrollLeft = this.#field.scrollWidth;
+    const done = await copy(character);
+    this.#tell(t(done ? "copied" : "not_copied", { text: character }), t("chosen", { character }));
+  }
+
+  async #copyAll() {
+    const text = this.#field.value;
+    if (!text) return;
+    const done = await copy(text);
+    this.#tell(t(done ? "copied" : "not_copied", { text }));
+  }
+
+  #backspace() {
+    this.#field.value = [...this.#field.value].slice(0, -1).join("");
+    say(t("line"), { zh: this.#field.value });
+  }
+
+  #tell(shown, more = "") {
+    say(shown, more);
+    this.#toast.textContent = shown;
+    this.#toast.classList.add("seen");
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#toast.classList.remove("seen"), 1600);
+  }
+}

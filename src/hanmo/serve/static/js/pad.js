@@ -1,0 +1,241 @@
+/** The square: pointer and keyboard write on it, and it shows a picture instead where one was given. */
+
+import { History } from "./history.js";
+import { paint, pressureOf, thin, UNITS } from "./ink.js";
+import { KeyPen } from "./keypen.js";
+import { t } from "./text.js";
+import { say } from "./voice.js";
+
+const NEAREST = 2; // UNITS: points closer than this to the last one say nothing new
+const SMOOTHING = 0.5; // share of the last pressure that stays, as pens report it with a tremble
+
+/** Dispatches "change" whenever there is something else to read, "begin" when a stroke begins. */
+export class Pad extends EventTarget {
+  #history = new History();
+  #element;
+  #dry;
+  #wet;
+  #image;
+  #unseen;
+  #stroke = null; // the one being written
+  #pointer = null;
+  #frame = 0;
+  #settled = false;
+  #address = null;
+
+  /** The pen's width, 0 (finest) to 1 (boldest). */
+  weight = 0.5;
+
+  /** @param {HTMLElement} element holds two canvases, an img, the note for pictures one cannot see, the keyboard pen */
+  constructor(element) {
+    super();
+    this.#element = element;
+    [this.#dry, this.#wet] = element.querySelectorAll("canvas");
+    this.#image = element.querySelector("img");
+    this.#unseen = element.querySelector(".unseen");
+    this.#image.addEventListener("error", () => this.#showUnseen());
+    element.addEventListener("pointerdown", (event) => this.#down(event));
+    element.addEventListener("pointermove", (event) => this.#move(event));
+    element.addEventListener("pointerup", (event) => this.#up(event));
+    element.addEventListener("pointercancel", (event) => this.#cancel(event));
+    element.addEventListener("contextmenu", (event) => event.preventDefault()); // a long press is a stroke
+    new KeyPen(element, {
+      begin: (place) => this.#begin([...place, this.weight]),
+      extend: (place) => this.#extend([...place, this.weight]),
+      end: () => this.#end(),
+    });
+    new ResizeObserver(() => this.#resize()).observe(element);
+    document.addEventListener("hanmo-theme", () => this.#repaint());
+  }
+
+  /** What there is to read, or null. @returns {?import("./http.js").Input} */
+  get input() {
+    const { strokes, picture } = this.#history.now;
+    if (picture) return picture;
+    return strokes.length ? { strokes: thin(strokes) } : null;
+  }
+
+  get canUndo() {
+    return this.#history.canUndo;
+  }
+
+  get canRedo() {
+    return this.#history.canRedo;
+  }
+
+  get count() {
+    return this.#history.now.strokes.length;
+  }
+
+  undo() {
+    if (!this.canUndo || this.#stroke) return;
+    this.#history.undo();
+    this.#changed();
+    say(t("undone", { count: this.count }));
+  }
+
+  redo() {
+    if (!this.canRedo || this.#stroke) return;
+    this.#history.redo();
+    this.#changed();
+    say(t("redone", { count: this.count }));
+  }
+
+  clear() {
+    if (this.#stroke || !this.input) return;
+    this.#history.add({ strokes: [], picture: null });
+    this.#changed();
+    say(t("cleared"));
+  }
+
+  /** Show a picture in place of what is written. @param {Blob} file @param {string} name */
+  show(file, name) {
+    this.#drop();
+    this.#history.add({ strokes: [], picture: { file, name } });
+    this.#changed();
+    say(t("picture_shown", { name }));
+  }
+
+  /** The character was chosen: it stays to be seen, and the next stroke begins another one. */
+  settle() {
+    this.#settled = true;
+    this.#element.classList.add("settled");
+  }
+
+  #changed() {
+    this.#settled = false;
+    this.#element.classList.remove("settled");
+    this.#repaint();
+    this.dispatchEvent(new Event("change"));
+  }
+
+  #down(event) {
+    if (event.button !== 0 || this.#pointer !== null) return; // one pen at a time: a palm writes nothing
+    event.preventDefault();
+    this.#element.classList.add("pointed"); // who points needs no ring around the square
+    this.#element.focus({ preventScroll: true });
+    if (this.#stroke) this.#end(); // the keyboard's pen was down
+    this.#pointer = event.pointerId;
+    this.#element.setPointerCapture(event.pointerId);
+    this.#begin(this.#pointOf(event));
+  }
+
+  #move(event) {
+    if (event.pointerId !== this.#pointer) return;
+    const events = event.getCoalescedEvents?.() ?? [];
+    for (const each of events.length ? events : [event]) this.#extend(this.#pointOf(each));
+  }
+
+  #up(event) {
+    if (event.pointerId !== this.#pointer) return;
+    this.#pointer = null;
+    this.#end();
+  }
+
+  #cancel(event) {
+    if (event.pointerId !== this.#pointer) return;
+    this.#drop(); // the system took the pointer for something else, so it was not meant as writing
+  }
+
+  #pointOf(event) {
+    const box = this.#element.getBoundingClientRect();
+    const place = (at, start, side) => Math.round(Math.min(1, Math.max(0, (at - start) / side)) * UNITS * 10) / 10;
+    return [
+      place(event.clientX, box.left, box.width),
+      place(event.clientY, box.top, box.height),
+      pressureOf(this.weight, event),
+    ];
+  }
+
+  #begin([x, y, pressure]) {
+    this.#stroke = [[x, y, round(pressure)]];
+    if (this.#settled || this.#history.now.picture) this.#emptySheet();
+    this.dispatchEvent(new Event("begin"));
+    this.#wetSoon();
+  }
+
+  /** A new character: what was there leaves the paper now, and history with the stroke's end. */
+  #emptySheet() {
+    this.#clean(this.#dry);
+    this.#showPicture(null);
+  }
+
+  #extend([x, y, pressure]) {
+    const last = this.#stroke?.at(-1);
+    if (!last || Math.hypot(x - last[0], y - last[1]) < NEAREST) return;
+    this.#stroke.push([x, y, round(SMOOTHING * last[2] + (1 - SMOOTHING) * pressure)]);
+    this.#wetSoon();
+  }
+
+  #end() {
+    if (!this.#stroke) return;
+    const before = this.#settled ? [] : this.#history.now.strokes;
+    this.#history.add({ strokes: [...before, this.#stroke], picture: null });
+    this.#stroke = null;
+    this.#changed();
+  }
+
+  #drop() {
+    this.#stroke = null;
+    this.#pointer = null;
+    this.#repaint();
+  }
+
+  #wetSoon() {
+    this.#frame ||= requestAnimationFrame(() => {
+      this.#frame = 0;
+      this.#clean(this.#wet);
+      if (this.#stroke) this.#paint(this.#wet, [this.#stroke]);
+    });
+  }
+
+  #repaint() {
+    const { strokes, picture } = this.#history.now;
+    this.#clean(this.#dry);
+    this.#clean(this.#wet);
+    this.#paint(this.#dry, strokes);
+    if (this.#stroke) this.#wetSoon();
+    this.#showPicture(picture);
+    this.#element.classList.toggle("empty", !strokes.length && !picture && !this.#stroke);
+  }
+
+  #showPicture(picture) {
+    this.#element.classList.toggle("pictured", Boolean(picture));
+    this.#element.classList.remove("blind");
+    if (this.#address?.file === picture?.file) return;
+    if (this.#address) URL.revokeObjectURL(this.#address.url);
+    this.#address = picture ? { file: picture.file, url: URL.createObjectURL(picture.file) } : null;
+    if (picture) this.#image.src = this.#address.url;
+    else this.#image.removeAttribute("src");
+    this.#image.alt = picture?.name ?? "";
+  }
+
+  #showUnseen() {
+    this.#element.classList.add("blind");
+    this.#unseen.textContent = t("picture_unseen", { name: this.#history.now.picture?.name ?? "" });
+  }
+
+  #resize() {
+    const side = Math.round(this.#element.clientWidth * devicePixelRatio);
+    if (!side || this.#dry.width === side) return;
+    for (const canvas of [this.#dry, this.#wet]) canvas.width = canvas.height = side;
+    this.#repaint();
+  }
+
+  #clean(canvas) {
+    const context = canvas.getContext("2d");
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.clearRect(0, 0, canvas.width, canvas.height);
+  }
+
+  #paint(canvas, strokes) {
+    const context = canvas.getContext("2d");
+    context.setTransform(canvas.width / UNITS, 0, 0, canvas.width / UNITS, 0, 0);
+    context.strokeStyle = context.fillStyle = getComputedStyle(canvas).color;
+    paint(context, strokes);
+  }
+}
+
+function round(pressure) {
+  return Math.round(pressure * 100) / 100;
+}

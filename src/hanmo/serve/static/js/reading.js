@@ -1,0 +1,52 @@
+/** One question at a time: a newer one cancels the older, whose answer is never shown. */
+
+import { warn, calm } from "./voice.js";
+
+const PAUSE = 1000; // ms before a busy reader is asked once more, where it names no time itself
+
+export class Reading {
+  #reader;
+  #inputOf;
+  #show;
+  #current = null;
+
+  /**
+   * @param {object} reader
+   * @param {() => ?object} inputOf what there is to read now
+   * @param {{waiting: () => void, result: (result: object, ms: number) => void, nothing: () => void}} show
+   */
+  constructor(reader, inputOf, show) {
+    this.#reader = reader;
+    this.#inputOf = inputOf;
+    this.#show = show;
+  }
+
+  /** Read what there is now. Resolves when it is answered or was overtaken; never rejects. */
+  async now({ patient = true } = {}) {
+    this.#current?.abort();
+    const input = this.#inputOf();
+    if (!input) {
+      this.#current = null;
+      this.#show.nothing();
+      return calm();
+    }
+    const mine = (this.#current = new AbortController());
+    const { signal } = mine;
+    this.#show.waiting();
+    const start = performance.now();
+    try {
+      const [result] = await this.#reader.read([input], { top: 10, signal });
+      if (signal.aborted) return;
+      calm();
+      this.#show.result(result, performance.now() - start);
+    } catch (error) {
+      if (signal.aborted) return;
+      this.#show.nothing();
+      warn(error, () => this.now());
+      if (error.code === "busy" && patient) {
+        await new Promise((done) => setTimeout(done, 1000 * error.retryAfter || PAUSE));
+        if (!signal.aborted) await this.now({ patient: false });
+      }
+    }
+  }
+}

@@ -1,0 +1,47 @@
+/** Light or dark, and what the browser keeps of the page's settings. */
+
+/** @param {string} key @param {?string} value null: forget it */
+export function keep(key, value) {
+  try {
+    if (value === null) localStorage.removeItem(key);
+    else localStorage.setItem(key, value);
+  } catch {
+    // Storage may be forbidden or full; the setting then lasts as long as the page.
+  }
+}
+
+/** @param {string} key @returns {?string} */
+export function kept(key) {
+  try {
+    return localStorage.getItem(key);
+  } catch {
+    return null;
+  }
+}
+
+const system = matchMedia("(prefers-color-scheme: dark)");
+
+/** @returns {boolean} */
+export function isDark() {
+  const { theme } = document.documentElement.dataset;
+  return theme ? theme === "dark" : system.matches;
+}
+
+function changed() {
+  document.dispatchEvent(new Event("hanmo-theme"));
+}
+
+system.addEventListener("change", changed);
+
+/** The other of light and dark. Back at what the system says, the page follows the system again. */
+export function switchTheme() {
+  const dark = !isDark();
+  if (dark === system.matches) {
+    delete document.documentElement.dataset.theme;
+    keep("hanmo-theme", null);
+  } else {
+    document.documentElement.dataset.theme = dark ? "dark" : "light";
+    keep("hanmo-theme", document.documentElement.dataset.theme);
+  }
+  changed();
+}

@@ -1,0 +1,52 @@
+/** Every word of the page in both languages, and which one is shown. */
+
+import { keep } from "./settings.js";
+import { EN } from "./text-en.js";
+import { ZH } from "./text-zh.js";
+
+const WORDS = { en: EN, zh: ZH };
+
+/** @returns {"en"|"zh"} */
+export function language() {
+  return document.documentElement.lang.startsWith("zh") ? "zh" : "en";
+}
+
+/**
+ * A text in the language shown; `{name}` in it is replaced by `values.name`.
+ * @param {string} key @param {Record<string, string|number>} [values] @returns {string}
+ */
+export function t(key, values = {}) {
+  const text = WORDS[language()][key];
+  if (text === undefined) throw new Error(`no text for ${key}`);
+  return text.replace(/\{(\w+)\}/g, (_, name) => String(values[name]));
+}
+
+/** What to tell of an error: our own words for the codes we know, else the reader's. @param {{code: string, message: string}} error */
+export function tellError({ code, message }) {
+  const text = WORDS[language()][`error_${code}`];
+  // The reader speaks English and says more of one picture than its code does; our words are for everything else.
+  return text ?? (message || t("error_unknown", { code }));
+}
+
+/** Fill the elements that index.html marks: data-t their text, data-label and data-title their attributes. */
+export function fill(root = document) {
+  for (const element of root.querySelectorAll("[data-t]")) element.textContent = t(element.dataset.t);
+  for (const element of root.querySelectorAll("[data-label]")) element.setAttribute("aria-label", t(element.dataset.label));
+  for (const element of root.querySelectorAll("[data-title]")) element.title = t(element.dataset.title);
+}
+
+/** Show the page in the other language; whatever shows words of its own listens for "hanmo-language". */
+export function switchLanguage() {
+  const next = language() === "zh" ? "en" : "zh";
+  document.documentElement.lang = next === "zh" ? "zh-Hans" : "en";
+  keep("hanmo-language", next);
+  fill();
+  document.dispatchEvent(new Event("hanmo-language"));
+}
+
+/** @param {number} probability 0 to 1 @returns {string} never "100 %" or "0 %", which no reader can promise */
+export function percent(probability) {
+  if (probability > 0.999) return "> 99.9 %";
+  if (probability < 0.001) return "< 0.1 %";
+  return `${(probability * 100).toFixed(1)} %`;
+}

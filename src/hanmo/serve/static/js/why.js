@@ -1,0 +1,195 @@
+/** "Why?": the heat of one candidate, its model strokes, and what looks like it. */
+
+import { glyph, write } from "./glyph.js";
+import { drawHeat, strongestPlace } from "./heat.js";
+import { percent, t, tellError } from "./text.js";
+import { say } from "./voice.js";
+
+export class Why {
+  #root;
+  #reader;
+  #part = {};
+  #stop = null;
+  #input = null;
+  #candidates = [];
+  #character = null;
+  #why = null;
+  #found = null;
+
+  /** @param {HTMLElement} root @param {object} reader @param {() => void} closed called when the panel closes */
+  constructor(root, reader, closed) {
+    this.#root = root;
+    this.#reader = reader;
+    for (const name of ["title", "chips", "heat", "heat-told", "heat-note", "legend", "model", "look-alikes"]) {
+      this.#part[name] = root.querySelector(`.why-${name}`);
+    }
+    root.querySelector(".close").addEventListener("click", () => {
+      this.close();
+      closed();
+    });
+    root.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape") return;
+      event.stopPropagation(); // it would empty the square
+      this.close();
+      closed();
+    });
+    document.addEventListener("hanmo-language", () => this.#root.hidden || this.#render());
+    document.addEventListener("hanmo-theme", () => this.#root.hidden || this.#drawHeat());
+    new ResizeObserver(() => this.#root.hidden || this.#drawHeat()).observe(this.#part.heat);
+  }
+
+  get isOpen() {
+    return !this.#root.hidden;
+  }
+
+  /** @param {object} input what was read @param {object[]} candidates of it @param {string} character one of theirs */
+  async open(input, candidates, character) {
+    this.#input = input;
+    this.#candidates = candidates;
+    const wasOpen = this.isOpen;
+    this.#root.hidden = false;
+    if (!wasOpen) {
+      this.#part.title.focus({ preventScroll: true });
+      this.#root.scrollIntoView({ block: "nearest", behavior: "smooth" });
+    }
+    await this.#ask(character);
+  }
+
+  /** Something else was read: the panel goes on with its best candidate. */
+  async follow(input, candidates) {
+    if (!this.isOpen) return;
+    if (candidates.length) await this.open(input, candidates, candidates[0].character);
+    else this.close();
+  }
+
+  close() {
+    this.#stop?.abort();
+    this.#root.hidden = true;
+  }
+
+  async #ask(character) {
+    this.#stop?.abort();
+    const { signal } = (this.#stop = new AbortController());
+    this.#character = character;
+    this.#why = this.#found = null;
+    this.#render();
+    const settle = async (promise, keep, missing) => {
+      let got;
+      try {
+        got = { value: await promise };
+      } catch (error) {
+        got = { problem: isMissing(error) ? missing : tellError({ code: error.code ?? "unknown", message: error.message }) };
+      }
+      if (signal.aborted) return;
+      keep(got);
+    };
+    await Promise.all([
+      settle(
+        this.#reader.explain(this.#input, character, { signal }),
+        (got) => {
+          this.#why = got;
+          this.#renderHeat();
+          if (got.value) say(this.#part["heat-told"].textContent);
+        },
+        t("no_explain"),
+      ),
+      settle(
+        this.#reader.lookup(character, { signal }),
+        (got) => {
+          this.#found = got;
+          this.#renderGlyphs();
+        },
+        t("no_lookup", { character }),
+      ),
+    ]);
+  }
+
+  #render() {
+    this.#part.title.textContent = t("why_title", { character: this.#character });
+    this.#renderChips();
+    this.#renderHeat();
+    this.#renderGlyphs();
+  }
+
+  #renderChips() {
+    const focused = this.#part.chips.contains(document.activeElement);
+    const chips = this.#candidates.map(({ character, probability }) => {
+      const chip = document.createElement("button");
+      chip.type = "button";
+      chip.lang = "zh-Hans";
+      chip.textContent = character;
+      chip.title = `${t("why_title", { character })} ${percent(probability)}`;
+      chip.setAttribute("aria-pressed", String(character === this.#character));
+      chip.addEventListener("click", () => this.#ask(character));
+      return chip;
+    });
+    this.#part.chips.replaceChildren(...chips);
+    if (focused) chips.find((chip) => chip.getAttribute("aria-pressed") === "true")?.focus();
+  }
+
+  #renderHeat() {
+    const { value, problem } = this.#why ?? {};
+    const character = this.#character;
+    this.#part.heat.hidden = this.#part.legend.hidden = this.#part["heat-note"].hidden = !value;
+    this.#part["heat-told"].textContent = problem ?? (value ? "" : t("thinking"));
+    if (!value) return;
+    const place = strongestPlace(value.heat);
+    this.#part["heat-told"].textContent = place
+      ? t("heat_where", { character, place: t(`place_${place}`) })
+      : t("heat_none", { character });
+    this.#part["heat-note"].textContent = t("heat_note", { character });
+    this.#part.heat.setAttribute("aria-label", t("heat_label", { character }));
+    this.#drawHeat();
+  }
+
+  #drawHeat() {
+    if (this.#why?.value) drawHeat(this.#part.heat, this.#why.value);
+  }
+
+  #renderGlyphs() {
+    const { value, problem } = this.#found ?? {};
+    const [model, alike] = [this.#part.model, this.#part["look-alikes"]];
+    if (!value) {
+      model.replaceChildren(note(problem ?? t("thinking")));
+      alike.replaceChildren();
+      return;
+    }
+    model.replaceChildren(figure(value));
+    write(model.querySelector("svg"));
+    const others = value.look_alikes.map((other) => figure(other, other.probability));
+    const told = note(t(others.length ? "look_alikes_note" : "look_alikes_none", { character: value.character }));
+    const row = document.createElement("div");
+    row.className = "row";
+    row.append(...others);
+    alike.replaceChildren(row, told);
+  }
+}
+
+function isMissing(error) {
+  return ["not_found", "http_404", "unknown_character", "method_not_allowed", "unsupported"].includes(error.code);
+}
+
+function note(text) {
+  const paragraph = document.createElement("p");
+  paragraph.className = "note";
+  paragraph.textContent = text;
+  return paragraph;
+}
+
+/** A glyph that is written again when it is pressed, with its name and probability below. */
+function figure({ character, strokes }, probability) {
+  const box = document.createElement("figure");
+  const button = document.createElement("button");
+  const drawn = glyph(character, strokes);
+  button.type = "button";
+  button.title = t("replay");
+  button.append(drawn);
+  button.addEventListener("click", () => write(drawn));
+  const caption = document.createElement("figcaption");
+  const name = document.createElement("span");
+  name.lang = "zh-Hans";
+  name.textContent = character;
+  caption.append(name, probability === undefined ? "" : ` ${percent(probability)}`);
+  box.append(button, caption);
+  return box;
+}
