@@ -108,8 +108,9 @@ def read(page: Any) -> Ask:
 
     def ask(*sources: Any, top: int = TOP) -> Any:
         inputs = [
-            {"file": base64.b64encode(source).decode(), "name": f"{i}.png"} if isinstance(source, bytes) else
-            {"strokes": source}
+            {"file": base64.b64encode(source).decode(), "name": f"{i}.png"}
+            if isinstance(source, bytes)
+            else {"strokes": source}
             for i, source in enumerate(sources)
         ]
         return page.evaluate(
@@ -136,6 +137,28 @@ def same(result: Any, reader: Recognizer, source: Any) -> None:
     assert [c["character"] for c in result["candidates"][: len(distinct)]] == distinct
     assert (result["character"], result["refused"]) == (prediction.character, prediction.refused)
     assert result["probability"] == pytest.approx(prediction.probability, abs=1e-6)
+
+
+def test_the_page_itself_reads_what_is_written(browser: Any, address: str) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    page.goto(address)
+    box = page.locator("#pad").bounding_box()
+    for way in ([(0.2, 0.5), (0.8, 0.5)], [(0.5, 0.2), (0.5, 0.8)]):
+        x, y = (
+            [box[side] + share * box[extent] for share in shares]
+            for side, extent, shares in (("x", "width", [x for x, _ in way]), ("y", "height", [y for _, y in way]))
+        )
+        page.mouse.move(x[0], y[0])
+        page.mouse.down()
+        page.mouse.move(x[1], y[1], steps=8)
+        page.mouse.up()
+    page.locator("#candidates button").first.filter(has_text="十").wait_for(timeout=20_000)
+    assert problems == []
+    context.close()
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=[path.stem for path in EXAMPLES])
@@ -240,8 +263,16 @@ def test_one_that_cannot_be_read_stands_among_the_others(read: Ask) -> None:
     results = read(png, b"", b"%PDF-1.7", b"hello", tiff, huge, png[:300], blank, [[[0, 0]]] * 257, [[[0, 5], [9, 5]]])
     codes = [result["error"]["code"] if "error" in result else result["character"] for result in results]
     unusable, unsupported = "unusable_picture", "unsupported_format"
-    assert codes == ["永", unusable, *[unsupported] * 3, "picture_too_large", unusable, "blank_picture",
-                     "picture_too_large", "一"]
+    assert codes == [
+        "永",
+        unusable,
+        *[unsupported] * 3,
+        "picture_too_large",
+        unusable,
+        "blank_picture",
+        "picture_too_large",
+        "一",
+    ]
     messages = [result.get("error", {}).get("message") for result in results]
     assert messages[1] == "the file is empty; save the picture again"
     assert messages[2] == "a PDF; save it as PNG, JPEG, WebP, BMP or GIF"

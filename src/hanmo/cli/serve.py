@@ -37,7 +37,8 @@ def serve(
     """Read characters over HTTP: POST /v1/recognize takes pictures and strokes, /docs describes it.
 
     Only this computer can reach it unless --host says otherwise. Ctrl-C stops it when open requests are answered.
-    With --static nothing is served: the page is written to a folder, with the bundle nano unless --bundle names another.
+    With --static nothing is served: the page is written to a folder, with the bundle nano unless --bundle says
+    otherwise.
 
     Example: hanmo serve --port 8000 --bundle nano
     """
@@ -78,7 +79,9 @@ def _write(out: Path, runtime: Path | None, bundle: Path | None) -> None:
 
     sizes = write_site(out, runtime, bundle)
     total = sum(sizes.values()) / 1e6
-    typer.echo(f"hanmo: {out} written, {len(sizes)} files, {total:.1f} MB; try: python -m http.server --directory {out}")
+    typer.echo(
+        f"hanmo: {out} written, {len(sizes)} files, {total:.1f} MB; try: python -m http.server --directory {out}"
+    )
 
 
 def _cores() -> int:

@@ -8,9 +8,9 @@ Everything is addressed relatively, so the folder may lie under any path, and no
     licences/               of hanmo, the strokes and onnxruntime-web
     hanmo-site.json         what was written, by which a later run knows its own folder
 
-``strokes.bin`` is gzip over, little-endian: uint32 number of characters, uint32 bytes of their UTF-8, that text; a byte a
-character, its strokes; a byte a stroke, its points; int16 steps x, y in 1/1024 of the square, a stroke's first one from
-its upper left corner.
+``strokes.bin`` is gzip over, little-endian: uint32 number of characters, uint32 bytes of their UTF-8, that text; a byte
+a character, its strokes; a byte a stroke, its points; int16 steps x, y in 1/1024 of the square, a stroke's first one
+from its upper left corner.
 """
 
 from __future__ import annotations
@@ -49,14 +49,16 @@ CSP = (
 _GRID = 1024
 
 
-def write_site(out: str | Path, runtime: str | Path | None, bundle: str | Path | Bundle | None = None) -> dict[str, int]:
+def write_site(
+    out: str | Path, runtime: str | Path | None, bundle: str | Path | Bundle | None = None
+) -> dict[str, int]:
     """Write the page to the folder ``out``, whole or not at all; sizes in bytes by path, as written.
 
     ``runtime`` is the package of onnxruntime-web (see :mod:`hanmo.serve.runtime`), ``bundle`` as
     :class:`hanmo.recognizer.Recognizer` takes it, ``nano`` if None. A folder that was written here before is replaced.
 
-    Raises :class:`ConfigError` when ``out`` holds anything else, without a usable runtime, or for a bundle that a browser
-    cannot read with, :class:`hanmo.errors.BundleError` for a damaged one, :class:`hanmo.errors.StorageError`.
+    Raises :class:`ConfigError` when ``out`` holds anything else, without a usable runtime, or for a bundle that a
+    browser cannot read with, :class:`hanmo.errors.BundleError` for a damaged one, :class:`hanmo.errors.StorageError`.
     """
     given, out = out, Path(os.path.realpath(out))
     if runtime is None:
@@ -102,7 +104,8 @@ def _page(html: str) -> str:
     policy = f'\\g<0>\n<meta http-equiv="Content-Security-Policy" content="{CSP}">'
     # The policy goes first: it holds only for what follows it.
     html, policies = re.subn(r'<meta charset="utf-8">', policy, html)
-    html, readers = re.subn(r'(<meta name="hanmo-reader" content=")http(">)', r"\1local\2", html)
+    early = '<link rel="modulepreload" href="static/js/local/reader.js">'  # it is asked for late, by name
+    html, readers = re.subn(r'(<meta name="hanmo-reader" content=")http(">)', rf"\1local\2\n{early}", html)
     if (policies, readers) != (1, 1):
         raise ConfigError(f"{STATIC / 'index.html'}: not the page hanmo comes with; install hanmo again")
     return html
@@ -136,7 +139,9 @@ def _strokes(charset: Iterable[str]) -> bytes:
     characters = [character for character in charset if character in medians]
     glyphs = medians.of_all(characters)
     strokes = [stroke for glyph in glyphs for stroke in glyph]
-    steps = [np.diff(np.rint(stroke * _GRID).astype("<i2"), axis=0, prepend=np.zeros((1, 2), "<i2")) for stroke in strokes]
+    steps = [
+        np.diff(np.rint(stroke * _GRID).astype("<i2"), axis=0, prepend=np.zeros((1, 2), "<i2")) for stroke in strokes
+    ]
     names = "".join(characters).encode()
     parts = [
         struct.pack("<II", len(characters), len(names)),

@@ -106,7 +106,7 @@ function edgeBetween([xa, ya], [xb, yb]) {
 
 /**
  * How far a pointed first or last row reaches: where both its edges run the same way, the tip is stretched towards the
- * row beside it, or it would stand apart. NaN-free: the tip itself where there is nothing to stretch.
+ * row beside it, or it would stand apart.
  *
  * @param {ReturnType<typeof edgeBetween>[]} slanted
  * @param {number} y @param {1 | -1} inwards
@@ -114,9 +114,8 @@ function edgeBetween([xa, ya], [xb, yb]) {
  */
 function reach(slanted, y, inwards) {
   const meeting = slanted.filter((edge) => (inwards === 1 ? edge.top : edge.bottom) === y);
-  const tip = meeting.length ? meeting[0].at(y) : NaN;
-  if (meeting.length !== 2) return tip;
-  const [one, other] = meeting;
+  const [one, other] = meeting; // always two: the polygon has a left side and a right one
+  const tip = one.at(y);
   const pointed = Math.round(one.at(y)) === Math.round(other.at(y));
   if (!pointed || one.slope === 0 || other.slope === 0) return tip;
   const next = [one.at(y + inwards), other.at(y + inwards)];

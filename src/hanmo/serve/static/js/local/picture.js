@@ -1,11 +1,9 @@
 /** A picture's file -> a grey picture. The first bytes decide what it is, and its size is looked at before decoding. */
 
 import { fromPixels, inkDark } from "./grey.js";
+import { MAX_BYTES, MAX_PIXELS } from "./limits.js";
 import { hasAlphaChannel, pixelsOfPng } from "./png.js";
 import { Problem, tooLarge, unusable } from "./problem.js";
-
-export const MAX_BYTES = 16 * 2 ** 20;
-export const MAX_PIXELS = 16 * 2 ** 20;
 
 const HEAD = 1 << 18; // a JPEG keeps its size behind its metadata, often 64 KiB of it, at times more
 

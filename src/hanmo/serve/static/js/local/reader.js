@@ -1,8 +1,7 @@
 /** The reader that needs no server: everything it fetches lies beside this page. */
 
-import { MAX_PIXELS } from "./picture.js";
+import { MAX_PIXELS, MAX_POINTS, MAX_STROKES } from "./limits.js";
 import { Problem } from "./problem.js";
-import { MAX_POINTS, MAX_STROKES } from "./strokes.js";
 
 /**
  * @typedef {import("./worker.js").Input} Input

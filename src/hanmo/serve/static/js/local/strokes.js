@@ -1,10 +1,8 @@
 /** Pen strokes -> a grey picture, as hanmo.strokes draws them. */
 
+import { MAX_POINTS, MAX_STROKES } from "./limits.js";
 import { Sheet, drawDisc, drawLine } from "./pen.js";
 import { tooLarge, unusable } from "./problem.js";
-
-export const MAX_STROKES = 256;
-export const MAX_POINTS = 5000;
 
 const SIDE = 96;
 const WIDTH = 5;
