@@ -24,8 +24,8 @@ FILES = {
     "ort.wasm.bundle.min.mjs": "11e64bd8ffe11bd1a2a2f0d6275fdfbbba7262f0b76b99b53d228a8a22ef3d90",
     "ort-wasm-simd-threaded.wasm": "3398c10d07d229bd91b364548e130e0e51a8e5704b88c7c083ebbeb78842dee2",
 }
-"""Names in ``dist/`` and SHA-256: the smallest build that reads the bundles, without WebGL, WebGPU and WebNN. It runs in
-one thread where there is no shared memory."""
+"""Names in ``dist/`` and SHA-256: the smallest build that reads the bundles, without WebGL, WebGPU and WebNN. It runs
+in one thread where there is no shared memory."""
 
 _MAX_PACKAGE = 64 * 2**20
 _MAX_FILE = 32 * 2**20

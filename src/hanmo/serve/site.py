@@ -6,7 +6,8 @@ Everything is addressed relatively, so the folder may lie under any path, and no
     static/                 its files
     static/reader/          reader.json (the bundle's settings), model.onnx, strokes.bin, onnxruntime-web
     licences/               of hanmo, the strokes and onnxruntime-web
-    hanmo-site.json         what was written, by which a later run knows its own folder
+    offline.js              keeps the folder in the browser for use without a connection (a service worker)
+    hanmo-site.json         what was written, by which a later run and offline.js know the folder
 
 ``strokes.bin`` is gzip over, little-endian: uint32 number of characters, uint32 bytes of their UTF-8, that text; a byte
 a character, its strokes; a byte a stroke, its points; int16 steps x, y in 1/1024 of the square, a stroke's first one
@@ -39,6 +40,7 @@ from hanmo.synth.medians import load_medians
 STATIC = Path(__file__).with_name("static")
 MARKER = "hanmo-site.json"
 READER = "static/reader"
+OFFLINE = "js/local/offline.js"
 
 CSP = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' blob: data:; "
@@ -74,7 +76,10 @@ def write_site(
             f"bundle {reader.name}: normalises by {reader.normalization.method}; the page reads with fit only"
         )
     files = dict(_files(reader, read_runtime(Path(runtime))))
-    files[MARKER] = _as_json({"hanmo": hanmo.__version__, "bundle": reader.name, "files": _digests(files)})
+    version = hashlib.sha256(_as_json(_digests(files))).hexdigest()[:16]
+    files["offline.js"] = _versioned(files.pop(f"static/{OFFLINE}"), version)
+    marker = {"hanmo": hanmo.__version__, "bundle": reader.name, "version": version, "files": _digests(files)}
+    files[MARKER] = _as_json(marker)
     with replacing(out) as partial:
         for name, data in files.items():
             with storing(out):
@@ -109,6 +114,14 @@ def _page(html: str) -> str:
     if (policies, readers) != (1, 1):
         raise ConfigError(f"{STATIC / 'index.html'}: not the page hanmo comes with; install hanmo again")
     return html
+
+
+def _versioned(script: bytes, version: str) -> bytes:
+    """``offline.js`` with its version; browsers take a new one when its bytes change."""
+    placeholder = b'const VERSION = "none";'
+    if placeholder not in script:
+        raise ConfigError(f"{STATIC / OFFLINE}: not the script hanmo comes with; install hanmo again")
+    return script.replace(placeholder, f'const VERSION = "{version}";'.encode())
 
 
 def _settings(bundle: Bundle) -> dict[str, Any]:

@@ -14,8 +14,8 @@ const BATCH = 8; // squares a run: between runs others get their turn
  * @param {Uint8Array} square
  * @param {string | null} character the best candidate when it is null
  * @param {() => Promise<void>} pause is awaited between runs of the net
- * @returns {Promise<{character: string, probability: number, heat: number[][]}>} heat: how much the natural logarithm of
- *   the probability falls when the ink there is taken away, row by row
+ * @returns {Promise<{character: string, probability: number, heat: number[][]}>} heat: how much the natural logarithm
+ *   of the probability falls when the ink there is taken away, row by row
  */
 export async function explain(net, square, character, pause) {
   const { temperature, normalization } = net.settings;

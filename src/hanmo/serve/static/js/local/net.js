@@ -5,7 +5,7 @@ import { Problem } from "./problem.js";
 const RUNTIME = "ort.wasm.bundle.min.mjs";
 const RUNTIME_WASM = "ort-wasm-simd-threaded.wasm";
 
-/** An ONNX model that hands one number on. The runtime loads its 14 MB with its first model, so it gets this one at once. */
+/** An ONNX model that hands one number on. The runtime loads its 14 MB with its first model, so it gets this at once. */
 const SMALLEST = "CAg6NwoQCgFhEgFiIghJZGVudGl0eRIBdFoPCgFhEgoKCAgBEgQKAggBYg8KAWISCgoICAESBAoCCAFCBAoAEBE=";
 
 /**

@@ -71,7 +71,8 @@ export function countLevels(levels) {
 }
 
 /**
- * Ink, 0 to 1, of each grey level: Otsu's threshold parts paper from ink, the paper's median is 0, the ink's dark decile 1.
+ * Ink, 0 to 1, of each grey level: Otsu's threshold parts paper from ink, the paper's median is 0, the dark decile of
+ * the ink 1.
  *
  * @param {Float64Array} counts
  * @returns {Float32Array}

@@ -31,7 +31,9 @@ const REMEDY = "save it as PNG, JPEG, WebP, BMP or GIF";
  */
 export async function load(file) {
   if (!file.size) throw unusable("the file is empty; save the picture again");
-  if (file.size > MAX_BYTES) throw tooLarge(`the file is larger than ${MAX_BYTES / 2 ** 20} MiB; save a smaller picture`);
+  if (file.size > MAX_BYTES) {
+    throw tooLarge(`the file is larger than ${MAX_BYTES / 2 ** 20} MiB; save a smaller picture`);
+  }
   const head = new DataView(await file.slice(0, HEAD).arrayBuffer());
   const start = text(head, 0, 64);
   const format = FORMATS.find(([, heads]) => heads.some((begin) => start.startsWith(begin)));
@@ -86,8 +88,8 @@ function text(view, at, length) {
 }
 
 /*
- * Width and height as the header claims them; null where it is cut short or unusual: then the decoder has the last word,
- * and what it made is measured again.
+ * Width and height as the header claims them; null where it is cut short or unusual: then the decoder has the last
+ * word, and what it made is measured again.
  */
 
 /** @param {DataView} head @returns {[number, number] | null} */

@@ -52,7 +52,7 @@ function dataOf(view) {
   return new Blob(parts);
 }
 
-/** The first `size` bytes of what was compressed; the rest, of whatever length, is left. @param {Blob} data @param {number} size */
+/** The first `size` bytes of what was compressed; the rest is left. @param {Blob} data @param {number} size */
 async function inflate(data, size) {
   const reader = data.stream().pipeThrough(new DecompressionStream("deflate")).getReader();
   const out = new Uint8Array(size);

@@ -24,7 +24,8 @@ const IDLE = 200; // milliseconds after which the net is fetched even if the pag
  */
 export async function open() {
   const desk = new Desk();
-  afterPaint(() => desk.call("open", []).catch(() => {})); // whoever reads is told
+  // Whoever reads is told what fails. What the reader needs is fetched first, then all is kept for the next time.
+  afterPaint(() => desk.call("open", []).then(keep).catch(() => {}));
   return {
     async describe() {
       const answer = await fetch(new URL("../../reader/reader.json", import.meta.url));
@@ -87,6 +88,11 @@ class Desk {
     });
     return worker;
   }
+}
+
+/** Keeps the folder for use without a connection, where the browser lets a page do so. */
+function keep() {
+  navigator.serviceWorker?.register(new URL("../../../offline.js", import.meta.url)).catch(() => {});
 }
 
 /** @param {() => void} work */
