@@ -378,6 +378,30 @@ def test_the_page_opens_and_reads_without_a_connection_after_one_visit(browser: 
     context.close()
 
 
+def test_what_a_host_has_in_its_place_later_is_shown(browser: Any, root: Path, tmp_path: Path) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    place = tmp_path / "place"
+    place.symlink_to(root / "below" / "here")
+    with hosting(place) as host:
+        page.goto(host)
+        page.evaluate("navigator.serviceWorker.ready.then((registration) => registration.active.state)")
+        other = tmp_path / "other"
+        other.mkdir()
+        (other / "index.html").write_text("<title>another page</title>", encoding="utf-8")
+        place.unlink()
+        place.symlink_to(other)
+        titles = []
+        for _ in range(20):
+            page.goto(host)
+            titles.append(page.title())
+            if titles[-1] == "another page":
+                break
+            page.wait_for_timeout(100)
+        assert titles[-1] == "another page"
+    context.close()
+
+
 def test_a_host_that_lacks_a_file_is_told(browser: Any, address: str) -> None:
     context = browser.new_context()
     context.route("**/model.onnx", lambda route: route.fulfill(status=404))

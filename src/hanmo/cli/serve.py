@@ -80,7 +80,7 @@ def _write(out: Path, runtime: Path | None, bundle: Path | None) -> None:
     sizes = write_site(out, runtime, bundle)
     total = sum(sizes.values()) / 1e6
     typer.echo(
-        f"hanmo: {out} written, {len(sizes)} files, {total:.1f} MB; try: python -m http.server --directory {out}"
+        f"hanmo: {out} written, {len(sizes)} files, {total:.1f} MB; try: python -m http.server 8080 --directory {out}"
     )
 
 

@@ -18,7 +18,9 @@ self.addEventListener("activate", (event) => {
 });
 
 self.addEventListener("fetch", (event) => {
-  if (event.request.method === "GET" && event.request.url.startsWith(FOLDER)) event.respondWith(answer(event.request));
+  if (event.request.method !== "GET" || !event.request.url.startsWith(FOLDER)) return;
+  event.respondWith(answer(event.request));
+  if (event.request.mode === "navigate") event.waitUntil(leaveIfGone().catch(() => {}));
 });
 
 async function store() {
@@ -30,6 +32,14 @@ async function store() {
   const cache = await caches.open(STORE);
   // Asked about, not believed: the browser may still hold files of an older version.
   await cache.addAll(names.map((name) => new Request(new URL(name, FOLDER), { cache: "no-cache" })));
+}
+
+/** Where the host has something else at this address by now, that must not stay hidden behind what is kept. */
+async function leaveIfGone() {
+  const list = await fetch(new URL("hanmo-site.json", FOLDER), { cache: "no-cache" });
+  if (list.status !== 404 && list.status !== 410) return;
+  await self.registration.unregister();
+  await caches.delete(STORE);
 }
 
 async function forgetOthers() {
