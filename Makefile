@@ -1,6 +1,6 @@
 # make demo          reads the pictures in examples/ with the embedded bundle (seconds)
 # make demo-distill  the whole job in small: draw, train, distil, evaluate, export, read (minutes on 2 CPU cores)
-# make test          every test
+# make test          every test; those of the page need Chromium: apt-get install chromium
 # make lint          style, types and the import contracts
 # make clean         removes what the others made
 #
@@ -35,7 +35,7 @@ lint: .venv/.dev
 	$(BIN)/lint-imports
 
 clean:
-	rm -rf .venv demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv demo build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("hanmo needs Python 3.11 or later, this is " \

@@ -230,8 +230,9 @@ def _ink_dark(grey: Grey) -> Grey:
     specks = min(grey.size // 1000, 4 + grey.size // 10_000)  # so many stray pixels do not set the range
     counts = np.bincount(grey.ravel(), minlength=256).cumsum()
     darkest, brightest = np.searchsorted(counts, (specks + 1, grey.size - specks))
-    border = np.concatenate((grey[0], grey[-1], grey[:, 0], grey[:, -1]))
-    return 255 - grey if 2 * float(np.median(border)) < darkest + brightest else grey
+    border = np.sort(np.concatenate((grey[0], grey[-1], grey[:, 0], grey[:, -1])))
+    twice_median = int(border[(border.size - 1) // 2]) + int(border[border.size // 2])
+    return 255 - grey if twice_median < darkest + brightest else grey
 
 
 def _check_size(width: int, height: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -26,6 +27,8 @@ from hanmo.serve.problems import RefusedError, of_status
 from hanmo.serve.schemas import MAX_TOP, Answer, CharacterAnswer, ExplanationAnswer, Health, Limits, ModelAnswer, Source
 from hanmo.serve.uploads import media_type
 from hanmo.strokes import MAX_POINTS, MAX_STROKES
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 STATIC = Path(__file__).with_name("static")
 
@@ -79,8 +82,8 @@ def _add_reading(app: FastAPI, desk: Desk, config: ServeConfig) -> None:
     async def recognize(request: Request, top: Top = 5) -> Response:
         """Read one character a picture. Several pictures get an answer each, in their order; one that cannot be read
         has an `error` in its place. A single one that cannot be read is refused as a whole."""
-        answer = Answer(results=await desk.read(*await _sent(request), top), model=model.name)
-        return Response(answer.model_dump_json(exclude_defaults=True), media_type="application/json")
+        answer = {"results": await desk.read(*await _sent(request), top), "model": model.name}
+        return Response(_ENCODER.encode(answer), media_type="application/json")
 
     @app.post(
         "/v1/explain",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +20,12 @@ from hanmo.serve.config import ServeConfig
 from hanmo.serve.glyphs import model_glyph
 from hanmo.serve.metrics import Metrics
 from hanmo.serve.problems import RefusedError, of_picture, unknown_character
-from hanmo.serve.schemas import CharacterAnswer, ExplanationAnswer, Failure, LookAlike, Reading
+from hanmo.serve.schemas import CharacterAnswer, ExplanationAnswer, LookAlike, result
 from hanmo.serve.uploads import Upload, parse
 from hanmo.strokes import draw
 
 T = TypeVar("T")
+Square = NDArray[np.uint8]
 
 LOOK_ALIKES = 4
 """Look-alikes of a character at most."""
@@ -63,20 +65,17 @@ class Desk:
         """Whether a picture that came now would be read."""
         return self._batcher.running and not self._places.full
 
-    async def read(self, content_type: str, body: bytes, top: int) -> list[Reading | Failure]:
-        """Read every picture in a body; a picture that fails alone raises its :class:`RefusedError`."""
+    async def read(self, content_type: str, body: bytes, top: int) -> list[dict[str, Any]]:
+        """The results of every picture in a body; one that fails alone raises its :class:`RefusedError`."""
         with self._places.hold() as take:
-            uploads = await self._in_thread(lambda: parse(content_type, body, self._config))
+            uploads, first = await self._in_thread(lambda: self._open_up(content_type, body))
             take(len(uploads) - 1)
-            outcomes = await self._outcomes(uploads, top)
+            outcomes = await self._outcomes(uploads, first, top)
         for outcome in outcomes:
             self._metrics.count_picture(outcome)
         if len(outcomes) == 1 and isinstance(outcomes[0], RefusedError):
             raise outcomes[0]
-        return [
-            Failure.of(outcome, upload.name) if isinstance(outcome, RefusedError) else Reading.of(outcome, upload.name)
-            for upload, outcome in zip(uploads, outcomes, strict=True)
-        ]
+        return [result(outcome, upload.name) for upload, outcome in zip(uploads, outcomes, strict=True)]
 
     async def explain(self, content_type: str, body: bytes, character: str | None) -> ExplanationAnswer:
         """What speaks for a character, the best candidate if None, in a body's picture; raises :class:`RefusedError`.
@@ -86,10 +85,11 @@ class Desk:
         if character is not None:
             self._check_known(character)
         with self._explanations.hold():
-            uploads = await self._in_thread(lambda: parse(content_type, body, self._config))
+            uploads, square = await self._in_thread(lambda: self._open_up(content_type, body))
             if len(uploads) > 1:
                 raise RefusedError(422, "too_many_pictures", "one picture is explained at a time; send each by itself")
-            square = await self._in_thread(lambda: self._square(uploads[0]))
+            if isinstance(square, RefusedError):
+                raise square
             loop = asyncio.get_running_loop()
             explanation = await loop.run_in_executor(self._explainer, explain_square, self.reader, square, character)
         self._metrics.explanations.inc()
@@ -119,31 +119,34 @@ class Desk:
         if character not in self.reader.bundle.charset:
             raise unknown_character(character, self.reader.bundle.name)
 
-    async def _outcomes(self, uploads: list[Upload], top: int) -> list[Prediction | RefusedError]:
+    async def _outcomes(
+        self, uploads: list[Upload], first: Square | RefusedError, top: int
+    ) -> list[Prediction | RefusedError]:
         coming: list[asyncio.Future[Prediction] | RefusedError] = []
         try:
             # One picture of a call after the other, so that a call of many does not make the others wait for all of it.
-            for upload in uploads:
-                try:
-                    square = await self._in_thread(lambda upload=upload: self._square(upload))  # type: ignore[misc]
-                except RefusedError as problem:
-                    coming.append(problem)
-                else:
-                    coming.append(self._batcher.submit(square, top))
+            for number, upload in enumerate(uploads):
+                square = await self._in_thread(partial(self._square, upload)) if number else first
+                coming.append(square if isinstance(square, RefusedError) else self._batcher.submit(square, top))
             return [outcome if isinstance(outcome, RefusedError) else await outcome for outcome in coming]
         finally:
             for outcome in coming:
                 if isinstance(outcome, asyncio.Future):
                     outcome.cancel()  # does nothing to what is done, and spares the net what nobody waits for
 
-    def _square(self, upload: Upload) -> NDArray[np.uint8]:
+    def _open_up(self, content_type: str, body: bytes) -> tuple[list[Upload], Square | RefusedError]:
+        """A body's uploads, and the first one's square: one way to a thread and back for most bodies."""
+        uploads = parse(content_type, body, self._config)
+        return uploads, self._square(uploads[0])
+
+    def _square(self, upload: Upload) -> Square | RefusedError:
         source = upload.source
         try:
             # Never load() for what came as JSON: to it, a string is a path.
             grey = load(source) if isinstance(source, bytes) else draw(source.strokes)
             return self.reader.bundle.normalization(grey)
         except ImageError as error:
-            raise of_picture(error, describe(source)) from error
+            return of_picture(error, describe(source))
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._decoders, work)

@@ -8,6 +8,8 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False)  # json.dumps() would make one for every line
+
 FACTS = "facts"
 """The attribute of a log record that holds further fields."""
 
@@ -25,7 +27,7 @@ class JsonFormatter(logging.Formatter):
         entry.update(getattr(record, FACTS, {}))
         if record.exc_info:
             entry["error"] = self.formatException(record.exc_info)
-        return json.dumps(entry, ensure_ascii=False)
+        return _ENCODER.encode(entry)
 
 
 def facts(**fields: Any) -> dict[str, Any]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, FailFast, Field, model_validator
 
 from hanmo.explain import Explanation
 from hanmo.recognizer import Prediction
@@ -14,9 +14,13 @@ from hanmo.serve.problems import RefusedError
 
 MAX_TOP = 50
 
-Point = Annotated[list[float], Field(min_length=2, max_length=3, description="x, y and, if known, pressure 0 to 1.")]
+# FailFast: of a list whose million entries are all wrong, the first tells enough; all would fill a gigabyte.
+Point = Annotated[
+    list[float], FailFast(), Field(min_length=2, max_length=3, description="x, y and, if known, pressure 0 to 1.")
+]
 StrokeList = Annotated[
-    list[list[Point]],
+    list[Annotated[list[Point], FailFast()]],
+    FailFast(),
     Field(
         description="Strokes in writing order, each a list of points, y growing downwards.",
         examples=[[[[0, 50], [100, 50]], [[50, 0], [50, 100]]]],
@@ -42,7 +46,7 @@ class WrittenOneOrMany(BaseModel):
     )
 
     strokes: StrokeList = []
-    characters: list[Written] = Field([], min_length=1)
+    characters: Annotated[list[Written], FailFast(), Field(min_length=1)] = []
 
     @model_validator(mode="after")
     def _one_or_many(self) -> WrittenOneOrMany:
@@ -71,19 +75,6 @@ class Reading(BaseModel):
     refused: bool
     candidates: list[CandidateAnswer]
 
-    @classmethod
-    def of(cls, prediction: Prediction, name: str | None) -> Reading:
-        return cls(
-            name=name,
-            character=prediction.character,
-            probability=round(prediction.probability, 6),
-            refused=prediction.refused,
-            candidates=[
-                CandidateAnswer(character=c.character, probability=round(c.probability, 6))
-                for c in prediction.candidates
-            ],
-        )
-
 
 class ErrorBody(BaseModel):
     """``code`` is for programs, ``message`` for people."""
@@ -98,16 +89,25 @@ class Failure(BaseModel):
     name: str | None = None
     error: ErrorBody
 
-    @classmethod
-    def of(cls, problem: RefusedError, name: str | None) -> Failure:
-        return cls(name=name, error=ErrorBody(code=problem.code, message=problem.message))
-
 
 class Answer(BaseModel):
     """The pictures' readings in the order they were sent, and the name of the model that read them."""
 
     results: list[Reading | Failure]
     model: str
+
+
+def result(outcome: Prediction | RefusedError, name: str | None) -> dict[str, Any]:
+    """A :class:`Reading` or a :class:`Failure` as it goes out; building models would cost more than the JSON."""
+    told: dict[str, Any] = {} if name is None else {"name": name}
+    if isinstance(outcome, RefusedError):
+        told["error"] = {"code": outcome.code, "message": outcome.message}
+        return told
+    candidates = [{"character": c.character, "probability": round(c.probability, 6)} for c in outcome.candidates]
+    told["character"] = None if outcome.refused else candidates[0]["character"]
+    told["probability"] = candidates[0]["probability"]
+    told["refused"], told["candidates"] = outcome.refused, candidates
+    return told
 
 
 class ExplanationAnswer(BaseModel):

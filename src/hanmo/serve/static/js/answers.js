@@ -4,6 +4,7 @@ import { percent, t, tellError } from "./text.js";
 import { say } from "./voice.js";
 
 const TOP = 10;
+const PATIENCE = 400; // ms before one is told that it takes its time: most answers come long before
 
 export class Answers {
   #root;
@@ -15,6 +16,7 @@ export class Answers {
   #ms = 0;
   #busy = false;
   #wanted = null;
+  #patience = 0;
   #choose;
 
   /**
@@ -55,6 +57,8 @@ export class Answers {
     this.#busy = true;
     this.#wanted = null;
     this.#root.setAttribute("aria-busy", "true");
+    clearTimeout(this.#patience);
+    this.#patience = setTimeout(() => (this.#verdict.textContent = t("verdict_waiting")), PATIENCE);
   }
 
   /** @param {object} result of reader.read @param {number} ms how long it took */
@@ -80,6 +84,7 @@ export class Answers {
 
   #settle(result) {
     this.#busy = false;
+    clearTimeout(this.#patience);
     this.#result = result;
     this.#root.removeAttribute("aria-busy");
   }
@@ -111,6 +116,7 @@ export class Answers {
     const button = tile.firstChild;
     const [key, glyph, bar, number] = button.children;
     tile.classList.toggle("vacant", !candidate);
+    tile.setAttribute("aria-hidden", String(!candidate));
     button.disabled = !candidate;
     glyph.textContent = candidate?.character ?? "";
     number.textContent = candidate ? percent(candidate.probability) : "";

@@ -3,6 +3,7 @@
 import { batches, readBatch } from "./batches.js";
 import { card } from "./card.js";
 import { save, toCsv, toJson } from "./save.js";
+import { reveal } from "./settings.js";
 import { t } from "./text.js";
 import { calm, say, warn } from "./voice.js";
 
@@ -40,9 +41,11 @@ export class Grid {
   async add(pictures) {
     const fresh = pictures.map(({ file, name }) => ({ file, name, url: URL.createObjectURL(file), result: null }));
     this.#items.push(...fresh);
+    const first = this.#root.hidden;
     this.#root.hidden = false;
     this.#part("cards").append(...fresh.map((item) => this.#cardOf(item)));
     this.#renderState();
+    if (first) reveal(this.#root);
     if (!this.#stop) await this.#read();
   }
 

@@ -6,6 +6,7 @@
  */
 const COLOURS = { for: [222, 98, 0], against: [20, 110, 210] };
 const STRONGEST = 0.85;
+const WIDE = 320; // pixels; the square has 48, so the browser may well enlarge these
 
 /** @param {string} base64 @returns {Uint8Array} */
 export function bytesOf(base64) {
@@ -23,8 +24,6 @@ function sample(at, n, x, y) {
   );
 }
 
-const mix = (a, b, share) => a.map((value, i) => value + (b[i] - value) * share);
-
 /** A colour as the browser has computed it, "rgb(r, g, b)". @param {string} css @returns {number[]} */
 const rgb = (css) => css.match(/[\d.]+/g).slice(0, 3).map(Number);
 
@@ -38,21 +37,27 @@ export function reach(heat) {
  * @param {{side: number, square: string, size: number, heat: number[][]}} why
  */
 export function drawHeat(canvas, { side, square, size, heat }) {
-  const wide = (canvas.width = canvas.height = Math.round((canvas.clientWidth || 288) * devicePixelRatio));
+  const wide = (canvas.width = canvas.height = WIDE);
   const context = canvas.getContext("2d");
   const style = getComputedStyle(canvas);
   const [ink, paper] = [rgb(style.color), rgb(style.backgroundColor)];
   const seen = bytesOf(square);
   const most = reach(heat);
+  const inkAt = (i, j) => seen[j * side + i];
+  const heatAt = (i, j) => heat[j][i];
   const picture = context.createImageData(wide, wide);
-  for (let y = 0; y < wide; y++) {
+  for (let y = 0, place = 0; y < wide; y++) {
     for (let x = 0; x < wide; x++) {
       const [u, v] = [(x + 0.5) / wide, (y + 0.5) / wide];
-      const covered = sample((i, j) => seen[j * side + i], side, u, v) / 255;
-      const effect = sample((i, j) => heat[j][i], size, u, v) / most;
+      const covered = sample(inkAt, side, u, v) / 255;
+      const effect = sample(heatAt, size, u, v) / most;
       const colour = effect > 0 ? COLOURS.for : COLOURS.against;
-      const shade = mix(mix(paper, ink, covered), colour, STRONGEST * Math.abs(effect) ** 0.75);
-      picture.data.set([...shade, 255], 4 * (y * wide + x));
+      const share = STRONGEST * Math.abs(effect) ** 0.75;
+      for (let channel = 0; channel < 3; channel++) {
+        const below = paper[channel] + (ink[channel] - paper[channel]) * covered;
+        picture.data[place++] = below + (colour[channel] - below) * share;
+      }
+      picture.data[place++] = 255;
     }
   }
   context.putImageData(picture, 0, 0);

@@ -14,7 +14,9 @@ const PATIENCE = 9000;
 /** Codes that speak of one picture, not of the call: they stand in the picture's place even when it came alone. */
 const OF_ONE_PICTURE = new Set([
   "unsupported_format", "picture_too_large", "unusable_picture", "blank_picture", "malformed_strokes",
+  "body_too_large", "unreadable",
 ]);
+const FORM = 1024; // bytes a form adds to a picture at most
 
 /** A call failed as a whole; `code` is the server's, or "unreachable" or "timeout". */
 export class ReaderError extends Error {
@@ -46,7 +48,7 @@ async function call(address, options = {}) {
       return null; // a proxy's page, not ours
     });
     if (answer.ok && body) return body;
-    const { code = `http_${answer.status}`, message = answer.statusText } = body?.error ?? {};
+    const { code = `http_${answer.status}`, message = "" } = body?.error ?? {};
     throw new ReaderError(code, message, Number(answer.headers.get("Retry-After")) || 0);
   } catch (error) {
     if (error instanceof ReaderError || outer?.aborted) throw error;
@@ -70,9 +72,18 @@ function bodyOf(inputs) {
   return { method: "POST", body: form };
 }
 
+/** What would break the connection off is not sent: browsers then tell no more than that it failed. */
+async function checkFile(file, most) {
+  if (file.size + FORM > most) throw new ReaderError("body_too_large", "too large to send");
+  await file.slice(0, 1).arrayBuffer().catch(() => {
+    throw new ReaderError("unreadable", "cannot be opened");
+  });
+}
+
 /** @param {Input[]} inputs of one kind @returns {Promise<(Reading|Failure)[]>} */
-async function readAlike(inputs, top, signal) {
+async function readAlike(inputs, top, signal, most) {
   try {
+    if (inputs.length === 1 && "file" in inputs[0]) await checkFile(inputs[0].file, most);
     const { results } = await call(`v1/recognize?top=${top}`, { ...bodyOf(inputs), signal });
     return results.map((result, i) => ({ ...result, name: inputs[i].name }));
   } catch (error) {
@@ -82,9 +93,13 @@ async function readAlike(inputs, top, signal) {
 }
 
 class HttpReader {
+  #most = Infinity; // bytes of a body
+
   /** @returns {Promise<object>} the model, its licence, accuracy and limits, as GET /v1/model tells */
-  describe() {
-    return call("v1/model");
+  async describe() {
+    const model = await call("v1/model");
+    this.#most = model.limits.body_bytes;
+    return model;
   }
 
   /**
@@ -96,7 +111,7 @@ class HttpReader {
     const kinds = [inputs.filter((i) => "strokes" in i), inputs.filter((i) => !("strokes" in i))];
     const answers = new Map();
     for (const alike of kinds.filter((kind) => kind.length)) {
-      const results = await readAlike(alike, top, signal);
+      const results = await readAlike(alike, top, signal, this.#most);
       alike.forEach((input, i) => answers.set(input, results[i]));
     }
     return inputs.map((input) => answers.get(input));

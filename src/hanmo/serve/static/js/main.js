@@ -8,7 +8,7 @@ import { Line } from "./line.js";
 import { showModel } from "./model.js";
 import { Pad } from "./pad.js";
 import { Reading } from "./reading.js";
-import { isDark, keep, kept, switchTheme } from "./settings.js";
+import { isDark, keep, kept, reveal, switchTheme } from "./settings.js";
 import { fill, switchLanguage, t } from "./text.js";
 import { calm, say, warn } from "./voice.js";
 import { Why } from "./why.js";
@@ -27,7 +27,7 @@ try {
   const { open } = await import(kind === "local" ? "./local/reader.js" : "./http.js");
   reader = await open();
 } catch (error) {
-  warn({ code: "unknown", message: "" });
+  warn({ code: "reader_unavailable", message: "" });
   throw error;
 }
 
@@ -56,7 +56,7 @@ const grid = new Grid($("grid"), reader, model, {
   choose,
   open: (file, name) => {
     pad.show(file, name);
-    $("pad").scrollIntoView({ block: "nearest", behavior: "smooth" });
+    reveal($("pad"));
     $("pad").focus({ preventScroll: true });
   },
 });

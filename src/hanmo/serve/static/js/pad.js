@@ -9,7 +9,7 @@ import { say } from "./voice.js";
 const NEAREST = 2; // UNITS: points closer than this to the last one say nothing new
 const SMOOTHING = 0.5; // share of the last pressure that stays, as pens report it with a tremble
 
-/** Dispatches "change" whenever there is something else to read, "begin" when a stroke begins. */
+/** Dispatches "change" whenever there is something else to read. */
 export class Pad extends EventTarget {
   #history = new History();
   #element;
@@ -150,7 +150,7 @@ export class Pad extends EventTarget {
   #begin([x, y, pressure]) {
     this.#stroke = [[x, y, round(pressure)]];
     if (this.#settled || this.#history.now.picture) this.#emptySheet();
-    this.dispatchEvent(new Event("begin"));
+    this.#element.classList.remove("empty"); // the invitation goes when the pen comes
     this.#wetSoon();
   }
 

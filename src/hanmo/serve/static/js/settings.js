@@ -45,3 +45,9 @@ export function switchTheme() {
   }
   changed();
 }
+
+/** Scroll an element into view, gently unless the system asks for no motion. @param {Element} element */
+export function reveal(element) {
+  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  element.scrollIntoView({ block: "nearest", behavior: still ? "auto" : "smooth" });
+}

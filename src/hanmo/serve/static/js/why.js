@@ -2,6 +2,7 @@
 
 import { glyph, write } from "./glyph.js";
 import { drawHeat, strongestPlace } from "./heat.js";
+import { reveal } from "./settings.js";
 import { percent, t, tellError } from "./text.js";
 import { say } from "./voice.js";
 
@@ -50,7 +51,7 @@ export class Why {
     this.#root.hidden = false;
     if (!wasOpen) {
       this.#part.title.focus({ preventScroll: true });
-      this.#root.scrollIntoView({ block: "nearest", behavior: "smooth" });
+      reveal(this.#root);
     }
     await this.#ask(character);
   }
