@@ -1,6 +1,6 @@
 """The page that reads by itself: its folder, and the runtime that it takes.
 
-What a browser makes of it is in tests/e2e/test_site.py, what node makes of its reader in test_local.py.
+What a browser makes of it is in tests/e2e/site, what node makes of its reader in test_local.py.
 """
 
 from __future__ import annotations
