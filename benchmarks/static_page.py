@@ -87,6 +87,7 @@ def measure(address: str, chromium: str, runs: int) -> None:
             for _ in range(runs):
                 browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
                 page = browser.new_page()
+                time.sleep(1)  # visitors' browsers run already
                 page.goto(address)
                 took.append(visit(page))
                 browser.close()
