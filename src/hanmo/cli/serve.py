@@ -25,13 +25,28 @@ def serve(
     threads: Annotated[
         int | None, typer.Option("--threads", min=1, help="Batches read at once; the number of cores else.")
     ] = None,
+    static: Annotated[
+        Path | None,
+        typer.Option("--static", help="Serve nothing; write a folder for any web host, whose page reads by itself."),
+    ] = None,
+    runtime: Annotated[
+        Path | None,
+        typer.Option("--runtime", help="For --static: onnxruntime-web as npm packs it, or its unpacked folder."),
+    ] = None,
 ) -> None:
     """Read characters over HTTP: POST /v1/recognize takes pictures and strokes, /docs describes it.
 
     Only this computer can reach it unless --host says otherwise. Ctrl-C stops it when open requests are answered.
+    With --static nothing is served: the page is written to a folder, with the bundle nano unless --bundle says
+    otherwise.
 
     Example: hanmo serve --port 8000 --bundle nano
     """
+    if static is not None:
+        _write(static, runtime, bundle)
+        return
+    if runtime is not None:
+        raise ConfigError("--runtime is for the page that --static writes; name that folder, too, or leave both out")
     import uvicorn
 
     from hanmo.cli.stopping import tidy_kill
@@ -57,6 +72,16 @@ def serve(
             uvicorn.Server(config).run(sockets=[listener])
     except KeyboardInterrupt:  # raised by uvicorn after it has ended in order: that is how a server is meant to stop
         typer.echo("hanmo: stopped", err=True)
+
+
+def _write(out: Path, runtime: Path | None, bundle: Path | None) -> None:
+    from hanmo.serve.site import write_site
+
+    sizes = write_site(out, runtime, bundle)
+    total = sum(sizes.values()) / 1e6
+    typer.echo(
+        f"hanmo: {out} written, {len(sizes)} files, {total:.1f} MB; try: python -m http.server 8080 --directory {out}"
+    )
 
 
 def _cores() -> int:

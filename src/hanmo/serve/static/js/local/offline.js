@@ -1,0 +1,57 @@
+/**
+ * Keeps the page for use without a connection. hanmo.serve.site puts it beside index.html as `offline.js`, so that it may
+ * answer for the whole folder, and writes into it which version of the folder it belongs to.
+ *
+ * Each version has a store of its own and is taken as a whole: a page never gets files of two versions. A newer version
+ * is fetched in the background and answers when all pages of the older one are closed.
+ */
+
+const VERSION = "none";
+const FOLDER = self.registration.scope;
+const PREFIX = `hanmo ${FOLDER} `; // other pages of this host have stores, too
+const STORE = PREFIX + VERSION;
+
+self.addEventListener("install", (event) => event.waitUntil(store()));
+
+self.addEventListener("activate", (event) => {
+  event.waitUntil(forgetOthers().then(() => self.clients.claim()));
+});
+
+self.addEventListener("fetch", (event) => {
+  if (event.request.method !== "GET" || !event.request.url.startsWith(FOLDER)) return;
+  event.respondWith(answer(event.request));
+  if (event.request.mode === "navigate") event.waitUntil(leaveIfGone().catch(() => {}));
+});
+
+async function store() {
+  const list = await fetch(new URL("hanmo-site.json", FOLDER), { cache: "no-cache" });
+  if (!list.ok) throw new Error("the list of files cannot be fetched");
+  const { files, version } = await list.json();
+  if (version !== VERSION) throw new Error("the folder is being replaced"); // the next visit tries again
+  const names = Object.keys(files).filter((name) => !name.startsWith("licences/") && name !== "offline.js");
+  const cache = await caches.open(STORE);
+  // Asked about, not believed: the browser may still hold files of an older version.
+  await cache.addAll(names.map((name) => new Request(new URL(name, FOLDER), { cache: "no-cache" })));
+}
+
+/** Where the host has something else at this address by now, that must not stay hidden behind what is kept. */
+async function leaveIfGone() {
+  const list = await fetch(new URL("hanmo-site.json", FOLDER), { cache: "no-cache" });
+  if (list.status !== 404 && list.status !== 410) return;
+  await self.registration.unregister();
+  await caches.delete(STORE);
+}
+
+async function forgetOthers() {
+  const names = await caches.keys();
+  await Promise.all(names.filter((name) => name.startsWith(PREFIX) && name !== STORE).map((name) => caches.delete(name)));
+}
+
+/** @param {Request} request @returns {Promise<Response>} */
+async function answer(request) {
+  const cache = await caches.open(STORE);
+  const { pathname } = new URL(request.url);
+  const page = pathname === new URL(FOLDER).pathname; // the folder itself is its index.html
+  const kept = await cache.match(page ? new URL("index.html", FOLDER).href : request, { ignoreSearch: true });
+  return kept ?? fetch(request);
+}

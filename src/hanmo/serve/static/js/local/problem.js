@@ -1,0 +1,22 @@
+/**
+ * Why something cannot be read, in the words and with the codes of the server (hanmo.serve.problems).
+ */
+export class Problem extends Error {
+  /**
+   * @param {string} code for programs
+   * @param {string} message for people, one line
+   */
+  constructor(code, message) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** @param {string} message @returns {Problem} */
+export const unusable = (message) => new Problem("unusable_picture", message);
+
+/** @param {string} message @returns {Problem} */
+export const tooLarge = (message) => new Problem("picture_too_large", message);
+
+/** @param {string} message @returns {Problem} */
+export const blank = (message) => new Problem("blank_picture", message);

@@ -1,0 +1,102 @@
+/** The reader that needs no server: everything it fetches lies beside this page. */
+
+import { MAX_PIXELS, MAX_POINTS, MAX_STROKES } from "./limits.js";
+import { Problem } from "./problem.js";
+
+/**
+ * @typedef {import("./worker.js").Input} Input
+ *
+ * @typedef {object} Reader
+ * @property {() => Promise<object>} describe as GET /v1/model, with the limits that hold here
+ * @property {(inputs: Input[], options?: {top?: number, signal?: AbortSignal}) => Promise<object[]>} read
+ *   as "results" of POST /v1/recognize, one an input, errors in their place
+ * @property {(input: Input, character?: string | null, options?: {signal?: AbortSignal}) => Promise<object>} explain
+ * @property {(character: string, options?: {signal?: AbortSignal}) => Promise<object>} lookup
+ *   the last two reject with an Error that has a `code`
+ */
+
+const IDLE = 200; // milliseconds after which the net is fetched even if the page is never idle
+
+/**
+ * Opens the reader at once; the net follows when the page has been painted, or with the first call.
+ *
+ * @returns {Promise<Reader>}
+ */
+export async function open() {
+  const desk = new Desk();
+  // Whoever reads is told what fails. What the reader needs is fetched first, then all is kept for the next time.
+  afterPaint(() => desk.call("open", []).then(keep).catch(() => {}));
+  return {
+    async describe() {
+      const answer = await fetch(new URL("../../reader/reader.json", import.meta.url));
+      if (!answer.ok) throw new Problem("reader_unavailable", "reader.json cannot be fetched; reload the page");
+      const { model } = await answer.json();
+      return { ...model, limits: { pixels: MAX_PIXELS, strokes: MAX_STROKES, points: MAX_POINTS } };
+    },
+    read: (inputs, { top = 10, signal } = {}) => desk.call("read", [inputs, top], signal),
+    explain: (input, character = null, { signal } = {}) => desk.call("explain", [input, character], signal),
+    lookup: (character, { signal } = {}) => desk.call("lookup", [character], signal),
+  };
+}
+
+/** Calls to the worker and their answers. */
+class Desk {
+  constructor() {
+    /** @type {Map<number, {resolve: (value: any) => void, reject: (reason: any) => void}>} */
+    this._waiting = new Map();
+    this._calls = 0;
+    /** @type {Worker | null} */
+    this._worker = null;
+  }
+
+  /**
+   * @param {string} method @param {any[]} args @param {AbortSignal} [signal]
+   * @returns {Promise<any>}
+   */
+  async call(method, args, signal) {
+    signal?.throwIfAborted();
+    const worker = (this._worker ??= this._start());
+    const id = (this._calls += 1);
+    const cancel = () => {
+      worker.postMessage({ id, cancel: true });
+      this._waiting.get(id)?.reject(signal?.reason);
+    };
+    try {
+      return await new Promise((resolve, reject) => {
+        this._waiting.set(id, { resolve, reject });
+        signal?.addEventListener("abort", cancel);
+        worker.postMessage({ id, method, args });
+      });
+    } finally {
+      this._waiting.delete(id);
+      signal?.removeEventListener("abort", cancel);
+    }
+  }
+
+  _start() {
+    const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
+    worker.addEventListener("message", ({ data: { id, result, error } }) => {
+      const waiting = this._waiting.get(id);
+      if (error) waiting?.reject(new Problem(error.code, error.message));
+      else waiting?.resolve(result);
+    });
+    worker.addEventListener("error", () => {
+      // Its files cannot be loaded: the next call starts another one.
+      this._worker = null;
+      const problem = new Problem("reader_unavailable", "the reader's files cannot be loaded; reload the page");
+      for (const { reject } of this._waiting.values()) reject(problem);
+    });
+    return worker;
+  }
+}
+
+/** Keeps the folder for use without a connection, where the browser lets a page do so. */
+function keep() {
+  navigator.serviceWorker?.register(new URL("../../../offline.js", import.meta.url)).catch(() => {});
+}
+
+/** @param {() => void} work */
+function afterPaint(work) {
+  const idle = window.requestIdleCallback ?? ((/** @type {() => void} */ task) => setTimeout(task, 0));
+  requestAnimationFrame(() => setTimeout(() => idle(work, { timeout: IDLE }), 0));
+}

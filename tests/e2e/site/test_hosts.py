@@ -1,0 +1,81 @@
+"""The page that reads by itself, on hosts that come and go; and the page itself, written on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+Hosting = Callable[[Path], AbstractContextManager[str]]
+Open = Callable[[Any], None]
+
+
+def test_the_page_reads_and_explains_what_is_written(sheet: Callable[..., Any], medians: Any) -> None:
+    one = sheet()
+    one.draw(medians.of("永"))
+    one.page.locator("#candidates button").first.filter(has_text="永").wait_for(timeout=30_000)
+    assert len(one.candidates()) == 10
+    one.page.locator("#why-open").click()
+    one.page.locator(".why-heat:not([hidden])").wait_for(timeout=30_000)
+    one.page.locator(".why-look-alikes").filter(has_text="水").wait_for(timeout=30_000)
+    one.picture("without-a-server", full_page=True)
+    assert not [request.url for request in one.asked if "/v1/" in request.url]
+
+
+def test_the_page_opens_and_reads_without_a_connection_after_one_visit(
+    browser: Any, root: Path, hosting: Hosting, open_reader: Open
+) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    with hosting(root) as host:
+        page.goto(f"{host}below/here/")
+        page.evaluate("navigator.serviceWorker.ready.then((registration) => registration.active.state)")
+    page.goto("about:blank")
+    page.goto(f"{host}below/here/")  # where nobody listens any more
+    open_reader(page)
+    stroke = "reader.read([{strokes: [[[0, 5], [9, 5]]]}]).then(([result]) => result.character)"
+    assert page.evaluate(stroke) == "一"
+    assert page.evaluate("reader.lookup('永').then(({ strokes }) => strokes.length)") == 5
+    context.close()
+
+
+def test_what_a_host_has_in_its_place_later_is_shown(
+    browser: Any, root: Path, hosting: Hosting, tmp_path: Path
+) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    place = tmp_path / "place"
+    place.symlink_to(root / "below" / "here")
+    with hosting(place) as host:
+        page.goto(host)
+        page.evaluate("navigator.serviceWorker.ready.then((registration) => registration.active.state)")
+        other = tmp_path / "other"
+        other.mkdir()
+        (other / "index.html").write_text("<title>another page</title>", encoding="utf-8")
+        place.unlink()
+        place.symlink_to(other)
+        titles = []
+        for _ in range(20):
+            page.goto(host)
+            titles.append(page.title())
+            if titles[-1] == "another page":
+                break
+            page.wait_for_timeout(100)
+        assert titles[-1] == "another page"
+    context.close()
+
+
+def test_a_host_that_lacks_a_file_is_told(browser: Any, address: str, open_reader: Open) -> None:
+    context = browser.new_context()
+    context.route("**/model.onnx", lambda route: route.fulfill(status=404))
+    page = context.new_page()
+    page.goto(address)
+    open_reader(page)
+    failing = "reader.read([{strokes: [[[0, 5], [9, 5]]]}]).catch((error) => [error.code, error.message])"
+    code, message = page.evaluate(failing)
+    assert code == "reader_unavailable"
+    assert message.startswith("model.onnx cannot be fetched")
+    context.unroute("**/model.onnx")
+    assert page.evaluate("reader.read([{strokes: [[[0, 5], [9, 5]]]}]).then(([r]) => r.character)") == "一"
+    context.close()

@@ -1,0 +1,196 @@
+"""The page's own reader beside Python's: the same JavaScript that browsers run, run by node."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from hanmo.errors import ImageError
+from hanmo.image import load
+from hanmo.normalize import Normalization
+from hanmo.serve.site import STATIC
+from hanmo.strokes import MAX_POINTS, MAX_STROKES, draw
+from hanmo.synth.medians import load_medians
+
+Grey = NDArray[np.uint8]
+Outcome = tuple[Grey, Grey] | tuple[str, str]
+SQUARE = Normalization(side=48)
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+GOLDEN = HERE.parent / "golden" / "normalize.txt"
+
+
+@pytest.fixture(scope="module")
+def javascript() -> Callable[[list[dict[str, Any]]], list[dict[str, Any]]]:
+    """What the page's modules make of cases, see squares.mjs."""
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("node is not installed, so squares are compared in the browser alone; try: apt-get install nodejs")
+    command = [node, str(HERE / "squares.mjs"), str(STATIC / "js" / "local"), str(SQUARE.side), str(SQUARE.margin)]
+
+    def ask(cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        ran = subprocess.run(command, input=json.dumps(cases), capture_output=True, text=True, check=False, timeout=120)
+        assert ran.returncode == 0, ran.stderr
+        answers: list[dict[str, Any]] = json.loads(ran.stdout)
+        return answers
+
+    return ask
+
+
+def encoded(array: Grey) -> str:
+    return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
+
+
+def of_grey(grey: Grey) -> dict[str, Any]:
+    return {"width": grey.shape[1], "height": grey.shape[0], "levels": encoded(grey)}
+
+
+def python(make: Callable[[], Grey]) -> Outcome:
+    """Grey picture and square, or the error's class and text."""
+    try:
+        grey = make()
+        return grey, SQUARE(grey)
+    except ImageError as error:
+        return type(error).__name__, str(error)
+
+
+def compare(answers: list[dict[str, Any]], expected: list[Outcome]) -> int:
+    """Grey pictures must be equal; returns how many squares are not, none by more than a level in a few places."""
+    unlike = 0
+    for number, (answer, outcome) in enumerate(zip(answers, expected, strict=True)):
+        if isinstance(outcome[0], str):
+            assert answer["message"] == str(outcome[1]).split(": ", 1)[-1] or answer["message"] == outcome[1], number
+            continue
+        grey, square = outcome
+        assert isinstance(square, np.ndarray)
+        shape = (answer["height"], answer["width"])
+        levels = np.frombuffer(base64.b64decode(answer["levels"]), np.uint8).reshape(shape)
+        np.testing.assert_array_equal(levels, grey, err_msg=str(number))
+        got = np.frombuffer(base64.b64decode(answer["square"]), np.uint8).reshape(square.shape)
+        apart = np.abs(got.astype(int) - square)
+        # A level of difference is rounding, as in tests/golden: sums are added in another order on another processor.
+        assert apart.max() <= 1, number
+        assert (apart > 0).sum() <= 4, number
+        unlike += bool(apart.any())
+    return unlike
+
+
+def hand(random: np.random.Generator) -> list[list[list[float]]]:
+    """Strokes of any length and size, some with pressure, some of whole numbers, some a single dot."""
+    scale = 10 ** random.uniform(-3, 4)
+    pressed = random.random() < 0.5
+    strokes = []
+    for _ in range(random.integers(1, 8)):
+        count = random.integers(1, 12)
+        steps = random.normal(size=(count, 2)) * scale * random.choice([0.02, 0.3, 1])
+        points = steps.cumsum(axis=0) + random.normal(size=2) * scale
+        points = points.round() if random.random() < 0.3 else points
+        pressure = random.random(count) if random.random() < 0.8 else np.full(count, 0.5)
+        strokes.append((np.c_[points, pressure] if pressed else points).tolist())
+    return strokes
+
+
+def test_strokes_are_drawn_pixel_by_pixel_as_python_draws_them(javascript: Callable[..., Any]) -> None:
+    random = np.random.default_rng(7)
+    cases = [hand(random) for _ in range(300)]
+    cases += [[stroke.tolist() for stroke in load_medians().of(character)] for character in "永书翰墨一凸"]
+    expected = [python(lambda strokes=strokes: draw(strokes)) for strokes in cases]  # type: ignore[misc]
+    assert compare(javascript([{"strokes": strokes} for strokes in cases]), expected) == 0
+
+
+def test_impossible_strokes_are_refused_in_the_same_words(javascript: Callable[..., Any]) -> None:
+    cases: list[Any] = [
+        [],
+        [[]],
+        [[[1]]],
+        [[[1, 2, 3, 4]]],
+        [[[0, 0, 2]]],
+        [[[0, 0], [1, 1, 1]]],
+        [[[-1.7e308, 0], [1.7e308, 0]]],
+        [[[0, 0]]] * (MAX_STROKES + 1),
+        [[[0, 0]] * (MAX_POINTS + 1)],
+    ]
+    answers = javascript([{"strokes": strokes} for strokes in cases])
+    expected = [python(lambda strokes=strokes: draw(strokes)) for strokes in cases]  # type: ignore[misc]
+    assert all(isinstance(outcome[0], str) for outcome in expected)
+    compare(answers, expected)
+    codes = {"ImageError": "unusable_picture", "ImageTooLargeError": "picture_too_large"}
+    assert [answer["code"] for answer in answers] == [codes[str(outcome[0])] for outcome in expected]
+
+
+def pictures(random: np.random.Generator) -> list[Grey]:
+    """Noise, boxes on darkened paper with dust, and enlarged handwriting; some bright on dark, some blank."""
+    made = []
+    for number in range(200):
+        height, width = random.integers(1, 120, 2)
+        if number % 3 == 0:
+            grey = random.integers(0, 256, (height, width)).astype(np.uint8)
+        elif number % 3 == 1:
+            grey = np.full((height, width), 255 - random.integers(0, 60), np.uint8)
+            y, x = random.integers(0, height), random.integers(0, width)
+            grey[y : y + random.integers(1, 40), x : x + random.integers(1, 40)] = random.integers(0, 255)
+            grey[random.random((height, width)) < 0.003] = 0
+        else:
+            grey = np.array(Image.fromarray(draw(hand(random))).resize((int(width) + 2, int(height) + 2)))
+        made.append(255 - grey if random.random() < 0.4 else grey)
+    return made
+
+
+def test_squares_are_those_of_python(javascript: Callable[..., Any]) -> None:
+    random = np.random.default_rng(3)
+    given = [np.asarray(load(path)) for path in sorted((ROOT / "examples").iterdir())]
+    given += pictures(random)
+    expected = [python(lambda grey=grey: load(grey)) for grey in given]  # type: ignore[misc]
+    assert compare(javascript([of_grey(grey) for grey in given]), expected) <= len(given) // 50
+
+
+def test_squares_are_those_recorded_for_good(tmp_path: Path) -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("node is not installed, so squares are compared in the browser alone; try: apt-get install nodejs")
+    drawn = {"tree": tree(), "dash": dash()}
+    script = [node, str(HERE / "squares.mjs"), str(STATIC / "js" / "local"), "16", "1"]
+    cases = json.dumps([of_grey(grey) for grey in drawn.values()])
+    ran = subprocess.run(script, input=cases, capture_output=True, text=True, check=True, timeout=60)
+    for name, answer in zip(drawn, json.loads(ran.stdout), strict=True):
+        block = next(b for b in GOLDEN.read_text(encoding="utf-8").split("\n\n") if b.startswith(f"fit {name} "))
+        recorded = [list(bytes.fromhex(row)) for row in block.strip().splitlines()[1:]]
+        got = np.frombuffer(base64.b64decode(answer["square"]), np.uint8).reshape(16, 16)
+        np.testing.assert_array_equal(got, recorded, err_msg=name)
+
+
+def tree() -> Grey:
+    """As in tests/test_normalize.py."""
+    picture = np.repeat(np.linspace(250, 225, 24).astype(np.uint8)[None], 30, 0)
+    picture[9:11, 2:22] = 30
+    picture[3:28, 11:13] = 50
+    for i in range(9):
+        picture[11 + i, 10 - i : 12 - i] = picture[11 + i, 12 + i : 14 + i] = 70
+    return picture
+
+
+def dash() -> Grey:
+    """As in tests/test_normalize.py."""
+    picture = np.full((9, 31), 255, np.uint8)
+    picture[3:6, 2:29] = 120
+    picture[4, 3:28] = 0
+    return picture
+
+
+def test_transparency_is_laid_over_white(javascript: Callable[..., Any]) -> None:
+    random = np.random.default_rng(5)
+    given = [random.integers(0, 256, (*random.integers(2, 60, 2), 4)).astype(np.uint8) for _ in range(60)]
+    for rgba in given[::3]:
+        rgba[..., :3] = 255  # white on nothing: the opaque part is the ink
+    cases = [{"width": a.shape[1], "height": a.shape[0], "rgba": encoded(a)} for a in given]
+    assert compare(javascript(cases), [python(lambda a=a: load(a)) for a in given]) <= 1  # type: ignore[misc]
