@@ -48,7 +48,7 @@ export const EN = {
   pictures: "Read pictures",
   drop: "Drop pictures anywhere on this page, paste one, or",
   choose: "choose files",
-  drop_formats: "PNG, JPEG, WebP, BMP, GIF or TIFF, one character each. One is shown in the square, several become a list.",
+  drop_formats: "PNG, JPEG, WebP, BMP or GIF, one character each. One is shown in the square, several become a list.",
   drop_here: "Let go: hanmo reads it",
   progress: "{done} of {all} read",
   stopped: "Stopped: {done} of {all} read",

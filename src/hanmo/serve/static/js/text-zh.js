@@ -48,7 +48,7 @@ export const ZH = {
   pictures: "识别图片",
   drop: "把图片拖到本页任意处、粘贴一张，或",
   choose: "选择文件",
-  drop_formats: "PNG、JPEG、WebP、BMP、GIF 或 TIFF，每张一个字。一张显示在书写格中，多张列成一览。",
+  drop_formats: "PNG、JPEG、WebP、BMP 或 GIF，每张一个字。一张显示在书写格中，多张列成一览。",
   drop_here: "松手即可识别",
   progress: "已识别 {done} / {all}",
   stopped: "已停止：{done} / {all}",
