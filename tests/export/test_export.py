@@ -215,6 +215,13 @@ def test_a_full_folder_for_temporary_files(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("number", [33, 40])
+def test_any_number_of_squares_calibrates(fp32: bytes, test_pack: Pack, number: int) -> None:
+    small = run_onnx(quantize(fp32, test_pack.images[:number]), test_pack.images[:8])
+    exact = run_onnx(fp32, test_pack.images[:8])
+    assert (small.argmax(1) == exact.argmax(1)).mean() >= 0.8
+
+
 def test_calibration_takes_from_every_class() -> None:
     labels = np.repeat(np.arange(6), [1, 2, 50, 0, 50, 50]).astype(np.int64)
     chosen = calibration_indices(labels, 33)

@@ -124,10 +124,12 @@ def _batches(squares: NDArray[np.uint8], size: int) -> Iterator[NDArray[np.uint8
 
 
 class _Squares(CalibrationDataReader):  # type: ignore[misc]
-    """Feeds the calibrator."""
+    """Feeds the calibrator, which takes batches of one size only: the last is filled up with the first squares."""
 
     def __init__(self, squares: NDArray[np.uint8]) -> None:
-        self._batches = _batches(squares, _BATCH)
+        size = min(_BATCH, len(squares))
+        whole = squares.take(np.arange(-(-len(squares) // size) * size), axis=0, mode="wrap")
+        self._batches = _batches(whole, size)
 
     def get_next(self) -> Mapping[str, NDArray[np.uint8]] | None:
         batch = next(self._batches, None)
