@@ -92,7 +92,7 @@ def stretch(grey: Grey) -> NDArray[np.float32]:
     Otsu's threshold parts paper from ink; the median of the paper becomes 0 and the dark decile of the ink
     becomes 1, so neither a shadow in a corner nor one black speck sets the scale.
     """
-    # Pillow counts several times as fast as bincount, which makes int64 of every pixel first.
+    # Pillow counts large pictures several times as fast as bincount, which makes int64 of every pixel first.
     counts = np.array(Image.fromarray(grey).histogram()) if grey.size else np.zeros(256, np.int64)
     if counts.max() == grey.size:
         raise BlankImageError("the picture is blank: it holds one grey level only")
