@@ -228,7 +228,7 @@ def _ink_dark(grey: Grey) -> Grey:
     on their negatives, it never errs, where "most of the picture is paper" takes a tightly cut 一 for its negative.
     """
     specks = min(grey.size // 1000, 4 + grey.size // 10_000)  # so many stray pixels do not set the range
-    counts = np.bincount(grey.ravel(), minlength=256).cumsum()
+    counts = np.cumsum(Image.fromarray(grey).histogram())
     darkest, brightest = np.searchsorted(counts, (specks + 1, grey.size - specks))
     border = np.sort(np.concatenate((grey[0], grey[-1], grey[:, 0], grey[:, -1])))
     twice_median = int(border[(border.size - 1) // 2]) + int(border[border.size // 2])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import socket
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -54,7 +56,7 @@ def code_of(response: httpx.Response) -> tuple[int, str]:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 10
+    end = time.monotonic() + 20
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.01)
@@ -217,3 +219,21 @@ def test_logs_hold_facts_and_no_content(
 def test_impossible_settings(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         ServeConfig(**wrong)
+
+
+def test_every_line_on_stderr_is_json_and_quotes_no_body(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "hanmo", "serve", "--port", "0", "--bundle", "nano"]
+    log = tmp_path / "log"
+    with log.open("wb") as stderr, subprocess.Popen(command, stderr=stderr) as server:
+        try:
+            until(lambda: b"reading at" in log.read_bytes())
+            port = int(log.read_text().partition(" (")[0].rpartition(":")[2])
+            form = {"content-type": "multipart/form-data; boundary=x"}
+            refused = httpx.post(f"http://127.0.0.1:{port}{URL}", content=b"?!secret", headers=form, trust_env=False)
+            assert code_of(refused) == (422, "malformed_form")
+            until(lambda: b'"status": 422' in log.read_bytes())
+        finally:
+            server.terminate()
+    first, *lines = log.read_text().splitlines()
+    assert first.startswith("hanmo: reading at ")
+    assert [json.loads(line)["event"] for line in lines if not line.startswith("hanmo: ")] == ["request"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import struct
+import time
 import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,7 @@ from PIL import Image
 
 from hanmo.bundle import Bundle
 from hanmo.recognizer import Recognizer
+from hanmo.serve.schemas import Answer
 
 URL = "/v1/recognize"
 Picture = Callable[..., bytes]
@@ -183,6 +185,34 @@ def test_too_many_points_strokes_and_characters(client: httpx.Client, hand: dict
     assert error_of(client.post(URL, json=long), 422) == "picture_too_large"
     assert error_of(client.post(URL, json={"strokes": [[[0, 0]]] * 257}), 422) == "picture_too_large"
     assert error_of(client.post(URL, json={"characters": [{"strokes": hand["一"]}] * 65}), 422) == "too_many_pictures"
+
+
+@pytest.mark.parametrize("entry", [b"1", b"[[]]", b'{"strokes": 1}', b'{"a": 1}'])
+def test_a_body_of_nothing_but_errors_costs_one(client: httpx.Client, entry: bytes) -> None:
+    body = b'{"strokes": [' + entry + (b"," + entry) * (2 * 10**6 // (len(entry) + 1)) + b"]}"
+    start = time.process_time()  # of the server's threads, too
+    for sent in (body, body.replace(b"strokes", b"characters", 1)):
+        refused = client.post(URL, content=sent, headers={"content-type": "application/json"})
+        assert error_of(refused, 422) in ("malformed_strokes", "too_many_pictures", "picture_too_large")
+    assert time.process_time() - start < 1.5, "a list of every error would take seconds and a gigabyte"
+
+
+def test_content_types_with_endless_options(client: httpx.Client, picture: Picture) -> None:
+    options = ";a=b" * 10_000
+    assert read(client.post(URL, content=picture("一"), headers={"content-type": f"image/png{options}"})) == "一"
+    form = {"content-type": f"multipart/form-data; boundary=x{options}"}
+    assert error_of(client.post(URL, content=HEAD + b"x\r\n--x--\r\n", headers=form), 422) == "malformed_form"
+    capital = {"content-type": "Multipart/Form-Data; Boundary=x"}
+    assert read(client.post(URL, content=HEAD + picture("口") + b"\r\n--x--\r\n", headers=capital)) == "口"
+
+
+def test_an_answer_is_as_described(client: httpx.Client, picture: Picture) -> None:
+    files = [("file", ("a.png", picture("口"))), ("file", ("b", b"")), ("file", (None, picture("十")))]
+    scribble = {"strokes": [[[n * 37 % 101, n * 53 % 97] for n in range(40)]]}
+    for answer in (client.post(URL, files=files), client.post(URL, json=scribble)):
+        assert answer.status_code == 200
+        told = answer.json()
+        assert Answer.model_validate(told, strict=True, extra="forbid").model_dump(exclude_defaults=True) == told
 
 
 def test_too_many_files(client: httpx.Client, picture: Picture) -> None:

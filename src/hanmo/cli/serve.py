@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,9 @@ from hanmo.errors import ConfigError
 
 _GRACE = 10  # seconds that requests get to end when the server is stopped; none takes longer than 5 to be answered
 _BACKLOG = 1024
+_SWITCH_SECONDS = 0.0003
+"""How long one thread may keep Python's lock. With the usual 5 ms the event loop, which lets go of it at every send,
+waits for the threads that decode: a fifth fewer characters a second, a quarter more p99 (benchmarks/serving.md)."""
 
 
 def serve(
@@ -54,6 +58,7 @@ def serve(
     from hanmo.serve.config import ServeConfig
     from hanmo.serve.logs import configure
 
+    sys.setswitchinterval(_SWITCH_SECONDS)
     app = create_app(ServeConfig(bundle=bundle, threads=threads or _cores()))
     listener = _listen(host, port)
     configure()

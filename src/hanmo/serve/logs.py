@@ -36,12 +36,18 @@ def facts(**fields: Any) -> dict[str, Any]:
 
 
 def configure(level: int = logging.INFO) -> None:
-    """Send what the server and uvicorn log to stderr as JSON. Changes the process's loggers: for programs only."""
+    """Send what the server, uvicorn and asyncio log to stderr as JSON, and silence the decoders, which quote bytes.
+
+    Changes the process's loggers: for programs only.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
-    for name in ("hanmo.serve", "uvicorn.error"):
+    for name in ("hanmo.serve", "uvicorn.error", "asyncio"):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
         logger.setLevel(level)
+    for name in ("python_multipart", "PIL"):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    logging.getLogger("asyncio").setLevel(max(level, logging.WARNING))
     # uvicorn's greetings name nothing that its user has to know, its warnings do.
     logging.getLogger("uvicorn.error").setLevel(max(level, logging.WARNING))
