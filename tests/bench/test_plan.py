@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -85,8 +86,8 @@ def test_a_student_is_trained_as_its_row_alone_is(base: str, tmp_path: Path) -> 
     rows = Plan(bench(base, kd(), longer, nets=nets), tmp_path).rows
     assert [rows[name].recipe.train.epochs for name in ("small", "kd+small", "longer+small")] == [9, 9, 11]
     assert rows["kd+small"].recipe.augment.rotate == 12
-    for change in ("net.width=32", "train.seed=3", "distill.label_weight=1"):
-        with pytest.raises(ConfigError, match=f"change '{change}': nets, methods and seeds are what the bench"):
+    for change in ("net.width=32", "net = {width = 32}", "train.seed=3", "train={seed=3}", "distill.label_weight=1"):
+        with pytest.raises(ConfigError, match=f"{re.escape(repr(change))}: nets, methods and seeds are what the bench"):
             bench(base, changes=(change,))
 
 

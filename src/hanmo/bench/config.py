@@ -70,7 +70,8 @@ class BenchConfig:
         if not self.nets or not self.seeds or len(set(self.seeds)) != len(self.seeds):
             raise ConfigError("nets and seeds need at least one entry each, and every seed once")
         for change in (*self.changes, *(c for rows in (self.nets, self.methods) for row in rows for c in row.changes)):
-            if change.strip().startswith(("net.", "distill.", "train.seed", "name")):
+            key = change.partition("=")[0].strip()
+            if key in ("name", "train", "train.seed") or key.split(".")[0] in ("net", "distill"):
                 raise ConfigError(f"change {change!r}: nets, methods and seeds are what the bench itself says")
         nets = [row.name for row in self.nets]
         for method in self.methods:
