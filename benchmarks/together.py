@@ -1,10 +1,11 @@
 """What several trained nets say together, and each on many views: is there variance left to win?
 
-    python benchmarks/together.py runs/a runs/b --test packs/test [packs/test-b ...] --views 16
+    python benchmarks/together.py runs/a runs/b --test packs/test [packs/test-b ...] --views 16 [--fixed]
 
 Each run is measured on the pack of its own normalisation; all packs hold the same samples in the same order. Prints
 top-1 of every net, of the mean of their log-probabilities, and of both with the mean over lightly changed copies of
-each picture; then how many of the joint errors are shared by all nets, and how many get the same wrong answer from all.
+each picture (with --fixed over 1, 3 or 5 that are always the same, as teachers look); then how many of the joint errors
+are shared by all nets, and how many get the same wrong answer from all.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from hanmo.nets.views import VIEWS, seen
 from hanmo.train.augment import apply, draw, unchanged
 from hanmo.train.batches import DeviceData
 from hanmo.train.config import AugmentConfig
@@ -49,12 +51,24 @@ def log_probabilities(net: nn.Module, data: DeviceData, views: int) -> Tensor:
     return total / max(views, 1)
 
 
+@torch.no_grad()
+def as_teachers_look(net: nn.Module, data: DeviceData, views: int) -> Tensor:
+    """(N, C), the mean over the views of :data:`hanmo.nets.views.VIEWS`."""
+    batches = []
+    for images, _labels in data.in_order(512):
+        x = standardise(unchanged(images))
+        batches.append(torch.stack([net(seen(x, view)).float().log_softmax(-1).cpu() for view in VIEWS[views]]).mean(0))
+    return torch.cat(batches)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--test", nargs="+", required=True)
     parser.add_argument("--views", type=int, default=16)
+    parser.add_argument("--fixed", action="store_true")
     args = parser.parse_args()
+    look = as_teachers_look if args.fixed else log_probabilities
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     packs = {
         str(pack.normalization): (data, pack) for data, pack in (DeviceData.open(p, None, device) for p in args.test)
@@ -68,7 +82,7 @@ def main() -> None:
         pack.require(charset=trained.charset)
         net = trained.net.to(device)
         plain.append(log_probabilities(net, data, 0))
-        viewed.append(log_probabilities(net, data, args.views))
+        viewed.append(look(net, data, args.views))
         print(f"| {run} | {top1(plain[-1], labels):.2f} | {top1(viewed[-1], labels):.2f} |", flush=True)
     joint = torch.stack(plain).mean(0)
     print(f"| together | {top1(joint, labels):.2f} | {top1(torch.stack(viewed).mean(0), labels):.2f} |")
