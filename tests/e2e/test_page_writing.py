@@ -290,6 +290,7 @@ def test_where_the_reader_fails_the_drawing_stays(sheet: Open, answer: Any, told
     one.page.click("#notice button")
     one.expect_first("一")
     assert one.page.locator("#notice").is_hidden()
+    assert one.page.evaluate("document.activeElement.id") == "pad"
 
 
 def test_every_error_is_told_in_whole_words(sheet: Open) -> None:
