@@ -253,6 +253,15 @@ def test_a_newer_stroke_overtakes_and_a_stale_answer_is_never_shown(sheet: Open)
     assert one.page.locator("#notice").is_hidden()
 
 
+def test_a_slow_answer_is_announced_in_either_language(sheet: Open) -> None:
+    one = sheet()
+    one.page.route("**/v1/recognize*", lambda route: None)
+    one.draw(HORIZONTAL)
+    one.page.wait_for_selector("text=Reading …")
+    one.page.click("#language")
+    assert one.page.locator("#verdict").text_content() == "识别中……"
+
+
 def test_a_refused_character_says_so(sheet: Open) -> None:
     one = sheet()
     guess = {"character": "口", "probability": 0.2}

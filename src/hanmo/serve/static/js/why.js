@@ -6,6 +6,8 @@ import { reveal } from "./settings.js";
 import { percent, t, tellError } from "./text.js";
 import { say } from "./voice.js";
 
+const REST = 300; // ms from an answer to the question why, as that costs the reader a hundred readings
+
 export class Why {
   #root;
   #reader;
@@ -18,7 +20,7 @@ export class Why {
   #found = null;
   #closed;
 
-  /** @param {HTMLElement} root @param {object} reader @param {() => void} closed called when the focus needs a new place */
+  /** @param {HTMLElement} root @param {object} reader @param {() => void} closed moves the focus to a new place */
   constructor(root, reader, closed) {
     this.#root = root;
     this.#reader = reader;
@@ -56,8 +58,10 @@ export class Why {
   /** Something else was read: the panel goes on with its best candidate. */
   async follow(input, candidates) {
     if (!this.isOpen) return;
-    if (candidates.length) await this.open(input, candidates, candidates[0].character);
-    else this.close();
+    if (!candidates.length) return this.close();
+    this.#input = input;
+    this.#candidates = candidates;
+    await this.#ask(candidates[0].character, REST);
   }
 
   close() {
@@ -67,12 +71,14 @@ export class Why {
     if (focused) this.#closed();
   }
 
-  async #ask(character) {
+  async #ask(character, rest = 0) {
     this.#stop?.abort();
     const { signal } = (this.#stop = new AbortController());
     this.#character = character;
     this.#why = this.#found = null;
     this.#render();
+    if (rest) await new Promise((done) => setTimeout(done, rest));
+    if (signal.aborted) return;
     const settle = async (ask, keep) => {
       const got = await patiently(ask, signal).then((value) => ({ value }), (error) => ({ error }));
       if (!signal.aborted) keep(got);
