@@ -91,7 +91,9 @@ def test_a_click_or_a_digit_copies_and_the_line_collects(sheet: Open) -> None:
     one.expect_first("一")
     assert len(one.sent()[-1]["strokes"]) == 1
     second, tenth = one.candidates()[1], one.candidates()[9]
-    one.page.keyboard.press("2")
+    one.page.keyboard.down("2")
+    one.page.keyboard.down("2")  # a key held repeats itself, and still chooses once
+    one.page.keyboard.up("2")
     one.page.keyboard.press("0")
     one.page.wait_for_function("() => document.querySelector('#line input').value.length === 3")
     field = one.page.locator("#line input")
@@ -132,6 +134,67 @@ def test_with_the_keyboard_alone(sheet: Open) -> None:
         press("Tab")
         reached.add(one.page.evaluate("document.activeElement.id || document.activeElement.className"))
     assert {"undo", "clear", "width", "why-open", "copy-all", "backspace", "choose", "language", "theme"} <= reached
+
+
+def test_keys_leave_the_stroke_of_a_pointer_alone(sheet: Open) -> None:
+    one = sheet()
+    box = one.page.locator("#pad").bounding_box()
+    y = box["y"] + box["height"] / 2
+    one.page.mouse.move(box["x"] + box["width"] * 0.1, y)
+    one.page.mouse.down()
+    one.page.mouse.move(box["x"] + box["width"] * 0.5, y)
+    one.page.keyboard.press("Space")
+    one.page.keyboard.press("ArrowUp")
+    one.page.mouse.move(box["x"] + box["width"] * 0.9, y)
+    one.page.mouse.up()
+    one.expect_first("一")
+    ((stroke,),) = (body["strokes"] for body in one.sent())
+    assert [round(x, -2) for x, _, _ in stroke] == [100, 500, 900]
+    assert one.page.locator(".pen").is_hidden()
+
+
+def test_the_focus_is_never_lost(sheet: Open) -> None:
+    one = sheet()
+    focused = "document.activeElement.id"
+    one.draw(HORIZONTAL)
+    one.expect_first("一")
+    one.page.focus("#clear")
+    one.page.keyboard.press("Enter")
+    assert one.page.evaluate(focused) == "pad"
+    one.page.click("#undo")
+    one.expect_first("一")
+    one.page.click("#why-open")
+    assert one.page.evaluate(focused) == "why-title"
+    one.page.keyboard.press("Delete")  # nothing is left to explain
+    assert one.page.locator("#why").is_hidden()
+    assert one.page.evaluate(focused) == "pad"
+    one.page.click("#undo")
+    one.expect_first("一")
+    one.page.click("#why-open")
+    one.page.keyboard.press("Escape")
+    assert one.page.evaluate(focused) == "why-open"
+
+
+def test_what_was_chosen_does_not_come_back_below_the_next_stroke(sheet: Open) -> None:
+    one = sheet()
+    one.excused = ["willReadFrequently"]
+    ink = """() => {
+      const canvas = document.querySelector("#pad canvas");
+      const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+      return data.some(Boolean);
+    }"""
+    one.draw(HORIZONTAL)
+    one.expect_first("一")
+    one.page.keyboard.press("1")
+    assert one.page.evaluate(ink)
+    box = one.page.locator("#pad").bounding_box()
+    one.page.mouse.move(box["x"] + 90, box["y"] + 90)
+    one.page.mouse.down()
+    assert not one.page.evaluate(ink)
+    one.page.evaluate("document.querySelector('#theme').click()")
+    assert not one.page.evaluate(ink)
+    one.page.mouse.up()
+    assert one.page.evaluate(ink)
 
 
 def test_a_pen_is_felt_and_the_width_is_sent(sheet: Open) -> None:
@@ -190,6 +253,15 @@ def test_a_newer_stroke_overtakes_and_a_stale_answer_is_never_shown(sheet: Open)
     assert one.page.locator("#notice").is_hidden()
 
 
+def test_a_slow_answer_is_announced_in_either_language(sheet: Open) -> None:
+    one = sheet()
+    one.page.route("**/v1/recognize*", lambda route: None)
+    one.draw(HORIZONTAL)
+    one.page.wait_for_selector("text=Reading …")
+    one.page.click("#language")
+    assert one.page.locator("#verdict").text_content() == "识别中……"
+
+
 def test_a_refused_character_says_so(sheet: Open) -> None:
     one = sheet()
     guess = {"character": "口", "probability": 0.2}
@@ -227,6 +299,17 @@ def test_where_the_reader_fails_the_drawing_stays(sheet: Open, answer: Any, told
     one.page.click("#notice button")
     one.expect_first("一")
     assert one.page.locator("#notice").is_hidden()
+    assert one.page.evaluate("document.activeElement.id") == "pad"
+
+
+def test_every_error_is_told_in_whole_words(sheet: Open) -> None:
+    one = sheet()
+    tell = """async (code) => {
+      const { tellError } = await import("./static/js/text.js");
+      return tellError({ code, message: "" });
+    }"""
+    for code in ("unknown", "http_502"):
+        assert f"Something went wrong ({code})" in one.page.evaluate(tell, code)
 
 
 def test_a_busy_reader_is_asked_again(sheet: Open) -> None:
@@ -234,14 +317,14 @@ def test_a_busy_reader_is_asked_again(sheet: Open) -> None:
     one.excused = ["503"]
     turned_away: list[int] = []
 
-    def once(route: Any) -> None:
-        if turned_away:
+    def twice(route: Any) -> None:
+        if len(turned_away) == 2:
             return route.continue_()
         turned_away.append(1)
         busy = {"error": {"code": "busy", "message": "x"}}
         return route.fulfill(status=503, json=busy, headers={"Retry-After": "1"})
 
-    one.page.route("**/v1/recognize*", once)
+    one.page.route("**/v1/recognize*", twice)
     one.draw(HORIZONTAL)
     one.page.wait_for_selector("#notice:not([hidden])")
     one.expect_first("一")

@@ -79,3 +79,17 @@ def test_a_host_that_lacks_a_file_is_told(browser: Any, address: str, open_reade
     context.unroute("**/model.onnx")
     assert page.evaluate("reader.read([{strokes: [[[0, 5], [9, 5]]]}]).then(([r]) => r.character)") == "一"
     context.close()
+
+
+def test_a_host_that_lacks_the_runtime_is_told(browser: Any, address: str, open_reader: Open) -> None:
+    for name in ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"):
+        context = browser.new_context(service_workers="block")
+        context.route(f"**/{name}", lambda route: route.abort())
+        page = context.new_page()
+        page.goto(address)
+        open_reader(page)
+        failing = "reader.read([{strokes: [[[0, 5], [9, 5]]]}]).catch((error) => [error.code, error.message])"
+        code, message = page.evaluate(failing)
+        assert code == "reader_unavailable"
+        assert message.startswith(f"{name} cannot be fetched")
+        context.close()

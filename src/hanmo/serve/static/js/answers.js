@@ -17,6 +17,7 @@ export class Answers {
   #busy = false;
   #wanted = null;
   #patience = 0;
+  #slow = false;
   #choose;
 
   /**
@@ -58,7 +59,10 @@ export class Answers {
     this.#wanted = null;
     this.#root.setAttribute("aria-busy", "true");
     clearTimeout(this.#patience);
-    this.#patience = setTimeout(() => (this.#verdict.textContent = t("verdict_waiting")), PATIENCE);
+    this.#patience = setTimeout(() => {
+      this.#slow = true;
+      this.#render();
+    }, PATIENCE);
   }
 
   /** @param {object} result of reader.read @param {number} ms how long it took */
@@ -83,7 +87,7 @@ export class Answers {
   }
 
   #settle(result) {
-    this.#busy = false;
+    this.#busy = this.#slow = false;
     clearTimeout(this.#patience);
     this.#result = result;
     this.#root.removeAttribute("aria-busy");
@@ -98,10 +102,11 @@ export class Answers {
     const result = this.#result;
     const state = !result ? "empty" : result.error ? "failed" : result.refused ? "refused" : "read";
     this.#root.dataset.state = state;
-    this.#verdict.textContent = t(`verdict_${state}`);
-    if (state === "failed") {
+    const told = this.#slow ? "waiting" : state;
+    this.#verdict.textContent = t(`verdict_${told}`);
+    if (told === "failed") {
       this.#verdict.textContent += `${t("colon")}${tellError(result.error)}`;
-    } else if (state === "refused") {
+    } else if (told === "refused") {
       const strong = document.createElement("strong");
       strong.textContent = t("verdict_refused");
       this.#verdict.replaceChildren(strong, ` ${t("verdict_guesses")}`);

@@ -40,11 +40,12 @@ export async function readBatch(reader, batch, signal, attempts = 3) {
   } catch (error) {
     if (signal.aborted || !["busy", "timeout", "body_timeout", "body_too_large"].includes(error.code)) throw error;
     if (error.code === "busy") {
-      if (!attempts) throw error;
+      if (attempts < 1) throw error;
       await new Promise((done) => setTimeout(done, 1000 * (error.retryAfter || 1)));
     } else if (batch.length === 1) {
       return [{ name: batch[0].name, error: { code: error.code, message: error.message } }];
     }
+    signal.throwIfAborted();
     if (batch.length === 1) return readBatch(reader, batch, signal, attempts - 1);
     const half = Math.ceil(batch.length / 2);
     const first = await readBatch(reader, batch.slice(0, half), signal, attempts - 1);

@@ -17,7 +17,8 @@ export function takeFiles(root, take) {
   });
   document.addEventListener("paste", (event) => {
     const files = event.clipboardData?.files ?? [];
-    if (!files.length) return; // text goes where it was pasted
+    const written = event.target.matches?.("input[type=text]") && event.clipboardData.types.includes("text/plain");
+    if (!files.length || written) return; // text goes where it was pasted, also that which carries a picture of itself
     event.preventDefault();
     give(files);
   });

@@ -25,7 +25,7 @@ export class Grid {
     this.#model = model;
     this.#on = on;
     const click = (name, act) => this.#part(name).addEventListener("click", act);
-    click("stop", () => this.#stop?.abort());
+    click("stop", () => this.#end());
     click("go-on", () => this.#read());
     click("remove", () => this.#remove());
     click("csv", () => save(toCsv(this.#results()), "text/csv", "hanmo.csv"));
@@ -50,7 +50,9 @@ export class Grid {
   }
 
   async #read() {
-    const { signal } = (this.#stop = new AbortController());
+    if (!this.#items.length) return calm(); // tried again after they were removed
+    const mine = (this.#stop = new AbortController());
+    const { signal } = mine;
     calm();
     this.#renderState();
     try {
@@ -62,10 +64,16 @@ export class Grid {
     } catch (error) {
       if (!signal.aborted) warn(error, () => this.#read());
     } finally {
-      this.#stop = null;
-      if (this.#items.length) this.#renderState();
-      if (this.isOpen) say(this.#told());
+      if (this.#stop === mine) this.#end();
     }
+  }
+
+  /** Nothing is read any more, even where an answer is still on its way. */
+  #end() {
+    this.#stop?.abort();
+    this.#stop = null;
+    this.#renderState();
+    say(this.#told());
   }
 
   async #readNext(waiting, signal) {
@@ -84,7 +92,10 @@ export class Grid {
 
   #settle(item, result) {
     item.result = { ...result, name: item.name };
-    item.card?.replaceWith(this.#cardOf(item));
+    const old = item.card;
+    const focused = old.contains(document.activeElement);
+    old.replaceWith(this.#cardOf(item));
+    if (focused) item.card.querySelector("button").focus({ preventScroll: true });
     this.#renderState();
   }
 
@@ -98,6 +109,7 @@ export class Grid {
 
   #remove() {
     this.#stop?.abort();
+    this.#stop = null;
     for (const { url } of this.#items) URL.revokeObjectURL(url);
     this.#items = [];
     this.#part("cards").replaceChildren();
@@ -125,9 +137,13 @@ export class Grid {
     bar.value = done;
     bar.hidden = done === this.#items.length;
     this.#part("told").textContent = this.#told();
+    const { activeElement } = document;
     this.#part("stop").hidden = !this.#stop;
     this.#part("go-on").hidden = Boolean(this.#stop) || done === this.#items.length;
     this.#part("csv").disabled = this.#part("json").disabled = !done;
+    if (activeElement.hidden && this.#root.contains(activeElement)) {
+      this.#part("head").querySelector("button:not([hidden], :disabled)").focus();
+    }
   }
 
   #renderAll() {

@@ -18,7 +18,8 @@ export class KeyPen {
 
   /**
    * @param {HTMLElement} pad the square, holding the pen's `.pen`
-   * @param {{begin: (place: number[]) => void, extend: (place: number[]) => void, end: () => void}} hand
+   * @param {{free: () => boolean, begin: (place: number[]) => void, extend: (place: number[]) => void,
+   *   end: () => void}} hand `free` where no pointer writes
    */
   constructor(pad, hand) {
     this.#pad = pad;
@@ -34,12 +35,13 @@ export class KeyPen {
   #press(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     this.#pad.classList.remove("pointed");
+    if (!(event.key in ARROWS) && event.key !== " ") return;
+    event.preventDefault(); // the page would scroll
+    if (!this.#hand.free()) return;
     if (event.key in ARROWS) {
-      event.preventDefault();
       this.#held.add(event.key); // two arrows held at once move aslant
       this.#move(event.shiftKey ? LEAP : STEP);
-    } else if (event.key === " " && !event.repeat) {
-      event.preventDefault();
+    } else if (!event.repeat) {
       if (this.#down) this.#lift();
       else this.#put();
     }

@@ -15,7 +15,7 @@ export function listen(act, desk) {
     else if (command) return;
     else if (key === "Escape" || key === "Delete") run(event, act.clear);
     else if (key === "Backspace" && target.id === "pad") run(event, act.undo);
-    else if (/^[0-9]$/.test(key) && (target === document.body || desk.contains(target))) {
+    else if (/^[0-9]$/.test(key) && !event.repeat && (target === document.body || desk.contains(target))) {
       run(event, () => act.pick((Number(key) + 9) % 10));
     }
   });

@@ -40,7 +40,7 @@ const answers = new Answers($("answers"), {
   },
   explain: (character) => why.open(pad.input, answers.candidates, character),
 });
-const why = new Why($("why"), reader, () => $("why-open").focus());
+const why = new Why($("why"), reader, () => $(answers.candidates.length ? "why-open" : "pad").focus());
 const reading = new Reading(reader, () => pad.input, {
   waiting: () => answers.waiting(),
   nothing: () => {
@@ -98,6 +98,7 @@ function joinTools() {
     $("undo").disabled = !pad.canUndo;
     $("redo").disabled = !pad.canRedo;
     $("clear").disabled = !pad.input;
+    if (document.activeElement.disabled) $("pad").focus({ preventScroll: true }); // keys would go nowhere else
   };
   pad.addEventListener("change", allow);
   allow();

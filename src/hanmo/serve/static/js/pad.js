@@ -41,12 +41,15 @@ export class Pad extends EventTarget {
     element.addEventListener("pointercancel", (event) => this.#cancel(event));
     element.addEventListener("contextmenu", (event) => event.preventDefault()); // a long press is a stroke
     new KeyPen(element, {
+      free: () => this.#pointer === null,
       begin: (place) => this.#begin([...place, this.weight]),
       extend: (place) => this.#extend([...place, this.weight]),
       end: () => this.#end(),
     });
     new ResizeObserver(() => this.#resize()).observe(element);
+    addEventListener("resize", () => this.#resize()); // zooming changes the pixels, not always the square's size
     document.addEventListener("hanmo-theme", () => this.#repaint());
+    document.addEventListener("hanmo-language", () => this.#nameUnseen());
   }
 
   /** What there is to read, or null. @returns {?import("./http.js").Input} */
@@ -91,7 +94,8 @@ export class Pad extends EventTarget {
 
   /** Show a picture in place of what is written. @param {Blob} file @param {string} name */
   show(file, name) {
-    this.#drop();
+    this.#end(); // a stroke that is being written is no less safe than the others
+    this.#pointer = null;
     this.#history.add({ strokes: [], picture: { file, name } });
     this.#changed();
     say(t("picture_shown", { name }));
@@ -150,15 +154,14 @@ export class Pad extends EventTarget {
 
   #begin([x, y, pressure]) {
     this.#stroke = [[x, y, round(pressure)]];
-    if (this.#settled || this.#history.now.picture) this.#emptySheet();
-    this.#element.classList.remove("empty"); // the invitation goes when the pen comes
-    this.#wetSoon();
+    this.#repaint(); // the invitation goes when the pen comes, and so does what the stroke takes the place of
   }
 
-  /** A new character: what was there leaves the paper now, and history with the stroke's end. */
-  #emptySheet() {
-    this.#clean(this.#dry);
-    this.#showPicture(null);
+  /** What a stroke being written joins: nothing where it begins a new character. */
+  get #below() {
+    const { now } = this.#history;
+    const anew = this.#stroke && (this.#settled || now.picture);
+    return anew ? { strokes: [], picture: null } : now;
   }
 
   #extend([x, y, pressure]) {
@@ -170,8 +173,7 @@ export class Pad extends EventTarget {
 
   #end() {
     if (!this.#stroke) return;
-    const before = this.#settled ? [] : this.#history.now.strokes;
-    this.#history.add({ strokes: [...before, this.#stroke], picture: null });
+    this.#history.add({ strokes: [...this.#below.strokes, this.#stroke], picture: null });
     this.#stroke = null;
     this.#changed();
   }
@@ -191,7 +193,7 @@ export class Pad extends EventTarget {
   }
 
   #repaint() {
-    const { strokes, picture } = this.#history.now;
+    const { strokes, picture } = this.#below;
     this.#clean(this.#dry);
     this.#clean(this.#wet);
     this.#paint(this.#dry, strokes);
@@ -202,8 +204,8 @@ export class Pad extends EventTarget {
 
   #showPicture(picture) {
     this.#element.classList.toggle("pictured", Boolean(picture));
-    this.#element.classList.remove("blind");
     if (this.#address?.file === picture?.file) return;
+    this.#element.classList.remove("blind");
     if (this.#address) URL.revokeObjectURL(this.#address.url);
     this.#address = picture ? { file: picture.file, url: URL.createObjectURL(picture.file) } : null;
     if (picture) this.#image.src = this.#address.url;
@@ -213,6 +215,10 @@ export class Pad extends EventTarget {
 
   #showUnseen() {
     this.#element.classList.add("blind");
+    this.#nameUnseen();
+  }
+
+  #nameUnseen() {
     this.#unseen.textContent = t("picture_unseen", { name: this.#history.now.picture?.name ?? "" });
   }
 

@@ -2,7 +2,8 @@
 
 import { warn, calm } from "./voice.js";
 
-const PAUSE = 1000; // ms before a busy reader is asked once more, where it names no time itself
+const PAUSE = 1000; // ms before a busy reader is asked again at least, twice as long each time,
+const LONGEST = 16_000; // up to this
 
 export class Reading {
   #reader;
@@ -22,7 +23,7 @@ export class Reading {
   }
 
   /** Read what there is now. Resolves when it is answered or was overtaken; never rejects. */
-  async now({ patient = true } = {}) {
+  async now(pause = PAUSE) {
     this.#current?.abort();
     const input = this.#inputOf();
     if (!input) {
@@ -43,9 +44,9 @@ export class Reading {
       if (signal.aborted) return;
       this.#show.nothing();
       warn(error, () => this.now());
-      if (error.code === "busy" && patient) {
-        await new Promise((done) => setTimeout(done, 1000 * error.retryAfter || PAUSE));
-        if (!signal.aborted) await this.now({ patient: false });
+      if (error.code === "busy") {
+        await new Promise((done) => setTimeout(done, Math.max(1000 * error.retryAfter, pause)));
+        if (!signal.aborted) await this.now(Math.min(2 * pause, LONGEST));
       }
     }
   }

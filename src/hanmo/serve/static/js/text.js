@@ -28,7 +28,7 @@ export function t(key, values = {}) {
 export function tellError({ code, message }) {
   const text = WORDS[language()][`error_${code}`];
   // The reader speaks English and says more of one picture than its code does; our words are for everything else.
-  return text ?? (message || t("error_unknown", { code }));
+  return text?.replace("{code}", code) ?? (message || t("error_unknown", { code }));
 }
 
 /** Fill the elements that index.html marks: data-t their text, data-label and data-title their attributes. */

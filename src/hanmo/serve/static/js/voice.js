@@ -38,7 +38,9 @@ export function calm() {
 }
 
 function show() {
+  const focused = notice.contains(document.activeElement);
   notice.hidden = !told;
+  if (focused && !told) document.getElementById("pad").focus({ preventScroll: true });
   if (!told) return;
   noticeText.textContent = tellError(told);
   noticeButton.hidden = !retry;

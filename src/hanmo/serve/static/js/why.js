@@ -6,6 +6,8 @@ import { reveal } from "./settings.js";
 import { percent, t, tellError } from "./text.js";
 import { say } from "./voice.js";
 
+const REST = 300; // ms from an answer to the question why, as that costs the reader a hundred readings
+
 export class Why {
   #root;
   #reader;
@@ -16,27 +18,24 @@ export class Why {
   #character = null;
   #why = null;
   #found = null;
+  #closed;
 
-  /** @param {HTMLElement} root @param {object} reader @param {() => void} closed called when the panel closes */
+  /** @param {HTMLElement} root @param {object} reader @param {() => void} closed moves the focus to a new place */
   constructor(root, reader, closed) {
     this.#root = root;
     this.#reader = reader;
     for (const name of ["title", "chips", "heat", "heat-told", "heat-note", "legend", "model", "look-alikes"]) {
       this.#part[name] = root.querySelector(`.why-${name}`);
     }
-    root.querySelector(".close").addEventListener("click", () => {
-      this.close();
-      closed();
-    });
+    this.#closed = closed;
+    root.querySelector(".close").addEventListener("click", () => this.close());
     root.addEventListener("keydown", (event) => {
       if (event.key !== "Escape") return;
       event.stopPropagation(); // it would empty the square
       this.close();
-      closed();
     });
     document.addEventListener("hanmo-language", () => this.#root.hidden || this.#render());
     document.addEventListener("hanmo-theme", () => this.#root.hidden || this.#drawHeat());
-    new ResizeObserver(() => this.#root.hidden || this.#drawHeat()).observe(this.#part.heat);
   }
 
   get isOpen() {
@@ -59,49 +58,46 @@ export class Why {
   /** Something else was read: the panel goes on with its best candidate. */
   async follow(input, candidates) {
     if (!this.isOpen) return;
-    if (candidates.length) await this.open(input, candidates, candidates[0].character);
-    else this.close();
+    if (!candidates.length) return this.close();
+    this.#input = input;
+    this.#candidates = candidates;
+    await this.#ask(candidates[0].character, REST);
   }
 
   close() {
     this.#stop?.abort();
+    const focused = this.#root.contains(document.activeElement);
     this.#root.hidden = true;
+    if (focused) this.#closed();
   }
 
-  async #ask(character) {
+  async #ask(character, rest = 0) {
     this.#stop?.abort();
     const { signal } = (this.#stop = new AbortController());
     this.#character = character;
     this.#why = this.#found = null;
     this.#render();
-    const settle = async (promise, keep, missing) => {
-      let got;
-      try {
-        got = { value: await promise };
-      } catch (error) {
-        const { code = "unknown", message } = error;
-        got = { problem: isMissing(error) ? missing : tellError({ code, message }) };
-      }
-      if (signal.aborted) return;
-      keep(got);
+    if (rest) await new Promise((done) => setTimeout(done, rest));
+    if (signal.aborted) return;
+    const settle = async (ask, keep) => {
+      const got = await patiently(ask, signal).then((value) => ({ value }), (error) => ({ error }));
+      if (!signal.aborted) keep(got);
     };
     await Promise.all([
       settle(
-        this.#reader.explain(this.#input, character, { signal }),
+        () => this.#reader.explain(this.#input, character, { signal }),
         (got) => {
           this.#why = got;
           this.#renderHeat();
           if (got.value) say(this.#part["heat-told"].textContent);
         },
-        t("no_explain"),
       ),
       settle(
-        this.#reader.lookup(character, { signal }),
+        () => this.#reader.lookup(character, { signal }),
         (got) => {
           this.#found = got;
           this.#renderGlyphs();
         },
-        t("no_lookup", { character }),
       ),
     ]);
   }
@@ -130,10 +126,10 @@ export class Why {
   }
 
   #renderHeat() {
-    const { value, problem } = this.#why ?? {};
+    const { value, error } = this.#why ?? {};
     const character = this.#character;
     this.#part.heat.hidden = this.#part.legend.hidden = this.#part["heat-note"].hidden = !value;
-    this.#part["heat-told"].textContent = problem ?? (value ? "" : t("thinking"));
+    this.#part["heat-told"].textContent = error ? problem(error, "no_explain") : t("thinking");
     if (!value) return;
     const place = strongestPlace(value.heat);
     this.#part["heat-told"].textContent = place
@@ -149,10 +145,10 @@ export class Why {
   }
 
   #renderGlyphs() {
-    const { value, problem } = this.#found ?? {};
+    const { value, error } = this.#found ?? {};
     const [model, alike] = [this.#part.model, this.#part["look-alikes"]];
     if (!value) {
-      model.replaceChildren(note(problem ?? t("thinking")));
+      model.replaceChildren(note(error ? problem(error, "no_lookup", { character: this.#character }) : t("thinking")));
       alike.replaceChildren();
       return;
     }
@@ -167,8 +163,22 @@ export class Why {
   }
 }
 
-function isMissing(error) {
-  return ["not_found", "http_404", "unknown_character", "method_not_allowed", "unsupported"].includes(error.code);
+/** Ask until the reader is not busy. */
+async function patiently(ask, signal, attempts = 5) {
+  try {
+    return await ask();
+  } catch (error) {
+    if (signal.aborted || error.code !== "busy" || !attempts) throw error;
+    await new Promise((done) => setTimeout(done, 1000 * (error.retryAfter || 1)));
+    signal.throwIfAborted();
+    return patiently(ask, signal, attempts - 1);
+  }
+}
+
+/** @param {string} missing the text where the reader has no such answer */
+function problem(error, missing, values) {
+  const lacks = ["not_found", "http_404", "unknown_character", "method_not_allowed"].includes(error.code);
+  return lacks ? t(missing, values) : tellError({ code: error.code ?? "unknown", message: error.message });
 }
 
 function note(text) {

@@ -34,7 +34,9 @@ export class Net {
     const [settings, model, runtime] = await Promise.all([
       fetchFile(folder, "reader.json").then((answer) => answer.json()),
       fetchFile(folder, "model.onnx").then((answer) => answer.arrayBuffer()),
-      import(new URL(RUNTIME, folder).href).then((runtime) => start(runtime, folder)),
+      import(new URL(RUNTIME, folder).href)
+        .catch((error) => lacks(RUNTIME, error))
+        .then((runtime) => start(runtime, folder)),
     ]);
     const session = await runtime.InferenceSession.create(new Uint8Array(model));
     return new Net(settings, session, runtime.Tensor);
@@ -127,7 +129,9 @@ async function start(runtime, folder) {
   runtime.env.wasm.numThreads = 1;
   runtime.env.wasm.wasmPaths = { wasm: new URL(RUNTIME_WASM, folder).href };
   runtime.env.logLevel = "error";
-  const session = await runtime.InferenceSession.create(Uint8Array.from(atob(SMALLEST), (c) => c.charCodeAt(0)));
+  const smallest = Uint8Array.from(atob(SMALLEST), (c) => c.charCodeAt(0));
+  const starting = runtime.InferenceSession.create(smallest);
+  const session = await starting.catch((/** @type {any} */ error) => lacks(RUNTIME_WASM, error));
   await session.release();
   return runtime;
 }
@@ -139,10 +143,13 @@ async function start(runtime, folder) {
  */
 export async function fetchFile(folder, name) {
   const answer = await fetch(new URL(name, folder)).catch(() => null);
-  if (!answer?.ok) {
-    throw new Problem("reader_unavailable", `${name} cannot be fetched; check the connection, then reload the page`);
-  }
-  return answer;
+  return answer?.ok ? answer : lacks(name);
+}
+
+/** @param {string} name @param {any} [error] what the browser says @returns {never} */
+function lacks(name, error) {
+  if (error) console.error(error); // it may also be a browser that cannot run it
+  throw new Problem("reader_unavailable", `${name} cannot be fetched; check the connection, then reload the page`);
 }
 
 /** Natural logarithms of the probabilities. @param {Float32Array} logits @param {number} temperature */

@@ -52,6 +52,6 @@ async function answer(request) {
   const cache = await caches.open(STORE);
   const { pathname } = new URL(request.url);
   const page = pathname === new URL(FOLDER).pathname; // the folder itself is its index.html
-  const kept = await cache.match(page ? new URL("index.html", FOLDER).href : request, { ignoreSearch: true });
+  const kept = await cache.match(page ? new URL("index.html", FOLDER).href : request, { ignoreSearch: true, ignoreVary: true });
   return kept ?? fetch(request);
 }

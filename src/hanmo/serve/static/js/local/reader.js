@@ -28,8 +28,8 @@ export async function open() {
   afterPaint(() => desk.call("open", []).then(keep).catch(() => {}));
   return {
     async describe() {
-      const answer = await fetch(new URL("../../reader/reader.json", import.meta.url));
-      if (!answer.ok) throw new Problem("reader_unavailable", "reader.json cannot be fetched; reload the page");
+      const answer = await fetch(new URL("../../reader/reader.json", import.meta.url)).catch(() => null);
+      if (!answer?.ok) throw new Problem("reader_unavailable", "reader.json cannot be fetched; reload the page");
       const { model } = await answer.json();
       return { ...model, limits: { pixels: MAX_PIXELS, strokes: MAX_STROKES, points: MAX_POINTS } };
     },
