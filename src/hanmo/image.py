@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import (
     BmpImagePlugin,
+    ExifTags,
     GifImagePlugin,
     Image,
     ImageFile,
@@ -170,7 +171,8 @@ def _dimension(tag: object) -> int:
 
 def _upright(picture: Image.Image) -> Image.Image:
     try:
-        return ImageOps.exif_transpose(picture)
+        lies = picture.getexif().get(ExifTags.Base.Orientation, 1) != 1
+        return ImageOps.exif_transpose(picture) if lies else picture  # which copies what stands already, too
     except Exception:  # damaged metadata, of whatever kind, spoils no pixel: the picture is taken as it lies
         return picture
 

@@ -111,14 +111,15 @@ def crop_to_ink(ink: NDArray[np.float32], visible: float = 0.3) -> NDArray[np.fl
     """The smallest box that holds every pixel with at least ``visible`` ink, but for dust outside the character."""
     rows, columns = ((ink.max(axis=axis) >= visible).nonzero()[0] for axis in (1, 0))
     gap = DUST_GAP * max(rows[-1] - rows[0], columns[-1] - columns[0])
-    return ink[_without_dust(rows, ink.sum(axis=1), gap), _without_dust(columns, ink.sum(axis=0), gap)]
+    return ink[_without_dust(rows, ink, 1, gap), _without_dust(columns, ink, 0, gap)]
 
 
-def _without_dust(seen: NDArray[np.intp], mass: NDArray[np.float32], gap: float) -> slice:
+def _without_dust(seen: NDArray[np.intp], ink: NDArray[np.float32], axis: int, gap: float) -> slice:
     """From the first to the last of the ``seen`` lines, less outer groups of :data:`DUST` ink beyond a ``gap``."""
     start, stop = seen[0], seen[-1] + 1
     (wide,) = (seen[1:] - seen[:-1] > gap + 1).nonzero()
-    if len(wide):
+    if len(wide):  # rare, so the ink is added up only then
+        mass = ink.sum(axis=axis)
         share = mass.cumsum()[seen[wide]] / mass.sum()
         if (leading := wide[share < DUST]).size:
             start = seen[leading[-1] + 1]
