@@ -131,6 +131,21 @@ def test_a_few_at_once_and_reading_goes_on(serving: Any, bundle: Bundle, picture
         assert "hanmo_explanations_total 3.0" in client.get("/metrics").text
 
 
+def test_whoever_leaves_gives_the_place_back(serving: Any, bundle: Bundle, picture: Picture) -> None:
+    reader = SlowReader(bundle)
+    with serving(reader, explanations=2) as client, ThreadPoolExecutor(2) as pool:
+        first = pool.submit(client.post, URL, content=picture("十"))
+        until(lambda: reader.explaining == 1)
+        with pytest.raises(httpx.ReadTimeout):
+            client.post(URL, content=picture("十"), timeout=0.3)
+        third = pool.submit(client.post, URL, content=picture("口"))
+        time.sleep(0.3)
+        reader.go.set()
+        assert third.result().json()["character"] == "口", "and not: busy"
+        assert first.result().status_code == 200
+        assert "hanmo_explanations_total 2.0" in client.get("/metrics").text, "nobody explained to who had left"
+
+
 def test_an_explanation_that_takes_too_long(serving: Any, bundle: Bundle, picture: Picture) -> None:
     reader = SlowReader(bundle)
     with serving(reader, timeout=0.4, explanations=3) as client, ThreadPoolExecutor(3) as pool:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 import hanmo
 from hanmo.image import MAX_PIXELS
@@ -29,6 +31,8 @@ from hanmo.serve.uploads import media_type
 from hanmo.strokes import MAX_POINTS, MAX_STROKES
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
+T = TypeVar("T")
 
 STATIC = Path(__file__).with_name("static")
 
@@ -95,7 +99,7 @@ def _add_reading(app: FastAPI, desk: Desk, config: ServeConfig) -> None:
     async def explain(request: Request, character: Wanted = None) -> ExplanationAnswer:
         """Takes the ink of one picture away, place by place, and tells what the net says to that. This takes as long
         as reading a hundred pictures, so few are explained at once."""
-        return await desk.explain(*await _sent(request), character)
+        return await _while_wanted(request, desk.explain(*await _sent(request), character))
 
     @app.get(
         "/v1/characters/{character:path}",
@@ -111,6 +115,20 @@ def _add_reading(app: FastAPI, desk: Desk, config: ServeConfig) -> None:
     @app.get("/v1/model", tags=["reading"], summary="The model that reads, and the limits of a call")
     async def describe_model() -> ModelAnswer:
         return model
+
+
+async def _while_wanted(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """The outcome of ``work``, cancelled as soon as the client is gone: another may be waiting for its place."""
+    working = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(request.receive())  # the body has come, so nothing else can
+    try:
+        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise ClientDisconnect
+        return working.result()
+    finally:
+        working.cancel()
+        leaving.cancel()
 
 
 async def _sent(request: Request) -> tuple[str, bytes]:
