@@ -22,12 +22,14 @@ import json
 import os
 import re
 import struct
+import tempfile
 from collections.abc import Iterable, Iterator
 from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 
 import hanmo
 from hanmo.atomic import replacing, storing, writing
@@ -97,11 +99,26 @@ def _files(bundle: Bundle, runtime: dict[str, bytes]) -> Iterator[tuple[str, byt
         if path.is_file() and name != "index.html":
             yield f"static/{name}", path.read_bytes()
     yield f"{READER}/reader.json", _as_json(_settings(bundle))
-    yield f"{READER}/{MODEL_NAME}", bundle.model
+    yield f"{READER}/{MODEL_NAME}", _rewritten(bundle.model)
     yield f"{READER}/strokes.bin", _strokes(bundle.charset)
     for name, data in runtime.items():
         yield f"{READER}/{name}", data
     yield from _licences()
+
+
+def _rewritten(model: bytes) -> bytes:
+    """The net as ONNX Runtime rewrites it before its first run: a browser that leaves it so starts and reads sooner.
+
+    Only what holds for every processor is rewritten; the answers are the same.
+    """
+    with storing(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory(prefix="hanmo-") as scratch:
+        out = Path(scratch, MODEL_NAME)
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+        options.optimized_model_filepath = str(out)
+        options.log_severity_level = 3
+        onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        return out.read_bytes()
 
 
 def _page(html: str) -> str:

@@ -38,7 +38,9 @@ export class Net {
         .catch((error) => lacks(RUNTIME, error))
         .then((runtime) => start(runtime, folder)),
     ]);
-    const session = await runtime.InferenceSession.create(new Uint8Array(model));
+    // hanmo.serve.site has it rewritten already: to do so here would take longer than everything else about the net.
+    const asItIs = { graphOptimizationLevel: "disabled" };
+    const session = await runtime.InferenceSession.create(new Uint8Array(model), asItIs);
     return new Net(settings, session, runtime.Tensor);
   }
 

@@ -15,8 +15,6 @@ import { Problem } from "./problem.js";
  *   the last two reject with an Error that has a `code`
  */
 
-const IDLE = 200; // milliseconds after which the net is fetched even if the page is never idle
-
 /**
  * Opens the reader at once; the net follows when the page has been painted, or with the first call.
  *
@@ -97,6 +95,5 @@ function keep() {
 
 /** @param {() => void} work */
 function afterPaint(work) {
-  const idle = window.requestIdleCallback ?? ((/** @type {() => void} */ task) => setTimeout(task, 0));
-  requestAnimationFrame(() => setTimeout(() => idle(work, { timeout: IDLE }), 0));
+  requestAnimationFrame(() => setTimeout(work, 0));
 }
