@@ -92,4 +92,6 @@ def test_a_host_that_lacks_the_runtime_is_told(browser: Any, address: str, open_
         code, message = page.evaluate(failing)
         assert code == "reader_unavailable"
         assert message.startswith(f"{name} cannot be fetched")
+        context.unroute(f"**/{name}")
+        assert page.evaluate("reader.read([{strokes: [[[0, 5], [9, 5]]]}]).then(([r]) => r.character)") == "一"
         context.close()

@@ -108,6 +108,6 @@ export const EN = {
   error_body_timeout: "Sending took too long. Your drawing is safe: try again on a better connection.",
   error_body_too_large: "Too large to send. Choose a smaller file.",
   error_unreadable: "The browser cannot open this file. Choose a picture file, no folder.",
-  error_reader_unavailable: "The reader could not be loaded. Check the connection, then reload the page.",
+  error_reader_unavailable: "The reader could not be loaded. Check the connection and try again.",
   error_unknown: "Something went wrong ({code}). Your drawing is safe: try again.",
 };

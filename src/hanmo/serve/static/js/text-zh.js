@@ -108,7 +108,7 @@ export const ZH = {
   error_body_timeout: "发送超时。您写的字还在：请换个更好的网络再试。",
   error_body_too_large: "文件过大，无法发送。请选小一些的文件。",
   error_unreadable: "浏览器打不开这个文件。请选图片文件，不要选文件夹。",
-  error_reader_unavailable: "识别器未能载入。请检查网络，然后刷新页面。",
+  error_reader_unavailable: "未能载入识别器，请检查网络后重试。",
   error_unknown: "出了点问题（{code}）。您写的字还在：请再试一次。",
   error_unsupported_format: "不支持这种文件格式；请存为 PNG 或 JPEG。",
   error_picture_too_large: "图片过大：像素、笔画或点数超过上限；请缩小。",

@@ -151,7 +151,7 @@ export async function fetchFile(folder, name) {
 /** @param {string} name @param {any} [error] what the browser says @returns {never} */
 function lacks(name, error) {
   if (error) console.error(error); // it may also be a browser that cannot run it
-  throw new Problem("reader_unavailable", `${name} cannot be fetched; check the connection, then reload the page`);
+  throw new Problem("reader_unavailable", `${name} cannot be fetched; check the connection and try again`);
 }
 
 /** Natural logarithms of the probabilities. @param {Float32Array} logits @param {number} temperature */

@@ -74,17 +74,31 @@ class Desk {
   _start() {
     const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
     worker.addEventListener("message", ({ data: { id, result, error } }) => {
-      const waiting = this._waiting.get(id);
-      if (error) waiting?.reject(new Problem(error.code, error.message));
-      else waiting?.resolve(result);
+      if (!error) {
+        this._waiting.get(id)?.resolve(result);
+        return;
+      }
+      const problem = new Problem(error.code, error.message);
+      this._waiting.get(id)?.reject(problem);
+      // A runtime that could not be loaded once cannot be loaded again in the same worker.
+      if (problem.code === "reader_unavailable") this._leave(worker, problem);
     });
     worker.addEventListener("error", () => {
-      // Its files cannot be loaded: the next call starts another one.
-      this._worker = null;
-      const problem = new Problem("reader_unavailable", "the reader's files cannot be loaded; reload the page");
-      for (const { reject } of this._waiting.values()) reject(problem);
+      this._leave(worker, new Problem("reader_unavailable", "the reader's files cannot be loaded; check the connection and try again"));
     });
     return worker;
+  }
+
+  /**
+   * Gives a worker up, and whoever waits for it; the next call starts another one.
+   *
+   * @param {Worker} worker @param {Problem} problem
+   */
+  _leave(worker, problem) {
+    if (this._worker !== worker) return;
+    worker.terminate();
+    this._worker = null;
+    for (const { reject } of this._waiting.values()) reject(problem);
   }
 }
 
