@@ -84,7 +84,8 @@ class Desk {
       if (problem.code === "reader_unavailable") this._leave(worker, problem);
     });
     worker.addEventListener("error", () => {
-      this._leave(worker, new Problem("reader_unavailable", "the reader's files cannot be loaded; check the connection and try again"));
+      const message = "the reader's files cannot be loaded; check the connection and try again";
+      this._leave(worker, new Problem("reader_unavailable", message));
     });
     return worker;
   }
