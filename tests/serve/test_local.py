@@ -31,11 +31,17 @@ GOLDEN = HERE.parent / "golden" / "normalize.txt"
 
 
 @pytest.fixture(scope="module")
-def javascript() -> Callable[[list[dict[str, Any]]], list[dict[str, Any]]]:
-    """What the page's modules make of cases, see squares.mjs."""
-    node = shutil.which("node")
-    if node is None:
+def node() -> str:
+    """The program, or every test that needs it says what to install."""
+    found = shutil.which("node")
+    if found is None:
         pytest.skip("node is not installed, so squares are compared in the browser alone; try: apt-get install nodejs")
+    return found
+
+
+@pytest.fixture(scope="module")
+def javascript(node: str) -> Callable[[list[dict[str, Any]]], list[dict[str, Any]]]:
+    """What the page's modules make of cases, see squares.mjs."""
     command = [node, str(HERE / "squares.mjs"), str(STATIC / "js" / "local"), str(SQUARE.side), str(SQUARE.margin)]
 
     def ask(cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -154,10 +160,7 @@ def test_squares_are_those_of_python(javascript: Callable[..., Any]) -> None:
     assert compare(javascript([of_grey(grey) for grey in given]), expected) <= len(given) // 50
 
 
-def test_squares_are_those_recorded_for_good(tmp_path: Path) -> None:
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("node is not installed, so squares are compared in the browser alone; try: apt-get install nodejs")
+def test_squares_are_those_recorded_for_good(node: str) -> None:
     drawn = {"tree": tree(), "dash": dash()}
     script = [node, str(HERE / "squares.mjs"), str(STATIC / "js" / "local"), "16", "1"]
     cases = json.dumps([of_grey(grey) for grey in drawn.values()])

@@ -66,18 +66,21 @@ def test_what_a_host_has_in_its_place_later_is_shown(
     context.close()
 
 
+READING = "reader.read([{strokes: [[[0, 5], [9, 5]]]}]).then(([r]) => r.character)"
+FAILING = "reader.read([{strokes: [[[0, 5], [9, 5]]]}]).catch((error) => [error.code, error.message])"
+
+
 def test_a_host_that_lacks_a_file_is_told(browser: Any, address: str, open_reader: Open) -> None:
     context = browser.new_context()
     context.route("**/model.onnx", lambda route: route.fulfill(status=404))
     page = context.new_page()
     page.goto(address)
     open_reader(page)
-    failing = "reader.read([{strokes: [[[0, 5], [9, 5]]]}]).catch((error) => [error.code, error.message])"
-    code, message = page.evaluate(failing)
+    code, message = page.evaluate(FAILING)
     assert code == "reader_unavailable"
     assert message.startswith("model.onnx cannot be fetched")
     context.unroute("**/model.onnx")
-    assert page.evaluate("reader.read([{strokes: [[[0, 5], [9, 5]]]}]).then(([r]) => r.character)") == "一"
+    assert page.evaluate(READING) == "一"
     context.close()
 
 
@@ -88,10 +91,9 @@ def test_a_host_that_lacks_the_runtime_is_told(browser: Any, address: str, open_
         page = context.new_page()
         page.goto(address)
         open_reader(page)
-        failing = "reader.read([{strokes: [[[0, 5], [9, 5]]]}]).catch((error) => [error.code, error.message])"
-        code, message = page.evaluate(failing)
+        code, message = page.evaluate(FAILING)
         assert code == "reader_unavailable"
         assert message.startswith(f"{name} cannot be fetched")
         context.unroute(f"**/{name}")
-        assert page.evaluate("reader.read([{strokes: [[[0, 5], [9, 5]]]}]).then(([r]) => r.character)") == "一"
+        assert page.evaluate(READING) == "一"
         context.close()
