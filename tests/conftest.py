@@ -180,3 +180,39 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[
         return result.exit_code, result.stdout, result.stderr
 
     return invoke
+
+
+@pytest.fixture(scope="session")
+def comparing_bundle(linear_net: Callable[..., Any]) -> Callable[..., Any]:
+    """``comparing_bundle(folder, hand, side, **changes)``: writes a bundle whose net compares a square with drawn ones.
+
+    ``hand`` is strokes by character, ``changes`` are further arguments of :func:`hanmo.bundle.write_bundle`.
+    """
+    import numpy as np
+
+    from hanmo.bundle import write_bundle
+    from hanmo.charset import Charset
+    from hanmo.image import load
+    from hanmo.normalize import Normalization
+
+    def write(folder: Path, hand: dict[str, Any], side: int, **changes: Any) -> Any:
+        normalization = Normalization(side=side, margin=1)
+        squares = np.stack([normalization(load(strokes)).ravel() / 255.0 for strokes in hand.values()])
+        squares -= squares.mean(axis=1, keepdims=True)
+        weights = (squares / np.linalg.norm(squares, axis=1, keepdims=True) / 60).astype(np.float32).T
+        given: dict[str, Any] = {
+            "name": "tiny",
+            "charset": Charset(hand),
+            "normalization": normalization,
+            "mean": 0.25,
+            "std": 0.4,
+            "net": "linear",
+            "parameters": weights.size,
+            "precision": "fp32",
+            "trained_on": [],
+            "licence": "Apache-2.0",
+            "accuracy": {},
+        }
+        return write_bundle(folder, linear_net(weights).SerializeToString(), **{**given, **changes})
+
+    return write

@@ -5,50 +5,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import typer
 from PIL import Image
 from typer.testing import CliRunner
 
-from hanmo.bundle import write_bundle
-from hanmo.charset import Charset
+from hanmo.bundle import Bundle
 from hanmo.cli.recognize import recognize
 from hanmo.errors import BundleError, CharsetError, ConfigError
 from hanmo.image import load
-from hanmo.normalize import Normalization
 
 HAND = {"一": [[(0, 5), (10, 5)]], "丨": [[(5, 0), (5, 10)]], "十": [[(0, 5), (10, 5)], [(5, 0), (5, 10)]]}
 SIDE = 16
 
 
-def write_tiny_bundle(linear_net: Callable[..., Any], folder: Path, refusal_threshold: float) -> Path:
-    """A bundle whose net compares a square with the three drawn ones."""
-    normalization = Normalization(side=SIDE, margin=1)
-    squares = np.stack([normalization(load(strokes)).ravel() / 255.0 for strokes in HAND.values()])
-    squares -= squares.mean(axis=1, keepdims=True)
-    weights = (squares / np.linalg.norm(squares, axis=1, keepdims=True) / 60).astype(np.float32).T
-    return write_bundle(
-        folder,
-        linear_net(weights).SerializeToString(),
-        name="tiny",
-        charset=Charset(HAND),
-        normalization=normalization,
-        mean=0.25,
-        std=0.4,
-        net="linear",
-        parameters=weights.size,
-        precision="fp32",
-        trained_on=[],
-        licence="Apache-2.0",
-        accuracy={},
-        refusal_threshold=refusal_threshold,
-    ).path
-
-
 @pytest.fixture(scope="module")
-def bundle(linear_net: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_bundle(linear_net, tmp_path_factory.mktemp("bundles") / "tiny", 0.0)
+def bundle(comparing_bundle: Callable[..., Bundle], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle that knows the three drawn characters."""
+    return comparing_bundle(tmp_path_factory.mktemp("bundles") / "tiny", HAND, SIDE).path
 
 
 @pytest.fixture(scope="module")
@@ -123,8 +97,10 @@ def test_among(bundle: Path, pictures: list[str]) -> None:
     assert isinstance(run(pictures[2], "--bundle", bundle, "--among", "翰").exception, CharsetError)
 
 
-def test_a_refusal_names_no_character(pictures: list[str], tmp_path: Path, linear_net: Callable[..., Any]) -> None:
-    strict = write_tiny_bundle(linear_net, tmp_path / "strict", 0.999999)
+def test_a_refusal_names_no_character(
+    pictures: list[str], tmp_path: Path, comparing_bundle: Callable[..., Bundle]
+) -> None:
+    strict = comparing_bundle(tmp_path / "strict", HAND, SIDE, refusal_threshold=0.999999).path
     (entry,) = lines(run(pictures[2], "--bundle", strict, "--json"))
     assert (entry["character"], entry["refused"]) == (None, True)
     assert entry["candidates"][0]["character"] == "十"

@@ -11,15 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
 import uvicorn
 from PIL import Image
 
-from hanmo.bundle import Bundle, write_bundle
-from hanmo.charset import Charset
+from hanmo.bundle import Bundle
 from hanmo.image import load
-from hanmo.normalize import Normalization
 from hanmo.recognizer import Recognizer
 from hanmo.serve.app import create_app
 from hanmo.serve.config import ServeConfig
@@ -53,25 +50,13 @@ def picture() -> Callable[..., bytes]:
 
 
 @pytest.fixture(scope="session")
-def bundle(linear_net: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """A bundle whose net compares a square with the four drawn ones."""
-    normalization = Normalization(side=SIDE, margin=1)
-    squares = np.stack([normalization(load(strokes)).ravel() / 255.0 for strokes in HAND.values()])
-    squares -= squares.mean(axis=1, keepdims=True)
-    weights = (squares / np.linalg.norm(squares, axis=1, keepdims=True) / 60).astype(np.float32).T
-    return write_bundle(
+def bundle(comparing_bundle: Callable[..., Bundle], tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A bundle that knows the four drawn characters."""
+    return comparing_bundle(
         tmp_path_factory.mktemp("bundles") / "tiny",
-        linear_net(weights).SerializeToString(),
-        name="tiny",
-        charset=Charset(HAND),
-        normalization=normalization,
-        mean=0.25,
-        std=0.4,
-        net="linear",
-        parameters=weights.size,
-        precision="fp32",
+        HAND,
+        SIDE,
         trained_on=[{"name": "strokes", "licence": "Apache-2.0"}],
-        licence="Apache-2.0",
         accuracy={"top1": 100.0},
     )
 
