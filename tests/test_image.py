@@ -98,13 +98,52 @@ def test_loading_never_aliases_the_users_array() -> None:
     np.testing.assert_array_equal(pixels, glyph())
 
 
-@given(st.integers(0, 8), st.integers(20, 90), st.integers(120, 255), st.integers(0, 2**32 - 1))
+@given(st.integers(0, 8), st.integers(20, 90), st.integers(150, 255), st.integers(0, 2**32 - 1))
 def test_bright_ink_on_a_dark_ground_is_turned_over(frame: int, dark: int, bright: int, seed: int) -> None:
     noise = np.random.default_rng(seed).normal(0, 4, (30 + 2 * frame, 40 + 2 * frame))
     levels = dark + (bright - dark) * (np.pad(glyph(), frame, constant_values=255) / 255)
     paper_bright = np.clip(levels + noise, 0, 255).astype(np.uint8)
     np.testing.assert_array_equal(load(paper_bright), paper_bright)
     np.testing.assert_array_equal(load(255 - paper_bright), paper_bright)
+
+
+def framed(thick: int) -> Grey:
+    """A glyph on white inside a printed black frame that is the picture's rim."""
+    picture = np.pad(glyph(), 12, constant_values=255)
+    for edge in (picture[:thick], picture[-thick:], picture[:, :thick], picture[:, -thick:]):
+        edge[:] = 25
+    return picture
+
+
+@pytest.mark.parametrize("thick", [1, 2, 3])
+def test_a_dark_frame_is_no_dark_ground(thick: int) -> None:
+    np.testing.assert_array_equal(load(framed(thick)), framed(thick))
+
+
+def test_a_shadow_over_the_border_is_no_dark_ground() -> None:
+    rows, columns = np.indices((64, 64))
+    shade = np.clip(np.hypot(rows - 31.5, columns - 31.5) / 32, 0.4, 1.3)  # bright in the middle, dark around it
+    picture = np.pad(glyph(), ((17, 17), (12, 12)), constant_values=255)
+    shadowed = (picture * (1.25 - 0.6 * shade)).clip(0, 255).astype(np.uint8)
+    assert np.median(shadowed[0]) < 150
+    np.testing.assert_array_equal(load(shadowed), shadowed)
+    half = picture.copy()
+    half[:, :38] = half[:, :38] * 0.5
+    np.testing.assert_array_equal(load(half), half)
+
+
+@pytest.mark.parametrize("margin", [0, 3, 30])
+def test_negatives_in_uneven_light_are_turned_over(margin: int) -> None:
+    picture = np.pad(glyph(), margin, constant_values=255)
+    lamp = np.linspace(0, 30, picture.shape[1])
+    board = (255 - picture * 0.8 - lamp).clip(0, 255).astype(np.uint8)  # chalk on a board
+    np.testing.assert_array_equal(load(board), 255 - board)
+
+
+@pytest.mark.parametrize("level", [0, 90, 255])
+def test_one_tone_is_left_as_it_is(level: int) -> None:
+    blank = np.full((20, 30), level, np.uint8)
+    np.testing.assert_array_equal(load(blank), blank)
 
 
 def test_a_tightly_cut_bar_is_not_taken_for_its_negative() -> None:

@@ -22,6 +22,7 @@ from hanmo.charset import Charset
 from hanmo.errors import BundleError, HanmoError
 from hanmo.normalize import VERSION as NORMALIZATION_VERSION
 from hanmo.normalize import Normalization
+from hanmo.normalize import Version as NormalizationVersion
 from hanmo.onnxfile import needs_other_files
 
 FORMAT_VERSION = 2
@@ -241,12 +242,12 @@ def _charset(table: _Table) -> Charset:
 
 
 def _normalization(table: _Table) -> Normalization:
-    if (version := table.get("version", int)) != NORMALIZATION_VERSION:
+    if (version := table.get("version", int)) not in get_args(NormalizationVersion):
         remedy = "upgrade hanmo" if version > NORMALIZATION_VERSION else "export the bundle again"
         raise BundleError(f"{table.where}: made for version {version}, this is {NORMALIZATION_VERSION}; {remedy}")
     method, side, margin = table.get("method", str), table.get("side", int), table.get("margin", int)
     try:
-        return Normalization(method=method, side=side, margin=margin)  # type: ignore[arg-type]
+        return Normalization(method=method, side=side, margin=margin, version=version)  # type: ignore[arg-type]
     except HanmoError as error:
         raise BundleError(f"{table.where}: {error}; {_AGAIN}") from error
 

@@ -3,6 +3,7 @@
 HanmoError (a ValueError: the input is at fault, not the program)
 ├── ImageError           a picture cannot be used
 │   ├── BlankImageError      it holds no ink
+│   │   └── FaintInkError        there is something, but no clear ink
 │   ├── ImageFormatError     its file is of no format that hanmo reads
 │   └── ImageTooLargeError   it is beyond the limits of hanmo.image or hanmo.strokes
 ├── DataError            a sample file, a folder of pictures or a pack is damaged or empty
@@ -40,6 +41,10 @@ class ImageError(HanmoError):
 
 class BlankImageError(ImageError):
     """A picture holds no ink."""
+
+
+class FaintInkError(BlankImageError):
+    """A picture shows something, but no ink that stands out clearly."""
 
 
 class ImageFormatError(ImageError):

@@ -24,33 +24,46 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hanmo.errors import BlankImageError, ConfigError
+from hanmo.ink import Remark, crop_box, find_ink
+from hanmo.paper import MIN_CONTRAST
 
 Method = Literal["fit", "moment", "line-density"]
 Grey = NDArray[np.uint8]
 
-VERSION = 1
-"""Raised whenever the same picture would give another square: packs and bundles record it."""
+Version = Literal[1, 2]
+
+VERSION: Version = 2
+"""Raised whenever the same picture would give another square: packs and bundles record it. Version 1, which reads clean
+pictures only, is kept for the bundles, packs and runs that were made with it."""
 
 MEAN, STD = 0.1, 0.25
 """Ink of a handwritten character's square in units of full ink: nets see ``(square / 255 - MEAN) / STD``."""
 
-MIN_CONTRAST = 12
-"""Grey levels between paper and ink below which a picture counts as blank."""
 
-DUST, DUST_GAP = 0.01, 0.05
-"""A speck apart from the character by this share of its size, with under this share of the ink, does not count when
-the character is cropped. Looked up on hwdb100-test: of 49 such specks none was a dot; above 1.2 % some are."""
+@dataclass(frozen=True)
+class Inspected:
+    """A picture's square, uint8 (S, S), 0 = paper, 255 = ink, and what may be wrong with the picture."""
+
+    square: Grey
+    remark: Remark | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Normalization:
-    """How pictures become squares. ``side`` and ``margin`` are in pixels; ``margin`` stays paper on every side."""
+    """How pictures become squares. ``side`` and ``margin`` are in pixels; ``margin`` stays paper on every side.
+
+    ``version`` 2 finds the ink on whatever paper it is (:mod:`hanmo.ink`), 1 takes all that is darker than the paper's
+    median for ink. Of clean pictures both make the same squares, but for what is fainter than the dead zone.
+    """
 
     method: Method = "fit"
     side: int = 64
     margin: int = 2
+    version: Version = VERSION
 
     def __post_init__(self) -> None:
+        if self.version not in get_args(Version):
+            raise ConfigError(f"normalisation version {self.version!r} is not known here; update hanmo")
         if self.method not in get_args(Method):
             raise ConfigError(f"normalisation {self.method!r} is unknown; one of {', '.join(get_args(Method))}")
         whole = type(self.side) is int and type(self.margin) is int  # bundles and packs are files of others, too
@@ -60,10 +73,10 @@ class Normalization:
             )
 
     def __str__(self) -> str:
-        return f"{self.method}-{self.side}+{self.margin}.v{VERSION}"
+        return f"{self.method}-{self.side}+{self.margin}.v{self.version}"
 
     def as_dict(self) -> dict[str, Any]:
-        return {"method": self.method, "side": self.side, "margin": self.margin, "version": VERSION}
+        return {"method": self.method, "side": self.side, "margin": self.margin, "version": self.version}
 
     @classmethod
     def from_dict(cls, table: Mapping[str, Any], where: str = "") -> Normalization:
@@ -72,13 +85,26 @@ class Normalization:
             version, method, side, margin = (table[key] for key in ("version", "method", "side", "margin"))
         except (KeyError, TypeError) as error:
             raise ConfigError(f"{where}: {table!r:.60} is no normalisation; make it again") from error
-        if version != VERSION:
-            raise ConfigError(f"{where}: normalised by version {version}, this program has {VERSION}; make it again")
-        return cls(method=method, side=side, margin=margin)
+        if version not in get_args(Version):
+            known = " and ".join(map(str, get_args(Version)))
+            raise ConfigError(f"{where}: normalised by version {version}, this program has {known}; make it again")
+        return cls(method=method, side=side, margin=margin, version=version)
 
     def __call__(self, grey: Grey) -> Grey:
         """(H, W) uint8, ink dark -> (side, side) uint8, ink bright. Raises :class:`BlankImageError`."""
-        ink = crop_to_ink(stretch(grey))
+        return self.inspect(grey).square
+
+    def inspect(self, grey: Grey) -> Inspected:
+        """As a call, but with a remark on the picture. Raises :class:`BlankImageError`."""
+        if self.version == 1:
+            return Inspected(self._resampled(crop_to_ink(stretch(grey))), None)
+        if not grey.size or grey.min() == grey.max():
+            raise BlankImageError("the picture is blank: it holds one grey level only")
+        found = find_ink(grey)
+        return Inspected(self._resampled(found.ink), found.remark)
+
+    def _resampled(self, ink: NDArray[np.float32]) -> Grey:
+        """The square of ink that is cut to the character, float32 (h, w) in [0, 1]."""
         rows, columns = _AXES[self.method](ink, self.side - 2 * self.margin)
         down = _resampling(rows, ink.shape[0], self.margin)
         across = _resampling(columns, ink.shape[1], self.margin)
@@ -109,23 +135,7 @@ def stretch(grey: Grey) -> NDArray[np.float32]:
 
 def crop_to_ink(ink: NDArray[np.float32], visible: float = 0.3) -> NDArray[np.float32]:
     """The smallest box that holds every pixel with at least ``visible`` ink, but for dust outside the character."""
-    rows, columns = ((ink.max(axis=axis) >= visible).nonzero()[0] for axis in (1, 0))
-    gap = DUST_GAP * max(rows[-1] - rows[0], columns[-1] - columns[0])
-    return ink[_without_dust(rows, ink, 1, gap), _without_dust(columns, ink, 0, gap)]
-
-
-def _without_dust(seen: NDArray[np.intp], ink: NDArray[np.float32], axis: int, gap: float) -> slice:
-    """From the first to the last of the ``seen`` lines, less outer groups of :data:`DUST` ink beyond a ``gap``."""
-    start, stop = seen[0], seen[-1] + 1
-    (wide,) = (seen[1:] - seen[:-1] > gap + 1).nonzero()
-    if len(wide):  # rare, so the ink is added up only then
-        mass = ink.sum(axis=axis)
-        share = mass.cumsum()[seen[wide]] / mass.sum()
-        if (leading := wide[share < DUST]).size:
-            start = seen[leading[-1] + 1]
-        if (trailing := wide[share > 1 - DUST]).size:
-            stop = seen[trailing[0]] + 1
-    return slice(start, stop)
+    return ink[crop_box(ink, visible)]
 
 
 def _otsu(counts: NDArray[np.intp]) -> int:

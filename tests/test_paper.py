@@ -1,0 +1,166 @@
+"""Paper divided out and ink found, on drawn pictures with known light, noise and contrast."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from hanmo import paper
+from hanmo.errors import BlankImageError, FaintInkError
+from hanmo.normalize import Normalization
+from hanmo.strokes import draw
+from hanmo.synth.medians import load_medians
+
+Floats = NDArray[np.float64]
+Grey = NDArray[np.uint8]
+
+SIDE = 96
+SQUARE = Normalization(side=48)
+every_character = pytest.mark.parametrize("character", "永切国小心州")
+
+
+def page(character: str, bright: int = 235, dark: int = 30) -> Floats:
+    """The character, neat, in the middle of a page (96, 96) of the levels given; it fills 70 % of it."""
+    drawn = Image.fromarray(draw(list(load_medians().of(character))))
+    scale = 0.7 * SIDE / max(drawn.size)
+    width, height = (round(length * scale) for length in drawn.size)
+    top, left = (SIDE - height) // 2, (SIDE - width) // 2
+    ink = np.zeros((SIDE, SIDE))
+    ink[top : top + height, left : left + width] = (
+        1 - np.asarray(drawn.resize((width, height), Image.Resampling.BOX)) / 255
+    )
+    return bright - (bright - dark) * ink
+
+
+def grey(levels: Floats) -> Grey:
+    return np.clip(levels + 0.5, 0, 255).astype(np.uint8)
+
+
+def apart(levels: Floats, character: str) -> float:
+    """The ink that differs from the square of the clean page, as a share of its ink."""
+    clean = SQUARE(grey(page(character))).astype(int)
+    return float(np.abs(SQUARE(grey(levels)).astype(int) - clean).sum() / clean.sum())
+
+
+@every_character
+def test_uneven_light_is_divided_out(character: str) -> None:
+    light = np.linspace(0.55, 1, SIDE)
+    for lamp in (light[None], light[:, None], (light[None] + light[:, None]) / 2):
+        assert apart(page(character) * lamp, character) < 0.02
+
+
+@every_character
+def test_a_hard_shadow_is_divided_out(character: str) -> None:
+    lit = np.where(np.arange(SIDE) < SIDE // 2, 0.6, 1.0)
+    assert apart(page(character) * lit, character) < 0.1
+
+
+def test_even_paper_is_left_alone() -> None:
+    picture = grey(page("永"))
+    np.testing.assert_array_equal(paper.flatten(picture), picture)
+    np.testing.assert_array_equal(paper.without_impulses(picture), picture)
+    assert paper.noise_of(picture) == 0
+    _, clean = paper.ink_of(picture)
+    assert clean
+
+
+def test_divided_paper_has_one_level() -> None:
+    empty = np.repeat(np.linspace(190, 240, SIDE)[None], SIDE, 0)
+    flat = paper.flatten(grey(empty)).astype(int)
+    assert np.abs(flat - paper.PAPER).max() <= 12
+
+
+@every_character
+def test_noise_is_smoothed_away(character: str) -> None:
+    rng = np.random.default_rng(1)
+    for deviation, most in ((4, 0.1), (12, 0.15), (25, 0.3)):
+        assert apart(page(character) + rng.normal(0, deviation, (SIDE, SIDE)), character) < most
+
+
+@pytest.mark.parametrize("deviation", [4, 12, 30])
+def test_noise_is_measured(deviation: int) -> None:
+    noise = np.random.default_rng(2).normal(0, deviation, (SIDE, SIDE))
+    measured = paper.noise_of(grey(128 + noise)) / 64
+    assert measured == pytest.approx(deviation, rel=0.15)
+    on_a_character = paper.noise_of(grey(np.clip(page("小", 200, 60) + noise, 0, 255))) / 64
+    assert on_a_character == pytest.approx(deviation, rel=0.35)
+
+
+@every_character
+def test_salt_and_pepper_is_taken_off(character: str) -> None:
+    levels = page(character)
+    chance = np.random.default_rng(1).random(levels.shape)
+    levels[chance < 0.01] = 0
+    levels[chance > 0.99] = 255
+    # A grain that touches a stroke stays with it.
+    assert apart(levels, character) < 0.3
+    quiet = paper.without_impulses(grey(levels)).astype(int)
+    assert (np.abs(quiet - page(character)) > 60).sum() < 0.3 * (np.abs(levels - page(character)) > 60).sum()
+
+
+@every_character
+def test_low_contrast(character: str) -> None:
+    assert apart(page(character, 200, 170), character) < 0.03
+
+
+@every_character
+def test_a_veil_below_the_dead_zone_vanishes(character: str) -> None:
+    levels = page(character)
+    stripes = np.indices(levels.shape).sum(0) % 7 < 3
+    veil = (235 - 30) * paper.DEAD_ZONE / 1000 - 2
+    np.testing.assert_array_equal(
+        SQUARE(grey(np.where(stripes & (levels > 234), levels - veil, levels))), SQUARE(grey(levels))
+    )
+
+
+def test_the_dead_zone() -> None:
+    ink = paper.ink_levels(220, 20, 150)
+    assert (ink[190:] == 0).all()
+    assert 0 < ink[180] < 20
+    assert (ink[:21] == 255).all()
+    assert (np.diff(ink.astype(int)) <= 0).all()
+
+
+@pytest.mark.parametrize("level", [0, 128, 255])
+def test_one_level_is_blank(level: int) -> None:
+    with pytest.raises(BlankImageError, match="the picture is blank"):
+        SQUARE(np.full((SIDE, SIDE), level, np.uint8))
+
+
+def test_an_empty_sheet_in_uneven_light_is_blank() -> None:
+    sheet = np.repeat(np.linspace(190, 240, SIDE)[None], SIDE, 0)
+    with pytest.raises(BlankImageError):
+        SQUARE(grey(sheet))
+
+
+@pytest.mark.parametrize("deviation", [6, 15, 40])
+@pytest.mark.parametrize("side", [48, 96, 300])
+def test_pure_noise_is_no_character(deviation: int, side: int) -> None:
+    noise = np.random.default_rng(deviation).normal(128, deviation, (side, side))
+    with pytest.raises(BlankImageError):
+        SQUARE(grey(noise))
+
+
+def test_ink_that_drowns_in_noise_says_so() -> None:
+    noise = np.random.default_rng(1).normal(0, 40, (SIDE, SIDE))
+    with pytest.raises(FaintInkError, match="drowns in noise; take a sharper one"):
+        SQUARE(grey(page("永", 140, 128) + noise))
+
+
+def test_whole_numbers_that_other_code_repeats() -> None:
+    """The torch and the JavaScript twin repeat these; by hand, so that all three can be looked up."""
+    rows = paper.between_tiles(10, 2, 5)
+    assert (rows.sum(1) == 64).all()
+    assert rows[0].tolist() == [64, 0, 0, 0, 0]
+    counts = np.zeros(256, np.int64)
+    counts[[50, 200]] = 30, 70
+    assert paper.otsu(counts) == 125
+    assert paper.quantile(counts, 125, 256, 500) == 200
+    assert paper.quantile(counts, 0, 125, 100) == 50
+    assert paper.quantile(counts, 60, 100, 100) == 60
+    row = np.array([[1, 5, 2, 0, 0, 0, 9]], np.uint8)
+    assert paper.greatest(row, 1).tolist() == [[5, 5, 5, 2, 0, 9, 9]]
+    assert paper.least(row, 1).tolist() == [[1, 1, 0, 0, 0, 0, 0]]
+    assert paper.smoothed(np.full((4, 5), 77, np.uint8), 4).tolist() == [[77] * 5] * 4
