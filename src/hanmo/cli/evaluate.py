@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hanmo.cli.corruptions import check_corrupted, evaluate_corrupted
+
 if TYPE_CHECKING:
     from hanmo.bundle import Bundle
     from hanmo.data.pack import Pack
@@ -52,24 +54,68 @@ def evaluate(
         Path | None, typer.Option("--report", metavar="OUT.html", help="Write a page with the details.")
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads of the net.")] = 1,
-    limit: Annotated[int, typer.Option(min=0, help="Only the first N samples of each file; 0: all.")] = 0,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Only the first N samples of each file; 0 or not given: all. For --corruptions see there."
+        ),
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures the net reads at a time.")] = 64,
     mapping: Annotated[
         Path | None, typer.Option(help="Table folder,character (.csv, .tsv) or JSON object, for folders of pictures.")
     ] = None,
+    corruptions: Annotated[
+        bool,
+        typer.Option(
+            "--corruptions",
+            help="Read spoilt pictures: HWDB-C, 20 corruptions at 5 severities of --limit random samples a file (300).",
+        ),
+    ] = False,
+    heat_map: Annotated[
+        Path | None, typer.Option("--heat-map", metavar="OUT.png", help="With --corruptions: draw the accuracies.")
+    ] = None,
 ) -> None:
     """Measure accuracy, calibration and speed; with --report also see the mistakes.
 
-    Example: hanmo evaluate test.gnt.xz --bundle my-bundle --closed --report report.html
+    Examples: hanmo evaluate test.gnt.xz --bundle my-bundle --closed --report report.html
+              hanmo evaluate test.gnt.xz --corruptions --heat-map corruptions.png
     """
     from hanmo.atomic import require_suffix
-    from hanmo.evaluate.report import SUFFIXES, write_report
+    from hanmo.evaluate.report import SUFFIXES
     from hanmo.recognizer import Recognizer
 
     # What can be known to go wrong goes wrong now, not after an hour of reading.
     if report:
         require_suffix(report, *SUFFIXES)
+    if corruptions or heat_map:
+        check_corrupted(files, corruptions=corruptions, heat_map=heat_map, report=report)
     recognizer = Recognizer(bundle, threads=threads)
+    if corruptions:
+        evaluate_corrupted(
+            recognizer,
+            [Source(name=name, limit=0, mapping=mapping, on_bytes=lambda _: None) for name in files],
+            closed=closed,
+            limit=limit,
+            batch_size=batch_size,
+            as_json=as_json,
+            heat_map=heat_map,
+        )
+    else:
+        _evaluate_clean(recognizer, files, closed, as_json, report, limit or 0, batch_size, mapping)
+
+
+def _evaluate_clean(
+    recognizer: Recognizer,
+    files: Sequence[str],
+    closed: bool,
+    as_json: bool,
+    report: Path | None,
+    limit: int,
+    batch_size: int,
+    mapping: Path | None,
+) -> None:
+    from hanmo.evaluate.report import write_report
+
     packs = [_open(name, recognizer.bundle) for name in files]
     evaluations = []
     for name, pack in zip(files, packs, strict=True):
@@ -79,7 +125,7 @@ def evaluate(
     if not as_json:
         _print(evaluations)
     if report:
-        conditions = describe(recognizer.bundle) | {"Threads": str(threads)}
+        conditions = describe(recognizer.bundle) | {"Threads": str(recognizer.threads)}
         if limit:
             conditions["Limit"] = f"the first {limit:,} samples of each file"
         write_report(evaluations, report, title=f"Evaluation of {recognizer.bundle.name}", conditions=conditions)

@@ -1,0 +1,217 @@
+"""HWDB-C: a reader and labelled samples in, a :class:`CorruptionReport` out.
+
+Any reader can be measured: it is a function from pages to readings, and every reader gets exactly the same pages. A
+page depends only on the file, the sample's number in it, the corruption and the severity.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+import numpy as np
+
+from hanmo.data.sample import Sample
+from hanmo.errors import ConfigError, DataError, HanmoError
+from hanmo.evaluate.calibration import expected_calibration_error
+from hanmo.evaluate.corrupt_page import Grey, clean_page
+from hanmo.evaluate.corrupt_result import CorruptionReport, Score
+from hanmo.evaluate.corruptions import CORRUPTIONS, SEVERITIES, corrupt
+
+if TYPE_CHECKING:
+    from hanmo.recognizer import Recognizer
+
+LIMIT = 300
+"""Samples of a file that are read unless told otherwise."""
+PAGES = 1 + len(CORRUPTIONS) * len(SEVERITIES)
+"""Pages of a sample: a clean one, and one of each corruption at each severity."""
+NEIGHBOURS = 4
+"""Other samples of the file that go with each, as many as a page has sides."""
+SURE = 0.9
+"""A wrong answer above this probability is one that its user would have trusted."""
+
+
+class Reading(NamedTuple):
+    """What a reader made of a page: its best candidate, None for none, and the candidate's probability.
+
+    A reader without probabilities gives NaN. ``refused`` says that the reader would rather not answer.
+    """
+
+    character: str | None
+    probability: float = math.nan
+    refused: bool = False
+
+
+Reader: TypeAlias = Callable[[Sequence[Grey]], Sequence[Reading]]
+"""Pages, each uint8 (112, 112), 255 = white -> a reading for each, in their order."""
+
+
+class Chosen(NamedTuple):
+    """A sample to be read: its number in the file, its label and picture, and pictures that lie around it."""
+
+    number: int
+    label: str
+    image: Grey
+    neighbours: tuple[Grey, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subset:
+    """The samples of a file that are read. ``characters`` are the known labels of the whole file, in code order."""
+
+    file: str
+    seed: int
+    total: int
+    outside: int
+    characters: tuple[str, ...]
+    samples: tuple[Chosen, ...]
+
+
+def evaluate_corruptions(
+    recognizer: Recognizer,
+    samples: Iterable[Sample],
+    *,
+    limit: int = LIMIT,
+    seed: int = 0,
+    closed: bool = False,
+    batch_size: int = 64,
+    file: str = "",
+    on_progress: Callable[[int], None] | None = None,
+) -> CorruptionReport:
+    """Measure a recogniser on the clean and the spoilt pages of ``limit`` random samples (0: of all).
+
+    ``samples`` are gone through twice, an iterator is read into memory for that. ``closed`` lets the recogniser answer
+    only with characters that occur in the file. ``file`` names the samples in the result; ``on_progress`` is told how
+    many pages are done, of 101 a sample. Raises :class:`DataError` when no sample has a label that the recogniser
+    knows, and :class:`ConfigError` for a negative limit or seed and for a batch of nothing.
+    """
+    subset = choose_samples(samples, known=recognizer.bundle.charset, limit=limit, seed=seed, file=file)
+    reader = reader_of(recognizer, batch_size=batch_size, among=subset.characters if closed else None)
+    return measure(reader, subset, name=recognizer.bundle.name, closed=closed, on_progress=on_progress)
+
+
+def choose_samples(
+    samples: Iterable[Sample], *, known: Collection[str], limit: int = LIMIT, seed: int = 0, file: str = ""
+) -> Subset:
+    """A random subset of the samples with a label in ``known``, spread over the whole file, in the file's order.
+
+    Four neighbours go with each sample, whatever their labels; they depend on its number and on the file's length
+    alone. Arguments and errors as of :func:`evaluate_corruptions`.
+    """
+    if limit < 0 or seed < 0:
+        raise ConfigError(f"limit is {limit}, seed {seed}; neither may be negative")
+    if iter(samples) is samples:
+        samples = list(samples)
+    labels, characters = [sample.label for sample in samples], frozenset(known)
+    inside = [index for index, label in enumerate(labels) if label in characters]
+    if not inside:
+        raise DataError(f"{file or 'input'}: no sample with a character that the reader knows; nothing to evaluate")
+    order = np.random.default_rng(seed).permutation(len(inside))[: limit or None]
+    chosen = {inside[place]: _around(inside[place], len(labels)) for place in sorted(order.tolist())}
+    needed = {*chosen, *(number for numbers in chosen.values() for number in numbers)}
+    images = {index: sample.image for index, sample in enumerate(samples) if index in needed}
+    return Subset(
+        file=file,
+        seed=seed,
+        total=len(labels),
+        outside=len(labels) - len(inside),
+        characters=tuple(sorted({labels[index] for index in inside})),
+        samples=tuple(
+            Chosen(index, labels[index], images[index], tuple(images[number] for number in numbers))
+            for index, numbers in chosen.items()
+        ),
+    )
+
+
+def reader_of(recognizer: Recognizer, *, batch_size: int = 64, among: Collection[str] | None = None) -> Reader:
+    """A recogniser as a :data:`Reader`. A page that it cannot use at all, a blank one say, counts as refused."""
+
+    def read(pages: Sequence[Grey]) -> list[Reading]:
+        results = recognizer.recognize_batch(pages, 1, batch_size, among=among, errors="collect")
+        readings = []
+        for result in results:
+            if isinstance(result, HanmoError) or not result.candidates:
+                readings.append(Reading(None, refused=True))
+            else:
+                best = result.candidates[0]
+                readings.append(Reading(best.character, best.probability, result.refused))
+        return readings
+
+    return read
+
+
+def pages_of(subset: Subset, corruption: str | None = None, severity: int = 1) -> list[Grey]:
+    """The pages of a subset, uint8 (112, 112) each: spoilt by a corruption, or clean without one."""
+    if corruption is None:
+        return [clean_page(sample.image) for sample in subset.samples]
+    return [corrupt(corruption, severity, s.image, s.number, s.neighbours) for s in subset.samples]
+
+
+def measure(
+    reader: Reader,
+    subset: Subset,
+    *,
+    name: str,
+    closed: bool = False,
+    on_progress: Callable[[int], None] | None = None,
+) -> CorruptionReport:
+    """Let a reader read the clean and all spoilt pages of a subset. ``name`` and ``closed`` go into the report.
+
+    ``on_progress`` is told how many pages are done. Raises what the reader raises, and :class:`ConfigError` when it
+    does not answer every page.
+    """
+    labels = [sample.label for sample in subset.samples]
+    done = 0
+
+    def read(corruption: str | None = None, severity: int = 1) -> list[Reading]:
+        nonlocal done
+        readings = list(reader(pages_of(subset, corruption, severity)))
+        if len(readings) != len(labels):
+            raise ConfigError(f"{name} gave {len(readings)} readings of {len(labels)} pages; one for each is needed")
+        done += len(labels)
+        if on_progress:
+            on_progress(done)
+        return readings
+
+    clean = _score(read(), labels)
+    cells = {corruption: [read(corruption, severity) for severity in SEVERITIES] for corruption in CORRUPTIONS}
+    pooled = [[reading for row in cells.values() for reading in row[severity - 1]] for severity in SEVERITIES]
+    return CorruptionReport(
+        file=subset.file,
+        reader=name,
+        seed=subset.seed,
+        n=len(labels),
+        total=subset.total,
+        outside=subset.outside,
+        closed=closed,
+        clean=clean,
+        corruptions={
+            corruption: tuple(_score(readings, labels) for readings in row) for corruption, row in cells.items()
+        },
+        severities=tuple(_score(readings, labels * len(cells)) for readings in pooled),
+    )
+
+
+def _around(index: int, total: int) -> tuple[int, ...]:
+    """Numbers of four other samples of the file; the sample's own where there is no other."""
+    if total == 1:
+        return (index,) * NEIGHBOURS
+    rng = np.random.default_rng([zlib.crc32(b"around"), index])
+    return tuple((index + shift) % total for shift in rng.integers(1, total, NEIGHBOURS).tolist())
+
+
+def _score(readings: Sequence[Reading], labels: Sequence[str]) -> Score:
+    right = np.array([reading.character == label for reading, label in zip(readings, labels, strict=True)])
+    refused = np.array([reading.refused for reading in readings])
+    sure = np.array([reading.probability for reading in readings], np.float64)
+    named = np.array([reading.character is not None for reading in readings])
+    rated = named & np.isfinite(sure)
+    return Score(
+        accuracy=100 * float((right & ~refused).mean()),
+        refused=100 * float(refused.mean()),
+        sure_wrong=100 * float((rated & ~right & ~refused & (sure > SURE)).mean()),
+        ece=expected_calibration_error(sure[rated], right[rated]),
+    )
