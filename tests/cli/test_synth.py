@@ -60,6 +60,32 @@ def test_shows_a_sheet_without_a_recipe(app: typer.Typer, tmp_path: Path) -> Non
         assert np.asarray(sheet).min() < 64
 
 
+def test_shows_pages(app: typer.Typer, recipe: Path, tmp_path: Path) -> None:
+    sheets = []
+    for share in ("0.0", "1.0"):
+        out = tmp_path / f"{share}.png"
+        arguments = [str(recipe), "--show", "宪容", "--pages", "--set", f"page.paper={share}", "--out", str(out)]
+        result = CliRunner().invoke(app, arguments)
+        assert result.exit_code == 0, result.output
+        assert "2 characters by 12 writers, on pages" in result.stdout
+        with Image.open(out) as sheet:
+            assert sheet.size == (12 * 48, 2 * 48)
+            sheets.append(np.asarray(sheet))
+    assert sheets[1].mean() < sheets[0].mean()
+
+
+def test_a_pack_of_pages_holds_what_the_front_end_finds_on_them(app: typer.Typer, recipe: Path, tmp_path: Path) -> None:
+    packs = []
+    for name, changes in (("clean", []), ("pages", ["--set", "page.paper=1", "--set", "page.clean=0"])):
+        result = CliRunner().invoke(app, [str(recipe), *changes, "--out", str(tmp_path / name)])
+        assert result.exit_code == 0, result.output
+        packs.append(Pack.open(tmp_path / name))
+    clean, pages = packs
+    assert clean.charset == pages.charset
+    assert 0 < len(pages) <= len(clean)
+    assert pages.normalization == clean.normalization
+
+
 def test_shows_a_sheet_of_a_recipes_mix(app: typer.Typer, recipe: Path, tmp_path: Path) -> None:
     squares = np.stack([square for _, square in draw_medians("永宪", 64)])
     font = FontRecord(name="f", licence="OFL-1.1", package="p", version="1", glyphs=2, variants=0, missing=0)
@@ -89,6 +115,7 @@ def test_shows_a_sheet_of_a_recipes_mix(app: typer.Typer, recipe: Path, tmp_path
         (["--out", "x"], ConfigError, "no recipe named"),
         (["--show", "永"], ConfigError, "nowhere to draw to"),
         (["--show", "永", "--set", "side=32", "--out", "x"], ConfigError, "no recipe named"),
+        (["--pages", "--out", "x"], ConfigError, "--pages shows pages; add --show"),
         (["--show", "永✓x✓", "--out", "x"], CharsetError, r"2 character\(s\): x ✓;"),
     ],
 )

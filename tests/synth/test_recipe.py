@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 
 from hanmo.charset import Charset
-from hanmo.config import load_toml
+from hanmo.config import dump_toml, load_toml, to_table
 from hanmo.data.pack import Pack
 from hanmo.errors import CharsetError, ConfigError, PackError
 from hanmo.normalize import Normalization
 from hanmo.synth.fonts import FontRecord, pack_levels, write_bank
 from hanmo.synth.mix import MixConfig
-from hanmo.synth.recipe import SynthRecipe, by_use, draw_samples, synthesize
+from hanmo.synth.page import PageConfig
+from hanmo.synth.recipe import SynthRecipe, by_use, draw_pages, draw_samples, synthesize
 from hanmo.synth.variants import draw_medians
 
 SMALL = SynthRecipe(characters="永人山", per_character=5, seed=2, side=48)
@@ -84,6 +85,38 @@ def test_mistakes_in_a_recipe_are_named(tmp_path: Path, text: str, message: str)
     (tmp_path / "recipe.toml").write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError, match=message):
         load_toml(tmp_path / "recipe.toml", SynthRecipe)
+
+
+def test_a_recipe_without_pages_is_written_as_before_there_were_any() -> None:
+    assert "page" not in dump_toml(SMALL)
+    assert list(to_table(SMALL)) == [
+        "characters",
+        "per_character",
+        "seed",
+        "side",
+        "style",
+        "mix",
+        "normalization",
+    ]
+
+
+def test_a_page_section_is_read_and_written(tmp_path: Path) -> None:
+    (tmp_path / "recipe.toml").write_text('characters = "永人"\n[page]\ncell = 1\nmost = 3\n', encoding="utf-8")
+    recipe = load_toml(tmp_path / "recipe.toml", SynthRecipe)
+    assert recipe.page == PageConfig(cell=1.0, most=3)
+    (tmp_path / "again.toml").write_text(dump_toml(recipe), encoding="utf-8")
+    assert load_toml(tmp_path / "again.toml", SynthRecipe) == recipe
+
+
+def test_pages_of_a_recipe_are_drawn_as_its_section_says() -> None:
+    white = replace(SMALL, page=PageConfig.off())
+    sheet = draw_pages(white, 4)
+    assert sheet.shape == (3 * 48, 4 * 48)
+    assert (sheet.min(), sheet.max()) == (0, 255)
+    assert np.mean(sheet == 255) > 0.4
+    usual = draw_pages(SMALL, 4)
+    assert np.mean(usual == 255) < np.mean(sheet == 255)
+    assert np.array_equal(usual, draw_pages(replace(SMALL, page=PageConfig()), 4))
 
 
 # -- stopping and going on -------------------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ def synth(
         str | None,
         typer.Option("--show", help=f"Draw these characters, neatly and by {_SHEET_WRITERS} writers, as a PNG."),
     ] = None,
+    pages: Annotated[bool, typer.Option("--pages", help="With --show: on pages, as photographed and scanned.")] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from what a stopped drawing left in OUT.parts, if there is any.")
     ] = False,
@@ -38,12 +39,15 @@ def synth(
 
     Examples: hanmo synth recipes/synth-demo.toml --out packs/demo
               hanmo synth --show 宪容客 --out sheet.png
+              hanmo synth --show 宪容客 --pages --out pages.png
     """
     from hanmo.config import load_toml
     from hanmo.synth.recipe import SynthRecipe
 
     if out is None:
         raise ConfigError("synth: nowhere to draw to; add --out PACK, or --out sheet.png with --show")
+    if pages and not show:
+        raise ConfigError("synth: --pages shows pages; add --show with some characters")
     if recipe:
         plan = load_toml(recipe, SynthRecipe, settings or ())
     elif settings or not show:
@@ -53,7 +57,7 @@ def synth(
     if seed is not None:
         plan = replace(plan, seed=seed)
     if show:
-        _draw_sheet(replace(plan, characters="".join(dict.fromkeys(show))), out)
+        _draw_sheet(replace(plan, characters="".join(dict.fromkeys(show))), out, pages)
     else:
         _draw_pack(plan, out, overwrite, resume)
 
@@ -90,12 +94,13 @@ def _left(parts: Parts) -> str:
     return f"{kept:,} of {total:,} samples are kept in {parts.folder}; go on with the same command and --resume"
 
 
-def _draw_sheet(recipe: SynthRecipe, out: Path) -> None:
-    """A row a character, a column a writer, the first of them perfectly neat."""
+def _draw_sheet(recipe: SynthRecipe, out: Path, pages: bool) -> None:
+    """A row a character, a column a writer; without pages the first column is perfectly neat."""
     from PIL import Image
 
     from hanmo.data.sheet import save_png
-    from hanmo.synth.recipe import draw_sheet
+    from hanmo.synth.recipe import draw_pages, draw_sheet
 
-    save_png(Image.fromarray(draw_sheet(recipe, _SHEET_WRITERS)), out)
-    typer.echo(f"{out}: {len(recipe.charset())} characters by {_SHEET_WRITERS} writers, the first column neat")
+    draw, how = (draw_pages, "on pages") if pages else (draw_sheet, "the first column neat")
+    save_png(Image.fromarray(draw(recipe, _SHEET_WRITERS)), out)
+    typer.echo(f"{out}: {len(recipe.charset())} characters by {_SHEET_WRITERS} writers, {how}")

@@ -59,6 +59,8 @@ class FontSource:
     reference: bool = False
     """Whether its forms are the standard ones, which the other fonts are compared with."""
     note: str = ""
+    only: str = ""
+    """The characters to take, line breaks between them; all if empty. For fonts that mix usable forms with others."""
 
     def __post_init__(self) -> None:
         pattern = PurePosixPath(self.files)
@@ -234,7 +236,8 @@ class _Page:
 
     def __init__(self, recipe: FontsRecipe, font: FontSource, files: list[Path], charset: Charset) -> None:
         self.font = font
-        known, squares = _draw(recipe, font, files, list(charset))
+        allowed = set(font.only) or set(charset)
+        known, squares = _draw(recipe, font, files, [c for c in charset if c in allowed])
         self.labels = charset.encode(known)
         self.packed = pack_levels(squares)
         self.features = features(squares)

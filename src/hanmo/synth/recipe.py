@@ -15,6 +15,9 @@
     [normalization]           # optional: the squares of the pack
     side = 64
 
+    [page]                    # optional: trainings that draw as they go see pages, see PageConfig
+    cell = 0.5
+
 Every key of the tables has a default.
 
 A long recipe is drawn in parts, so that a stop costs a minute's work and not hours': see :class:`Parts`.
@@ -46,9 +49,11 @@ from hanmo.normalize import Normalization
 from hanmo.synth.hand import StyleConfig
 from hanmo.synth.mix import Mix, MixConfig
 from hanmo.synth.noise import keys_of
+from hanmo.synth.page import PageConfig, write_page
 
 _MOST_WRITERS = 65_535  # a pack numbers its writers with 16 bits
 _BATCH = 1024
+_SQUARE = 64  # pixels of the squares that are put on pages
 PART = 64 * _BATCH
 """Samples drawn in one go, in about a minute: 256 MB of squares of 64 pixels."""
 
@@ -67,6 +72,8 @@ class SynthRecipe:
     style: StyleConfig = field(default_factory=StyleConfig)
     mix: MixConfig = field(default_factory=MixConfig)
     normalization: Normalization = field(default_factory=Normalization)
+    page: PageConfig | None = None
+    """How characters are put on pages of ``side`` pixels by trainings that draw as they go; None: they are not."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.per_character <= _MOST_WRITERS:
@@ -99,15 +106,21 @@ def by_use() -> str:
 def draw_samples(
     recipe: SynthRecipe, start: int = 0, stop: int | None = None, mix: Mix | None = None
 ) -> Iterator[Sample]:
-    """Samples ``start`` to ``stop`` (or the last), writer by writer, dark on white paper like a scan.
+    """Samples ``start`` to ``stop`` (or the last), writer by writer, dark on white paper like a scan, or on pages.
 
-    Sample n depends on the recipe and on n alone. ``mix`` is the recipe's own, for those who have it open already.
+    Sample n depends on the recipe and on n alone; on a page its
+    neighbours are those of its batch of ``_BATCH``. ``mix`` is the recipe's own, for those who have it open already.
     """
     charset = recipe.charset()
     mix, seed = mix or _mix(recipe), torch.tensor(recipe.seed)
     for numbers in torch.split(torch.arange(start, len(recipe) if stop is None else stop), _BATCH):
         classes, writers = numbers % len(charset), numbers // len(charset)
-        pictures = 255 - mix.write(classes, keys_of(seed, numbers, writers), recipe.side).numpy()
+        keys = keys_of(seed, numbers, writers)
+        if recipe.page:
+            drawn = write_page(mix.write(classes, keys, _SQUARE), keys.sample, recipe.page, recipe.side)
+        else:
+            drawn = 255 - mix.write(classes, keys, recipe.side)
+        pictures = drawn.numpy()
         for label, writer, picture in zip(classes.tolist(), writers.tolist(), pictures, strict=True):
             yield Sample(charset[label], picture, source="synth", writer=f"w{writer + 1:04d}")
 
@@ -122,6 +135,18 @@ def draw_sheet(recipe: SynthRecipe, writers: int) -> NDArray[np.uint8]:
     drawn = mix.write(numbers % len(charset), keys_of(seed, numbers, numbers // len(charset)), side)
     rows = torch.cat([neat, drawn]).view(writers + 1, len(charset), side, side).permute(1, 2, 0, 3)
     return 255 - rows.reshape(len(charset) * side, -1).numpy()
+
+
+def draw_pages(recipe: SynthRecipe, writers: int) -> NDArray[np.uint8]:
+    """One grey picture: a row a character, on a page by each of ``writers``; usual pages where the recipe has none."""
+    charset, side = recipe.charset(), recipe.side
+    # In the order of the writers, so that a page's neighbours are other characters.
+    numbers = torch.arange(len(charset) * writers)
+    keys = keys_of(torch.tensor(recipe.seed), numbers, numbers // len(charset))
+    squares = _mix(recipe).write(numbers % len(charset), keys, _SQUARE)
+    pages = write_page(squares, keys.sample, recipe.page or PageConfig(), side)
+    rows = pages.view(writers, len(charset), side, side).permute(1, 2, 0, 3)
+    return rows.reshape(len(charset) * side, -1).numpy()
 
 
 class Parts:
@@ -210,8 +235,8 @@ def synthesize(
     ``on_progress`` is told the number of samples done so far.
 
     Raises :class:`CharsetError` naming every character that cannot be drawn, :class:`PackError` when ``out`` is taken,
-    :class:`ConfigError` when parts are there without ``resume``, or of another recipe, bank or version of hanmo,
-    :class:`StorageError`.
+    :class:`ConfigError` when parts are there without ``resume``, or of another
+    recipe, bank or version of hanmo, :class:`StorageError`.
     """
     parts, tell = Parts(recipe, out), on_progress or (lambda _: None)
     check_free(parts.out, overwrite)
@@ -243,7 +268,7 @@ def _write(
         draw_samples(recipe, start, stop, mix),
         normalization=recipe.normalization,
         charset=recipe.charset(),
-        on_blank="error",
+        on_blank="skip" if recipe.page else "error",  # on some pages the character is too faint to be found
         on_progress=lambda done: on_progress(start + done),
         overwrite=overwrite,
     )
