@@ -36,7 +36,7 @@ class Described(Protocol):
 
 
 class TrainingData(Protocol):
-    """What a training takes batches from."""
+    """What a training takes batches from. ``side`` is what the net sees; squares to be put on pages are larger."""
 
     side: int
 

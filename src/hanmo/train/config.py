@@ -65,6 +65,27 @@ class AugmentConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ViewsConfig:
+    """Who sees the pages, where characters are drawn on pages; both are shares of a batch.
+
+    Of ``clean_share`` the student, too, sees the clean square, so that it goes on reading those; of
+    ``spoilt_teacher_share`` the teacher sees the student's spoilt one. All others show a spoilt square to the student
+    and the clean one to the teacher.
+    """
+
+    clean_share: float = 0.3
+    spoilt_teacher_share: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.clean_share < 1:
+            raise ConfigError(f"clean_share {self.clean_share}: at least 0 and below 1; without pages leave out [page]")
+        if not 0 <= self.spoilt_teacher_share <= 1 - self.clean_share:
+            raise ConfigError(
+                f"spoilt_teacher_share {self.spoilt_teacher_share}: at least 0, and at most 1 with clean_share"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
 class OptimConfig:
     """The optimiser and its schedule: linear warm-up, then a cosine down to ``final`` of the top rate.
 
@@ -194,6 +215,8 @@ class Recipe:
     optim: OptimConfig = field(default_factory=OptimConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     distill: DistillConfig | None = None
+    views: ViewsConfig | None = None
+    """Only where ``data.train`` draws on pages; none there: the defaults."""
 
     def __post_init__(self) -> None:
         if not self.name or set(self.name) & set("/\\\0") or self.name.startswith("."):

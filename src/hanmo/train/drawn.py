@@ -17,6 +17,7 @@ from hanmo.synth.noise import derive, keys_of
 from hanmo.synth.recipe import SynthRecipe
 from hanmo.train.batches import shuffled
 from hanmo.train.parallel import Processes
+from hanmo.train.squares import finer
 
 PREFIX = "synth:"
 """What ``data.train`` begins with when the rest of it is a recipe to draw from, not a pack."""
@@ -28,6 +29,8 @@ _AT_ONCE = {"cpu": 512, "cuda": 8192}
 class DrawnData:
     """The samples of a recipe, drawn into squares of its normalisation on the device, as :class:`TrainingData`.
 
+    For a recipe with a ``[page]`` the squares are those of :func:`finer`, to be put on pages
+    (:class:`hanmo.train.pages.Pages`); ``side`` is what the net sees in any case, ``drawn`` how batches are made.
     An epoch has ``per_character`` samples of each class, each by a hand of its own. Sample n of epoch e depends on the
     recipe's seed, the training's seed, e and n alone. Raises :class:`ConfigError` for a normalisation other than
     ``fit``, which is how the drawn are placed, and what :class:`Mix` raises.
@@ -39,6 +42,7 @@ class DrawnData:
         if self.normalization.method != "fit":
             raise ConfigError(f"{path}: drawn into training as fit, not {self.normalization.method}; draw a pack of it")
         self.side, self.device = self.normalization.side, device
+        self.drawn = finer(self.normalization) if recipe.page else self.normalization
         self.mix = Mix(recipe.mix, self.charset, recipe.style, device)
         self.sources = self.mix.sources
         told = f"{dump_toml(recipe)} {self.mix.digest}"
@@ -57,6 +61,6 @@ class DrawnData:
         while group := list(islice(shares, ahead)):
             numbers = torch.cat(group).to(self.device)
             classes = numbers % len(self.charset)
-            pictures = self.mix.write(classes, keys_of(base, numbers), self.side, self.normalization.margin)
+            pictures = self.mix.write(classes, keys_of(base, numbers), self.drawn.side, self.drawn.margin)
             share = len(group[0])
             yield from zip(torch.split(pictures, share), torch.split(classes, share), strict=True)

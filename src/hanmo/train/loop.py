@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -36,10 +35,11 @@ from hanmo.train.interrupt import deferred_interrupt
 from hanmo.train.measure import measure
 from hanmo.train.mixed import open_training
 from hanmo.train.objective import Objective
-from hanmo.train.optim import AveragedWeights, build_optimizer, learning_rate
+from hanmo.train.optim import AveragedWeights, build_optimizer, learning_rate, mixing_share
+from hanmo.train.pages import build_pages, draw_keys
 from hanmo.train.parallel import Processes, channels_last
 from hanmo.train.run import RunFolder
-from hanmo.train.speed import Speedometer, compiled
+from hanmo.train.speed import Speedometer, compiled, compiled_alone, precision_of
 from hanmo.train.teaching import begin_with, build_methods, build_teacher, connect
 
 Record = dict[str, Any]
@@ -80,9 +80,11 @@ class Trainer:
             classes=len(self.pack.charset),
             label_smoothing=recipe.optim.label_smoothing,
             mixup=recipe.optim.mixup > 0,
-            precision=self._precision(),
+            precision=precision_of(recipe.train.precision, device),
         )
         self.compute = compiled(self.objective, recipe.train.compile, device)
+        pages = build_pages(recipe, self.data)
+        self.show_pages = compiled_alone(pages.show, recipe.train.compile, device) if pages else None
         self.generator = torch.Generator(device)
         self._start_over()
 
@@ -121,11 +123,6 @@ class Trainer:
         for learner, untrained in zip(self.learners, fresh, strict=True):
             learner.load_state_dict(untrained.state_dict())
         self._start_over()
-
-    def _precision(self) -> torch.dtype:
-        wanted = self.recipe.train.precision
-        on_gpu = self.processes.device.type == "cuda"
-        return torch.bfloat16 if wanted == "bf16" or (wanted == "auto" and on_gpu) else torch.float32
 
     def run(self, *, resume: bool = False) -> Record:
         """Train to the end and return the last record: ``top1``, ``top5``, ``images_per_s``, ``seconds`` ...
@@ -180,14 +177,18 @@ class Trainer:
         """One optimiser step on one batch at learning rate ``rate``; returns the loss and its parts, on the device."""
         optim, device = self.recipe.optim, images.device
         seed = (self.recipe.train.seed * 1_000_000_007 + self.step) * 1024 + self.processes.rank
-        randomness = augment.draw(
-            self.recipe.augment, len(images), self.data.side, self.generator.manual_seed(seed % 2**63)
-        )
-        share = torch.tensor(_mixing_share(optim.mixup, seed), dtype=torch.float32).to(device, non_blocking=True)
+        generator = self.generator.manual_seed(seed % 2**63)
+        drawn: augment.Randomness | None
+        drawn = augment.draw(self.recipe.augment, len(images), images.shape[-1], generator)
+        shown = None
+        if self.show_pages:
+            images, shown = self.show_pages(images, drawn, draw_keys(len(images), generator))
+            drawn = None  # these pictures are changed already
+        share = torch.tensor(mixing_share(optim, seed), dtype=torch.float32).to(device, non_blocking=True)
         if self.recipe.net.dropout:
             torch.manual_seed(seed % 2**63)  # dropout draws from torch's global generator
         self.optimizer.zero_grad(set_to_none=True)
-        loss, parts = self.compute(images, labels, randomness, share)
+        loss, parts = self.compute(images, labels, drawn, share, shown)
         loss.backward()  # type: ignore[no-untyped-call]
         self.processes.average_gradients(self.learners)
         if optim.clip:
@@ -294,7 +295,3 @@ class Trainer:
         self._record(record)
         self.processes.barrier()
         return record
-
-
-def _mixing_share(alpha: float, seed: int) -> float:
-    return float(np.random.default_rng(seed).beta(alpha, alpha)) if alpha > 0 else 1.0

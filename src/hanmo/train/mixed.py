@@ -16,12 +16,14 @@ from hanmo.train.batches import DeviceData, TrainingData
 from hanmo.train.config import DataConfig
 from hanmo.train.drawn import PREFIX, DrawnData
 from hanmo.train.parallel import Processes
+from hanmo.train.squares import as_bytes, refit
 
 
 class MixedData:
     """Batches of which a ``share`` is real, the rest drawn, as :class:`TrainingData`; an epoch is the drawn one's.
 
-    Real samples are drawn with replacement, whatever their number. The recipe of the drawn names the classes. Raises
+    Real samples are drawn with replacement, whatever their number. Among characters drawn for pages they are
+    enlarged to squares of the same size and put on pages, too. The recipe of the drawn names the classes. Raises
     :class:`CharsetError` for a pack with other characters, :class:`PackError` for one of another normalisation.
     """
 
@@ -51,7 +53,10 @@ class MixedData:
             generator = torch.Generator().manual_seed(int.from_bytes(mixed[:7], "little"))
             chosen = torch.randint(len(self.real), (count,), generator=generator)
             own = self.real.labels[chosen.to(self.real.labels.device)]
-            yield torch.cat((self.real.images(chosen), images[count:])), torch.cat((own, labels[count:]))
+            real = self.real.images(chosen)
+            if self.drawn.drawn != self.normalization:
+                real = as_bytes(refit(real / 255, self.normalization, self.drawn.drawn))
+            yield torch.cat((real, images[count:])), torch.cat((own, labels[count:]))
 
 
 def open_training(config: DataConfig, device: torch.device) -> tuple[TrainingData, MixedData | DrawnData | Pack]:

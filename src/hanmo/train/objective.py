@@ -9,14 +9,15 @@ from torch import Tensor, nn
 from hanmo.distill.method import Distillation
 from hanmo.nets.taps import Tapped
 from hanmo.normalize import MEAN, STD
-from hanmo.train.augment import Randomness, apply
+from hanmo.train.augment import Randomness, apply, unchanged
 from hanmo.train.config import AugmentConfig
 
 
 class Objective(nn.Module):
-    """(images uint8 (N, S, S), labels (N,), randomness, share) -> ``(loss, parts)``.
+    """(images uint8 (N, S, S), labels (N,), randomness, share, shown) -> ``(loss, parts)``.
 
-    Student and teacher see the same changed pictures; methods that need no teacher may be without one. With mixup each
+    Student and teacher see the same changed pictures, unless the teacher is ``shown`` others, uint8 (N, S, S). Without
+    ``randomness`` the pictures are taken as they are. Methods that need no teacher may be without one. With mixup each
     picture is ``share`` of itself and the rest of its mirror in the batch (Zhang et al., ICLR 2018); ``share`` is a 0-d
     tensor, ignored without mixup.
     """
@@ -40,23 +41,34 @@ class Objective(nn.Module):
         self.classes, self.label_smoothing, self.mixup, self.precision = classes, label_smoothing, mixup, precision
 
     def forward(
-        self, images: Tensor, labels: Tensor, randomness: Randomness, share: Tensor
+        self,
+        images: Tensor,
+        labels: Tensor,
+        randomness: Randomness | None,
+        share: Tensor,
+        shown: Tensor | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        x = standardise(apply(images, randomness, self.augment))
+        x = self._mixed(unchanged(images) if randomness is None else apply(images, randomness, self.augment), share)
+        taught = x if shown is None else self._mixed(unchanged(shown), share)
         if self.mixup:
-            x = share * x + (1 - share) * x.flip(0)
             one_hot = F.one_hot(labels, self.classes).float()
             labels = share * one_hot + (1 - share) * one_hot.flip(0)
-        x = x.to(memory_format=torch.channels_last)
         with torch.autocast(x.device.type, self.precision, enabled=self.precision != torch.float32):
             student = self.student(x)
             label_loss = F.cross_entropy(student.logits.float(), labels, label_smoothing=self.label_smoothing)
             if self.distillation is None:
                 return label_loss, {"label": label_loss.detach()}
             with torch.no_grad():
-                teacher = self.teacher(x) if self.teacher else student
+                teacher = self.teacher(taught) if self.teacher else student
             loss, parts = self.distillation(student, teacher, labels, label_loss)
             return loss, {name: value.detach() for name, value in parts.items()}
+
+    def _mixed(self, pictures: Tensor, share: Tensor) -> Tensor:
+        """Pictures in [0, 1] as the nets see them, mixed with their mirror where the recipe says so."""
+        x = standardise(pictures)
+        if self.mixup:
+            x = share * x + (1 - share) * x.flip(0)
+        return x.to(memory_format=torch.channels_last)
 
 
 def standardise(x: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -32,6 +33,11 @@ def learning_rate(config: OptimConfig, step: int, steps: int) -> float:
     progress = (step - warm) / max(steps - warm, 1)
     share = config.final + (1 - config.final) * (1 + math.cos(math.pi * progress)) / 2
     return config.learning_rate * share
+
+
+def mixing_share(config: OptimConfig, seed: int) -> float:
+    """How much of itself each picture stays in the mixup of a step; 1 without mixup."""
+    return float(np.random.default_rng(seed).beta(config.mixup, config.mixup)) if config.mixup > 0 else 1.0
 
 
 class AveragedWeights:

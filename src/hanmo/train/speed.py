@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 import torch
@@ -13,13 +13,16 @@ from torch import Tensor
 
 from hanmo.train.objective import Objective
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 LOG_SECONDS = 2.0
 """A training record is written about this often; reading the loss waits for the device, so not every step."""
 
 
 def compiled(objective: Objective, mode: str, device: torch.device) -> Callable[..., tuple[Tensor, dict[str, Tensor]]]:
     """The objective through torch.compile, or as it is, as :class:`TrainConfig` says."""
-    if mode == "no" or (mode == "auto" and device.type != "cuda"):
+    if not _is_compiled(mode, device):
         return objective
     if mode == "no-graphs":
         return torch.compile(objective)
@@ -31,6 +34,20 @@ def compiled(objective: Objective, mode: str, device: torch.device) -> Callable[
         return result
 
     return compute
+
+
+def compiled_alone(function: Callable[P, T], mode: str, device: torch.device) -> Callable[P, T]:
+    """A function beside the objective, for inputs of one shape: compiled where that is, but never a CUDA graph."""
+    return torch.compile(function, dynamic=False) if _is_compiled(mode, device) else function
+
+
+def precision_of(mode: str, device: torch.device) -> torch.dtype:
+    """What :class:`TrainConfig` calls ``precision``, on a device."""
+    return torch.bfloat16 if mode == "bf16" or (mode == "auto" and device.type == "cuda") else torch.float32
+
+
+def _is_compiled(mode: str, device: torch.device) -> bool:
+    return mode != "no" and (mode != "auto" or device.type == "cuda")
 
 
 class Speedometer:

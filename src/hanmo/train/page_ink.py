@@ -1,0 +1,135 @@
+"""The front end of :mod:`hanmo.paper` for thousands of pages at a time, in torch: the same whole numbers, on a GPU.
+
+Shapes: N pages, P pixels a side. Nothing waits for the device, and no shape depends on what is on the pages.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from hanmo import paper
+
+
+def ink_of(pages: Tensor) -> tuple[Tensor, Tensor]:
+    """:func:`hanmo.paper.ink_of`: uint8 (N, P, P) -> ink int32 (N, P, P), and bool (N,) where is none."""
+    flat = without_impulses(flatten(pages.int()))
+    noise = noise_of(flat)
+    smooth = smoothed(flat, 2)
+    bright, dark = levels_of(smooth)
+    ratio = noise * 100 // (64 * (bright - dark).clamp(min=1))
+    clean, noisy = (ratio < paper.NOISE[0])[:, None, None], (ratio >= paper.NOISE[1])[:, None, None]
+    seen = torch.where(clean, flat, torch.where(noisy, smoothed(smooth, 2), smooth))
+    share = torch.where(clean, paper.LEFT[0], torch.where(noisy, paper.LEFT[4], paper.LEFT[2]))[:, 0, 0]
+    left = noise * share // 1000
+    bright, dark = levels_of(seen)
+    contrast = bright - dark
+    blank = (contrast < paper.MIN_CONTRAST) | (contrast * 64 < 5 * left)
+    contrast = contrast.clamp(min=1)
+    dead = (2000 * left // (64 * contrast)).clamp(min=paper.DEAD_ZONE, max=999)
+    above = (bright[:, None, None] - seen) * 1000 - (dead * contrast)[:, None, None]
+    ink = torch.div(255 * above, ((1000 - dead) * contrast)[:, None, None], rounding_mode="floor")
+    return ink.clamp(0, 255), blank
+
+
+def flatten(pages: Tensor) -> Tensor:
+    """:func:`hanmo.paper.flatten` of int32 (N, P, P)."""
+    side = pages.shape[-1]
+    tile = paper.tile_of(side)
+    tiles = -(-side // tile)
+    padded = _edged(pages, 0, tiles * tile - side)
+    sums = padded.view(-1, tiles, tile, tiles, tile).sum((2, 4), dtype=torch.int32)
+    background = -_greatest(-_greatest(sums // (tile * tile), paper.CLOSING), paper.CLOSING)
+    uneven = background.amax((1, 2)) - background.amin((1, 2)) >= paper.UNEVEN
+    between = torch.from_numpy(paper.between_tiles(side, tile, tiles)).to(pages.device, torch.float64)
+    fine = (between @ smoothed(background, 2).double() @ between.T).int() >> 12
+    flat = torch.div(pages * paper.PAPER, fine.clamp(min=1), rounding_mode="floor").clamp(max=255)
+    return torch.where(uneven[:, None, None], flat, pages)
+
+
+def without_impulses(pages: Tensor) -> Tensor:
+    """:func:`hanmo.paper.without_impulses` of int32 (N, P, P)."""
+    for _ in range(2):
+        kept = pages.clamp(-_around(-pages), _around(pages))
+        many = ((kept - pages).abs() > paper.IMPULSE).sum((1, 2)) * paper.IMPULSES >= pages[0].numel()
+        pages = torch.where(many[:, None, None], kept, pages)
+    return pages
+
+
+def _around(pages: Tensor) -> Tensor:
+    """The greatest of each pixel's eight neighbours."""
+    x = _edged(pages, 1, 1)
+    above, here, below = x[:, :-2], x[:, 1:-1], x[:, 2:]
+    high = torch.maximum(above, below)
+    sides = torch.maximum(high, here)
+    return torch.maximum(torch.maximum(sides[..., :-2], sides[..., 2:]), high[..., 1:-1])
+
+
+def noise_of(pages: Tensor) -> Tensor:
+    """:func:`hanmo.paper.noise_of` of int32 (N, P, P): int64 (N,)."""
+    down, across = (pages[:, 1:] - pages[:, :-1]).abs(), (pages[..., 1:] - pages[..., :-1]).abs()
+    counts = counted(torch.cat((down.flatten(1), across.flatten(1)), 1))
+    below = counts.cumsum(1)
+    wanted = below[:, -1] * 35 // 100
+    level = (below <= wanted[:, None]).sum(1)
+    before = torch.where(level > 0, below.gather(1, (level - 1).clamp(min=0)[:, None])[:, 0], 0)
+    here = counts.gather(1, level.clamp(max=255)[:, None])[:, 0].clamp(min=1)
+    sixtyfourths = 64 * level + 64 * (wanted - before) // here - 32
+    return sixtyfourths.clamp(min=0) * 156 // 100
+
+
+def smoothed(pages: Tensor, passes: int) -> Tensor:
+    """:func:`hanmo.paper.smoothed` of int32 (N, H, W)."""
+    for _ in range(passes):
+        x = _edged(pages, 1, 1)
+        x = x[:, :-2] + 2 * x[:, 1:-1] + x[:, 2:]
+        pages = (x[..., :-2] + 2 * x[..., 1:-1] + x[..., 2:] + 8) >> 4
+    return pages
+
+
+def levels_of(pages: Tensor) -> tuple[Tensor, Tensor]:
+    """:func:`hanmo.paper.levels_of`: the paper's median and the ink's dark decile, int64 (N,)."""
+    counts = counted(pages.flatten(1))
+    threshold = _otsu(counts)
+    level = torch.arange(256, device=pages.device)
+    is_dark = level <= threshold[:, None]
+    bright, dark = counts.masked_fill(is_dark, 0), counts.masked_fill(~is_dark, 0)
+    return _quantile(bright, 500, threshold + 1), _quantile(dark, 100, torch.zeros_like(threshold))
+
+
+def counted(levels: Tensor, which: Tensor | None = None) -> Tensor:
+    """How many of (N, M) whole numbers, those ``which`` is True for, are 0, 1 ... 255: int64 (N, 256)."""
+    ones = torch.ones_like(levels) if which is None else which.to(levels.dtype)
+    counts = torch.zeros(len(levels), 256, dtype=levels.dtype, device=levels.device)
+    return counts.scatter_add_(1, levels.long(), ones).long()
+
+
+def _otsu(counts: Tensor) -> Tensor:
+    below = counts.cumsum(1)[:, :-1].double()
+    total = counts.sum(1, keepdim=True).double()
+    mass = (counts * torch.arange(256, device=counts.device)).cumsum(1).double()
+    apart = mass[:, :-1] * total - mass[:, -1:] * below
+    between = apart**2 / (below * (total - below)).clamp(min=1)
+    best = between >= between.amax(1, keepdim=True) * (1 - 1e-9)
+    middle = best & (best.cumsum(1) == best.sum(1, keepdim=True) // 2 + 1)
+    return middle.int().argmax(1)
+
+
+def _quantile(counts: Tensor, thousandths: int, start: Tensor) -> Tensor:
+    total = counts.cumsum(1)
+    found = (total * 1000 < thousandths * total[:, -1:]).sum(1)
+    return torch.where(total[:, -1] > 0, found, start)
+
+
+def _greatest(values: Tensor, reach: int) -> Tensor:
+    """The greatest of int32 (N, H, W) within ``reach`` by rows and columns."""
+    return F.max_pool2d(values.float(), 2 * reach + 1, 1, reach).int()
+
+
+def _edged(values: Tensor, before: int, after: int) -> Tensor:
+    """Rows and columns of (N, H, W) added whose levels are those of the edge."""
+    for axis in (1, 2):
+        ends = (values.narrow(axis, 0, 1), values.narrow(axis, values.shape[axis] - 1, 1))
+        values = torch.cat([*[ends[0]] * before, values, *[ends[1]] * after], axis)
+    return values

@@ -1,0 +1,79 @@
+"""Training on pages: the student sees characters written on spoilt paper, its teachers the same ones clean.
+
+A teacher that reads clean squares only can so teach a student to read photographs: what it says of the clean square is
+what the student is to say of the spoilt one. The idea is Hinton's distillation between two views of one sample, as in
+Gupta, Hoffman, Malik, "Cross modal distillation for supervision transfer", CVPR 2016.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from hanmo.errors import ConfigError
+from hanmo.normalize import Normalization
+from hanmo.synth.page import PageConfig, write_page
+from hanmo.train.augment import Randomness, apply
+from hanmo.train.batches import TrainingData
+from hanmo.train.config import AugmentConfig, Recipe, ViewsConfig
+from hanmo.train.drawn import DrawnData
+from hanmo.train.mixed import MixedData
+from hanmo.train.page_strays import normalize_pages
+from hanmo.train.squares import as_bytes, finer, refit
+
+
+class Pages:
+    """Turns drawn squares into the pictures that the student and the teacher see.
+
+    ``squares`` is the normalisation of what both see; what is drawn has those of :func:`finer`. ``side`` is the page's,
+    in pixels.
+    """
+
+    def __init__(
+        self, page: PageConfig, side: int, squares: Normalization, augment: AugmentConfig, views: ViewsConfig
+    ) -> None:
+        self.page, self.side, self.augment, self.views = page, side, augment, views
+        self.squares, self.drawn = squares, finer(squares)
+
+    def show(self, images: Tensor, randomness: Randomness, keys: Tensor) -> tuple[Tensor, Tensor]:
+        """Drawn uint8 (N, D, D) -> ``(student, teacher)``, both uint8 (N, S, S).
+
+        ``randomness`` is that of :func:`hanmo.train.augment.apply`; ``keys``, int64 (N,), decide the pages and which
+        rows get one. How many do is the same for every batch of N, so that shapes never change and the device is never
+        waited for. A page on which the front end finds no ink is not shown: its row stays clean.
+        """
+        changed = apply(images, randomness, self.augment)[:, 0]
+        clean = as_bytes(refit(changed, self.drawn, self.squares))
+        # Rows are picked at random: real samples stand at a batch's beginning, and mixup pairs it with its mirror.
+        on_pages = keys.argsort()[: max(1, round((1 - self.views.clean_share) * len(keys)))]
+        pages = write_page(changed[on_pages], keys[on_pages], self.page, side=self.side)
+        seen, blank = normalize_pages(pages, self.squares.side, self.squares.margin)
+        spoilt = torch.where(blank[:, None, None], clean[on_pages], seen)
+        student = clean.index_copy(0, on_pages, spoilt)
+        told = min(len(on_pages), round(self.views.spoilt_teacher_share * len(keys)))
+        return student, clean.index_copy(0, on_pages[:told], spoilt[:told])
+
+
+def draw_keys(count: int, generator: torch.Generator) -> Tensor:
+    """Keys of ``count`` pages, int64 (count,), on the generator's device; the same state, the same keys."""
+    return torch.randint(2**63 - 1, (count,), generator=generator, device=generator.device)
+
+
+def build_pages(recipe: Recipe, data: TrainingData) -> Pages | None:
+    """The pages of a training, or None where what is drawn has none.
+
+    Raises :class:`ConfigError` when the recipe says who sees pages and there are none, and for data of normalisation
+    version 1, which has no front end for pages.
+    """
+    drawn = data.drawn if isinstance(data, MixedData) else data
+    page = drawn.recipe.page if isinstance(drawn, DrawnData) else None
+    if page is None:
+        if recipe.views:
+            raise ConfigError(f"{recipe.data.train}: draws no pages, so [views] has no use; give it a [page] section")
+        return None
+    assert isinstance(drawn, DrawnData)
+    if drawn.normalization.version == 1:
+        raise ConfigError(
+            f"{recipe.data.train}: normalisation version 1 cannot read pages; leave out version, or [page]"
+        )
+    return Pages(page, drawn.recipe.side, drawn.normalization, recipe.augment, recipe.views or ViewsConfig())
