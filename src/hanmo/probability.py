@@ -11,10 +11,11 @@ def softmax(logits: NDArray[np.floating], temperature: float = 1.0) -> NDArray[n
 
     The largest logit of a row becomes exp(0), so none overflows.
     """
-    scaled = logits.astype(np.float64) / temperature
-    powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-    probabilities: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
-    return probabilities
+    powers = np.asarray(logits, np.float64) / temperature
+    powers -= powers.max(axis=1, keepdims=True)
+    np.exp(powers, out=powers)
+    powers /= powers.sum(axis=1, keepdims=True)
+    return powers
 
 
 def log_softmax(logits: NDArray[np.floating], temperature: float = 1.0) -> NDArray[np.float64]:
@@ -31,6 +32,6 @@ def evidence(logits: NDArray[np.floating]) -> NDArray[np.float64]:
     Where a picture is no character of the charset, every logit is low and nothing stands out. Probabilities, which must
     sum to one, tell that much worse: benchmarks/full_scale.md.
     """
-    wide = logits.astype(np.float64)
-    above: NDArray[np.float64] = wide.max(axis=1) - wide.mean(axis=1)
+    wide = np.asarray(logits, np.float64)
+    above: NDArray[np.float64] = wide.max(axis=1) - wide.sum(axis=1) / wide.shape[1]
     return above

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Literal, TypeVar, overload
@@ -13,13 +13,30 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from hanmo.bundle import EMBEDDED, MODEL_NAME, Bundle
-from hanmo.errors import BundleError, ConfigError, HanmoError, ImageError, one_line
+from hanmo.errors import (
+    BlankImageError,
+    BundleError,
+    ConfigError,
+    FaintInkError,
+    HanmoError,
+    ImageError,
+    one_line,
+)
 from hanmo.image import Source, describe, load
+from hanmo.ink import Remark
+from hanmo.normalize import Inspected
 from hanmo.probability import evidence, softmax
 
 T = TypeVar("T")
 
+Reason = Literal["blank", "no clear ink", "several characters", "touching the edge", "unknown character"]
+"""Why a picture is refused: it shows nothing; something, but no ink that stands out; more than one character; a
+character that may be cut off; or one that looks like no character of the charset."""
+
 _BYTES, _FLOATS = "tensor(uint8)", "tensor(float)"
+
+_FEW = 16
+"""Candidates up to which one search a candidate is faster than sorting all classes."""
 
 
 @dataclass(frozen=True)
@@ -32,23 +49,44 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a picture was read as. ``candidates``, the most probable first, are there even when it is refused."""
+    """What a picture was read as.
+
+    ``reason`` says why the picture is refused; it is None when a character is named. ``candidates``, the most probable
+    first, are there even when the picture is refused, unless it shows no clear ink: then there are none.
+    """
 
     candidates: tuple[Candidate, ...]
-    refused: bool
+    reason: Reason | None = None
+
+    @classmethod
+    def without_ink(cls, error: BlankImageError) -> Prediction:
+        """What a picture is read as whose normalisation raised ``error``."""
+        return cls((), "no clear ink" if isinstance(error, FaintInkError) else "blank")
+
+    def remarked(self, remark: Remark | None) -> Prediction:
+        """The same prediction; what normalisation remarked on the picture explains why it looks like no character."""
+        return replace(self, reason=remark) if remark and self.reason == "unknown character" else self
+
+    @property
+    def refused(self) -> bool:
+        """Whether no character is named."""
+        return self.reason is not None
 
     @property
     def character(self) -> str | None:
-        """The best candidate's character; None when the picture is refused: too improbable, or no known character."""
+        """The best candidate's character; None when the picture is refused."""
         return None if self.refused else self.candidates[0].character
 
     @property
     def probability(self) -> float:
-        """The best candidate's probability."""
-        return self.candidates[0].probability
+        """The best candidate's probability; 0 when there is no candidate."""
+        return self.candidates[0].probability if self.candidates else 0.0
 
     def __str__(self) -> str:
-        return " ".join(f"{c.character} {c.probability:.1%}" for c in self.candidates)
+        told = " ".join(f"{c.character} {c.probability:.1%}" for c in self.candidates)
+        if not self.refused:
+            return told
+        return f"refused: {self.reason} (perhaps {told})" if told else f"refused: {self.reason}"
 
 
 class Recognizer:
@@ -75,12 +113,18 @@ class Recognizer:
     def recognize(self, image: Source, top: int = 5, *, among: Collection[str] | None = None) -> Prediction:
         """Read one picture (see :func:`hanmo.image.load` for what it may be) and return its ``top`` candidates.
 
+        A picture without ink is refused, as one that shows no known character is; :attr:`Prediction.reason` says why.
         ``among`` restricts the answer to some of the charset's characters; their probabilities then sum to 1.
-        Raises :class:`ImageError` for an unusable or blank picture, :class:`CharsetError` for a character in ``among``
-        that the bundle does not know, :class:`ConfigError` when ``top`` or ``among`` leaves nothing to answer.
+        Raises :class:`ImageError` for an unusable picture, :class:`CharsetError` for a character in ``among`` that the
+        bundle does not know, :class:`ConfigError` when ``top`` or ``among`` leaves nothing to answer.
         """
         classes = self._classes(top, among)
-        return self._predict(self.square(image)[None], top, classes)[0]
+        try:
+            seen = self._inspect(image)
+        except BlankImageError as error:
+            return Prediction.without_ink(error)
+        (prediction,) = self._predict(seen.square[None], top, classes)
+        return prediction.remarked(seen.remark)
 
     @overload
     def recognize_batch(
@@ -125,17 +169,27 @@ class Recognizer:
         classes = self._classes(top, among)
         results: list[Prediction | HanmoError] = []
         for batch in _batches(enumerate(images), batch_size):
-            outcomes = [self._square_or_error(image, index, errors) for index, image in batch]
-            squares = [outcome for outcome in outcomes if not isinstance(outcome, HanmoError)]
+            outcomes = [self._inspect_one_of_many(image, index, errors) for index, image in batch]
+            squares = [outcome.square for outcome in outcomes if isinstance(outcome, Inspected)]
             predictions = iter(self._predict(np.stack(squares), top, classes) if squares else ())
-            results.extend(o if isinstance(o, HanmoError) else next(predictions) for o in outcomes)
+            for outcome in outcomes:
+                if isinstance(outcome, Inspected):
+                    results.append(next(predictions).remarked(outcome.remark))
+                else:
+                    results.append(outcome)
         return results
 
     def square(self, image: Source) -> NDArray[np.uint8]:
-        """The normalised square of one picture, uint8 (S, S), ink bright. Raises :class:`ImageError`."""
+        """The normalised square of one picture, uint8 (S, S), ink bright.
+
+        Raises :class:`ImageError`; one without ink is a :class:`BlankImageError`.
+        """
+        return self._inspect(image).square
+
+    def _inspect(self, image: Source) -> Inspected:
         grey = load(image)
         try:
-            return self.bundle.normalization(grey)
+            return self.bundle.normalization.inspect(grey)
         except ImageError as error:
             raise type(error)(f"{describe(image)}: {error}") from error
 
@@ -166,34 +220,39 @@ class Recognizer:
         """Read squares that are normalised already, as :meth:`logits` takes them, in one run of the net."""
         return self._predict(squares, top, self._classes(top, None))
 
-    def _classes(self, top: int, among: Collection[str] | None) -> NDArray[np.int64]:
-        """The classes an answer may come from, ascending."""
+    def _classes(self, top: int, among: Collection[str] | None) -> NDArray[np.int64] | None:
+        """The classes an answer may come from, ascending; None for all."""
         if top < 1:
             raise ConfigError(f"top is {top}; ask for at least one candidate")
         if among is None:
-            return np.arange(len(self.bundle.charset))
+            return None
         if not among:
             raise ConfigError("among is empty; name at least one character, or leave it out")
         return np.unique(self.bundle.charset.encode(list(among)))
 
-    def _square_or_error(self, image: Source, index: int, errors: str) -> NDArray[np.uint8] | ImageError:
+    def _inspect_one_of_many(self, image: Source, index: int, errors: str) -> Inspected | Prediction | ImageError:
         try:
-            return self.square(image)
+            return self._inspect(image)
+        except BlankImageError as error:
+            return Prediction.without_ink(error)
         except ImageError as error:
             if errors == "collect":
                 return error
             raise type(error)(f"images[{index}]: {error}") from error
 
-    def _predict(self, squares: NDArray[np.uint8], top: int, classes: NDArray[np.int64]) -> list[Prediction]:
-        logits = self.logits(squares)
-        probabilities = softmax(logits[:, classes], self.bundle.temperature)
+    def _predict(self, squares: NDArray[np.uint8], top: int, classes: NDArray[np.int64] | None) -> list[Prediction]:
+        logits = self.logits(squares).astype(np.float64)
+        asked = logits if classes is None else logits[:, classes]
+        probabilities = softmax(asked, self.bundle.temperature)
         known = evidence(logits) >= self.bundle.least_evidence
         charset, threshold = self.bundle.charset, self.bundle.refusal_threshold
         predictions = []
         for row, best, is_known in zip(probabilities, _best(probabilities, top), known, strict=True):
-            candidates = tuple(Candidate(charset[int(classes[i])], float(row[i])) for i in best)
+            named = best if classes is None else classes[best]
+            told = zip(named.tolist(), row[best].tolist(), strict=True)
+            candidates = tuple(Candidate(charset[i], probability) for i, probability in told)
             refused = not is_known or candidates[0].probability < threshold
-            predictions.append(Prediction(candidates, refused=refused))
+            predictions.append(Prediction(candidates, "unknown character" if refused else None))
         return predictions
 
 
@@ -206,12 +265,16 @@ def _find(bundle: str | Path | None) -> Bundle:
 
 
 def _best(scores: NDArray[np.float64], top: int) -> NDArray[np.intp]:
-    """Columns of the ``top`` highest scores of each row, the highest first, (N, min(top, C))."""
+    """Columns of the ``top`` highest scores, 0 or more, of each row, the highest first, (N, min(top, C))."""
     top = min(top, scores.shape[1])
-    # Partitioning first: sorting thousands of classes would take as long as a small net.
-    chosen = np.sort(np.argpartition(-scores, top - 1, axis=1)[:, :top], axis=1)
-    order = np.argsort(-np.take_along_axis(scores, chosen, axis=1), axis=1, kind="stable")
-    return np.take_along_axis(chosen, order, axis=1)
+    if top > _FEW:
+        return np.argsort(-scores, axis=1, kind="stable")[:, :top]
+    rest, rows = scores.copy(), np.arange(len(scores))
+    best = np.empty((len(scores), top), np.intp)
+    for rank in range(top):
+        best[:, rank] = rest.argmax(axis=1)
+        rest[rows, best[:, rank]] = -1
+    return best
 
 
 def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:

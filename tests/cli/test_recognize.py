@@ -49,8 +49,8 @@ def test_json_is_one_object_a_picture(bundle: Path, pictures: list[str]) -> None
     assert [entry["file"] for entry in lines(result)] == pictures
     assert [entry["character"] for entry in lines(result)] == list(HAND)
     for entry in lines(result):
-        assert list(entry) == ["file", "character", "refused", "candidates"]
-        assert entry["refused"] is False
+        assert list(entry) == ["file", "character", "refused", "reason", "candidates"]
+        assert (entry["refused"], entry["reason"]) == (False, None)
         assert [list(candidate) for candidate in entry["candidates"]] == [["character", "probability"]] * 2
         assert 1 >= entry["candidates"][0]["probability"] >= entry["candidates"][1]["probability"] >= 0
 
@@ -102,11 +102,30 @@ def test_a_refusal_names_no_character(
 ) -> None:
     strict = comparing_bundle(tmp_path / "strict", HAND, SIDE, refusal_threshold=0.999999).path
     (entry,) = lines(run(pictures[2], "--bundle", strict, "--json"))
-    assert (entry["character"], entry["refused"]) == (None, True)
+    assert (entry["character"], entry["refused"], entry["reason"]) == (None, True, "unknown character")
     assert entry["candidates"][0]["character"] == "十"
     table = run(pictures[2], "--bundle", strict).stdout
-    assert "refused" in table
+    assert table.splitlines()[1].split()[1:4] == ["？", "unknown", "character"]
     assert "十" in table
+
+
+def test_a_picture_without_ink_is_refused_and_no_mistake(bundle: Path, pictures: list[str], tmp_path: Path) -> None:
+    Image.new("L", (40, 40), 250).save(tmp_path / "empty.png")
+    files = [tmp_path / "empty.png", pictures[2]]
+    result = run(*files, "--bundle", bundle, "--json")
+    assert result.exit_code == 0, result.output
+    assert lines(result)[0] == {
+        "file": str(files[0]),
+        "character": None,
+        "refused": True,
+        "reason": "blank",
+        "candidates": [],
+    }
+    table = run(*files, "--bundle", bundle, "--sheet", tmp_path / "read.png")
+    assert table.exit_code == 0, table.output
+    assert table.stdout.splitlines()[1].split()[1:] == ["？", "blank"]
+    assert "十" in table.stdout
+    assert (tmp_path / "read.png").exists()
 
 
 def test_the_sheet_shows_every_picture_that_was_read(bundle: Path, pictures: list[str], tmp_path: Path) -> None:

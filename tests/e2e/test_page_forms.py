@@ -93,7 +93,8 @@ def test_axe_finds_nothing_where_it_is_refused_or_fails(sheet: Open) -> None:
     one = sheet()
     one.excused = ["Failed to load resource"]
     guess = {"character": "口", "probability": 0.2}
-    refused = {"character": None, "probability": 0.2, "refused": True, "candidates": [guess] * 10}
+    refused = {"character": None, "probability": 0.2, "refused": True, "reason": "unknown character"}
+    refused["candidates"] = [guess] * 10
     one.page.route("**/v1/recognize*", lambda route: route.fulfill(json={"results": [refused], "model": "nano"}))
     one.draw([[(0.1, 0.5), (0.9, 0.5)]])
     one.expect_first("口")

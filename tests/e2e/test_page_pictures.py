@@ -79,7 +79,7 @@ def test_several_become_a_list_that_is_saved(sheet: Open, examples: list[Path]) 
     assert one.page.locator(".card.read").count() == 8
     assert one.page.locator(".card.failed .problem").text_content().startswith("not a picture")
     told = one.page.locator(".grid-told").text_content()
-    assert told == "9 pictures: 8 read, 0 not known, 1 not readable"
+    assert told == "9 pictures: 8 read, 0 refused, 1 not readable"
     one.page.locator(".card summary").first.click()
     assert one.page.locator(".card ol button").first.is_visible()
     one.picture("list", full_page=True)
@@ -109,6 +109,40 @@ def test_several_become_a_list_that_is_saved(sheet: Open, examples: list[Path]) 
     one.page.wait_for_function("() => document.querySelector('#line input').value === '永'")
     one.page.click(".grid-remove")
     assert one.page.locator("#grid").is_hidden()
+
+
+def test_pictures_without_ink_are_refused_not_failed(sheet: Open, examples: list[Path]) -> None:
+    one = sheet()
+    file = io.BytesIO()
+    Image.new("L", (80, 80), 255).save(file, "png")
+    empty = {"name": "empty.png", "mimeType": "image/png", "buffer": file.getvalue()}
+    choose(one, [empty])
+    verdict = one.page.locator("#verdict")
+    one.page.wait_for_function("() => document.querySelector('#answers').dataset.state === 'refused'")
+    assert verdict.text_content() == "There is nothing written here."
+    assert one.page.locator("#live").text_content().strip() == "There is nothing written here."
+    assert one.candidates() == []
+    assert one.page.locator("#why-open").is_hidden()
+    one.picture("blank")
+    one.page.click("#language")
+    assert verdict.text_content() == "这里没有写字。"
+    one.page.click("#language")
+
+    first = {"name": "01.png", "mimeType": "image/png", "buffer": examples[0].read_bytes()}
+    choose(one, [first, empty])
+    finished(one)
+    assert one.page.locator(".grid-told").text_content() == "2 pictures: 1 read, 1 refused, 0 not readable"
+    assert one.page.locator(".card.refused .problem").text_content() == "There is nothing written here."
+    one.picture("blank-list", full_page=True)
+    with one.page.expect_download() as download:
+        one.page.click(".grid-csv")
+    data = Path(download.value.path()).read_text("utf-8-sig")
+    rows = list(csv.DictReader(io.StringIO(data, newline="")))
+    assert [(row["refused"], row["reason"], row["error"]) for row in rows] == [("false", "", ""), ("true", "blank", "")]
+    with one.page.expect_download() as download:
+        one.page.click(".grid-json")
+    results = json.loads(Path(download.value.path()).read_text("utf-8"))["results"]
+    assert [result["reason"] for result in results] == [None, "blank"]
 
 
 def test_formulas_and_quotes_are_made_harmless(sheet: Open) -> None:

@@ -262,18 +262,28 @@ def test_a_slow_answer_is_announced_in_either_language(sheet: Open) -> None:
     assert one.page.locator("#verdict").text_content() == "识别中……"
 
 
-def test_a_refused_character_says_so(sheet: Open) -> None:
+@pytest.mark.parametrize(
+    ("reason", "english", "chinese"),
+    [
+        ("several characters", "These seem to be several characters.", "好像不止一个字"),
+        ("touching the edge", "It touches the edge and may be cut off.", "碰到了边缘"),
+        ("unknown character", "Not a character I know.", "不是我认识的字。"),
+    ],
+)
+def test_a_refusal_says_why(sheet: Open, reason: str, english: str, chinese: str) -> None:
     one = sheet()
     guess = {"character": "口", "probability": 0.2}
-    refused = {"character": None, "probability": 0.2, "refused": True, "candidates": [guess]}
+    refused = {"character": None, "probability": 0.2, "refused": True, "reason": reason, "candidates": [guess]}
     one.page.route("**/v1/recognize*", lambda route: route.fulfill(json={"results": [refused], "model": "nano"}))
     one.draw(HORIZONTAL)
     one.expect_first("口")
-    assert "Not a character I know" in one.page.locator("#verdict").text_content()
-    assert "Not a character I know" in one.page.locator("#live").text_content()
-    one.picture("refused")
+    verdict = one.page.locator("#verdict")
+    assert verdict.text_content() == f"{english} My best guesses:"
+    assert one.page.locator("#live").text_content().startswith(f"{english} My best guesses: 口")
+    one.picture(f"refused-{reason.replace(' ', '-')}")
     one.page.click("#language")
-    assert "不是我认识的字" in one.page.locator("#verdict").text_content()
+    assert chinese in verdict.text_content()
+    assert verdict.text_content().endswith("最像的是：")
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from hanmo.serve.limits import SECURITY_HEADERS
 
 URL = "/v1/recognize"
 Picture = Callable[..., bytes]
+BLANK = b"P5 20 20 255 " + bytes([255]) * 400
 ADDRESSES = [
     ("GET", "/", 200),
     ("GET", "/docs", 200),
@@ -95,11 +96,11 @@ def test_metrics_count(client: httpx.Client, picture: Picture) -> None:
         return float(found)
 
     answered = 'hanmo_requests_total{method="POST",route="/v1/recognize",status="200"}'
-    pictures = ['hanmo_pictures_total{outcome="read"}', 'hanmo_pictures_total{outcome="failed"}']
+    pictures = [f'hanmo_pictures_total{{outcome="{outcome}"}}' for outcome in ("read", "refused", "failed")]
     before = [value(series) for series in (answered, *pictures, "hanmo_batch_size_sum")]
-    client.post(URL, files=[("file", ("a", picture("十"))), ("file", ("b", b"")), ("file", ("c", picture("一")))])
+    client.post(URL, files=[("file", ("a", picture("十"))), ("file", ("b", b"")), ("file", ("c", BLANK))])
     after = [value(series) for series in (answered, *pictures, "hanmo_batch_size_sum")]
-    assert [b - a for a, b in zip(before, after, strict=True)] == [1, 2, 1, 2]
+    assert [b - a for a, b in zip(before, after, strict=True)] == [1, 1, 1, 1, 1]
     assert client.get("/metrics").headers["content-type"].startswith("text/plain; version=")
 
 

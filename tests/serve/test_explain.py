@@ -108,6 +108,8 @@ def test_what_is_refused(client: httpx.Client, picture: Picture, hand: dict[str,
     )
     assert code_of(client.post(URL, content=plus[:60])) == (422, "unusable_picture")
     assert code_of(client.post(URL, json={"strokes": []})) == (422, "unusable_picture")
+    blank = b"P5 20 20 255 " + bytes([255]) * 400
+    assert code_of(client.post(URL, content=blank)) == (422, "blank_picture")
     assert code_of(client.post(URL, content=bytes(8 * 2**20 + 1))) == (413, "body_too_large")
     assert client.get(URL).status_code == 405
 

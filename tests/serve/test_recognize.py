@@ -15,9 +15,12 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from hanmo.bundle import Bundle
+from hanmo.errors import FaintInkError
+from hanmo.normalize import Inspected, Normalization
 from hanmo.recognizer import Recognizer
 from hanmo.serve.schemas import Answer
 
@@ -52,7 +55,7 @@ def test_the_shape_of_an_answer(client: httpx.Client, picture: Picture, bundle: 
     assert set(answer) == {"results", "model"}
     assert answer["model"] == "tiny"
     (result,) = answer["results"]
-    assert (result["name"], result["character"], result["refused"]) == ("十.png", "十", False)
+    assert (result["name"], result["character"], result["refused"], result["reason"]) == ("十.png", "十", False, None)
     assert result["candidates"] == [
         {"character": c.character, "probability": pytest.approx(c.probability, abs=1e-6)} for c in expected.candidates
     ]
@@ -119,9 +122,46 @@ def test_files_of_other_formats(client: httpx.Client, data: bytes) -> None:
 def test_unusable_pictures(client: httpx.Client, picture: Picture) -> None:
     assert error_of(client.post(URL, content=b""), 422) == "unusable_picture"
     assert error_of(client.post(URL, content=picture("一")[:70]), 422) == "unusable_picture"
-    blank = io.BytesIO()
-    Image.new("L", (50, 50), 255).save(blank, "png")
-    assert error_of(client.post(URL, content=blank.getvalue()), 422) == "blank_picture"
+
+
+def blank_picture() -> bytes:
+    file = io.BytesIO()
+    Image.new("L", (50, 50), 255).save(file, "png")
+    return file.getvalue()
+
+
+def test_a_picture_without_ink_is_refused_not_failed(client: httpx.Client, picture: Picture) -> None:
+    expected = {"character": None, "probability": 0, "refused": True, "reason": "blank", "candidates": []}
+    answer = client.post(URL, content=blank_picture())
+    assert answer.status_code == 200
+    assert answer.json()["results"] == [expected]
+    files = [("file", (None, data)) for data in (picture("十"), blank_picture(), picture("一"))]
+    first, second, third = client.post(URL, files=files).json()["results"]
+    assert (first["character"], second, third["character"]) == ("十", expected, "一")
+
+
+@pytest.mark.parametrize("remark", ["several characters", "touching the edge"])
+def test_a_refusal_says_what_was_remarked(
+    comparing_bundle: Callable[..., Bundle], tmp_path: Path, monkeypatch: Any, serving: Any, hand: Any, remark: Any
+) -> None:
+    def inspect(normalization: Normalization, grey: NDArray[np.uint8]) -> Inspected:
+        if grey.shape == (6, 6):
+            raise FaintInkError("no clear ink")
+        square = np.random.default_rng(grey.size).integers(0, 255, (16, 16)).astype(np.uint8)
+        return Inspected(square=square, remark=remark if grey.shape == (7, 7) else None)
+
+    strict = comparing_bundle(tmp_path / "strict", hand, 16, refusal_threshold=0.999)
+    monkeypatch.setattr(Normalization, "inspect", inspect)
+    with serving(Recognizer(strict)) as client:
+        files = []
+        for number, side in enumerate((6, 7, 8)):
+            file = io.BytesIO()
+            Image.new("L", (side, side), 255).save(file, "png")
+            files.append(("file", (f"{number}.png", file.getvalue())))
+        results = client.post(URL, params={"top": 2}, files=files).json()["results"]
+    assert [result["reason"] for result in results] == ["no clear ink", remark, "unknown character"]
+    assert [len(result["candidates"]) for result in results] == [0, 2, 2]
+    assert all(result["refused"] and result["character"] is None for result in results)
 
 
 def png_that_claims(width: int, height: int) -> bytes:
@@ -208,6 +248,7 @@ def test_content_types_with_endless_options(client: httpx.Client, picture: Pictu
 
 def test_an_answer_is_as_described(client: httpx.Client, picture: Picture) -> None:
     files = [("file", ("a.png", picture("口"))), ("file", ("b", b"")), ("file", (None, picture("十")))]
+    files.append(("file", ("c.png", blank_picture())))
     scribble = {"strokes": [[[n * 37 % 101, n * 53 % 97] for n in range(40)]]}
     for answer in (client.post(URL, files=files), client.post(URL, json=scribble)):
         assert answer.status_code == 200

@@ -17,6 +17,9 @@ def export(
     held_out: Annotated[
         Path | None, typer.Option(help="Pack not trained on, to fit probabilities and refusal.")
     ] = None,
+    refusal: Annotated[
+        Path | None, typer.Option(help="Pack of clean samples, to fit refusal instead of on --held-out.")
+    ] = None,
     licence: Annotated[str, typer.Option(help="What the weights may be used for.")] = "as the training data",
     fp32: Annotated[bool, typer.Option("--fp32", help="Keep 32-bit floats instead of int8.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Write the bundle even if it answers otherwise.")] = False,
@@ -70,6 +73,7 @@ def export(
             calibration=calibration,
             test=test,
             held_out=held_out,
+            refusal=refusal,
             licence=licence,
             int8=not fp32,
             force=force,

@@ -36,7 +36,8 @@ def recognize(
 ) -> None:
     """Read characters from pictures: PNG, JPEG, WebP, BMP, GIF, TIFF or PPM.
 
-    A picture that cannot be read is reported in its place, and the exit status is 2.
+    A picture that shows no ink or no known character is refused, and the reason is told. A file that cannot be read is
+    reported in its place, and the exit status is 2.
 
     Example: hanmo recognize a.png b.jpg --top 3 --sheet read.png
     """
@@ -93,6 +94,7 @@ def _as_dict(picture: Path, outcome: Prediction | HanmoError) -> dict[str, objec
         "file": str(picture),
         "character": outcome.character,
         "refused": outcome.refused,
+        "reason": outcome.reason,
         "candidates": candidates,
     }
 
@@ -121,10 +123,10 @@ def _print_table(pictures: list[Path], outcomes: list[Prediction | HanmoError]) 
         if isinstance(outcome, HanmoError):
             table.add_row(name, Text("✗", "bold red"), "", Text(_reason(picture, outcome), "red"))
             continue
-        best, *others = outcome.candidates
-        if outcome.refused:
-            table.add_row(name, Text("？", "bold yellow"), Text("refused", "yellow"), _others(outcome.candidates))
+        if outcome.reason:
+            table.add_row(name, Text("？", "bold yellow"), Text(outcome.reason, "yellow"), _others(outcome.candidates))
         else:
+            best, *others = outcome.candidates
             table.add_row(name, Text(best.character, "bold"), _bar(best.probability), _others(others))
     Console().print(table)
 
@@ -156,7 +158,8 @@ def _draw_sheet(out: Path, read: list[tuple[Path, Prediction]], title: str) -> N
     for picture, prediction in read:
         rows = [f"{c.character} {c.probability:.1%}" for c in prediction.candidates[:3]]
         name = picture.name if len(picture.name) <= _NAME_SHOWN else f"…{picture.name[1 - _NAME_SHOWN :]}"
-        captions.append("\n".join([prediction.character or "?", *rows, name]))
+        why = [prediction.reason] if prediction.reason else []
+        captions.append("\n".join([prediction.character or "?", *why, *rows, name]))
     drawn = contact_sheet([_small(picture) for picture, _ in read], captions, columns=8, title=title, ink="dark")
     save_png(drawn, out)
     typer.echo(f"drawn: {out}", err=True)

@@ -84,8 +84,9 @@ def _add_reading(app: FastAPI, desk: Desk, config: ServeConfig) -> None:
         openapi_extra={"requestBody": RECOGNIZE_BODY},
     )
     async def recognize(request: Request, top: Top = 5) -> Response:
-        """Read one character a picture. Several pictures get an answer each, in their order; one that cannot be read
-        has an `error` in its place. A single one that cannot be read is refused as a whole."""
+        """Read one character a picture. Several pictures get an answer each, in their order. A picture that shows no
+        ink or no known character has a `reason`. One whose file cannot be read has an `error` in its place; if it came
+        alone, the whole call is refused."""
         answer = {"results": await desk.read(*await _sent(request), top), "model": model.name}
         return Response(_ENCODER.encode(answer), media_type="application/json")
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,8 +101,7 @@ class Batcher:
             return
         for waiting, prediction in zip(batch, predictions, strict=True):
             if not waiting.answer.done():  # its client may have gone
-                candidates = prediction.candidates[: waiting.top]
-                waiting.answer.set_result(Prediction(candidates, refused=prediction.refused))
+                waiting.answer.set_result(replace(prediction, candidates=prediction.candidates[: waiting.top]))
 
 
 class Places:

@@ -9,11 +9,12 @@ from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hanmo.errors import ImageError
+from hanmo.errors import BlankImageError, ImageError
 from hanmo.explain import explain_square
 from hanmo.image import describe, load
+from hanmo.ink import Remark
+from hanmo.normalize import Inspected
 from hanmo.recognizer import Prediction, Recognizer
 from hanmo.serve.batching import Batcher, Places
 from hanmo.serve.config import ServeConfig
@@ -25,7 +26,8 @@ from hanmo.serve.uploads import Upload, parse
 from hanmo.strokes import draw
 
 T = TypeVar("T")
-Square = NDArray[np.uint8]
+Unread = Prediction | RefusedError
+"""What is said of a picture that never gets to the net: it shows no ink, or it cannot be used."""
 
 LOOK_ALIKES = 4
 """Look-alikes of a character at most."""
@@ -85,13 +87,15 @@ class Desk:
         if character is not None:
             self._check_known(character)
         with self._explanations.hold():
-            uploads, square = await self._in_thread(lambda: self._open_up(content_type, body))
+            uploads, seen = await self._in_thread(lambda: self._open_up(content_type, body))
             if len(uploads) > 1:
                 raise RefusedError(422, "too_many_pictures", "one picture is explained at a time; send each by itself")
-            if isinstance(square, RefusedError):
-                raise square
-            loop = asyncio.get_running_loop()
-            explanation = await loop.run_in_executor(self._explainer, explain_square, self.reader, square, character)
+            if isinstance(seen, RefusedError):
+                raise seen
+            if isinstance(seen, Prediction):
+                raise RefusedError(422, "blank_picture", f"the picture cannot be explained: {seen.reason}")
+            explaining = partial(explain_square, self.reader, seen.square, character)
+            explanation = await asyncio.get_running_loop().run_in_executor(self._explainer, explaining)
         self._metrics.explanations.inc()
         return ExplanationAnswer.of(explanation)
 
@@ -120,31 +124,38 @@ class Desk:
             raise unknown_character(character, self.reader.bundle.name)
 
     async def _outcomes(
-        self, uploads: list[Upload], first: Square | RefusedError, top: int
+        self, uploads: list[Upload], first: Inspected | Unread, top: int
     ) -> list[Prediction | RefusedError]:
-        coming: list[asyncio.Future[Prediction] | RefusedError] = []
+        coming: list[asyncio.Future[Prediction] | Unread] = []
+        remarks: list[Remark | None] = []
         try:
             # One picture of a call after the other, so that a call of many does not make the others wait for all of it.
             for number, upload in enumerate(uploads):
-                square = await self._in_thread(partial(self._square, upload)) if number else first
-                coming.append(square if isinstance(square, RefusedError) else self._batcher.submit(square, top))
-            return [outcome if isinstance(outcome, RefusedError) else await outcome for outcome in coming]
+                seen = await self._in_thread(partial(self._inspect, upload)) if number else first
+                remarks.append(seen.remark if isinstance(seen, Inspected) else None)
+                coming.append(self._batcher.submit(seen.square, top) if isinstance(seen, Inspected) else seen)
+            return [
+                (await outcome).remarked(remark) if isinstance(outcome, asyncio.Future) else outcome
+                for outcome, remark in zip(coming, remarks, strict=True)
+            ]
         finally:
             for outcome in coming:
                 if isinstance(outcome, asyncio.Future):
                     outcome.cancel()  # does nothing to what is done, and spares the net what nobody waits for
 
-    def _open_up(self, content_type: str, body: bytes) -> tuple[list[Upload], Square | RefusedError]:
+    def _open_up(self, content_type: str, body: bytes) -> tuple[list[Upload], Inspected | Unread]:
         """A body's uploads, and the first one's square: one way to a thread and back for most bodies."""
         uploads = parse(content_type, body, self._config)
-        return uploads, self._square(uploads[0])
+        return uploads, self._inspect(uploads[0])
 
-    def _square(self, upload: Upload) -> Square | RefusedError:
+    def _inspect(self, upload: Upload) -> Inspected | Unread:
         source = upload.source
         try:
             # Never load() for what came as JSON: to it, a string is a path.
             grey = load(source) if isinstance(source, bytes) else draw(source.strokes)
-            return self.reader.bundle.normalization(grey)
+            return self.reader.bundle.normalization.inspect(grey)
+        except BlankImageError as error:
+            return Prediction.without_ink(error)
         except ImageError as error:
             return of_picture(error, describe(source))
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from starlette.responses import JSONResponse
 
-from hanmo.errors import BlankImageError, ImageError, ImageFormatError, ImageTooLargeError
+from hanmo.errors import ImageError, ImageFormatError, ImageTooLargeError
 from hanmo.image import describe
 
 RETRY_AFTER = 1
@@ -52,8 +52,6 @@ def of_picture(error: ImageError, source: str = "") -> RefusedError:
         status, code = 415, "unsupported_format"
     elif isinstance(error, ImageTooLargeError):
         code = "picture_too_large"
-    elif isinstance(error, BlankImageError):
-        code = "blank_picture"
     return RefusedError(status, code, str(error).removeprefix(f"{source}: "))
 
 

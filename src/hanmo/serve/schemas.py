@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, FailFast, Field, model_validator
 
 from hanmo.explain import Explanation
-from hanmo.recognizer import Prediction
+from hanmo.recognizer import Prediction, Reason
 from hanmo.serve.glyphs import Glyph
 from hanmo.serve.problems import RefusedError
 
@@ -67,13 +67,19 @@ class CandidateAnswer(BaseModel):
 
 
 class Reading(BaseModel):
-    """What one picture was read as. ``character`` is null where it is refused: no character this model knows."""
+    """What one picture was read as. ``character`` is null where it is refused; ``reason`` says why."""
 
     name: str | None = Field(None, description="The uploaded file's name, where it had one.")
     character: str | None
     probability: float
     refused: bool
-    candidates: list[CandidateAnswer]
+    reason: Reason | None = Field(
+        description="Why it is refused: blank, no clear ink, several characters, touching the edge (part of the "
+        "character may be missing) or unknown character. Null where a character is named."
+    )
+    candidates: list[CandidateAnswer] = Field(
+        description="The most probable first; none where the reason is blank or no clear ink."
+    )
 
 
 class ErrorBody(BaseModel):
@@ -104,9 +110,8 @@ def result(outcome: Prediction | RefusedError, name: str | None) -> dict[str, An
         told["error"] = {"code": outcome.code, "message": outcome.message}
         return told
     candidates = [{"character": c.character, "probability": round(c.probability, 6)} for c in outcome.candidates]
-    told["character"] = None if outcome.refused else candidates[0]["character"]
-    told["probability"] = candidates[0]["probability"]
-    told["refused"], told["candidates"] = outcome.refused, candidates
+    told["character"], told["probability"] = outcome.character, round(outcome.probability, 6)
+    told["refused"], told["reason"], told["candidates"] = outcome.refused, outcome.reason, candidates
     return told
 
 

@@ -32,7 +32,8 @@ def same(result: Any, reader: Recognizer, source: Any) -> None:
     assert [by_character[c["character"]] for c in result["candidates"]] == pytest.approx(expected, abs=1e-12)
     distinct = [c.character for c in prediction.candidates[:TOP] if c.probability > expected[-1]]
     assert [c["character"] for c in result["candidates"][: len(distinct)]] == distinct
-    assert (result["character"], result["refused"]) == (prediction.character, prediction.refused)
+    assert (result["character"], result["reason"]) == (prediction.character, prediction.reason)
+    assert result["refused"] == prediction.refused
     assert result["probability"] == pytest.approx(prediction.probability, abs=1e-6)
 
 

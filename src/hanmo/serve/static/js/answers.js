@@ -1,6 +1,6 @@
 /** The candidates: ten buttons that stay where they are and change what they say. */
 
-import { percent, t, tellError } from "./text.js";
+import { percent, t, tellError, tellReason } from "./text.js";
 import { say } from "./voice.js";
 
 const TOP = 10;
@@ -103,13 +103,13 @@ export class Answers {
     const state = !result ? "empty" : result.error ? "failed" : result.refused ? "refused" : "read";
     this.#root.dataset.state = state;
     const told = this.#slow ? "waiting" : state;
-    this.#verdict.textContent = t(`verdict_${told}`);
-    if (told === "failed") {
-      this.#verdict.textContent += `${t("colon")}${tellError(result.error)}`;
-    } else if (told === "refused") {
+    if (told === "refused") {
       const strong = document.createElement("strong");
-      strong.textContent = t("verdict_refused");
-      this.#verdict.replaceChildren(strong, ` ${t("verdict_guesses")}`);
+      strong.textContent = tellReason(result.reason);
+      this.#verdict.replaceChildren(strong, this.candidates.length ? ` ${t("verdict_guesses")}` : "");
+    } else {
+      const why = told === "failed" ? `${t("colon")}${tellError(result.error)}` : "";
+      this.#verdict.textContent = t(`verdict_${told}`) + why;
     }
     this.#took.textContent = result ? t("took", { ms: Math.max(1, Math.round(this.#ms)) }) : "";
     this.#tiles.forEach((tile, rank) => this.#renderTile(tile, rank));
@@ -130,12 +130,13 @@ export class Answers {
   }
 
   #announce() {
-    const { error, refused, candidates } = this.#result;
+    const { error, refused, reason, candidates } = this.#result;
     if (error) return say(t("verdict_failed"), tellError(error));
     const parts = candidates.slice(0, 3).flatMap(({ character, probability }, rank) => {
       const told = [{ zh: character }, percent(probability)];
       return rank ? [t("say_then"), ...told] : told;
     });
-    return say(t(refused ? "say_refused" : "say_read"), ...parts);
+    if (!refused) return say(t("say_read"), ...parts);
+    return parts.length ? say(tellReason(reason), t("verdict_guesses"), ...parts) : say(tellReason(reason));
   }
 }

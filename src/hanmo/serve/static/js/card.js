@@ -1,6 +1,6 @@
 /** One picture of many, with what was read in it. */
 
-import { percent, t, tellError } from "./text.js";
+import { percent, t, tellError, tellReason } from "./text.js";
 
 function make(name, attributes = {}, ...children) {
   const element = document.createElement(name);
@@ -31,7 +31,7 @@ export function card({ name, url, result }, { open, choose }) {
 function told(result, state, choose) {
   if (state === "waiting") return [make("p", { class: "note" }, t("card_waiting"))];
   if (state === "failed") return [make("p", { class: "problem" }, tellError(result.error))];
-  if (state === "refused") return [make("p", { class: "problem" }, t("card_refused"))];
+  if (state === "refused") return [make("p", { class: "problem" }, tellReason(result.reason))];
   return [choice(result.candidates[0], choose, "best")];
 }
 

@@ -4,8 +4,9 @@
  * @typedef {{strokes: number[][][]} | {file: Blob, name: string}} Input
  *   One character: strokes of points [x, y, pressure], y growing downwards, or a picture file.
  * @typedef {{character: string, probability: number}} Candidate
- * @typedef {{name?: string, character: ?string, probability: number, refused: boolean,
+ * @typedef {{name?: string, character: ?string, probability: number, refused: boolean, reason: ?string,
  *   candidates: Candidate[]}} Reading
+ *   `reason` says why it is refused: blank, no clear ink, several characters, touching the edge, unknown character
  * @typedef {{name?: string, error: {code: string, message: string}}} Failure
  */
 
@@ -14,8 +15,8 @@ const PATIENCE = 9000;
 
 /** Codes that speak of one picture, not of the call: they stand in the picture's place even when it came alone. */
 const OF_ONE_PICTURE = new Set([
-  "unsupported_format", "picture_too_large", "unusable_picture", "blank_picture", "malformed_strokes",
-  "body_too_large", "unreadable",
+  "unsupported_format", "picture_too_large", "unusable_picture", "malformed_strokes", "body_too_large",
+  "unreadable",
 ]);
 const FORM = 1024; // bytes a form adds to a picture at most
 

@@ -15,14 +15,14 @@ function cell(value) {
  */
 export function toCsv(results) {
   const ranks = Array.from({ length: CANDIDATES }, (_, i) => i + 1);
-  const head = ["file", "character", "probability", "refused", "error"];
+  const head = ["file", "character", "probability", "refused", "reason", "error"];
   const rows = [[...head, ...ranks.flatMap((rank) => [`candidate_${rank}`, `probability_${rank}`])]];
-  for (const { name, character, probability, refused, candidates = [], error } of results) {
+  for (const { name, character, probability, refused, reason, candidates = [], error } of results) {
     const told = ranks.flatMap((rank) => {
       const candidate = candidates[rank - 1];
       return [candidate?.character, candidate?.probability];
     });
-    rows.push([name, character, probability, error ? undefined : Boolean(refused), error?.message, ...told]);
+    rows.push([name, character, probability, error ? undefined : Boolean(refused), reason, error?.message, ...told]);
   }
   return "\ufeff" + rows.map((row) => row.map(cell).join(",") + "\r\n").join("");
 }

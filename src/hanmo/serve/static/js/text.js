@@ -31,6 +31,11 @@ export function tellError({ code, message }) {
   return text?.replace("{code}", code) ?? (message || t("error_unknown", { code }));
 }
 
+/** Why a picture is refused, in the language shown. @param {string} reason of a reading @returns {string} */
+export function tellReason(reason) {
+  return t(`reason_${reason.replaceAll(" ", "_")}`);
+}
+
 /** Fill the elements that index.html marks: data-t their text, data-label and data-title their attributes. */
 export function fill(root = document) {
   for (const element of root.querySelectorAll("[data-t]")) element.textContent = t(element.dataset.t);

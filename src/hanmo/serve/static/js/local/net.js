@@ -20,7 +20,9 @@ const SMALLEST = "CAg6NwoQCgFhEgFiIghJZGVudGl0eRIBdFoPCgFhEgoKCAgBEgQKAggBYg8KAW
  * @property {number} least_evidence
  *
  * @typedef {{character: string, probability: number}} Candidate
- * @typedef {{character: string | null, probability: number, refused: boolean, candidates: Candidate[]}} Reading
+ * @typedef {"blank" | "no clear ink" | "several characters" | "touching the edge" | "unknown character"} Reason
+ * @typedef {{character: string | null, probability: number, refused: boolean, reason: Reason | null,
+ *   candidates: Candidate[]}} Reading
  */
 
 export class Net {
@@ -106,7 +108,8 @@ export class Net {
     }));
     const refused = evidence(logits) < least || Math.max(...probabilities) < threshold;
     const [{ character, probability }] = candidates;
-    return { character: refused ? null : character, probability, refused, candidates };
+    const reason = refused ? "unknown character" : null;
+    return { character: refused ? null : character, probability, refused, reason, candidates };
   }
 
   /**

@@ -3,19 +3,19 @@
  * in single precision where it is single precision there.
  */
 
+import { cropBox, findInk } from "./ink.js";
+import { MIN_CONTRAST, countLevels } from "./paper.js";
 import { Problem, blank } from "./problem.js";
 
-const VERSION = 1;
-const MIN_CONTRAST = 12;
+const VERSIONS = [1, 2];
 const VISIBLE = Math.fround(0.3);
-const DUST = 0.01;
-const DUST_GAP = 0.05;
 const single = Math.fround;
 
 /**
  * @typedef {import("./strokes.js").Grey} Grey
  * @typedef {{method: string, side: number, margin: number, version: number}} Normalization as in bundle.json
- * @typedef {[number, number]} Range from, to (exclusive)
+ * @typedef {{square: Uint8Array, remark: import("./ink.js").Remark | null}} Inspected
+ * @typedef {{width: number, height: number, ink: Float32Array}} Ink 0 = paper, 1 = ink, cut to the character
  */
 
 /**
@@ -25,8 +25,9 @@ const single = Math.fround;
  * @throws {Problem}
  */
 export function checkSettings({ method, version }) {
-  if (method !== "fit" || version !== VERSION) {
-    throw new Problem("unusable_bundle", `squares of ${method}, version ${version}, cannot be made here; only fit, 1`);
+  if (method !== "fit" || !VERSIONS.includes(version)) {
+    const known = `only fit, ${VERSIONS.join(" and ")}`;
+    throw new Problem("unusable_bundle", `squares of ${method}, version ${version}, cannot be made here; ${known}`);
   }
 }
 
@@ -36,10 +37,37 @@ export function checkSettings({ method, version }) {
  * @returns {Uint8Array} side * side levels, 0 = paper, 255 = ink
  * @throws {Problem} for a blank picture
  */
-export function normalize(grey, { side, margin }) {
-  const ink = inkOfLevel(countLevels(grey.levels));
-  const [top, bottom, left, right] = cropToInk(grey, ink);
-  const [height, width] = [bottom - top, right - left];
+export const normalize = (grey, settings) => inspect(grey, settings).square;
+
+/**
+ * The square, and what may be wrong with the picture.
+ *
+ * @param {Grey} grey
+ * @param {Normalization} settings
+ * @returns {Inspected}
+ * @throws {Problem} for a picture that is blank or shows no clear ink
+ */
+export function inspect(grey, settings) {
+  if (settings.version === 1) return { square: resampled(stretched(grey), settings), remark: null };
+  refuseOneLevel(countLevels(grey.levels));
+  const { ink, remark } = findInk(grey);
+  const found = { ...ink, ink: Float32Array.from(ink.levels, (level) => level / 255) };
+  return { square: resampled(found, settings), remark };
+}
+
+/** Version 1: all that is darker than the paper's median is ink. @param {Grey} grey @returns {Ink} */
+function stretched({ width, height, levels }) {
+  const inkOf = inkOfLevel(countLevels(levels));
+  const ink = Float32Array.from(levels, (level) => inkOf[level]);
+  const [top, bottom, left, right] = cropBox(ink, width, height, VISIBLE);
+  const lines = Array.from({ length: bottom - top }, (_, y) => (top + y) * width);
+  const cut = new Float32Array((bottom - top) * (right - left));
+  lines.forEach((line, y) => cut.set(ink.subarray(line + left, line + right), y * (right - left)));
+  return { width: right - left, height: bottom - top, ink: cut };
+}
+
+/** @param {Ink} ink @param {Normalization} settings @returns {Uint8Array} */
+function resampled({ width, height, ink }, { side, margin }) {
   const room = side - 2 * margin;
   const cell = Math.max(height, width) / room;
   const rows = weights(height, cell, room);
@@ -49,8 +77,8 @@ export function normalize(grey, { side, margin }) {
   rows.forEach((row, y) => {
     line.fill(0);
     row.shares.forEach((share, i) => {
-      const start = (top + row.first + i) * grey.width + left;
-      for (let x = 0; x < width; x += 1) line[x] += share * ink[grey.levels[start + x]];
+      const start = (row.first + i) * width;
+      for (let x = 0; x < width; x += 1) line[x] += share * ink[start + x];
     });
     columns.forEach((column, x) => {
       let sum = 0;
@@ -63,11 +91,11 @@ export function normalize(grey, { side, margin }) {
   return square;
 }
 
-/** @param {Uint8Array} levels @returns {Float64Array} how many pixels have each of the 256 levels */
-export function countLevels(levels) {
-  const counts = new Float64Array(256);
-  for (let i = 0; i < levels.length; i += 1) counts[levels[i]] += 1;
-  return counts;
+/** How many pixels there are; blank pictures are refused. @param {Float64Array} counts of each level */
+function refuseOneLevel(counts) {
+  const total = counts.reduce((sum, count) => sum + count, 0);
+  if (Math.max(...counts) === total) throw blank("the picture is blank: it holds one grey level only");
+  return total;
 }
 
 /**
@@ -78,8 +106,7 @@ export function countLevels(levels) {
  * @returns {Float32Array}
  */
 function inkOfLevel(counts) {
-  const total = counts.reduce((sum, count) => sum + count, 0);
-  if (total === 0 || Math.max(...counts) === total) throw blank("the picture is blank: it holds one grey level only");
+  const total = refuseOneLevel(counts);
   const threshold = otsu(counts, total);
   const paper = quantile(counts, threshold + 1, 256, 0.5);
   const ink = quantile(counts, 0, threshold + 1, 0.1);
@@ -123,53 +150,6 @@ function quantile(counts, start, stop, share) {
     sum += part[level];
   }
   return start + level;
-}
-
-/**
- * The smallest box that holds all visible ink, but for dust outside the character.
- *
- * @param {Grey} grey @param {Float32Array} ink of each level
- * @returns {[number, number, number, number]} top, bottom, left, right; bottom and right are exclusive
- */
-function cropToInk({ width, height, levels }, ink) {
-  const [rowMass, columnMass] = [new Float64Array(height), new Float64Array(width)];
-  const [rowSeen, columnSeen] = [new Uint8Array(height), new Uint8Array(width)];
-  for (let y = 0, i = 0; y < height; y += 1) {
-    for (let x = 0; x < width; x += 1, i += 1) {
-      const here = ink[levels[i]];
-      rowMass[y] += here;
-      columnMass[x] += here;
-      if (here >= VISIBLE) rowSeen[y] = columnSeen[x] = 1;
-    }
-  }
-  const rows = [...rowSeen.keys()].filter((y) => rowSeen[y]);
-  const columns = [...columnSeen.keys()].filter((x) => columnSeen[x]);
-  const span = (/** @type {number[]} */ seen) => seen[seen.length - 1] - seen[0];
-  const gap = DUST_GAP * Math.max(span(rows), span(columns));
-  return [...withoutDust(rows, rowMass, gap), ...withoutDust(columns, columnMass, gap)];
-}
-
-/**
- * From the first to the last of the `seen` lines, less outer groups of hardly any ink beyond a `gap`.
- *
- * @param {number[]} seen @param {Float64Array} mass @param {number} gap
- * @returns {Range}
- */
-function withoutDust(seen, mass, gap) {
-  let [start, stop] = [seen[0], seen[seen.length - 1] + 1];
-  const total = mass.reduce((sum, ink) => sum + ink, 0);
-  let [before, line] = [0, 0];
-  let trailing = false;
-  for (let i = 0; i + 1 < seen.length; i += 1) {
-    while (line <= seen[i]) before += mass[line++];
-    if (seen[i + 1] - seen[i] <= gap + 1) continue;
-    if (before / total < DUST) start = seen[i + 1];
-    if (before / total > 1 - DUST && !trailing) {
-      stop = seen[i] + 1;
-      trailing = true;
-    }
-  }
-  return [start, stop];
 }
 
 /**

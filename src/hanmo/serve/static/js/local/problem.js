@@ -1,3 +1,7 @@
+/** Codes of pictures without ink: nothing is written there, or nothing that stands out. They are read as refused. */
+export const BLANK = "blank_picture";
+export const FAINT = "faint_ink";
+
 /**
  * Why something cannot be read, in the words and with the codes of the server (hanmo.serve.problems).
  */
@@ -19,4 +23,7 @@ export const unusable = (message) => new Problem("unusable_picture", message);
 export const tooLarge = (message) => new Problem("picture_too_large", message);
 
 /** @param {string} message @returns {Problem} */
-export const blank = (message) => new Problem("blank_picture", message);
+export const blank = (message) => new Problem(BLANK, message);
+
+/** @param {string} message @returns {Problem} */
+export const faint = (message) => new Problem(FAINT, message);

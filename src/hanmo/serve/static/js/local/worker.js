@@ -3,9 +3,9 @@
 import { explain } from "./explain.js";
 import { openGlyphs } from "./glyphs.js";
 import { Net, rounded } from "./net.js";
-import { checkSettings, normalize } from "./normalize.js";
+import { checkSettings, inspect as inspectGrey, normalize } from "./normalize.js";
 import { load } from "./picture.js";
-import { Problem } from "./problem.js";
+import { BLANK, FAINT, Problem } from "./problem.js";
 import { draw } from "./strokes.js";
 
 /**
@@ -36,10 +36,27 @@ function net() {
   return opening;
 }
 
-/** @param {Input} input @param {Net} opened @returns {Promise<Uint8Array>} */
-async function squareOf(input, opened) {
+/**
+ * @typedef {import("./normalize.js").Inspected} Inspected
+ *
+ * @param {Input} input @param {Net} opened
+ * @returns {Promise<Inspected>}
+ */
+async function inspect(input, opened) {
   const grey = "strokes" in input ? draw(input.strokes) : await load(input.file);
-  return normalize(grey, opened.settings.normalization);
+  return inspectGrey(grey, opened.settings.normalization);
+}
+
+/**
+ * The reading of a picture without ink.
+ *
+ * @param {any} error
+ * @returns {import("./net.js").Reading | null} null where the error is another one
+ */
+function withoutInk(error) {
+  if (error.code !== BLANK && error.code !== FAINT) return null;
+  const reason = error.code === FAINT ? "no clear ink" : "blank";
+  return { character: null, probability: 0, refused: true, reason, candidates: [] };
 }
 
 /** @param {Input} input */
@@ -65,19 +82,21 @@ const methods = {
     const results = [];
     for (let start = 0; start < inputs.length; start += BATCH) {
       await pause();
-      const squares = [];
+      /** @type {Inspected[]} */
+      const seen = [];
       const places = [];
       for (const [i, input] of inputs.slice(start, start + BATCH).entries()) {
         try {
-          squares.push(await squareOf(input, opened));
+          seen.push(await inspect(input, opened));
           places.push(start + i);
         } catch (error) {
-          results[start + i] = { ...nameOf(input), error: plain(error) };
+          results[start + i] = { ...nameOf(input), ...(withoutInk(error) ?? { error: plain(error) }) };
         }
       }
-      const readings = squares.length ? await opened.read(squares, top) : [];
+      const readings = seen.length ? await opened.read(seen.map(({ square }) => square), top) : [];
       readings.forEach((reading, i) => {
-        results[places[i]] = { ...nameOf(inputs[places[i]]), ...reading };
+        const reason = reading.refused ? (seen[i].remark ?? reading.reason) : null;
+        results[places[i]] = { ...nameOf(inputs[places[i]]), ...reading, reason };
       });
     }
     return results;
@@ -86,7 +105,7 @@ const methods = {
   /** @param {() => Promise<void>} pause @param {Input} input @param {string | null} character */
   async explain(pause, input, character) {
     const opened = await net();
-    const square = await squareOf(input, opened);
+    const { square } = await inspect(input, opened);
     const { side } = opened.settings.normalization;
     const found = await explain(opened, square, character, pause);
     return {
