@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -90,6 +91,34 @@ def test_every_attention_and_pool_can_be_exported() -> None:
     np.testing.assert_allclose(
         run_onnx(export_onnx(net, 16), squares), torch_logits(net, squares), rtol=1e-3, atol=1e-4
     )
+
+
+def test_means_over_a_map_are_computed_in_int8(fp32: bytes, tiny_bundle: Path, tmp_path: Path) -> None:
+    means = [n for n in onnx.load_from_string(fp32).graph.node if n.op_type == "GlobalAveragePool"]
+    assert len(means) == 9, "eight of squeeze-excitation, one before the classifier"
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "run.onnx")
+    options.log_severity_level = 3
+    onnxruntime.InferenceSession(tiny_bundle / "model.onnx", options, providers=["CPUExecutionProvider"])
+    run = [n.op_type for n in onnx.load(tmp_path / "run.onnx").graph.node]
+    assert run.count("QLinearGlobalAveragePool") == 9
+    assert "ReduceMean" not in run
+
+
+class _Means(nn.Module):
+    """Means over places, over rows alone and over channels, which are no pooling."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.cat((x, x.square()), 1)
+        parts = (x.mean((-1, -2)), x.mean((2, 3), keepdim=True).flatten(1), x.mean(2)[:, :, 0], x.mean(1)[:, 0])
+        return torch.cat(parts, 1)
+
+
+def test_only_means_over_all_places_become_pooling() -> None:
+    model = export_onnx(_Means(), 8)
+    assert [n.op_type for n in onnx.load_from_string(model).graph.node].count("ReduceMean") == 2
+    squares = np.random.default_rng(1).integers(0, 256, (3, 8, 8), dtype=np.uint8)
+    np.testing.assert_allclose(run_onnx(model, squares), torch_logits(_Means(), squares), rtol=1e-4, atol=1e-5)
 
 
 def test_int8_loses_little_and_is_smaller(fp32: bytes, tiny_run: Path, tiny_bundle: Path, test_pack: Pack) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from hanmo.export.onnx import export_onnx
 from hanmo.export.quantize import calibration_indices, quantize, run_onnx
 from hanmo.export.verify import Check, verify
 from hanmo.nets.registry import count_parameters
-from hanmo.normalize import MEAN, STD
+from hanmo.normalize import MEAN, STD, VERSION
 from hanmo.probability import evidence
 from hanmo.train.run import TrainedNet, load_trained
 
@@ -33,6 +34,7 @@ def export_bundle(
     test: str | Path,
     licence: str,
     held_out: str | Path | None = None,
+    refusal: str | Path | None = None,
     int8: bool = True,
     force: bool = False,
 ) -> tuple[Bundle, Check]:
@@ -41,12 +43,15 @@ def export_bundle(
     ``calibration`` and ``test`` are packs of the net's normalisation and charset; int8 ranges come from the first,
     which is not opened for fp32, the verdict from the second. The temperature of the probabilities and the evidence
     below which to refuse (one in twenty of its samples) are fitted on the pack ``held_out``, samples the net was not
-    trained on; without one they are 1 and 0. ``licence`` says what the weights may be used for; it also stands for
-    sources that name none.
+    trained on; without one they are 1 and 0. A pack ``refusal`` takes its place for the evidence: of clean squares,
+    where ``held_out`` has spoilt ones, which speak less clearly than most pictures do. ``licence``
+    says what the weights may be used for; it also stands for sources that name none.
     Raises :class:`ExportError` when the exported model does not answer as the net (unless ``force``),
     :class:`PackError`, :class:`CheckpointError`.
     """
     trained = load_trained(run)
+    # Clean squares are the same in every version of the normalisation, so the bundle reads with the newest.
+    trained = replace(trained, normalization=replace(trained.normalization, version=VERSION))
     squares, labels = _samples(test, trained)
     seen, classes = _samples(calibration, trained) if int8 else (squares, labels)
     unseen = _samples(held_out, trained) if held_out else None
@@ -54,7 +59,9 @@ def export_bundle(
     small = quantize(model, np.asarray(seen[calibration_indices(classes)])) if int8 else None
     check = verify(trained.net, model, small, *_some(squares, labels, VERIFIED_SAMPLES))
     check.require(force=force)
-    temperature, least_evidence = _fitted(small or model, *unseen) if unseen else (1.0, 0.0)
+    wanted = _samples(refusal, trained) if refusal else unseen
+    temperature = fit_temperature(*_answers(small or model, *unseen)) if unseen else 1.0
+    least_evidence = refusal_threshold(evidence(_answers(small or model, *wanted)[0])) if wanted else 0.0
     bundle = write_bundle(
         out,
         small or model,
@@ -75,11 +82,10 @@ def export_bundle(
     return bundle, check
 
 
-def _fitted(model: bytes, squares: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
-    """What to divide the model's logits by, so that its probabilities say how often it is right; the least evidence."""
+def _answers(model: bytes, squares: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The model's logits for at most :data:`FITTED_SAMPLES` of the samples, and these samples' labels."""
     squares, labels = _some(squares, labels, FITTED_SAMPLES)
-    logits = run_onnx(model, squares)
-    return fit_temperature(logits, labels), refusal_threshold(evidence(logits))
+    return run_onnx(model, squares), labels
 
 
 def _source(told: str, licence: str) -> DataSource:

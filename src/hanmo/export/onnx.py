@@ -6,10 +6,11 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import onnx
 import torch
+from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
 from hanmo.normalize import MEAN, STD
@@ -63,9 +64,43 @@ def export_onnx(net: nn.Module, side: int) -> bytes:
         )
     assert program is not None
     model = program.model_proto
+    _pool_globally(model.graph)
     for node in model.graph.node:  # source paths and stack traces of the machine that exported
         del node.metadata_props[:]
         node.doc_string = ""
     del model.graph.value_info[:]
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString())
+
+
+def _pool_globally(graph: onnx.GraphProto) -> None:
+    """Write every mean over all places of a map as GlobalAveragePool, which ONNX Runtime computes in int8.
+
+    torch's exporter writes ReduceMean even for an adaptive average pool. The Runtime knows no int8 kernel for that: it
+    would turn the whole map into floats for a few averages.
+    """
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    ranks = {value.name: len(value.type.tensor_type.shape.dim) for value in graph.value_info}
+    nodes: list[onnx.NodeProto] = []
+    for node in graph.node:
+        if node.op_type != "ReduceMean" or ranks.get(node.input[0]) != 4 or _axes(node, constants) != {2, 3}:
+            nodes.append(node)
+            continue
+        keeps = next((bool(a.i) for a in node.attribute if a.name == "keepdims"), True)
+        pooled = node.output[0] if keeps else f"{node.output[0]}_pooled"
+        nodes.append(helper.make_node("GlobalAveragePool", [node.input[0]], [pooled], name=node.name))
+        if not keeps:
+            nodes.append(helper.make_node("Flatten", [pooled], [node.output[0]], name=f"{node.name}_flat"))
+    del graph.node[:]
+    graph.node.extend(nodes)
+    used = {name for node in nodes for name in node.input}
+    kept = [tensor for name, tensor in constants.items() if name in used]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+
+
+def _axes(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]) -> set[int]:
+    """The axes over which a node averages a tensor of four, counted from the first; none if they are no constant."""
+    if len(node.input) < 2 or node.input[1] not in constants:
+        return set()
+    return {int(axis) % 4 for axis in numpy_helper.to_array(constants[node.input[1]]).ravel()}
