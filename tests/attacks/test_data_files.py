@@ -145,7 +145,7 @@ class FullDisk(io.FileIO):
 
 
 @pytest.mark.parametrize("name", ["a.gnt", "a.gnt.xz", "pack"])
-@pytest.mark.parametrize("room", [0, 3000])
+@pytest.mark.parametrize("room", [0, 300])
 def test_a_full_disk_is_named_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, room: int
 ) -> None:

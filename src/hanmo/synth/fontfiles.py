@@ -256,7 +256,8 @@ class _Page:
 
 def _draw(recipe: FontsRecipe, font: FontSource, files: list[Path], characters: list[str]) -> tuple[list[str], Bytes]:
     """Those ``characters`` that the font draws, in their order, and their squares (n, side, side), ink bright."""
-    square = Normalization(side=2 * recipe.side, margin=2 * recipe.margin)
+    # Clean drawings: nothing on them is to be taken for print.
+    square = Normalization(side=2 * recipe.side, margin=2 * recipe.margin, version=1)
     wanted = set(characters)
     drawn: dict[str, Bytes] = {}
     for path in files:

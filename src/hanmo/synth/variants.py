@@ -32,7 +32,7 @@ _SHRINK, _FEW = 0.1, 4  # how much of the mean variance every direction is given
 _FAR = 1.5  # differences count up to so many times the usual one
 _PRIOR = 20  # glyphs a font needs until half of its habits are believed
 _SIDE, _GRID, _DIRECTIONS = 32, 8, 8
-_SQUARE = Normalization(method="moment", side=_SIDE, margin=2)
+_SQUARE = Normalization(method="moment", side=_SIDE, margin=2, version=1)
 _AT_ONCE = 1024
 
 Floats = NDArray[np.float32]
@@ -69,7 +69,7 @@ def find_variants(glyphs: Floats, labels: Ints, fonts: Ints, references: Floats,
 def draw_medians(characters: Sequence[str], side: int) -> Iterator[tuple[str, Bytes]]:
     """The packaged strokes of those ``characters`` that have some, as plain lines: uint8 (side, side), ink bright."""
     medians = load_medians()
-    square = Normalization(side=side)
+    square = Normalization(side=side, version=1)
     scale = 4 * side
     for character in characters:
         if character not in medians:
