@@ -44,8 +44,8 @@ def find_ink(grey: NDArray[np.uint8], looks: int = _LOOKS) -> Found:
     own, cell, touches = strays.own_cells(ink >= paper.VISIBLE)
     # Soft edges of strokes lie in the cells next to the inked ones.
     near = paper.greatest(own.view(np.uint8), 1)
-    ink = ink * near.repeat(cell, 0).repeat(cell, 1)[: ink.shape[0], : ink.shape[1]]
-    if not (ink >= paper.VISIBLE).any():
+    ink = ink * strays.by_pixels(near.view(np.bool_), cell)[: ink.shape[0], : ink.shape[1]]
+    if ink.max() < paper.VISIBLE:
         raise BlankImageError("the picture is blank but for printed lines or specks; is the character on it?")
     rows, columns = crop_box(ink, paper.VISIBLE)
     height, width = rows.stop - rows.start, columns.stop - columns.start

@@ -17,9 +17,12 @@ a GPU, decides alike.
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from functools import lru_cache
+from typing import Any
+
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
+from numpy.typing import DTypeLike, NDArray
 
 from hanmo.errors import BlankImageError, FaintInkError
 
@@ -53,11 +56,7 @@ def ink_of(grey: Grey) -> tuple[Grey, bool]:
     """
     flat = without_impulses(flatten(grey))
     noise = noise_of(flat)
-    smooth = smoothed(flat, 2)
-    paper, dark = levels_of(smooth)
-    passes = _passes(noise, paper - dark)
-    seen = flat if passes == 0 else smooth if passes == 2 else smoothed(flat, passes)
-    paper, dark = levels_of(seen)
+    passes, seen, (paper, dark) = _calmed(flat, noise)
     left = noise * LEFT[passes] // 1000  # the noise that smoothing left, in 1/64 grey levels
     contrast = paper - dark
     if contrast < MIN_CONTRAST:
@@ -74,7 +73,8 @@ def ink_levels(paper: int, dark: int, dead: int) -> Grey:
     """The ink, 0 to 255, of each of the 256 grey levels: none up to ``dead`` thousandths of the contrast."""
     contrast = paper - dark
     above = (paper - np.arange(256)) * 1000 - dead * contrast
-    return (255 * above // ((1000 - dead) * contrast)).clip(0, 255).astype(np.uint8)
+    levels: Grey = np.minimum(255 * np.maximum(above, 0) // ((1000 - dead) * contrast), 255).astype(np.uint8)
+    return levels
 
 
 LEFT = {0: 1000, 2: 270, 4: 190}
@@ -83,6 +83,19 @@ LEFT = {0: 1000, 2: 270, 4: 190}
 
 NOISE = (8, 35)
 """Noise, in per cent of the contrast, from which pictures are smoothed twice, and four times."""
+
+
+def _calmed(flat: Grey, noise: int) -> tuple[int, Grey, tuple[int, int]]:
+    """How often a picture with so much noise is smoothed, the picture smoothed so often, and its :func:`levels_of`."""
+    if _passes(noise, 1) == 0:  # too little noise for the faintest ink, so the contrast need not be known
+        return 0, flat, levels_of(flat)
+    smooth = smoothed(flat, 2)
+    paper, dark = levels_of(smooth)
+    passes = _passes(noise, paper - dark)
+    if passes == 2:
+        return passes, smooth, (paper, dark)
+    seen = smoothed(smooth, passes - 2) if passes else flat
+    return passes, seen, levels_of(seen)
 
 
 def _passes(noise: int, contrast: int) -> int:
@@ -95,18 +108,33 @@ def flatten(grey: Grey) -> Grey:
     """Divide by the background where that is uneven; the paper then has the level 224 everywhere."""
     height, width = grey.shape
     tile = tile_of(max(height, width))
-    down, across = -(-height // tile), -(-width // tile)
-    padded = np.pad(grey, ((0, down * tile - height), (0, across * tile - width)), mode="edge")
-    sums = padded.reshape(down, tile, across, tile).sum((1, 3), dtype=np.int32)
-    means = (sums // (tile * tile)).astype(np.uint8)
+    add_rows, rows = _tiling(height, tile)
+    add_columns, columns = _tiling(width, tile)
+    # Whole numbers below 2^24, so single precision adds them without rounding, in whatever order, and what it divides
+    # rounds down to the right whole number.
+    light = grey.astype(np.float32)
+    means = (add_rows @ light @ add_columns.T / (tile * tile)).astype(np.uint8)
     background = least(greatest(means, CLOSING), CLOSING)
     if int(background.max()) - int(background.min()) < UNEVEN:
         return grey
-    rows, columns = between_tiles(height, tile, down), between_tiles(width, tile, across)
-    # Whole numbers below 2^24, so single precision adds them without rounding, in whatever order.
-    fine = (rows @ smoothed(background, 2).astype(np.float32) @ columns.T).astype(np.int32) >> 12
-    flat: Grey = np.minimum(grey.astype(np.int32) * PAPER // np.maximum(fine, 1), 255).astype(np.uint8)
+    fine = rows @ smoothed(background, 2).astype(np.float32) @ columns.T
+    fine = np.maximum(np.floor(fine / 4096), 1)
+    flat: Grey = np.minimum(light * PAPER / fine, 255).astype(np.uint8)
     return flat
+
+
+@lru_cache(maxsize=128)
+def _tiling(length: int, tile: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The matrix (tiles, length) that adds up each tile's pixels, and :func:`between_tiles`.
+
+    The last tile may reach beyond the picture: the last pixel counts for those that are missing.
+    """
+    tiles = -(-length // tile)
+    adding = np.zeros((tiles, length), np.float32)
+    line = np.arange(length)
+    adding[line // tile, line] = 1
+    adding[-1, -1] += tiles * tile - length
+    return adding, between_tiles(length, tile, tiles)
 
 
 def tile_of(longer: int) -> int:
@@ -127,9 +155,11 @@ def between_tiles(length: int, tile: int, tiles: int) -> NDArray[np.float32]:
 
 def greatest(grey: Grey, reach: int) -> Grey:
     """The greatest level within ``reach`` pixels, by rows and columns."""
-    for axis in (0, 1):
-        grey = _greatest_along(grey, reach, axis)
-    return grey
+    height, width = grey.shape
+    edged = np.zeros((height + 2 * reach, width + 2 * reach), np.uint8)
+    edged[reach : reach + height, reach : reach + width] = grey
+    span = 2 * reach + 1
+    return _greatest_of_rows(_greatest_of_rows(edged, span).T, span).T
 
 
 def least(grey: Grey, reach: int) -> Grey:
@@ -137,34 +167,40 @@ def least(grey: Grey, reach: int) -> Grey:
     return ~greatest(~grey, reach)
 
 
-def _greatest_along(grey: Grey, reach: int, axis: int) -> Grey:
-    grey = grey if axis == 0 else grey.T
-    length = len(grey)
-    done = np.pad(grey, ((reach, reach), (0, 0)))
-    span, wanted = 1, 2 * reach + 1
-    while span < wanted:  # windows of 1, 2, 4, ... pixels from each pixel on
-        step = min(span, wanted - span)
-        done = np.maximum(done[: len(done) - step], done[step:])
-        span += step
-    done = done[:length]
-    return done if axis == 0 else done.T
+def _greatest_of_rows(grey: Grey, span: int) -> Grey:
+    """The greatest level of every ``span`` rows that follow one another, (H - span + 1, W)."""
+    seen = 1
+    while seen < span:  # windows of 1, 2, 4, ... rows from each row on
+        step = min(seen, span - seen)
+        grey = np.maximum(grey[:-step], grey[step:])
+        seen += step
+    return grey
 
 
 def without_impulses(grey: Grey) -> Grey:
     """Salt and pepper removed: where pixels beyond all eight neighbours are many, they take the nearest's level."""
     for _ in range(2):
-        padded = np.pad(grey, 1, mode="edge")
-        above, here, below = padded[:-2], padded[1:-1], padded[2:]
+        edged = _edged(grey, np.uint8)
+        above, here, below = edged[:-2], edged[1:-1], edged[2:]
         high, low = np.maximum(above, below), np.minimum(above, below)
         high3, low3 = np.maximum(high, here), np.minimum(low, here)
         top = np.maximum(np.maximum(high3[:, :-2], high3[:, 2:]), high[:, 1:-1])
         bottom = np.minimum(np.minimum(low3[:, :-2], low3[:, 2:]), low[:, 1:-1])
-        kept = grey.clip(bottom, top)
+        kept = np.minimum(np.maximum(grey, bottom), top)
         apart = np.maximum(kept, grey) - np.minimum(kept, grey)
         if np.count_nonzero(apart > IMPULSE) * IMPULSES < grey.size:
             break
         grey = kept
     return grey
+
+
+def _edged(grey: Grey, dtype: DTypeLike) -> NDArray[Any]:
+    """A pixel added on all sides, (H + 2, W + 2), whose level is that of the edge: ``np.pad``, but much faster."""
+    edged = np.empty((grey.shape[0] + 2, grey.shape[1] + 2), dtype)
+    edged[1:-1, 1:-1] = grey
+    edged[0, 1:-1], edged[-1, 1:-1] = grey[0], grey[-1]
+    edged[:, 0], edged[:, -1] = edged[:, 1], edged[:, -2]
+    return edged
 
 
 def noise_of(grey: Grey) -> int:
@@ -173,37 +209,55 @@ def noise_of(grey: Grey) -> int:
     35 % of the differences of two normal numbers are below 0.642 deviations.
     """
     height, width = grey.shape
-    counts = np.zeros(256, np.int64)
-    for one, other in ((grey[1:], grey[:-1]), (grey[:, 1:], grey[:, :-1])):
-        apart = np.maximum(one, other) - np.minimum(one, other)
-        counts += np.bincount(apart.ravel(), minlength=256)
     total = 2 * height * width - height - width
+    apart = np.empty(total, np.uint8)
+    split = (height - 1) * width
+    _differences(grey[1:], grey[:-1], apart[:split])
+    _differences(grey[:, 1:], grey[:, :-1], apart[split:])
     wanted = total * 35 // 100
-    below = counts.cumsum()
-    level = int((below <= wanted).sum())
+
+    def upto(level: int) -> int:
+        return int(np.count_nonzero(apart <= level))
+
+    # To count a few times what lies below a level is faster than a histogram of all levels.
+    level = bisect_right(range(256), wanted, key=upto)
+    if level == 256:  # a single pixel
+        return 0
     # Between whole levels by how far the share lies inside this one, less half a level that rounding adds.
-    before = int(below[level - 1]) if level else 0
-    sixtyfourths = 64 * level + 64 * (wanted - before) // max(int(counts[level]), 1) - 32 if level < 256 else 0
-    return max(sixtyfourths, 0) * 156 // 100
+    before = upto(level - 1) if level else 0
+    sixtyfourths = 64 * level + 64 * (wanted - before) // (upto(level) - before) - 32
+    return int(max(sixtyfourths, 0) * 156 // 100)
+
+
+def _differences(one: Grey, other: Grey, out: Grey) -> None:
+    """How far each pixel of ``one`` and ``other`` are apart, written to ``out``, a line of as many."""
+    np.subtract(np.maximum(one, other), np.minimum(one, other), out=out.reshape(one.shape))
 
 
 def smoothed(grey: Grey, passes: int) -> Grey:
     """Each pass is a binomial filter, 1 2 1 by rows and by columns."""
     for _ in range(passes):
-        x = np.pad(grey, 1, mode="edge").astype(np.uint16)
-        x = x[:-2] + 2 * x[1:-1] + x[2:]
-        x = x[:, :-2] + 2 * x[:, 1:-1] + x[:, 2:]
-        grey = ((x + 8) >> 4).astype(np.uint8)
+        x = _edged(grey, np.uint16)
+        for _ in range(2):  # 1 2 1 is 1 1 twice
+            x = x[:-1] + x[1:]
+        for _ in range(2):
+            x = x[:, :-1] + x[:, 1:]
+        x += 8
+        x >>= 4
+        grey = x.astype(np.uint8)
     return grey
 
 
 def levels_of(grey: Grey) -> tuple[int, int]:
     """The paper's median and the ink's dark decile, parted by Otsu's threshold."""
-    counts = np.array(Image.fromarray(grey).histogram())
+    counts = np.bincount(grey.ravel(), minlength=256)
     threshold = otsu(counts)
     paper = quantile(counts, threshold + 1, 256, 500)
     ink = quantile(counts, 0, threshold + 1, 100)
     return paper, ink
+
+
+_LEVELS = np.arange(256.0)
 
 
 def otsu(counts: NDArray[np.int64]) -> int:
@@ -211,7 +265,7 @@ def otsu(counts: NDArray[np.int64]) -> int:
     below = counts.cumsum()[:-1].astype(np.float64)
     total = float(counts.sum())
     above = total - below
-    mass = (counts * np.arange(256.0)).cumsum()
+    mass = (counts * _LEVELS).cumsum()
     # Exact up to the last division: products of whole numbers below 2^53.
     apart = mass[:-1] * total - mass[-1] * below
     between = apart**2 / np.maximum(below * above, 1)
@@ -225,4 +279,5 @@ def quantile(counts: NDArray[np.int64], start: int, stop: int, thousandths: int)
     total = counts[start:stop].cumsum()
     if not len(total) or total[-1] == 0:
         return start
-    return start + int((total * 1000 < thousandths * total[-1]).sum())
+    wanted = -(-thousandths * int(total[-1]) // 1000)  # rounded up: as many levels lie below it as below the fraction
+    return start + int(total.searchsorted(wanted))

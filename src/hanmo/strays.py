@@ -5,7 +5,8 @@ All of it works on the ink of :func:`hanmo.paper.ink_of`, (H, W) uint8, at most 
 
 from __future__ import annotations
 
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,28 +59,30 @@ def without_print(ink: Grey) -> Grey:
 def rules_in(mask: Mask) -> Mask:
     """Where straight, thin, nearly horizontal rules run from one side of the picture to the other, bool (H, W)."""
     height, width = mask.shape
-    edges = width * np.arange(STRIPS + 1) // STRIPS
-    widths = np.diff(edges)
-    sums = np.zeros((height, width + 1), np.int32)
-    np.cumsum(mask, axis=1, out=sums[:, 1:])
-    inked = np.pad(sums[:, edges[1:]] - sums[:, edges[:-1]], ((MARGIN, MARGIN), (0, 0)))  # pixels a row and strip
-    band = greatest_rows(inked, 1)
-    above = np.zeros((len(inked) + 1, STRIPS), np.int32)
-    np.cumsum(inked, axis=0, out=above[1:])
-    around = np.pad(above[9:] - above[:-9], ((4, 4), (0, 0)))
+    adding, widths = _strips(width)
+    inked = np.zeros((STRIPS, height + 2 * MARGIN), np.int32)  # pixels of a strip and row
+    inked[:, MARGIN:-MARGIN] = adding @ mask.T.astype(np.float32)
+    band = _greatest_rows(inked, 1)
     covered = band * 100 >= COVERED * widths
+    along = _lines(covered)
+    if along.size:
+        along = along[:, band[_STRIP, along].sum(0) * 100 >= WHOLE * width]
+    if not along.size:  # as on most pictures
+        return np.zeros((height, width), bool)
+    above = inked.cumsum(1)
+    around = above[_STRIP, along + 4] - above[_STRIP, along - 5]
     thin = around * 1000 <= THICK * max(height, width) * widths
-    row, strip = np.arange(height)[:, None] + MARGIN, np.arange(STRIPS)
-    found = np.zeros((len(inked), STRIPS), bool)
-    for slope in SLOPES:
-        shift = np.array(slope_shifts(slope))
-        along = row + shift
-        is_rule = (covered[along, strip].sum(1) >= STRIPS - 1) & (thin[along, strip].sum(1) >= STRIPS // 2 + 1)
-        is_rule &= band[along, strip].sum(1) * 100 >= WHOLE * width
-        for line in is_rule.nonzero()[0]:
-            found[along[line], strip] = True
-    rule: Mask = np.repeat(greatest_rows(found[MARGIN:-MARGIN].view(np.uint8), 1).view(bool), widths, axis=1)
+    found = np.zeros(inked.shape, bool)
+    found[_STRIP, along[:, thin.sum(0) >= STRIPS // 2 + 1]] = True
+    rule: Mask = _greatest_rows(found[:, MARGIN:-MARGIN], 1).T.repeat(widths[:, 0], axis=1)
     return rule
+
+
+@lru_cache(maxsize=128)
+def _strips(width: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """The matrix (STRIPS, width) that adds up each strip's pixels, and the strips' widths (STRIPS, 1)."""
+    widths = np.diff(width * np.arange(STRIPS + 1) // STRIPS)
+    return np.eye(STRIPS, dtype=np.float32).repeat(widths, axis=1), widths[:, None]
 
 
 def slope_shifts(slope: int) -> list[int]:
@@ -87,87 +90,116 @@ def slope_shifts(slope: int) -> list[int]:
     return [(slope * (2 * strip - STRIPS + 1) + STRIPS - 1) // (2 * STRIPS - 2) for strip in range(STRIPS)]
 
 
-def greatest_rows(table: NDArray[Any], reach: int) -> NDArray[Any]:
-    """The greatest value within ``reach`` rows."""
-    padded = np.pad(table, ((reach, reach), (0, 0)))
-    best: NDArray[Any] = np.max([padded[i : i + len(table)] for i in range(2 * reach + 1)], axis=0)
+_STRIP = np.arange(STRIPS)[:, None]
+_SHIFTS = np.array([slope_shifts(slope) for slope in SLOPES])[:, :, None]
+_SHIFT = int(np.abs(_SHIFTS).max())
+
+
+def _lines(covered: Mask) -> NDArray[np.intp]:
+    """The lines of all slopes that are ``covered``, bool (STRIPS, rows), but for one strip: their rows (STRIPS, L)."""
+    # First, whichever the slope: only where enough strips are covered nearby can a line lie.
+    near = _greatest_rows(covered, _SHIFT)[:, MARGIN:-MARGIN]
+    (middle,) = (near.sum(0, dtype=np.uint8) >= STRIPS - 1).nonzero()
+    if not middle.size:
+        return np.zeros((STRIPS, 0), np.intp)
+    along = _SHIFTS + (middle + MARGIN)
+    slope, line = (covered[_STRIP, along].sum(1, dtype=np.uint8) >= STRIPS - 1).nonzero()
+    lines: NDArray[np.intp] = along[slope, :, line].T
+    return lines
+
+
+def _greatest_rows(table: NDArray[Any], reach: int) -> NDArray[Any]:
+    """The greatest value of (STRIPS, rows) within ``reach`` rows; nothing is beyond the first and the last."""
+    best = table.copy()
+    for step in range(1, reach + 1):
+        np.maximum(best[:, step:], table[:, :-step], out=best[:, step:])
+        np.maximum(best[:, :-step], table[:, step:], out=best[:, :-step])
     return best
 
 
 def without_rules(ink: Grey) -> Grey:
     """Rules erased but for where strokes cross them."""
     mask = ink >= VISIBLE
-    gone = np.zeros_like(mask)
-    for turned in (False, True):
-        m = mask.T if turned else mask
-        rule = rules_in(m)
-        if rule.any():
-            rest = m & ~rule
-            # A stroke that crosses comes out on a side: what is near it there stays.
-            crossing = rest.copy()
-            for step in (1, 2, 3):
-                crossing[step:] |= rest[:-step]
-                crossing[:-step] |= rest[step:]
-            crossing[:, 1:] |= crossing[:, :-1].copy()
-            crossing[:, :-1] |= crossing[:, 1:].copy()
-            erased = rule & ~crossing
-            gone |= erased.T if turned else erased
+    gone = _erased(mask) | _erased(mask.T).T
     return np.where(gone, np.uint8(0), ink) if gone.any() else ink
+
+
+def _erased(mask: Mask) -> Mask:
+    """The nearly horizontal rules of a mask, less where strokes cross them."""
+    rule = rules_in(mask)
+    if not rule.any():
+        return rule
+    rest = mask & ~rule
+    # A stroke that crosses comes out on a side: what is near it there stays.
+    crossing = rest.copy()
+    for step in (1, 2, 3):
+        crossing[step:] |= rest[:-step]
+        crossing[:-step] |= rest[step:]
+    crossing[:, 1:] |= crossing[:, :-1].copy()
+    crossing[:, :-1] |= crossing[:, 1:].copy()
+    return rule & ~crossing
 
 
 def without_specks(ink: Grey) -> Grey:
     """Specks removed: squares of up to three pixels with ink inside and paper all around, as dots of dotted lines."""
-    height, width = ink.shape
-    sums = np.zeros((height + 2 * EDGE + 1, width + 2 * EDGE + 1), np.int32)
-    inner = sums[EDGE + 1 : -EDGE, EDGE + 1 : -EDGE]
-    inner[...] = ink >= VISIBLE
-    sums = sums.cumsum(0).cumsum(1)
+    largest = min(3, max(ink.shape) // LARGEST_SPECK)
+    if not largest:
+        return ink
+    board = _board(*ink.shape, EDGE)
+    corner = EDGE * (board.row + 1)  # so that squares may begin above and left of the picture
+    inked, inside = board.pack(ink >= VISIBLE) << corner, board.inside << corner
+    gone = 0
+    for size in range(1, largest + 1):
+        gone |= _specks(inked, inside, size, board.row)
+    gone = gone >> corner & board.inside
+    return np.where(board.unpack(gone), np.uint8(0), ink) if gone else ink
 
-    def inked(size: int) -> NDArray[np.int32]:
-        """Pixels with ink in the square of ``size`` whose corner lies ``size // 2`` above and left of each pixel."""
-        first = EDGE - size // 2
-        rows, columns = slice(first, first + height), slice(first, first + width)
-        down, right = slice(first + size, first + size + height), slice(first + size, first + size + width)
-        found: NDArray[np.int32] = sums[down, right] - sums[rows, right] - sums[down, columns] + sums[rows, columns]
-        return found
 
-    gone = np.zeros((height, width), bool)
-    largest = max(height, width) // LARGEST_SPECK
-    for size in range(1, 4):
-        if size > largest:
-            break
-        inside = inked(size)
-        alone = (inside > 0) & (inked(size + 2) == inside)
-        padded = np.pad(alone, size)
-        first = size + size // 2 - size + 1
-        for down in range(size):
-            for right in range(size):
-                gone |= padded[first + down : first + down + height, first + right : first + right + width]
-    return np.where(gone, np.uint8(0), ink) if gone.any() else ink
+def _specks(inked: int, inside: int, size: int, row: int) -> int:
+    """The squares of ``size`` with ink inside and none around, whose middle lies ``inside`` the picture.
+
+    Masks are whole numbers with ``row`` bits a row. A square is known by the corner of the ring around it: shifted
+    right by ``n``, a mask has in each corner's place what lies ``n`` bits further on.
+    """
+    last = size + 1
+    lines = _any_of(inked, size + 2, 1)
+    columns = _any_of(inked >> row, size, row)
+    ring = lines | lines >> last * row | columns | columns >> last
+    middle = (size // 2 + 1) * (row + 1)
+    alone = _any_of(columns >> 1, size, 1) & ~ring & inside >> middle
+    for _ in range(1, size):
+        alone |= alone << 1
+    for _ in range(1, size):
+        alone |= alone << row
+    return alone << row + 1
+
+
+def _any_of(bits: int, count: int, step: int) -> int:
+    """Whether any of ``count`` bits is set, each ``step`` further on, from each bit on."""
+    found = bits
+    for further in range(1, count):
+        found |= bits >> further * step
+    return found
 
 
 def own_cells(mask: Mask) -> tuple[Mask, int, bool]:
     """The cells of the character itself, bool (h, w); pixels a cell; and whether it touches the picture's rim."""
     size = cell_of(max(mask.shape))
     cells = by_cells(mask, size)
-    height, width = cells.shape
-    side = max(height, width)
-    board = Board(height, width)
+    side = max(cells.shape)
+    board, rings = _board(*cells.shape), _rings(*cells.shape)
     inked = board.pack(cells)
-    rim = board.pack(ring(height, width, 1))
-    reaching = board.flood(inked & rim, inked)
-    shallow = reaching & ~board.flood(reaching & board.pack(~ring(height, width, 1 + side * SHALLOW // 100)), inked)
+    reaching = board.flood(inked & rings.rim, inked)
+    shallow = reaching & ~board.flood(reaching & ~rings.shallow, inked)
     if shallow.bit_count() * 100 <= SLIGHT * inked.bit_count():
         inked &= ~shallow
-    deep = board.pack(~ring(height, width, side * DEEP // 100))
-    parts = reaching & inked & ~board.flood(reaching & deep, inked)
+    parts = reaching & inked & ~board.flood(reaching & ~rings.deep, inked)
     # What lies close to the character may be a dot of it.
     parts &= ~board.flood(parts & board.grow(inked & ~parts, side * APART // 100), parts)
     rest = inked & ~parts
-    near = board.pack(ring(height, width, 1 + side * CLEAR // 100))
-    if parts and not rest & near and rest.bit_count() * 100 >= KEPT * inked.bit_count():
+    if parts and not rest & rings.clear and rest.bit_count() * 100 >= KEPT * inked.bit_count():
         inked = rest
-    return board.unpack(inked), size, bool(inked & rim)
+    return board.unpack(inked), size, bool(inked & rings.rim)
 
 
 def cell_of(longer: int) -> int:
@@ -180,9 +212,21 @@ def by_cells(mask: Mask, size: int) -> Mask:
     if size == 1:
         return mask
     height, width = mask.shape
-    padded = np.pad(mask, ((0, -height % size), (0, -width % size)))
-    found: Mask = padded[::2, ::2] | padded[1::2, ::2] | padded[::2, 1::2] | padded[1::2, 1::2]
-    return found
+    found = np.zeros((-(-height // 2), 2 * -(-width // 2)), bool)
+    found[:, :width] = mask[::2]
+    found[: height // 2, :width] |= mask[1::2]
+    return found[:, ::2] | found[:, 1::2]
+
+
+def by_pixels(cells: Mask, size: int) -> Mask:
+    """The opposite of :func:`by_cells`: every cell as ``size`` pixels a side."""
+    if size == 1:
+        return cells
+    height, width = cells.shape
+    pixels = np.empty((2 * height, 2 * width), bool)
+    pixels[::2, ::2] = pixels[::2, 1::2] = cells
+    pixels[1::2] = pixels[::2]
+    return pixels
 
 
 def ring(height: int, width: int, depth: int) -> Mask:
@@ -195,9 +239,9 @@ def ring(height: int, width: int, depth: int) -> Mask:
 class Board:
     """Masks (height, width) as whole numbers, a bit a cell: regions grow by shifts of all cells at once."""
 
-    def __init__(self, height: int, width: int) -> None:
+    def __init__(self, height: int, width: int, gap: int = 1) -> None:
         self.height, self.width = height, width
-        self.row = width + 1  # an empty column keeps one row's end from the next one's start
+        self.row = width + gap  # empty columns keep one row's end from the next one's start
         self.inside = self.pack(np.ones((height, width), bool))
 
     def pack(self, mask: Mask) -> int:
@@ -208,7 +252,8 @@ class Board:
     def unpack(self, bits: int) -> Mask:
         size = self.height * self.row
         raw = np.frombuffer(bits.to_bytes(-(-size // 8), "little"), np.uint8)
-        return np.unpackbits(raw, count=size, bitorder="little").view(bool).reshape(self.height, self.row)[:, :-1]
+        cells = np.unpackbits(raw, count=size, bitorder="little").view(bool)
+        return cells.reshape(self.height, self.row)[:, : self.width]
 
     def grow(self, seed: int, steps: int) -> int:
         """``seed`` and everything within ``steps`` cells of it."""
@@ -227,3 +272,22 @@ class Board:
                 break
             seed = grown
         return seed
+
+
+_board = lru_cache(maxsize=128)(Board)
+
+
+class _Rings(NamedTuple):
+    """What lies within so many cells of the edge, as whole numbers of a :class:`Board`."""
+
+    rim: int
+    shallow: int
+    deep: int
+    clear: int
+
+
+@lru_cache(maxsize=128)
+def _rings(height: int, width: int) -> _Rings:
+    board, side = _board(height, width), max(height, width)
+    depths = (1, 1 + side * SHALLOW // 100, side * DEEP // 100, 1 + side * CLEAR // 100)
+    return _Rings(*(board.pack(ring(height, width, depth)) for depth in depths))
