@@ -4,38 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-from PIL import Image
 
+from drawn_page import SIDE, Floats, grey, page
 from hanmo import paper
 from hanmo.errors import BlankImageError, FaintInkError
 from hanmo.normalize import Normalization
-from hanmo.strokes import draw
-from hanmo.synth.medians import load_medians
 
-Floats = NDArray[np.float64]
-Grey = NDArray[np.uint8]
-
-SIDE = 96
 SQUARE = Normalization(side=48)
 every_character = pytest.mark.parametrize("character", "永切国小心州")
-
-
-def page(character: str, bright: int = 235, dark: int = 30) -> Floats:
-    """The character, neat, in the middle of a page (96, 96) of the levels given; it fills 70 % of it."""
-    drawn = Image.fromarray(draw(list(load_medians().of(character))))
-    scale = 0.7 * SIDE / max(drawn.size)
-    width, height = (round(length * scale) for length in drawn.size)
-    top, left = (SIDE - height) // 2, (SIDE - width) // 2
-    ink = np.zeros((SIDE, SIDE))
-    ink[top : top + height, left : left + width] = (
-        1 - np.asarray(drawn.resize((width, height), Image.Resampling.BOX)) / 255
-    )
-    return bright - (bright - dark) * ink
-
-
-def grey(levels: Floats) -> Grey:
-    return np.clip(levels + 0.5, 0, 255).astype(np.uint8)
 
 
 def apart(levels: Floats, character: str) -> float:
@@ -98,6 +74,24 @@ def test_salt_and_pepper_is_taken_off(character: str) -> None:
     assert apart(levels, character) < 0.3
     quiet = paper.without_impulses(grey(levels)).astype(int)
     assert (np.abs(quiet - page(character)) > 60).sum() < 0.3 * (np.abs(levels - page(character)) > 60).sum()
+
+
+@every_character
+def test_dense_salt_and_pepper_is_taken_off(character: str) -> None:
+    levels = page(character)
+    chance = np.random.default_rng(1).random(levels.shape)
+    levels[chance < 0.09] = 0
+    levels[chance > 0.91] = 255
+    blank = page(character) == 235  # thin strokes suffer
+    quiet = paper.without_impulses(grey(levels)).astype(int)
+    assert (np.abs(quiet - 235)[blank] > 60).mean() < 0.02
+
+
+def test_medians_are_those_of_nine_levels() -> None:
+    levels = np.random.default_rng(3).integers(0, 256, (20, 31)).astype(np.uint8)  # impulses everywhere
+    edged = np.pad(levels, 1, "edge")
+    nine = np.stack([edged[y : y + 20, x : x + 31] for y in range(3) for x in range(3)])
+    np.testing.assert_array_equal(paper.without_impulses(levels), np.median(nine, 0))
 
 
 @every_character

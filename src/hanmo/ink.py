@@ -1,4 +1,5 @@
-"""A grey picture -> the ink of the character on it, cut to its box: :mod:`hanmo.paper`, then :mod:`hanmo.strays`."""
+"""A grey picture -> the ink of the character on it, cut to its box: :mod:`hanmo.paper`, :mod:`hanmo.strays`,
+:mod:`hanmo.neighbours`."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hanmo import paper, strays
+from hanmo import neighbours, paper, strays
 from hanmo.errors import BlankImageError
 
 Remark = Literal["several characters", "touching the edge"]
@@ -41,10 +42,10 @@ def find_ink(grey: NDArray[np.uint8], looks: int = _LOOKS) -> Found:
     small = reduced(grey)
     ink, _ = paper.ink_of(small)
     ink = strays.without_specks(strays.without_rules(strays.without_print(ink)))
-    own, cell, touches = strays.own_cells(ink >= paper.VISIBLE)
+    own, cell, touches = neighbours.own_cells(ink)
     # Soft edges of strokes lie in the cells next to the inked ones.
     near = paper.greatest(own.view(np.uint8), 1)
-    ink = ink * strays.by_pixels(near.view(np.bool_), cell)[: ink.shape[0], : ink.shape[1]]
+    ink = ink * neighbours.by_pixels(near.view(np.bool_), cell)[: ink.shape[0], : ink.shape[1]]
     if ink.max() < paper.VISIBLE:
         raise BlankImageError("the picture is blank but for printed lines or specks; is the character on it?")
     rows, columns = crop_box(ink, paper.VISIBLE)

@@ -41,12 +41,16 @@ DEAD_ZONE = 150
 VISIBLE = 77
 """Ink, of 255, from which a pixel counts as written on (0.3)."""
 
+RIM = 38
+"""Ink, of 255, that touches the rim of a picture: ends of strokes there are often soft."""
+
 PAPER = 224  # what the background is raised to: some room is left for pixels brighter than their surroundings
 UNEVEN = 20  # grey levels by which a background must vary before it is divided out
 TILES = 24  # tiles of the background along the longer side
 CLOSING = 4  # tiles on either side that the closing looks at: characters are narrower than 9 / 24 of the side
 IMPULSE = 32  # grey levels by which single pixels stand out
 IMPULSES = 250  # one pixel in so many must do so before any is replaced
+DENSE = 25  # one pixel in so many: they then stand beside each other, and a median is taken instead
 
 
 def ink_of(grey: Grey) -> tuple[Grey, bool]:
@@ -54,8 +58,9 @@ def ink_of(grey: Grey) -> tuple[Grey, bool]:
 
     Raises :class:`BlankImageError` where nothing is written, :class:`FaintInkError` where noise hides what is.
     """
-    flat = without_impulses(flatten(grey))
-    noise = noise_of(flat)
+    flat = flatten(grey)
+    noise = noise_of(flat)  # a median would hide it
+    flat = without_impulses(flat)
     passes, seen, (paper, dark) = _calmed(flat, noise)
     left = noise * LEFT[passes] // 1000  # the noise that smoothing left, in 1/64 grey levels
     contrast = paper - dark
@@ -81,7 +86,7 @@ LEFT = {0: 1000, 2: 270, 4: 190}
 """Thousandths of white noise's deviation that so many passes of smoothing leave."""
 
 
-NOISE = (8, 35)
+NOISE = (8, 16)
 """Noise, in per cent of the contrast, from which pictures are smoothed twice, and four times."""
 
 
@@ -179,7 +184,7 @@ def _greatest_of_rows(grey: Grey, span: int) -> Grey:
 
 def without_impulses(grey: Grey) -> Grey:
     """Salt and pepper removed: where pixels beyond all eight neighbours are many, they take the nearest's level."""
-    for _ in range(2):
+    for turn in range(2):
         edged = _edged(grey, np.uint8)
         above, here, below = edged[:-2], edged[1:-1], edged[2:]
         high, low = np.maximum(above, below), np.minimum(above, below)
@@ -188,10 +193,30 @@ def without_impulses(grey: Grey) -> Grey:
         bottom = np.minimum(np.minimum(low3[:, :-2], low3[:, 2:]), low[:, 1:-1])
         kept = np.minimum(np.maximum(grey, bottom), top)
         apart = np.maximum(kept, grey) - np.minimum(kept, grey)
-        if np.count_nonzero(apart > IMPULSE) * IMPULSES < grey.size:
+        impulses = np.count_nonzero(apart > IMPULSE)
+        if impulses * IMPULSES < grey.size:
             break
+        if turn == 0 and impulses * DENSE > grey.size:
+            return _median(edged)
         grey = kept
     return grey
+
+
+def _median(edged: Grey) -> Grey:
+    """The median of every pixel and its eight neighbours, of a picture (H + 2, W + 2).
+
+    It is that of three numbers: the greatest of the rows' least, the median of their medians, the least of their
+    greatest levels.
+    """
+    low, middle, high = _in_order(edged[:, :-2], edged[:, 1:-1], edged[:, 2:])
+    lowest, medians, highest = (_in_order(x[:-2], x[1:-1], x[2:]) for x in (low, middle, high))
+    return _in_order(lowest[2], medians[1], highest[0])[1]
+
+
+def _in_order(a: Grey, b: Grey, c: Grey) -> tuple[Grey, Grey, Grey]:
+    """The least, the middle and the greatest of three."""
+    least, most = np.minimum(a, b), np.maximum(a, b)
+    return np.minimum(least, c), np.maximum(least, np.minimum(most, c)), np.maximum(most, c)
 
 
 def _edged(grey: Grey, dtype: DTypeLike) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""What is on a picture beside the character, and goes: lighter print, rules, parts of other characters, specks.
+"""What is on a picture beside the character, and goes: lighter print, rules and specks.
 
 All of it works on the ink of :func:`hanmo.paper.ink_of`, (H, W) uint8, at most :data:`hanmo.paper.SIDE` pixels a side.
 """
@@ -6,12 +6,13 @@ All of it works on the ink of :func:`hanmo.paper.ink_of`, (H, W) uint8, at most 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hanmo.paper import VISIBLE, greatest
+from hanmo.bitboard import board_of
+from hanmo.paper import RIM, VISIBLE, greatest
 
 Grey = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -22,9 +23,6 @@ STRIPS = 8
 SLOPES = range(-4, 5)
 """Pixels that a rule may rise or fall from one end of the picture to the other."""
 
-STEPS = 64
-"""How often regions are grown by one cell: more than a stroke needs to come back from the rim."""
-
 STRONG = 158  # ink of 255 (0.62) that print does not reach where it is lighter than the pen
 NEAR = 2  # pixels around strong ink that are the soft edges of its strokes
 PRINT = 25  # lighter print, in per cent of the strong pixels, from which it is removed
@@ -33,11 +31,6 @@ COVERED = 35  # per cent of a strip that a rule covers, dashed ones too
 WHOLE = 55  # per cent of the whole width that it covers
 THICK = 34  # thousandths of the longer side: as much ink may lie across a rule, it and what is within four pixels
 MARGIN = 8  # rows of paper added above and below, so that lines may fall and rise
-DEEP = 25  # per cent of the side that parts of other characters reach in at most
-KEPT = 60  # per cent of the ink that must be left when such parts are removed
-APART = 3  # per cent of the side that such parts are away from the character
-CLEAR = 4  # per cent of the side that must be free around what is left
-SHALLOW, SLIGHT = 4, 5  # per cent of the side, and of the ink, up to which what touches the rim goes in any case
 LARGEST_SPECK = 32  # parts of the longer side: larger squares of ink are no specks
 EDGE = 3  # pixels of paper added on all sides when specks are looked for
 
@@ -118,10 +111,21 @@ def _greatest_rows(table: NDArray[Any], reach: int) -> NDArray[Any]:
 
 
 def without_rules(ink: Grey) -> Grey:
-    """Rules erased but for where strokes cross them."""
+    """Rules erased but for where strokes cross them.
+
+    The longest stroke of a picture that is cut close to the character runs from side to side as well. It is known by
+    what would be left: that still reaches the two other sides.
+    """
     mask = ink >= VISIBLE
-    gone = _erased(mask) | _erased(mask.T).T
-    return np.where(gone, np.uint8(0), ink) if gone.any() else ink
+    level, upright = _erased(mask), _erased(mask.T).T
+    if not (level.any() or upright.any()):
+        return ink
+    rest = (ink >= RIM) & ~(level | upright)
+    if rest[0].any() and rest[-1].any():
+        level[:] = False
+    if rest[:, 0].any() and rest[:, -1].any():
+        upright[:] = False
+    return np.where(level | upright, np.uint8(0), ink)
 
 
 def _erased(mask: Mask) -> Mask:
@@ -145,7 +149,7 @@ def without_specks(ink: Grey) -> Grey:
     largest = min(3, max(ink.shape) // LARGEST_SPECK)
     if not largest:
         return ink
-    board = _board(*ink.shape, EDGE)
+    board = board_of(*ink.shape, EDGE)
     corner = EDGE * (board.row + 1)  # so that squares may begin above and left of the picture
     inked, inside = board.pack(ink >= VISIBLE) << corner, board.inside << corner
     gone = 0
@@ -180,114 +184,3 @@ def _any_of(bits: int, count: int, step: int) -> int:
     for further in range(1, count):
         found |= bits >> further * step
     return found
-
-
-def own_cells(mask: Mask) -> tuple[Mask, int, bool]:
-    """The cells of the character itself, bool (h, w); pixels a cell; and whether it touches the picture's rim."""
-    size = cell_of(max(mask.shape))
-    cells = by_cells(mask, size)
-    side = max(cells.shape)
-    board, rings = _board(*cells.shape), _rings(*cells.shape)
-    inked = board.pack(cells)
-    reaching = board.flood(inked & rings.rim, inked)
-    shallow = reaching & ~board.flood(reaching & ~rings.shallow, inked)
-    if shallow.bit_count() * 100 <= SLIGHT * inked.bit_count():
-        inked &= ~shallow
-    parts = reaching & inked & ~board.flood(reaching & ~rings.deep, inked)
-    # What lies close to the character may be a dot of it.
-    parts &= ~board.flood(parts & board.grow(inked & ~parts, side * APART // 100), parts)
-    rest = inked & ~parts
-    if parts and not rest & rings.clear and rest.bit_count() * 100 >= KEPT * inked.bit_count():
-        inked = rest
-    return board.unpack(inked), size, bool(inked & rings.rim)
-
-
-def cell_of(longer: int) -> int:
-    """Pixels a cell, of a picture with so many on its longer side."""
-    return 1 if longer <= 60 else 2
-
-
-def by_cells(mask: Mask, size: int) -> Mask:
-    """Whether any pixel of each cell of ``size`` pixels a side is set."""
-    if size == 1:
-        return mask
-    height, width = mask.shape
-    found = np.zeros((-(-height // 2), 2 * -(-width // 2)), bool)
-    found[:, :width] = mask[::2]
-    found[: height // 2, :width] |= mask[1::2]
-    return found[:, ::2] | found[:, 1::2]
-
-
-def by_pixels(cells: Mask, size: int) -> Mask:
-    """The opposite of :func:`by_cells`: every cell as ``size`` pixels a side."""
-    if size == 1:
-        return cells
-    height, width = cells.shape
-    pixels = np.empty((2 * height, 2 * width), bool)
-    pixels[::2, ::2] = pixels[::2, 1::2] = cells
-    pixels[1::2] = pixels[::2]
-    return pixels
-
-
-def ring(height: int, width: int, depth: int) -> Mask:
-    """True within ``depth`` cells of the edge."""
-    ring = np.ones((height, width), bool)
-    ring[depth : height - depth, depth : width - depth] = False
-    return ring
-
-
-class Board:
-    """Masks (height, width) as whole numbers, a bit a cell: regions grow by shifts of all cells at once."""
-
-    def __init__(self, height: int, width: int, gap: int = 1) -> None:
-        self.height, self.width = height, width
-        self.row = width + gap  # empty columns keep one row's end from the next one's start
-        self.inside = self.pack(np.ones((height, width), bool))
-
-    def pack(self, mask: Mask) -> int:
-        padded = np.zeros((self.height, self.row), bool)
-        padded[:, : self.width] = mask
-        return int.from_bytes(np.packbits(padded, bitorder="little").tobytes(), "little")
-
-    def unpack(self, bits: int) -> Mask:
-        size = self.height * self.row
-        raw = np.frombuffer(bits.to_bytes(-(-size // 8), "little"), np.uint8)
-        cells = np.unpackbits(raw, count=size, bitorder="little").view(bool)
-        return cells.reshape(self.height, self.row)[:, : self.width]
-
-    def grow(self, seed: int, steps: int) -> int:
-        """``seed`` and everything within ``steps`` cells of it."""
-        for _ in range(steps):
-            wide = (seed | seed << 1 | seed >> 1) & self.inside
-            seed = (wide | wide << self.row | wide >> self.row) & self.inside
-        return seed
-
-    def flood(self, seed: int, inside: int) -> int:
-        """Everything of ``inside`` that touches ``seed``, corners too."""
-        seed &= inside
-        for _ in range(STEPS):
-            wide = seed | seed << 1 | seed >> 1
-            grown = (wide | wide << self.row | wide >> self.row) & inside
-            if grown == seed:
-                break
-            seed = grown
-        return seed
-
-
-_board = lru_cache(maxsize=128)(Board)
-
-
-class _Rings(NamedTuple):
-    """What lies within so many cells of the edge, as whole numbers of a :class:`Board`."""
-
-    rim: int
-    shallow: int
-    deep: int
-    clear: int
-
-
-@lru_cache(maxsize=128)
-def _rings(height: int, width: int) -> _Rings:
-    board, side = _board(height, width), max(height, width)
-    depths = (1, 1 + side * SHALLOW // 100, side * DEEP // 100, 1 + side * CLEAR // 100)
-    return _Rings(*(board.pack(ring(height, width, depth)) for depth in depths))

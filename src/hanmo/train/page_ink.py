@@ -14,8 +14,9 @@ from hanmo import paper
 
 def ink_of(pages: Tensor) -> tuple[Tensor, Tensor]:
     """:func:`hanmo.paper.ink_of`: uint8 (N, P, P) -> ink int32 (N, P, P), and bool (N,) where is none."""
-    flat = without_impulses(flatten(pages.int()))
+    flat = flatten(pages.int())
     noise = noise_of(flat)
+    flat = without_impulses(flat)
     smooth = smoothed(flat, 2)
     bright, dark = levels_of(smooth)
     ratio = noise * 100 // (64 * (bright - dark).clamp(min=1))
@@ -50,11 +51,34 @@ def flatten(pages: Tensor) -> Tensor:
 
 def without_impulses(pages: Tensor) -> Tensor:
     """:func:`hanmo.paper.without_impulses` of int32 (N, P, P)."""
-    for _ in range(2):
-        kept = pages.clamp(-_around(-pages), _around(pages))
-        many = ((kept - pages).abs() > paper.IMPULSE).sum((1, 2)) * paper.IMPULSES >= pages[0].numel()
-        pages = torch.where(many[:, None, None], kept, pages)
-    return pages
+    size = pages[0].numel()
+    kept, impulses = _without_extremes(pages)
+    many, dense = (impulses * share for share in (paper.IMPULSES, paper.DENSE))
+    once = torch.where((many >= size)[:, None, None], kept, pages)
+    kept, impulses = _without_extremes(once)
+    again = (many >= size) & (impulses * paper.IMPULSES >= size)
+    twice = torch.where(again[:, None, None], kept, once)
+    return torch.where((dense > size)[:, None, None], _median(pages), twice)
+
+
+def _without_extremes(pages: Tensor) -> tuple[Tensor, Tensor]:
+    """Every pixel brought to the range of its eight neighbours; and how many changed much, (N,)."""
+    kept = pages.clamp(-_around(-pages), _around(pages))
+    return kept, ((kept - pages).abs() > paper.IMPULSE).sum((1, 2))
+
+
+def _median(pages: Tensor) -> Tensor:
+    """The median of every pixel and its eight neighbours; as :func:`hanmo.paper.without_impulses` takes it."""
+    x = _edged(pages, 1, 1)
+    low, middle, high = _in_order(x[..., :-2], x[..., 1:-1], x[..., 2:])
+    lowest, medians, highest = (_in_order(y[:, :-2], y[:, 1:-1], y[:, 2:]) for y in (low, middle, high))
+    return _in_order(lowest[2], medians[1], highest[0])[1]
+
+
+def _in_order(a: Tensor, b: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The least, the middle and the greatest of three."""
+    least, most = torch.minimum(a, b), torch.maximum(a, b)
+    return torch.minimum(least, c), torch.maximum(least, torch.minimum(most, c)), torch.maximum(most, c)
 
 
 def _around(pages: Tensor) -> Tensor:

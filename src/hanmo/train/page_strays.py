@@ -1,4 +1,4 @@
-""":mod:`hanmo.strays` for thousands of pages at a time, in torch, and the squares of what is left.
+""":mod:`hanmo.strays` and :mod:`hanmo.neighbours` for thousands of pages at a time, in torch, and the squares of them.
 
 Shapes: N pages, P pixels a side, S the side of a square, L lines with a margin, 8 strips.
 """
@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hanmo import paper, strays
+from hanmo import bitboard, neighbours, paper, strays
 from hanmo.ink import DUST, DUST_GAP
 from hanmo.train.page_ink import counted, ink_of
 
@@ -23,8 +23,8 @@ def normalize_pages(pages: Tensor, side: int, margin: int) -> tuple[Tensor, Tens
     assert pages.shape[1] == pages.shape[2] <= paper.SIDE
     ink, blank = ink_of(pages)
     ink = without_specks(without_rules(without_print(ink)))
-    near = _grown(own_cells(ink >= paper.VISIBLE), 1)
-    size = strays.cell_of(pages.shape[-1])
+    near = _grown(own_cells(ink), 1)
+    size = neighbours.cell_of(pages.shape[-1])
     near = near.repeat_interleave(size, 1).repeat_interleave(size, 2)[:, : ink.shape[1], : ink.shape[2]]
     ink = ink * near
     seen = ink >= paper.VISIBLE
@@ -49,8 +49,17 @@ def without_print(ink: Tensor) -> Tensor:
 def without_rules(ink: Tensor) -> Tensor:
     """:func:`hanmo.strays.without_rules` of int32 (N, P, P)."""
     mask = ink >= paper.VISIBLE
-    gone = _erased(mask) | _erased(mask.mT).mT
-    return ink.masked_fill(gone, 0)
+    level, upright = _erased(mask), _erased(mask.mT).mT
+    rest = (ink >= paper.RIM) & ~(level | upright)
+    level = level & ~_reaches(rest, 1)[:, None, None]
+    upright = upright & ~_reaches(rest, 2)[:, None, None]
+    return ink.masked_fill(level | upright, 0)
+
+
+def _reaches(mask: Tensor, axis: int) -> Tensor:
+    """Which of (N, h, w) have something on the first and on the last line of an axis: bool (N,)."""
+    first, last = mask.select(axis, 0), mask.select(axis, -1)
+    return first.any(1) & last.any(1)
 
 
 def _erased(mask: Tensor) -> Tensor:
@@ -114,27 +123,67 @@ def without_specks(ink: Tensor) -> Tensor:
     return ink.masked_fill(gone, 0)
 
 
-def own_cells(mask: Tensor) -> Tensor:
-    """:func:`hanmo.strays.own_cells` of bool (N, P, P): bool (N, h, h)."""
-    size = strays.cell_of(mask.shape[-1])
-    short = -mask.shape[-1] % size
-    inked = F.max_pool2d(F.pad(mask.float(), (0, short, 0, short))[:, None], size)[:, 0] > 0
+def own_cells(ink: Tensor) -> Tensor:
+    """:func:`hanmo.neighbours.own_cells` of int32 (N, P, P): bool (N, h, h)."""
+    size = neighbours.cell_of(ink.shape[-1])
+    inked = _cells(ink >= paper.VISIBLE, size)
     side = inked.shape[-1]
-    rim, shallow_ring, deep_ring, clear_ring = (
-        torch.from_numpy(strays.ring(side, side, depth)).to(mask.device)
-        for depth in (1, 1 + side * strays.SHALLOW // 100, side * strays.DEEP // 100, 1 + side * strays.CLEAR // 100)
+    clear = 1 + side * neighbours.CLEAR // 100
+    rim, shallow_ring = (
+        torch.from_numpy(neighbours.ring(side, side, depth)).to(ink.device)
+        for depth in (1, 1 + side * neighbours.SHALLOW // 100)
     )
     reaching = _flood(inked & rim, inked)
-    inner, deep = _flood(torch.cat((reaching & ~shallow_ring, reaching & ~deep_ring)), inked.repeat(2, 1, 1)).chunk(2)
-    shallow = reaching & ~inner
-    slight = shallow.sum((1, 2)) * 100 <= strays.SLIGHT * inked.sum((1, 2))
-    inked = inked & ~(shallow & slight[:, None, None])
-    parts = reaching & inked & ~deep
-    parts &= ~_flood(parts & _grown(inked & ~parts, side * strays.APART // 100), parts)
+    shallow = reaching & ~_flood(reaching & ~shallow_ring, inked)
+    rest = inked & ~shallow
+    rows, columns = rest.any(2), rest.any(1)
+    reached = torch.stack([lines.any(1) for all_ in (rows, columns) for lines in (all_[:, :clear], all_[:, -clear:])])
+    slight = shallow.sum((1, 2)) * 100 <= neighbours.SLIGHT * inked.sum((1, 2))
+    ends = shallow & (slight & (reached.sum(0) <= neighbours.REACHED))[:, None, None]
+    inked, reaching = inked & ~ends, reaching & ~ends
+    weak = ink >= paper.RIM
+    close = weak[:, :size].flatten(1).any(1) & weak[:, -size:].flatten(1).any(1)
+    close &= weak[..., :size].flatten(1).any(1) & weak[..., -size:].flatten(1).any(1)
+    solid = _cells(ink >= neighbours.SOLID, size) & inked
+    parts = _parts(inked, reaching, neighbours.KEPT_CENTRED)
+    hard = _parts(solid, _flood(solid & rim, solid), neighbours.KEPT)
+    soft = _flood(hard, inked & ~_grown(solid & ~hard, 1))
+    parts = torch.where(parts.flatten(1).any(1)[:, None, None], parts, soft)
+    return inked & ~(parts & ~close[:, None, None])
+
+
+def _cells(mask: Tensor, size: int) -> Tensor:
+    """:func:`hanmo.neighbours.by_cells` of bool (N, P, P)."""
+    short = -mask.shape[-1] % size
+    return F.max_pool2d(F.pad(mask.float(), (0, short, 0, short))[:, None], size)[:, 0] > 0
+
+
+def _parts(inked: Tensor, reaching: Tensor, kept: int) -> Tensor:
+    """What reaches a little way in from the rim, of bool (N, h, h), as :mod:`hanmo.neighbours` finds it."""
+    side = inked.shape[-1]
+    deep_ring, clear_ring = (
+        torch.from_numpy(neighbours.ring(side, side, depth)).to(inked.device)
+        for depth in (side * neighbours.DEEP // 100, 1 + side * neighbours.CLEAR // 100)
+    )
+    parts = reaching & ~_flood(reaching & ~deep_ring, inked)
+    parts = parts & ~_flood(parts & _grown(inked & ~parts, side * neighbours.APART // 100), parts)
     rest = inked & ~parts
-    enough = rest.sum((1, 2)) * 100 >= strays.KEPT * inked.sum((1, 2))
-    clear = ~(rest & clear_ring).flatten(1).any(1)
-    return torch.where((enough & clear)[:, None, None], rest, inked)
+    least = torch.where(_is_centred(rest), kept, neighbours.KEPT)
+    enough = rest.sum((1, 2)) * 100 >= least * inked.sum((1, 2))
+    free = rest.flatten(1).any(1) & ~(rest & clear_ring).flatten(1).any(1)
+    return parts & (enough & free)[:, None, None]
+
+
+def _is_centred(cells: Tensor) -> Tensor:
+    """Which of bool (N, h, h) are as large as a character, and in the middle: bool (N,)."""
+    side = cells.shape[-1]
+    number = torch.arange(side, device=cells.device)
+    lines = torch.stack([cells.any(2), cells.any(1)])
+    start = number.where(lines, side).amin(2)
+    stop = number.where(lines, -1).amax(2) + 1
+    extent, off = stop - start, (start + stop - side).abs()
+    large = (extent.amax(0) * 100 >= neighbours.LONG * side) & (extent.amin(0) * 100 >= neighbours.SHORT * side)
+    return large & (off.amax(0) * 50 <= neighbours.OFF * side)
 
 
 def _grown(mask: Tensor, steps: int) -> Tensor:
@@ -143,7 +192,7 @@ def _grown(mask: Tensor, steps: int) -> Tensor:
 
 
 def _flood(seed: Tensor, inside: Tensor) -> Tensor:
-    """Everything of ``inside`` (N, h, w) that touches ``seed`` within :data:`hanmo.strays.STEPS`, corners too.
+    """Everything of ``inside`` (N, h, w) that touches ``seed`` within :data:`hanmo.bitboard.STEPS`, corners too.
 
     A row is one whole number, a bit a cell, so a step is a few operations on (N, h).
     """
@@ -152,7 +201,7 @@ def _flood(seed: Tensor, inside: Tensor) -> Tensor:
     room = (inside.long() << place).sum(2)
     grown = (seed.long() << place).sum(2) & room
     rows = F.pad(torch.zeros_like(grown), (1, 1))
-    for _ in range(strays.STEPS):
+    for _ in range(bitboard.STEPS):
         wide = grown | grown << 1 | grown >> 1
         rows[:, 1:-1] = wide
         grown = (wide | rows[:, :-2] | rows[:, 2:]) & room

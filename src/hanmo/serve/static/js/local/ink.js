@@ -3,9 +3,10 @@
  * pictures down.
  */
 
+import { ownCells } from "./neighbours.js";
 import { SIDE, VISIBLE, greatest, inkOf, roundHalfEven } from "./paper.js";
 import { blank } from "./problem.js";
-import { ownCells, visible, withoutPrint, withoutRules, withoutSpecks } from "./strays.js";
+import { withoutPrint, withoutRules, withoutSpecks } from "./strays.js";
 
 const [DUST, DUST_GAP] = [0.01, 0.05]; // of the ink, of the size: a speck apart that does not count for the crop
 const CLOSER = 0.5; // a character smaller than this share of a reduced picture is looked at again, closer
@@ -29,7 +30,7 @@ const ONE = 2 ** 22; // Pillow's weights of a picture of bytes are whole numbers
 export function findInk(grey, looks = LOOKS) {
   const small = reduced(grey);
   const cleaned = withoutSpecks(withoutRules(withoutPrint(inkOf(small))));
-  const { own, cell, touches } = ownCells(visible(cleaned));
+  const { own, cell, touches } = ownCells(cleaned);
   const near = greatest(own, 1); // soft edges of strokes lie in the cells next to the inked ones
   const levels = cleaned.levels.map((level, i) => {
     const [x, y] = [i % small.width, Math.floor(i / small.width)];

@@ -10,6 +10,8 @@ export const SIDE = 96;
 export const MIN_CONTRAST = 12;
 /** Ink, of 255, from which a pixel counts as written on. */
 export const VISIBLE = 77;
+/** Ink, of 255, that touches the rim of a picture. */
+export const RIM = 38;
 
 const DEAD_ZONE = 150; // thousandths of the ink below which everything is paper
 const PAPER = 224; // what the background is raised to
@@ -18,7 +20,8 @@ const TILES = 24; // tiles of the background along the longer side
 const CLOSING = 4; // tiles on either side that the closing looks at
 const IMPULSE = 32; // grey levels by which single pixels stand out
 const IMPULSES = 250; // one pixel in so many must do so before any is replaced
-const NOISE = [8, 35]; // per cent of the contrast from which pictures are smoothed twice, and four times
+const DENSE = 25; // one pixel in so many: a median is taken instead
+const NOISE = [8, 16]; // per cent of the contrast from which pictures are smoothed twice, and four times
 /** Thousandths of white noise's deviation that so many passes of smoothing leave. */
 const LEFT = /** @type {const} */ ({ 0: 1000, 2: 270, 4: 190 });
 
@@ -30,8 +33,9 @@ const LEFT = /** @type {const} */ ({ 0: 1000, 2: 270, 4: 190 });
  * @throws {import("./problem.js").Problem} where nothing is written, or noise hides what is
  */
 export function inkOf(grey) {
-  const flat = withoutImpulses(flatten(grey));
-  const noise = noiseOf(flat);
+  const lit = flatten(grey);
+  const noise = noiseOf(lit); // a median would hide it
+  const flat = withoutImpulses(lit);
   const smooth = smoothed(flat, 2);
   const first = levelsOf(smooth);
   const passes = passesFor(noise, first.paper - first.dark);
@@ -177,25 +181,41 @@ function withoutImpulses({ width, height, levels }) {
   for (let pass = 0; pass < 2; pass += 1) {
     const kept = new Uint8Array(levels.length);
     let impulses = 0;
-    for (let y = 0, i = 0; y < height; y += 1) {
-      const rows = [Math.max(y - 1, 0) * width, y * width, Math.min(y + 1, height - 1) * width];
-      for (let x = 0; x < width; x += 1, i += 1) {
-        const columns = [Math.max(x - 1, 0), x, Math.min(x + 1, width - 1)];
-        let [bottom, top] = [255, 0];
-        for (let k = 0; k < 9; k += 1) {
-          if (k === 4) continue; // the pixel itself
-          const level = levels[rows[Math.floor(k / 3)] + columns[k % 3]];
-          if (level < bottom) bottom = level;
-          if (level > top) top = level;
-        }
-        kept[i] = Math.min(Math.max(levels[i], bottom), top);
-        if (Math.abs(kept[i] - levels[i]) > IMPULSE) impulses += 1;
+    eachNine({ width, height, levels }, (i, nine) => {
+      let [bottom, top] = [255, 0];
+      for (let k = 0; k < 9; k += 1) {
+        if (k === 4) continue; // the pixel itself
+        if (nine[k] < bottom) bottom = nine[k];
+        if (nine[k] > top) top = nine[k];
       }
-    }
+      kept[i] = Math.min(Math.max(levels[i], bottom), top);
+      if (Math.abs(kept[i] - levels[i]) > IMPULSE) impulses += 1;
+    });
     if (impulses * IMPULSES < levels.length) break;
+    if (pass === 0 && impulses * DENSE > levels.length) {
+      eachNine({ width, height, levels }, (i, nine) => (kept[i] = nine.sort()[4]));
+      return { width, height, levels: kept };
+    }
     levels = kept;
   }
   return { width, height, levels };
+}
+
+/**
+ * Calls with every pixel's place and the levels of it and its eight neighbours, row by row, in one array used again.
+ *
+ * @param {Grey} grey @param {(i: number, nine: Uint8Array) => void} use
+ */
+function eachNine({ width, height, levels }, use) {
+  const nine = new Uint8Array(9);
+  for (let y = 0, i = 0; y < height; y += 1) {
+    const rows = [Math.max(y - 1, 0) * width, y * width, Math.min(y + 1, height - 1) * width];
+    for (let x = 0; x < width; x += 1, i += 1) {
+      const columns = [Math.max(x - 1, 0), x, Math.min(x + 1, width - 1)];
+      for (let k = 0; k < 9; k += 1) nine[k] = levels[rows[Math.floor(k / 3)] + columns[k % 3]];
+      use(i, nine);
+    }
+  }
 }
 
 /**

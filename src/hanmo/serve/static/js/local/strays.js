@@ -1,13 +1,12 @@
 /**
- * What is on a picture beside the character, and goes: lighter print, rules, parts of other characters, specks:
- * hanmo.strays, decision by decision. Masks are bytes, 1 = set, a row after the other.
+ * What is on a picture beside the character, and goes: lighter print, rules and specks: hanmo.strays, decision by
+ * decision. Masks are bytes, 1 = set, a row after the other.
  */
 
-import { VISIBLE, greatest } from "./paper.js";
+import { RIM, VISIBLE, greatest } from "./paper.js";
 
 const STRIPS = 8; // strips that the picture is cut into across a rule's direction
 const SLOPE = 4; // pixels that a rule may rise or fall from one end of the picture to the other
-const STEPS = 64; // how often regions are grown by one cell
 const STRONG = 158; // ink of 255 that print does not reach where it is lighter than the pen
 const NEAR = 2; // pixels around strong ink that are the soft edges of its strokes
 const PRINT = 25; // lighter print, in per cent of the strong pixels, from which it is removed
@@ -16,11 +15,6 @@ const COVERED = 35; // per cent of a strip that a rule covers
 const WHOLE = 55; // per cent of the whole width that it covers
 const THICK = 34; // thousandths of the longer side: as much ink may lie across a rule
 const MARGIN = 8; // rows of paper added above and below
-const DEEP = 25; // per cent of the side that parts of other characters reach in at most
-const KEPT = 60; // per cent of the ink that must be left when such parts are removed
-const APART = 3; // per cent of the side that such parts are away from the character
-const CLEAR = 4; // per cent of the side that must be free around what is left
-const [SHALLOW, SLIGHT] = [4, 5]; // per cent of the side, and of the ink, up to which what touches the rim goes
 const LARGEST_SPECK = 32; // parts of the longer side: larger squares of ink are no specks
 
 /**
@@ -29,7 +23,7 @@ const LARGEST_SPECK = 32; // parts of the longer side: larger squares of ink are
  */
 
 /** @param {Grey} ink @returns {Mask} where it is visible */
-export const visible = (ink) => ({ ...ink, levels: ink.levels.map((level) => Number(level >= VISIBLE)) });
+const visible = (ink) => ({ ...ink, levels: ink.levels.map((level) => Number(level >= VISIBLE)) });
 
 /** How many are set. @param {Uint8Array} mask */
 const count = (mask) => mask.reduce((sum, set) => sum + set, 0);
@@ -125,12 +119,23 @@ function slopeShifts(slope) {
   return Array.from({ length: STRIPS }, (_, strip) => shift(strip));
 }
 
-/** Rules erased but for where strokes cross them. @param {Grey} ink @returns {Grey} */
+/**
+ * Rules erased but for where strokes cross them, unless what is left reaches the two other sides, as it does where a
+ * picture is cut close to the character and the rule is its longest stroke.
+ *
+ * @param {Grey} ink
+ * @returns {Grey}
+ */
 export function withoutRules(ink) {
+  const { width, height, levels } = ink;
   const mask = visible(ink);
   const lying = erasedRules(mask);
   const upright = turned({ ...turned(mask), levels: erasedRules(turned(mask)) }).levels;
-  return { ...ink, levels: ink.levels.map((level, i) => (lying[i] || upright[i] ? 0 : level)) };
+  const rest = levels.map((level, i) => Number(level >= RIM && !lying[i] && !upright[i]));
+  const some = (/** @type {(i: number) => boolean} */ place) => rest.some((set, i) => set && place(i));
+  if (some((i) => i < width) && some((i) => i >= width * (height - 1))) lying.fill(0);
+  if (some((i) => i % width === 0) && some((i) => i % width === width - 1)) upright.fill(0);
+  return { ...ink, levels: levels.map((level, i) => (lying[i] || upright[i] ? 0 : level)) };
 }
 
 /** Rows and columns swapped. @param {Mask} mask @returns {Mask} */
@@ -185,80 +190,4 @@ export function withoutSpecks(ink) {
     }
   }
   return { ...ink, levels };
-}
-
-/**
- * The cells of the character itself; pixels a cell; and whether it touches the picture's rim.
- *
- * @param {Mask} mask
- * @returns {{own: Mask, cell: number, touches: boolean}}
- */
-export function ownCells(mask) {
-  const cell = Math.max(mask.height, mask.width) <= 60 ? 1 : 2;
-  const { width, height, levels } = byCells(mask, cell);
-  const side = Math.max(height, width);
-  const part = (/** @type {number} */ share) => Math.floor((side * share) / 100);
-  const depth = levels.map((_, i) => edgeDistance(i, width, height));
-  const board = { width, height };
-  const all = (/** @type {Uint8Array} */ cells, /** @type {(i: number) => boolean | number} */ holds) =>
-    cells.map((set, i) => Number(set && holds(i)));
-
-  let inked = levels;
-  const reaching = flood(board, all(inked, (i) => depth[i] < 1), inked);
-  const further = flood(board, all(reaching, (i) => depth[i] >= 1 + part(SHALLOW)), inked);
-  const shallow = all(reaching, (i) => !further[i]);
-  if (count(shallow) * 100 <= SLIGHT * count(inked)) inked = all(inked, (i) => !shallow[i]);
-  const deep = flood(board, all(reaching, (i) => depth[i] >= part(DEEP)), inked);
-  let parts = all(reaching, (i) => inked[i] && !deep[i]);
-  // What lies close to the character may be a dot of it.
-  const around = greatest({ ...board, levels: all(inked, (i) => !parts[i]) }, part(APART)).levels;
-  const close = flood(board, all(parts, (i) => around[i]), parts);
-  parts = all(parts, (i) => !close[i]);
-  const rest = all(inked, (i) => !parts[i]);
-  const clear = rest.every((set, i) => !set || depth[i] >= 1 + part(CLEAR));
-  if (count(parts) && clear && count(rest) * 100 >= KEPT * count(inked)) inked = rest;
-  return { own: { ...board, levels: inked }, cell, touches: inked.some((set, i) => set && depth[i] < 1) };
-}
-
-/** Cells between a cell and the nearest edge. @param {number} i @param {number} width @param {number} height */
-function edgeDistance(i, width, height) {
-  const [x, y] = [i % width, Math.floor(i / width)];
-  return Math.min(x, y, width - 1 - x, height - 1 - y);
-}
-
-/** Whether any pixel of each cell of `size` pixels a side is set. @param {Mask} mask @param {number} size */
-function byCells(mask, size) {
-  const [width, height] = [Math.ceil(mask.width / size), Math.ceil(mask.height / size)];
-  const levels = new Uint8Array(width * height);
-  mask.levels.forEach((set, i) => {
-    if (set) levels[Math.floor(Math.floor(i / mask.width) / size) * width + Math.floor((i % mask.width) / size)] = 1;
-  });
-  return { width, height, levels };
-}
-
-/**
- * Everything of `inside` that touches `seed`, corners too, up to STEPS cells away.
- *
- * @param {{width: number, height: number}} board @param {Uint8Array} seed @param {Uint8Array} inside
- * @returns {Uint8Array}
- */
-function flood({ width, height }, seed, inside) {
-  const found = seed.map((set, i) => set & inside[i]);
-  let front = [...found.keys()].filter((i) => found[i]);
-  for (let step = 0; step < STEPS && front.length; step += 1) {
-    const next = [];
-    for (const i of front) {
-      const [x, y] = [i % width, Math.floor(i / width)];
-      for (let row = Math.max(y - 1, 0); row <= Math.min(y + 1, height - 1); row += 1) {
-        for (let column = Math.max(x - 1, 0); column <= Math.min(x + 1, width - 1); column += 1) {
-          const place = row * width + column;
-          if (found[place] || !inside[place]) continue;
-          found[place] = 1;
-          next.push(place);
-        }
-      }
-    }
-    front = next;
-  }
-  return found;
 }
