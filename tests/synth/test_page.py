@@ -146,7 +146,7 @@ def test_the_noise_is_noise() -> None:
     [
         ({"cell": 1.5}, "page cell = 1.5 is impossible; 0 to 1"),
         ({"noise_by": -0.1}, "page noise_by = -0.1 is impossible; 0 to 1"),
-        ({"most": 99}, "page most = 99 is impossible; 0 to 21"),
+        ({"most": 99}, "page most = 99 is impossible; 0 to 23"),
         ({"darkest": 0}, "page darkest = 0 is impossible; 1 to 255"),
         ({"fewest": 1}, "page fewest = 1 is impossible; 2 to 256"),
         ({"faint": float("nan")}, "page faint = nan is impossible"),

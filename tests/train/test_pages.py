@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from hanmo.charset import Charset
 from hanmo.config import load_toml
@@ -68,7 +68,7 @@ def shown(
     pages = Pages(PageConfig(), 96, SMALL, augment, views)
     generator = torch.Generator().manual_seed(seed)
     randomness = draw(augment, len(images), images.shape[-1], generator)
-    return pages, *pages.show(images, randomness, draw_keys(len(images), generator))
+    return pages, *pages.show(images, randomness, draw_keys(len(images), generator))[:2]
 
 
 def alike(a: Tensor, b: Tensor) -> list[bool]:
@@ -134,7 +134,7 @@ def test_showing_compiles_to_one_graph(monkeypatch: pytest.MonkeyPatch) -> None:
     images = drawn_squares(32, 3)
     inputs = images, draw(pages.augment, 12, 32, generator), draw_keys(12, generator)
     compiled = torch.compile(pages.show, backend="eager", fullgraph=True, dynamic=False)(*inputs)
-    assert all(torch.equal(a, b) for a, b in zip(compiled, pages.show(*inputs), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(compiled[:2], pages.show(*inputs)[:2], strict=True))
 
 
 # The loss
@@ -282,11 +282,47 @@ def test_the_toy_recipe_learns(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     images, labels = next(iter(trainer.data.epoch(99, 200, 0, ALONE)))
     assert trainer.show_pages
     generator = torch.Generator().manual_seed(0)
-    views = trainer.show_pages(images, draw(STILL, 200, images.shape[-1], generator), draw_keys(200, generator))
+    views = trainer.show_pages(images, draw(STILL, 200, images.shape[-1], generator), draw_keys(200, generator))[:2]
     trainer.net.load_state_dict(load_trained(tmp_path / "toy").net.state_dict())
     trainer.net.eval()
     spoilt, clean = ((trainer.net(standardise(v[:, None] / 255)).argmax(1) == labels).float().mean() for v in views)
     assert min(spoilt, clean) > 0.18, "chance is 0.1, with a standard deviation of 0.02"
+
+
+# Empty pages
+
+
+def test_of_a_share_of_pages_nothing_is_written() -> None:
+    images = drawn_squares(32, 3, 40)
+    pages = Pages(PageConfig(), 96, SMALL, STILL, ViewsConfig(clean_share=0.25, empty_share=0.2))
+    generator = torch.Generator().manual_seed(0)
+    randomness = draw(STILL, 40, images.shape[-1], generator)
+    student, teacher, empty = pages.show(images, randomness, draw_keys(40, generator))
+    assert empty is not None
+    assert int(empty.sum()) == 8
+    assert (teacher[empty] == 0).all(), "teachers see what is written, which is nothing"
+    assert (teacher[~empty].flatten(1).amax(1) > 0).all()
+    assert (student[~empty].flatten(1).amax(1) > 0).all()
+
+
+def test_nothing_is_learnt_of_a_character_on_an_empty_page() -> None:
+    """Where nothing is written the loss is least for a net that holds all characters for equally likely."""
+    objective = Objective(
+        Tapped(nn.Flatten()),
+        Tapped(nn.Flatten()),
+        Distillation([("kd", 0.9, build_method("kd", {"temperature": 1.0}))], 0.1),
+        augment=STILL,
+        classes=4,
+        label_smoothing=0.0,
+        mixup=False,
+        precision=torch.float32,
+    )
+    flat = torch.full((2, 2, 2), 128, dtype=torch.uint8)
+    sure = flat.clone()
+    sure[:, 0, 0] = 255
+    labels, empty, share = torch.zeros(2, dtype=torch.long), torch.tensor([True, True]), torch.ones(())
+    assert objective(flat, labels, None, share, sure, empty)[0] < objective(sure, labels, None, share, sure, empty)[0]
+    assert objective(flat, labels, None, share, sure)[0] > objective(sure, labels, None, share, sure)[0]
 
 
 # What is refused
@@ -296,8 +332,13 @@ def test_views_that_make_no_sense_are_refused(small: Any, on_pages: str, tmp_pat
     for shares in ({"clean_share": 1.0}, {"clean_share": -0.1}):
         with pytest.raises(ConfigError, match="clean_share"):
             ViewsConfig(**shares)
-    for shares in ({"spoilt_teacher_share": 0.8}, {"spoilt_teacher_share": -0.1}):
-        with pytest.raises(ConfigError, match="spoilt_teacher_share"):
+    for shares in (
+        {"spoilt_teacher_share": 0.8},
+        {"spoilt_teacher_share": -0.1},
+        {"empty_share": 0.8},
+        {"empty_share": -0.1},
+    ):
+        with pytest.raises(ConfigError, match=next(iter(shares))):
             ViewsConfig(**shares)
     old = tmp_path / "old.toml"
     text = Path(on_pages.removeprefix("synth:")).read_text(encoding="utf-8")

@@ -19,6 +19,7 @@ from hanmo.synth.page_draws import Draws, Grain, page_numbers
 from hanmo.synth.page_light import lit
 from hanmo.synth.page_optics import Optics
 from hanmo.synth.page_print import Spot, printed
+from hanmo.synth.page_spots import gaps, stains
 from hanmo.synth.texture import thickened
 
 __all__ = ["PageConfig", "write_page"]
@@ -43,8 +44,12 @@ def write_page(squares: Tensor, keys: Tensor, config: PageConfig, side: int = 96
     ink = _ink(x, spot, draws, grain, config, side) * contrast
     if config.cell or config.ruled or config.mark:
         ink = torch.maximum(ink, printed(draws, spot, contrast, config, side))
+    if config.gap:
+        ink = ink * (1 - gaps(draws, spot, config, side))
     paper = 1 - draws.has("paper") * (1 - config.darkest / 255) * draws.numbers("paper")[0] ** 1.3
     light = paper * lit(draws, grain, contrast, config, side)
+    if config.stain:
+        light = light * (1 - stains(draws, spot, config, side))
     depth = contrast * light.mean((1, 2), keepdim=True)
     page = taken(light * (1 - ink), draws, grain, optics, spot, depth, config)
     return (stored(page, draws, optics, light, contrast, config).clamp(0, 1) * 255 + 0.5).to(torch.uint8)

@@ -30,6 +30,8 @@ COUNTED = (
     "jpeg",
     "levels",
     "copy",
+    "stain",
+    "gap",
 )
 """Shares of what spoils a page; a page gets at most ``most`` of them."""
 _PARTS = ("clean", "frame", "cross", "diagonals", "ring")
@@ -98,7 +100,7 @@ class PageConfig:
     """Width of the strip."""
     grain: float = 0.2
     """Rough paper, fine and coarse."""
-    grain_by: float = 0.1
+    grain_by: float = 0.14
     """Deviation of the paper's light."""
     fibre: float = 0.07
     """Fibres along or across."""
@@ -117,18 +119,27 @@ class PageConfig:
     """Of the cells: a circle."""
     ruled: float = 0.1
     """Ruled lines through the whole page."""
-    mark: float = 0.07
+    mark: float = 0.1
     """A teacher's mark: a ring around the character, or a small triangle below it."""
     print_by: float = 1.2
     """Darkness of printed lines, as a multiple of the ink's contrast."""
-    through: float = 0.08
+    through: float = 0.1
     """Writing on the back, mirrored; it is that of another sample of the batch."""
-    through_by: float = 0.35
+    through_by: float = 0.45
     """Its darkness, as a part of the ink's contrast."""
-    neighbours: float = 0.2
+    neighbours: float = 0.28
     """Strokes of other samples of the batch reach in from the sides."""
-    neighbours_by: float = 0.16
+    neighbours_by: float = 0.24
     """How far they reach in."""
+
+    stain: float = 0.08
+    """A spot that a drop left, on the character or beside it; ink still shows through."""
+    stain_by: float = 0.65
+    """Part of the light that it takes away."""
+    gap: float = 0.06
+    """A spot of the character without ink: correction fluid, glare, or a pen that did not write."""
+    gap_by: float = 0.35
+    """Its radius, as a part of half the character's box."""
 
     moire: float = 0.05
     """Waves, as when a screen is photographed."""
@@ -138,21 +149,21 @@ class PageConfig:
     """Out of focus."""
     blur_by: float = 0.027
     """Deviation of the blur, as a part of the character's box."""
-    motion: float = 0.07
+    motion: float = 0.1
     """Blurred along one direction."""
-    motion_by: float = 0.12
+    motion_by: float = 0.16
     """Length of the movement, as a part of the character's box."""
     small: float = 0.14
     """A picture of few pixels that was enlarged."""
-    small_to: int = 14
+    small_to: int = 12
     """Its fewest pixels across the character's box."""
     noise: float = 0.22
     """Sensor noise."""
-    noise_by: float = 0.18
+    noise_by: float = 0.28
     """Its deviation, as a part of the ink's contrast."""
-    salt: float = 0.06
+    salt: float = 0.08
     """Black and white specks."""
-    salt_by: float = 0.03
+    salt_by: float = 0.1
     """Part of the pixels that are specks."""
     sharpen: float = 0.14
     """Sharpened by a phone, with halos."""

@@ -66,23 +66,26 @@ class AugmentConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ViewsConfig:
-    """Who sees the pages, where characters are drawn on pages; both are shares of a batch.
+    """Who sees the pages, where characters are drawn on pages; all are shares of a batch.
 
     Of ``clean_share`` the student, too, sees the clean square, so that it goes on reading those; of
-    ``spoilt_teacher_share`` the teacher sees the student's spoilt one. All others show a spoilt square to the student
-    and the clean one to the teacher.
+    ``spoilt_teacher_share`` the teacher sees the student's spoilt one. Of ``empty_share`` nothing is written on the
+    page: whatever is printed on it, the student learns to find all characters equally likely. All others show a spoilt
+    square to the student and the clean one to the teacher.
     """
 
     clean_share: float = 0.3
     spoilt_teacher_share: float = 0.0
+    empty_share: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.clean_share < 1:
             raise ConfigError(f"clean_share {self.clean_share}: at least 0 and below 1; without pages leave out [page]")
-        if not 0 <= self.spoilt_teacher_share <= 1 - self.clean_share:
-            raise ConfigError(
-                f"spoilt_teacher_share {self.spoilt_teacher_share}: at least 0, and at most 1 with clean_share"
-            )
+        for name in ("spoilt_teacher_share", "empty_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name} {getattr(self, name)}: 0 to 1")
+        if self.clean_share + self.spoilt_teacher_share + self.empty_share > 1:
+            raise ConfigError("clean_share, spoilt_teacher_share and empty_share: at most 1 together")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -180,15 +180,15 @@ class Trainer:
         generator = self.generator.manual_seed(seed % 2**63)
         drawn: augment.Randomness | None
         drawn = augment.draw(self.recipe.augment, len(images), images.shape[-1], generator)
-        shown = None
+        shown = empty = None
         if self.show_pages:
-            images, shown = self.show_pages(images, drawn, draw_keys(len(images), generator))
+            images, shown, empty = self.show_pages(images, drawn, draw_keys(len(images), generator))
             drawn = None  # these pictures are changed already
         share = torch.tensor(mixing_share(optim, seed), dtype=torch.float32).to(device, non_blocking=True)
         if self.recipe.net.dropout:
             torch.manual_seed(seed % 2**63)  # dropout draws from torch's global generator
         self.optimizer.zero_grad(set_to_none=True)
-        loss, parts = self.compute(images, labels, drawn, share, shown)
+        loss, parts = self.compute(images, labels, drawn, share, shown, empty)
         loss.backward()  # type: ignore[no-untyped-call]
         self.processes.average_gradients(self.learners)
         if optim.clip:

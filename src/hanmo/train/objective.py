@@ -14,12 +14,13 @@ from hanmo.train.config import AugmentConfig
 
 
 class Objective(nn.Module):
-    """(images uint8 (N, S, S), labels (N,), randomness, share, shown) -> ``(loss, parts)``.
+    """(images uint8 (N, S, S), labels (N,), randomness, share, shown, empty) -> ``(loss, parts)``.
 
     Student and teacher see the same changed pictures, unless the teacher is ``shown`` others, uint8 (N, S, S). Without
     ``randomness`` the pictures are taken as they are. Methods that need no teacher may be without one. With mixup each
     picture is ``share`` of itself and the rest of its mirror in the batch (Zhang et al., ICLR 2018); ``share`` is a 0-d
-    tensor, ignored without mixup.
+    tensor, ignored without mixup. Where ``empty``, bool (N,), is set there is no character on the picture: labels and
+    teacher hold all classes for equally likely.
     """
 
     def __init__(
@@ -47,12 +48,15 @@ class Objective(nn.Module):
         randomness: Randomness | None,
         share: Tensor,
         shown: Tensor | None = None,
+        empty: Tensor | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         x = self._mixed(unchanged(images) if randomness is None else apply(images, randomness, self.augment), share)
         taught = x if shown is None else self._mixed(unchanged(shown), share)
-        if self.mixup:
-            one_hot = F.one_hot(labels, self.classes).float()
-            labels = share * one_hot + (1 - share) * one_hot.flip(0)
+        if self.mixup or empty is not None:
+            shares = F.one_hot(labels, self.classes).float()
+            if empty is not None:
+                shares = torch.where(empty[:, None], 1 / self.classes, shares)
+            labels = share * shares + (1 - share) * shares.flip(0) if self.mixup else shares
         with torch.autocast(x.device.type, self.precision, enabled=self.precision != torch.float32):
             student = self.student(x)
             label_loss = F.cross_entropy(student.logits.float(), labels, label_smoothing=self.label_smoothing)
@@ -60,6 +64,8 @@ class Objective(nn.Module):
                 return label_loss, {"label": label_loss.detach()}
             with torch.no_grad():
                 teacher = self.teacher(taught) if self.teacher else student
+                if empty is not None:
+                    teacher = teacher._replace(logits=teacher.logits.masked_fill(empty[:, None], 0))
             loss, parts = self.distillation(student, teacher, labels, label_loss)
             return loss, {name: value.detach() for name, value in parts.items()}
 

@@ -35,23 +35,31 @@ class Pages:
         self.page, self.side, self.augment, self.views = page, side, augment, views
         self.squares, self.drawn = squares, finer(squares)
 
-    def show(self, images: Tensor, randomness: Randomness, keys: Tensor) -> tuple[Tensor, Tensor]:
-        """Drawn uint8 (N, D, D) -> ``(student, teacher)``, both uint8 (N, S, S).
+    def show(self, images: Tensor, randomness: Randomness, keys: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Drawn uint8 (N, D, D) -> ``(student, teacher, empty)``: uint8 (N, S, S) twice, and bool (N,) or None.
 
         ``randomness`` is that of :func:`hanmo.train.augment.apply`; ``keys``, int64 (N,), decide the pages and which
         rows get one. How many do is the same for every batch of N, so that shapes never change and the device is never
-        waited for. A page on which the front end finds no ink is not shown: its row stays clean.
+        waited for. A page on which the front end finds no ink is not shown: its row stays clean. Where ``empty`` is
+        set the student sees a page on which nothing was written; None where there are no such pages.
         """
         changed = apply(images, randomness, self.augment)[:, 0]
         clean = as_bytes(refit(changed, self.drawn, self.squares))
         # Rows are picked at random: real samples stand at a batch's beginning, and mixup pairs it with its mirror.
         on_pages = keys.argsort()[: max(1, round((1 - self.views.clean_share) * len(keys)))]
-        pages = write_page(changed[on_pages], keys[on_pages], self.page, side=self.side)
+        written = torch.ones(len(on_pages), dtype=torch.bool, device=keys.device)
+        written[len(on_pages) - round(self.views.empty_share * len(keys)) :] = False
+        pages = write_page(changed[on_pages] * written[:, None, None], keys[on_pages], self.page, side=self.side)
         seen, blank = normalize_pages(pages, self.squares.side, self.squares.margin)
-        spoilt = torch.where(blank[:, None, None], clean[on_pages], seen)
+        unspoilt = clean[on_pages] * written[:, None, None]
+        spoilt = torch.where(blank[:, None, None], unspoilt, seen)
         student = clean.index_copy(0, on_pages, spoilt)
         told = min(len(on_pages), round(self.views.spoilt_teacher_share * len(keys)))
-        return student, clean.index_copy(0, on_pages[:told], spoilt[:told])
+        teacher = clean.index_copy(0, on_pages, torch.cat([spoilt[:told], unspoilt[told:]]))
+        empty = None
+        if self.views.empty_share:
+            empty = torch.zeros_like(keys, dtype=torch.bool).index_copy(0, on_pages, ~written)
+        return student, teacher, empty
 
 
 def draw_keys(count: int, generator: torch.Generator) -> Tensor:
