@@ -43,6 +43,21 @@ def test_pictures_are_reduced_by_averaging() -> None:
     assert reduced(np.full((1, 4000), 7, np.uint8)).shape == (1, SIDE)
 
 
+def test_what_a_program_cut_out_is_taken_as_it_is() -> None:
+    """Specks on even paper that is cut close belong to the character; noise on the paper makes them specks again."""
+    glyph = drawn("心")[::3, ::3]
+    rows, columns = (np.flatnonzero((glyph < 128).any(axis)) for axis in (1, 0))
+    close = glyph[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].copy()
+    height, width = close.shape
+    free = ((y, x) for y in range(3, height - 3) for x in range(3, width - 3))
+    y, x = next((y, x) for y, x in free if (close[y - 3 : y + 4, x - 3 : x + 4] == 255).all())
+    close[y, x] = 0
+    assert find_ink(close).ink[y, x] == 1
+    assert find_ink(close).remark is None
+    noisy = close - np.random.default_rng(0).integers(0, 4, close.shape).astype(np.uint8) * (close > 3)
+    assert find_ink(noisy).ink[y, x] == 0
+
+
 def test_ink_is_cut_to_the_character() -> None:
     found = find_ink(np.pad(drawn("永")[::2, ::2], 9, constant_values=255))
     assert found.ink.dtype == np.float32

@@ -13,6 +13,7 @@ from PIL import Image
 from hanmo import neighbours, paper, strays
 from hanmo.errors import BlankImageError
 
+Grey = NDArray[np.uint8]
 Remark = Literal["several characters", "touching the edge"]
 """What may be wrong with a picture that a reader is unsure of."""
 
@@ -34,18 +35,13 @@ class Found:
     remark: Remark | None
 
 
-def find_ink(grey: NDArray[np.uint8], looks: int = _LOOKS) -> Found:
+def find_ink(grey: Grey, looks: int = _LOOKS) -> Found:
     """Find the character on a picture (H, W), ink dark.
 
     Raises :class:`BlankImageError` where there is none, print aside; :class:`FaintInkError` where noise hides it.
     """
     small = reduced(grey)
-    ink, _ = paper.ink_of(small)
-    ink = strays.without_specks(strays.without_rules(strays.without_print(ink)))
-    own, cell, touches = neighbours.own_cells(ink)
-    # Soft edges of strokes lie in the cells next to the inked ones.
-    near = paper.greatest(own.view(np.uint8), 1)
-    ink = ink * neighbours.by_pixels(near.view(np.bool_), cell)[: ink.shape[0], : ink.shape[1]]
+    ink, touches = _own_ink(*paper.ink_of(small))
     if ink.max() < paper.VISIBLE:
         raise BlankImageError("the picture is blank but for printed lines or specks; is the character on it?")
     rows, columns = crop_box(ink, paper.VISIBLE)
@@ -60,7 +56,19 @@ def find_ink(grey: NDArray[np.uint8], looks: int = _LOOKS) -> Found:
     return Found(ink.astype(np.float32) / np.float32(255), remark)
 
 
-def reduced(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _own_ink(ink: Grey, even: bool) -> tuple[Grey, bool]:
+    """The ink of the character alone, and whether it touches the picture's rim."""
+    unprinted = strays.without_rules(strays.without_print(ink))
+    if even and neighbours.is_cut_close(unprinted) and np.array_equal(unprinted, ink):
+        return ink, False  # cut out by a program: nothing on it is stray, and all of it touches the rim
+    ink = strays.without_specks(unprinted)
+    own, cell, touches = neighbours.own_cells(ink)
+    # Soft edges of strokes lie in the cells next to the inked ones.
+    near = paper.greatest(own.view(np.uint8), 1)
+    return ink * neighbours.by_pixels(near.view(np.bool_), cell)[: ink.shape[0], : ink.shape[1]], touches
+
+
+def reduced(grey: Grey) -> Grey:
     """The picture averaged down to :data:`hanmo.paper.SIDE` pixels on its longer side; itself if it is no larger."""
     longest = max(grey.shape)
     if longest <= paper.SIDE:
@@ -92,7 +100,7 @@ def _without_dust(seen: NDArray[np.intp], ink: NDArray[Any], axis: int, gap: flo
     return slice(int(start), int(stop))
 
 
-def _several(ink: NDArray[np.uint8]) -> bool:
+def _several(ink: Grey) -> bool:
     """Whether a box is long, and parted across its middle half by blank paper."""
     height, width = ink.shape
     if max(height, width) < _LONG * min(height, width):

@@ -40,13 +40,14 @@ def own_cells(ink: Grey) -> tuple[Mask, int, bool]:
     if reached <= REACHED and shallow.bit_count() * 100 <= SLIGHT * inked.bit_count():
         inked &= ~shallow
         reaching &= ~shallow
-    if reaching and not _is_cut_close(ink, size):
+    if reaching and not is_cut_close(ink):
         inked = _without_parts(board, rings, inked, reaching, board.pack(by_cells(ink >= SOLID, size)))
     return board.unpack(inked), size, bool(inked & rings.rim)
 
 
-def _is_cut_close(ink: Grey, cell: int) -> bool:
+def is_cut_close(ink: Grey) -> bool:
     """Whether there is ink along all four sides: then what touches the rim is the character's own."""
+    cell = cell_of(max(ink.shape))
     sides = (ink[:cell], ink[-cell:], ink[:, :cell], ink[:, -cell:])
     return all(int(side.max()) >= RIM for side in sides)
 

@@ -50,17 +50,18 @@ TILES = 24  # tiles of the background along the longer side
 CLOSING = 4  # tiles on either side that the closing looks at: characters are narrower than 9 / 24 of the side
 IMPULSE = 32  # grey levels by which single pixels stand out
 IMPULSES = 250  # one pixel in so many must do so before any is replaced
-DENSE = 25  # one pixel in so many: they then stand beside each other, and a median is taken instead
+DENSE = 33  # one pixel in so many: they then stand beside each other, and a median is taken instead
 
 
 def ink_of(grey: Grey) -> tuple[Grey, bool]:
-    """(H, W) uint8, ink dark, at most :data:`SIDE` -> ink (H, W) uint8, 0 = paper, 255 = ink, and whether it was clean.
+    """(H, W) uint8, ink dark, at most :data:`SIDE` -> ink (H, W) uint8, 0 = paper, 255 = ink; and whether it is even.
 
+    Paper is even where it has no noise at all, as a program cuts it out and a pen on a screen writes on it.
     Raises :class:`BlankImageError` where nothing is written, :class:`FaintInkError` where noise hides what is.
     """
-    flat = flatten(grey)
-    noise = noise_of(flat)  # a median would hide it
-    flat = without_impulses(flat)
+    lit = flatten(grey)
+    noise = noise_of(lit)  # a median would hide it
+    flat = without_impulses(lit)
     passes, seen, (paper, dark) = _calmed(flat, noise)
     left = noise * LEFT[passes] // 1000  # the noise that smoothing left, in 1/64 grey levels
     contrast = paper - dark
@@ -71,7 +72,7 @@ def ink_of(grey: Grey) -> tuple[Grey, bool]:
     if contrast * 64 < 5 * left:
         raise FaintInkError("the picture shows no clear ink: whatever is written drowns in noise; take a sharper one")
     dead = min(max(DEAD_ZONE, 2000 * left // (64 * contrast)), 999)
-    return ink_levels(paper, dark, dead).take(seen), passes == 0
+    return ink_levels(paper, dark, dead).take(seen), noise == 0 and flat is lit
 
 
 def ink_levels(paper: int, dark: int, dead: int) -> Grey:
@@ -183,7 +184,10 @@ def _greatest_of_rows(grey: Grey, span: int) -> Grey:
 
 
 def without_impulses(grey: Grey) -> Grey:
-    """Salt and pepper removed: where pixels beyond all eight neighbours are many, they take the nearest's level."""
+    """Salt and pepper removed: where pixels beyond all eight neighbours are many, they take the nearest's level.
+
+    Where there are few it is the same picture.
+    """
     for turn in range(2):
         edged = _edged(grey, np.uint8)
         above, here, below = edged[:-2], edged[1:-1], edged[2:]

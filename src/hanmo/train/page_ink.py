@@ -12,11 +12,12 @@ from torch import Tensor
 from hanmo import paper
 
 
-def ink_of(pages: Tensor) -> tuple[Tensor, Tensor]:
-    """:func:`hanmo.paper.ink_of`: uint8 (N, P, P) -> ink int32 (N, P, P), and bool (N,) where is none."""
-    flat = flatten(pages.int())
-    noise = noise_of(flat)
-    flat = without_impulses(flat)
+def ink_of(pages: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """:func:`hanmo.paper.ink_of`: uint8 (N, P, P) -> int32 (N, P, P), and bool (N,) twice: no ink there; even paper."""
+    lit = flatten(pages.int())
+    noise = noise_of(lit)
+    flat = without_impulses(lit)
+    even = (noise == 0) & (flat == lit).flatten(1).all(1)
     smooth = smoothed(flat, 2)
     bright, dark = levels_of(smooth)
     ratio = noise * 100 // (64 * (bright - dark).clamp(min=1))
@@ -31,7 +32,7 @@ def ink_of(pages: Tensor) -> tuple[Tensor, Tensor]:
     dead = (2000 * left // (64 * contrast)).clamp(min=paper.DEAD_ZONE, max=999)
     above = (bright[:, None, None] - seen) * 1000 - (dead * contrast)[:, None, None]
     ink = torch.div(255 * above, ((1000 - dead) * contrast)[:, None, None], rounding_mode="floor")
-    return ink.clamp(0, 255), blank
+    return ink.clamp(0, 255), blank, even
 
 
 def flatten(pages: Tensor) -> Tensor:

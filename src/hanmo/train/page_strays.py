@@ -21,16 +21,23 @@ def normalize_pages(pages: Tensor, side: int, margin: int) -> tuple[Tensor, Tens
     Returns squares, uint8 (N, S, S), ink bright, and bool (N,): where no ink was found.
     """
     assert pages.shape[1] == pages.shape[2] <= paper.SIDE
-    ink, blank = ink_of(pages)
-    ink = without_specks(without_rules(without_print(ink)))
-    near = _grown(own_cells(ink), 1)
-    size = neighbours.cell_of(pages.shape[-1])
-    near = near.repeat_interleave(size, 1).repeat_interleave(size, 2)[:, : ink.shape[1], : ink.shape[2]]
-    ink = ink * near
+    ink, blank, even = ink_of(pages)
+    ink = _own_ink(ink, even)
     seen = ink >= paper.VISIBLE
     blank |= ~seen.flatten(1).any(1)
     seen |= blank[:, None, None]  # a box there must be
     return _squares(ink, seen, side, margin), blank
+
+
+def _own_ink(ink: Tensor, even: Tensor) -> Tensor:
+    """The ink of the characters alone, int32 (N, P, P), as :mod:`hanmo.ink` has it."""
+    unprinted = without_rules(without_print(ink))
+    as_it_is = even & is_cut_close(unprinted) & (unprinted == ink).flatten(1).all(1)
+    rest = without_specks(unprinted)
+    near = _grown(own_cells(rest), 1)
+    size = neighbours.cell_of(ink.shape[-1])
+    near = near.repeat_interleave(size, 1).repeat_interleave(size, 2)[:, : ink.shape[1], : ink.shape[2]]
+    return torch.where(as_it_is[:, None, None], ink, rest * near)
 
 
 def without_print(ink: Tensor) -> Tensor:
@@ -141,15 +148,19 @@ def own_cells(ink: Tensor) -> Tensor:
     slight = shallow.sum((1, 2)) * 100 <= neighbours.SLIGHT * inked.sum((1, 2))
     ends = shallow & (slight & (reached.sum(0) <= neighbours.REACHED))[:, None, None]
     inked, reaching = inked & ~ends, reaching & ~ends
-    weak = ink >= paper.RIM
-    close = weak[:, :size].flatten(1).any(1) & weak[:, -size:].flatten(1).any(1)
-    close &= weak[..., :size].flatten(1).any(1) & weak[..., -size:].flatten(1).any(1)
     solid = _cells(ink >= neighbours.SOLID, size) & inked
     parts = _parts(inked, reaching, neighbours.KEPT_CENTRED)
     hard = _parts(solid, _flood(solid & rim, solid), neighbours.KEPT)
     soft = _flood(hard, inked & ~_grown(solid & ~hard, 1))
     parts = torch.where(parts.flatten(1).any(1)[:, None, None], parts, soft)
-    return inked & ~(parts & ~close[:, None, None])
+    return inked & ~(parts & ~is_cut_close(ink)[:, None, None])
+
+
+def is_cut_close(ink: Tensor) -> Tensor:
+    """:func:`hanmo.neighbours.is_cut_close` of int32 (N, P, P): bool (N,)."""
+    cell, weak = neighbours.cell_of(ink.shape[-1]), ink >= paper.RIM
+    sides = (weak[:, :cell], weak[:, -cell:], weak[..., :cell], weak[..., -cell:])
+    return torch.stack([side.flatten(1).any(1) for side in sides]).all(0)
 
 
 def _cells(mask: Tensor, size: int) -> Tensor:

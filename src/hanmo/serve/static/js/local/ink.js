@@ -3,7 +3,7 @@
  * pictures down.
  */
 
-import { ownCells } from "./neighbours.js";
+import { isCutClose, ownCells } from "./neighbours.js";
 import { SIDE, VISIBLE, greatest, inkOf, roundHalfEven } from "./paper.js";
 import { blank } from "./problem.js";
 import { withoutPrint, withoutRules, withoutSpecks } from "./strays.js";
@@ -29,13 +29,7 @@ const ONE = 2 ** 22; // Pillow's weights of a picture of bytes are whole numbers
  */
 export function findInk(grey, looks = LOOKS) {
   const small = reduced(grey);
-  const cleaned = withoutSpecks(withoutRules(withoutPrint(inkOf(small))));
-  const { own, cell, touches } = ownCells(cleaned);
-  const near = greatest(own, 1); // soft edges of strokes lie in the cells next to the inked ones
-  const levels = cleaned.levels.map((level, i) => {
-    const [x, y] = [i % small.width, Math.floor(i / small.width)];
-    return near.levels[Math.floor(y / cell) * near.width + Math.floor(x / cell)] ? level : 0;
-  });
+  const { levels, touches } = ownInk(inkOf(small));
   if (!levels.some((level) => level >= VISIBLE)) {
     throw blank("the picture is blank but for printed lines or specks; is the character on it?");
   }
@@ -52,6 +46,27 @@ export function findInk(grey, looks = LOOKS) {
   }
   const ink = cut({ ...small, levels }, box);
   return { ink, remark: several(ink) ? "several characters" : touches ? "touching the edge" : null };
+}
+
+/**
+ * The ink of the character alone, and whether it touches the picture's rim.
+ *
+ * @param {{ink: Grey, even: boolean}} found
+ * @returns {{levels: Uint8Array, touches: boolean}}
+ */
+function ownInk({ ink, even }) {
+  const unprinted = withoutRules(withoutPrint(ink));
+  if (even && isCutClose(unprinted) && unprinted.levels.every((level, i) => level === ink.levels[i])) {
+    return { levels: ink.levels, touches: false }; // cut out by a program: nothing on it is stray
+  }
+  const cleaned = withoutSpecks(unprinted);
+  const { own, cell, touches } = ownCells(cleaned);
+  const near = greatest(own, 1); // soft edges of strokes lie in the cells next to the inked ones
+  const levels = cleaned.levels.map((level, i) => {
+    const [x, y] = [i % ink.width, Math.floor(i / ink.width)];
+    return near.levels[Math.floor(y / cell) * near.width + Math.floor(x / cell)] ? level : 0;
+  });
+  return { levels, touches };
 }
 
 /** @param {Grey} grey @param {Box} box @returns {Grey} */

@@ -39,7 +39,7 @@ const part = ({ side }, share) => Math.floor((side * share) / 100);
  * @returns {{own: Mask, cell: number, touches: boolean}}
  */
 export function ownCells(ink) {
-  const cell = Math.max(ink.height, ink.width) <= 60 ? 1 : 2;
+  const cell = cellOf(ink.width, ink.height);
   const { width, height, levels } = byCells(ink, VISIBLE, cell);
   const board = boardOf(width, height);
   const { depth } = board;
@@ -54,12 +54,16 @@ export function ownCells(ink) {
     inked = those(inked, (i) => !shallow[i]);
     reaching = those(reaching, (i) => !shallow[i]);
   }
-  if (!isCutClose(ink, cell)) inked = withoutParts(board, inked, reaching, byCells(ink, SOLID, cell).levels);
+  if (!isCutClose(ink)) inked = withoutParts(board, inked, reaching, byCells(ink, SOLID, cell).levels);
   return { own: { width, height, levels: inked }, cell, touches: inked.some((set, i) => set && depth[i] < 1) };
 }
 
-/** Whether there is ink along all four sides. @param {Grey} ink @param {number} cell */
-function isCutClose({ width, height, levels }, cell) {
+/** Pixels a cell. @param {number} width @param {number} height */
+const cellOf = (width, height) => (Math.max(width, height) <= 60 ? 1 : 2);
+
+/** Whether there is ink along all four sides. @param {Grey} ink */
+export function isCutClose({ width, height, levels }) {
+  const cell = cellOf(width, height);
   const { ends } = boardOf(width, height);
   return ends.every((end) => levels.some((level, i) => level >= RIM && end[i] < cell));
 }

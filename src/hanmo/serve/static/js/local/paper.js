@@ -20,7 +20,7 @@ const TILES = 24; // tiles of the background along the longer side
 const CLOSING = 4; // tiles on either side that the closing looks at
 const IMPULSE = 32; // grey levels by which single pixels stand out
 const IMPULSES = 250; // one pixel in so many must do so before any is replaced
-const DENSE = 25; // one pixel in so many: a median is taken instead
+const DENSE = 33; // one pixel in so many: a median is taken instead
 const NOISE = [8, 16]; // per cent of the contrast from which pictures are smoothed twice, and four times
 /** Thousandths of white noise's deviation that so many passes of smoothing leave. */
 const LEFT = /** @type {const} */ ({ 0: 1000, 2: 270, 4: 190 });
@@ -29,7 +29,7 @@ const LEFT = /** @type {const} */ ({ 0: 1000, 2: 270, 4: 190 });
 
 /**
  * @param {Grey} grey ink dark, at most SIDE pixels a side
- * @returns {Grey} the ink, 0 = paper, 255 = ink
+ * @returns {{ink: Grey, even: boolean}} 0 = paper, 255 = ink; paper without any noise is even
  * @throws {import("./problem.js").Problem} where nothing is written, or noise hides what is
  */
 export function inkOf(grey) {
@@ -53,7 +53,8 @@ export function inkOf(grey) {
   }
   const dead = Math.min(Math.max(DEAD_ZONE, Math.floor((2000 * left) / (64 * contrast))), 999);
   const ink = inkLevels(paper, dark, dead);
-  return { ...seen, levels: seen.levels.map((level) => ink[level]) };
+  const even = noise === 0 && flat.levels === lit.levels;
+  return { ink: { ...seen, levels: seen.levels.map((level) => ink[level]) }, even };
 }
 
 /**
