@@ -31,6 +31,7 @@ from hanmo.image import load
 from hanmo.normalize import Inspected, Normalization
 from hanmo.probability import evidence, softmax
 from hanmo.recognizer import Candidate, Prediction, Recognizer
+from hanmo.strokes import draw
 
 Net = Callable[..., bytes]
 BundleOf = Callable[..., Bundle]
@@ -202,6 +203,20 @@ def test_the_embedded_bundles_read_the_examples(name: str | None) -> None:
     lines[::8, 10:70] = 0
     lines[10:70, ::8] = 0
     assert reader.recognize(lines).refused, "a grid is no character"
+
+
+@pytest.mark.parametrize("name", ["free", "nano"])
+def test_characters_of_straight_lines_are_no_print(name: str) -> None:
+    """Nets that learnt to refuse printed crosses must not refuse 十 as a mouse draws it."""
+    lines = {
+        "一": [(0, 5, 100, 0)],
+        "二": [(10, 0, 90, 0), (0, 60, 100, 60)],
+        "十": [(0, 50, 100, 50), (50, 0, 50, 100)],
+    }
+    reader = Recognizer(name, threads=1)
+    for character, ends in lines.items():
+        picture = draw([np.array(line, float).reshape(2, 2) for line in ends])
+        assert reader.recognize(picture).character == character
 
 
 def test_among_restricts_and_renormalises(reader: Recognizer) -> None:

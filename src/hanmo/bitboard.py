@@ -14,7 +14,10 @@ STEPS = 64
 
 
 class Board:
-    """Masks of (height, width) cells as whole numbers; ``inside`` has all cells set."""
+    """Masks of (height, width) cells as whole numbers; ``inside`` has all cells set.
+
+    ``gap`` empty columns follow every row, so that what grows by at most as many cells does not enter the next row.
+    """
 
     def __init__(self, height: int, width: int, gap: int = 1) -> None:
         self.height, self.width = height, width
@@ -22,11 +25,13 @@ class Board:
         self.inside = self.pack(np.ones((height, width), bool))
 
     def pack(self, mask: Mask) -> int:
+        """A mask, bool (height, width), as a whole number: row by row, the first cell in the lowest bit."""
         padded = np.zeros((self.height, self.row), bool)
         padded[:, : self.width] = mask
         return int.from_bytes(np.packbits(padded, bitorder="little").tobytes(), "little")
 
     def unpack(self, bits: int) -> Mask:
+        """The mask that :meth:`pack` made the number of."""
         size = self.height * self.row
         raw = np.frombuffer(bits.to_bytes(-(-size // 8), "little"), np.uint8)
         cells = np.unpackbits(raw, count=size, bitorder="little").view(bool)

@@ -60,7 +60,7 @@ def _own_ink(ink: Grey, even: bool) -> tuple[Grey, bool]:
     """The ink of the character alone, and whether it touches the picture's rim."""
     unprinted = strays.without_rules(strays.without_print(ink))
     if even and neighbours.is_cut_close(unprinted) and np.array_equal(unprinted, ink):
-        return ink, False  # cut out by a program: nothing on it is stray, and all of it touches the rim
+        return ink, True  # as a program cuts characters out: nothing on it is stray
     ink = strays.without_specks(unprinted)
     own, cell, touches = neighbours.own_cells(ink)
     # Soft edges of strokes lie in the cells next to the inked ones.

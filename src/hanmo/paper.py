@@ -56,7 +56,8 @@ DENSE = 33  # one pixel in so many: they then stand beside each other, and a med
 def ink_of(grey: Grey) -> tuple[Grey, bool]:
     """(H, W) uint8, ink dark, at most :data:`SIDE` -> ink (H, W) uint8, 0 = paper, 255 = ink; and whether it is even.
 
-    Paper is even where it has no noise at all, as a program cuts it out and a pen on a screen writes on it.
+    Paper is even where most neighbouring pixels are equal and none is taken for an impulse: black-and-white scans,
+    clipped ones, and what was written on a screen.
     Raises :class:`BlankImageError` where nothing is written, :class:`FaintInkError` where noise hides what is.
     """
     lit = flatten(grey)

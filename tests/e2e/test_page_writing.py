@@ -22,7 +22,7 @@ def test_yong_is_read_as_it_is_written(sheet: Open, medians: Any) -> None:
         assert len(one.sent()[-1]["strokes"]) == count
     one.expect_first("永")
     assert len(one.candidates()) == 10
-    assert one.page.locator("#candidates .number").first.text_content() in ("99.9 %", "> 99.9 %")
+    assert float(one.page.locator("#candidates .number").first.text_content().strip("> %")) >= 99.5
     assert "永" in one.page.locator("#live").text_content()
     one.picture("drawn")
 

@@ -71,6 +71,12 @@ def test_statistics_move_to_those_of_a_pack(legs: list[Path], drawn: Path, tmp_p
         torch.testing.assert_close(half[name], (own[name] + there[name]) / 2)
         moved += not torch.allclose(own[name], there[name])
     assert moved
+    assert load_trained(tmp_path / "1.0").trained_on[-1].startswith("statistics of the norms: ")
+    command = ["average", str(legs[0]), "--out", str(tmp_path / "verb"), "--statistics-share", "0.5"]
+    assert "name it by --statistics" in CliRunner().invoke(app, command).output
+    result = CliRunner().invoke(app, [*command, "--statistics", str(pack)])
+    assert "with other statistics" in result.output
+    torch.testing.assert_close(load_trained(tmp_path / "verb").net.state_dict(), half)
 
 
 def test_the_verb_tells_what_it_wrote(legs: list[Path], tmp_path: Path) -> None:

@@ -20,6 +20,9 @@ def export(
     refusal: Annotated[
         Path | None, typer.Option(help="Pack of clean samples, to fit refusal instead of on --held-out.")
     ] = None,
+    temperature: Annotated[
+        float | None, typer.Option(help="Temperature of the probabilities, instead of fitting it.", min=1e-3, max=1e3)
+    ] = None,
     licence: Annotated[str, typer.Option(help="What the weights may be used for.")] = "as the training data",
     fp32: Annotated[bool, typer.Option("--fp32", help="Keep 32-bit floats instead of int8.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Write the bundle even if it answers otherwise.")] = False,
@@ -74,6 +77,7 @@ def export(
             test=test,
             held_out=held_out,
             refusal=refusal,
+            temperature=temperature,
             licence=licence,
             int8=not fp32,
             force=force,

@@ -90,6 +90,7 @@ class KnowledgeDistillation(Method):
     """KD. Hinton, Vinyals, Dean, "Distilling the Knowledge in a Neural Network", 2015."""
 
     weight = 0.9
+    takes_empty_pages = True
 
     def __init__(self, *, temperature: float = 4.0) -> None:
         super().__init__()

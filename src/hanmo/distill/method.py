@@ -30,12 +30,14 @@ class Method(nn.Module):
 
     Options are keyword arguments of ``__init__``; their annotations are what recipes are checked against. A method that
     needs no teacher (``needs_teacher = False``) is shown the student's own output in its place when there is none.
-    ``name`` is the one it is registered under.
+    ``name`` is the one it is registered under. ``takes_empty_pages`` says that the loss also means something where the
+    teacher holds all classes for equally likely, because no character is on the picture.
     """
 
     name: str = ""
     weight: float = 1.0
     needs_teacher: bool = True
+    takes_empty_pages: bool = False
     student_layers: tuple[str, ...] = ()
     teacher_layers: tuple[str, ...] = ()
 
@@ -50,7 +52,7 @@ class Method(nn.Module):
         """Called once with a sample of both outputs, before the optimiser is built: make connectors, check shapes."""
 
     def loss(self, student: Output, teacher: Output, labels: Tensor) -> Tensor:
-        """A scalar. ``labels`` are classes (N,) int64, or shares (N, C) where pictures were mixed."""
+        """A scalar. ``labels`` are classes (N,) int64, or shares (N, C) where pictures were mixed or are empty."""
         raise TypeError(f"{type(self).__name__} defines no loss")
 
     def forward(self, student: Output, teacher: Output, labels: Tensor) -> Tensor:

@@ -35,6 +35,7 @@ def export_bundle(
     licence: str,
     held_out: str | Path | None = None,
     refusal: str | Path | None = None,
+    temperature: float | None = None,
     int8: bool = True,
     force: bool = False,
 ) -> tuple[Bundle, Check]:
@@ -44,8 +45,9 @@ def export_bundle(
     which is not opened for fp32, the verdict from the second. The temperature of the probabilities and the evidence
     below which to refuse (one in twenty of its samples) are fitted on the pack ``held_out``, samples the net was not
     trained on; without one they are 1 and 0. A pack ``refusal`` takes its place for the evidence: of clean squares,
-    where ``held_out`` has spoilt ones, which speak less clearly than most pictures do. ``licence``
-    says what the weights may be used for; it also stands for sources that name none.
+    where ``held_out`` has spoilt ones, which speak less clearly than most pictures do. A ``temperature`` is used
+    instead of a fitted one: where the pictures to be read are known to be harder or easier than the samples.
+    ``licence`` says what the weights may be used for; it also stands for sources that name none.
     Raises :class:`ExportError` when the exported model does not answer as the net (unless ``force``),
     :class:`PackError`, :class:`CheckpointError`.
     """
@@ -60,7 +62,8 @@ def export_bundle(
     check = verify(trained.net, model, small, *_some(squares, labels, VERIFIED_SAMPLES))
     check.require(force=force)
     wanted = _samples(refusal, trained) if refusal else unseen
-    temperature = fit_temperature(*_answers(small or model, *unseen)) if unseen else 1.0
+    if temperature is None:
+        temperature = fit_temperature(*_answers(small or model, *unseen)) if unseen else 1.0
     least_evidence = refusal_threshold(evidence(_answers(small or model, *wanted)[0])) if wanted else 0.0
     bundle = write_bundle(
         out,

@@ -41,9 +41,23 @@ class FewBits(nn.Module):
 
 def use_few_bits(net: nn.Module, bits: int) -> None:
     """Let the convolutions and linear layers of ``net`` compute with weights of ``bits`` bits, in place."""
-    for module in net.modules():
-        if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Linear) and module.weight.numel() >= SMALLEST:
-            parametrize.register_parametrization(module, "weight", FewBits(bits))
+    for module in _large_layers(net):
+        parametrize.register_parametrization(module, "weight", FewBits(bits))
+
+
+@torch.no_grad()
+def round_weights(net: nn.Module, bits: int) -> None:
+    """Round the weights of the same layers for good, in place."""
+    for module in _large_layers(net):
+        module.weight.copy_(FewBits(bits)(module.weight))
+
+
+def _large_layers(net: nn.Module) -> list[nn.Conv1d | nn.Conv2d | nn.Linear]:
+    return [
+        module
+        for module in net.modules()
+        if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Linear) and module.weight.numel() >= SMALLEST
+    ]
 
 
 def rounded(state: Mapping[str, Tensor], bits: int) -> dict[str, Tensor]:

@@ -30,9 +30,7 @@ class Draws:
         self._table = table
         chance, shares = self._table[:, :-1, 0], _shares(config, table.device)
         clean = self._table[:, -1, :1] < config.clean
-        lowered = torch.tensor(
-            [1.0 if n in ("place", "turned", "pen") else _CLEAN for n in _NAMES], device=table.device
-        )
+        lowered = torch.tensor([1.0 if n in _KEPT else _CLEAN for n in _NAMES], device=table.device)
         ratio = chance / torch.where(clean, shares * lowered, shares).clamp(min=1e-9)
         counted = ratio[:, len(FREE) :]
         last = counted.sort(1).values[:, config.most - 1 : config.most] if config.most else -1

@@ -1,4 +1,4 @@
-"""Round spots on the character: stains that darken it, and gaps where its ink is missing."""
+"""Round spots on or beside the character: stains that darken the page, and gaps where ink, and print, is missing."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def gaps(draws: Draws, spot: Spot, config: PageConfig, side: int) -> Tensor:
 def _round(spot: Spot, radius: Tensor, shape: list[Tensor], side: int) -> Tensor:
     """How many pixels each pixel lies inside a spot with an uneven outline; 0 and less outside.
 
-    Its middle lies within seven tenths of the character's box.
+    Its middle lies in the middle 70 % of the character's box, each way.
     """
     off_x, off_y, first, second, phase, *_ = shape
     x, y = plane(side, radius.device)

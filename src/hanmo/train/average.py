@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +14,8 @@ from torch import Tensor, nn
 from hanmo.config import to_table
 from hanmo.data.pack import Pack
 from hanmo.errors import CheckpointError, ConfigError
-from hanmo.nets.fewbits import rounded, use_few_bits
+from hanmo.nets.fewbits import round_weights
+from hanmo.normalize import Normalization
 from hanmo.train.checkpoint import save_tensors
 from hanmo.train.run import RECIPE, WEIGHTS, TrainedNet, load_trained
 from hanmo.train.shards import first_shard
@@ -36,7 +38,7 @@ class AverageOptions:
     statistics_share: float = 0.6
 
     def __post_init__(self) -> None:
-        if any(share <= 0 for share in self.shares):
+        if not all(0 < share < math.inf for share in self.shares):
             raise ConfigError(f"shares {', '.join(map(str, self.shares))}: all must be above 0; leave the run out")
         if self.weight_bits not in (0, *range(2, 8)):
             raise ConfigError(f"weight_bits {self.weight_bits}: 2 to 7, or 0 for free weights")
@@ -53,7 +55,8 @@ def average_runs(runs: Sequence[str | Path], out: str | Path, options: AverageOp
     weights, one after another or each by itself; nothing of it works for nets that began at random. Integer buffers
     are the first run's. Raises :class:`CheckpointError` for fewer than two runs (one is enough where only its
     statistics move), for nets, charsets or normalisations that differ, and where ``out`` is a run or has weights;
-    :class:`ConfigError` for other options than :class:`AverageOptions` takes.
+    :class:`ConfigError` for as many shares as there are no runs, :class:`PackError` for the pack. The file names the
+    pack's sources among what the net was trained on.
     """
     options = options or AverageOptions()
     file = Path(out) / WEIGHTS
@@ -69,25 +72,26 @@ def average_runs(runs: Sequence[str | Path], out: str | Path, options: AverageOp
     net = first.net
     net.load_state_dict(_mean(trained, options.shares or (1.0,) * len(trained)))
     if options.weight_bits:
-        use_few_bits(net, options.weight_bits)
-        plain = load_trained(runs[0]).net
-        plain.load_state_dict(rounded(net.state_dict(), options.weight_bits))
-        net = plain
+        round_weights(net, options.weight_bits)
+    sources = [source for one in trained for source in one.trained_on]
     if options.statistics:
-        move_statistics(net, _squares(options.statistics, first), options.statistics_share)
-    _save(file, net, trained)
+        pack = _fitting(options.statistics, first)
+        chosen = np.random.default_rng(0).permutation(len(pack))[:MEASURED]
+        move_statistics(net, torch.from_numpy(np.asarray(pack.images)[chosen]), options.statistics_share)
+        sources += [f"statistics of the norms: {source}" for source in pack.sources]
+    _save(file, net, first, max((one.normalization for one in trained), key=lambda n: n.version), sources)
     return file
 
 
-def _require_alike(first: TrainedNet, run: str | Path, other: TrainedNet, others_run: str | Path) -> None:
+def _require_alike(first: TrainedNet, first_run: str | Path, other: TrainedNet, other_run: str | Path) -> None:
     for what in ("config", "charset", "normalization"):
         own, theirs = getattr(first, what), getattr(other, what)
         if what == "normalization":  # clean squares are the same in every version
             own = replace(own, version=theirs.version)
         if own != theirs:
-            told = f"{theirs}, {own} in {run}" if what != "charset" else f"not that of {run}"
+            told = f"{theirs}, {own} in {first_run}" if what != "charset" else f"not that of {first_run}"
             raise CheckpointError(
-                f"{others_run}: its {'net' if what == 'config' else what} is {told}; all must be alike"
+                f"{other_run}: its {'net' if what == 'config' else what} is {told}; all must be alike"
             )
 
 
@@ -102,20 +106,19 @@ def _mean(trained: Sequence[TrainedNet], shares: Sequence[float]) -> dict[str, T
     }
 
 
-def _squares(path: str | Path, trained: TrainedNet) -> Tensor:
-    """Some of a pack's squares in random order, uint8 (N, S, S)."""
+def _fitting(path: str | Path, trained: TrainedNet) -> Pack:
+    """A pack whose squares are made as the net's are, but for the version."""
     pack = Pack.open(Path(path))
     pack.require(normalization=replace(trained.normalization, version=pack.normalization.version))
-    chosen = np.random.default_rng(0).permutation(len(pack))[:MEASURED]
-    return torch.from_numpy(np.asarray(pack.images)[chosen])
+    return pack
 
 
-def _save(file: Path, net: nn.Module, trained: Sequence[TrainedNet]) -> None:
+def _save(file: Path, net: nn.Module, first: TrainedNet, normalization: Normalization, sources: Sequence[str]) -> None:
     header = {
-        "net": to_table(trained[0].config),
-        "charset": str(trained[0].charset),
-        "normalization": max((one.normalization for one in trained), key=lambda n: n.version).as_dict(),
-        "trained_on": list(dict.fromkeys(source for one in trained for source in one.trained_on)),
+        "net": to_table(first.config),
+        "charset": str(first.charset),
+        "normalization": normalization.as_dict(),
+        "trained_on": list(dict.fromkeys(sources)),
         "accuracy": {},
     }
     save_tensors(file, dict(net.state_dict()), header)

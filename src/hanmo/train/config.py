@@ -70,7 +70,8 @@ class ViewsConfig:
 
     Of ``clean_share`` the student, too, sees the clean square, so that it goes on reading those; of
     ``spoilt_teacher_share`` the teacher sees the student's spoilt one. Of ``empty_share`` nothing is written on the
-    page: whatever is printed on it, the student learns to find all characters equally likely. All others show a spoilt
+    page: whatever is printed on it, the student learns that all characters are equally likely (not with mixup, and
+    only by methods with ``takes_empty_pages``). All others show a spoilt
     square to the student and the clean one to the teacher.
     """
 
@@ -224,3 +225,13 @@ class Recipe:
     def __post_init__(self) -> None:
         if not self.name or set(self.name) & set("/\\\0") or self.name.startswith("."):
             raise ConfigError(f"name {self.name!r} is also a folder's name: no slashes, no leading dot")
+        if self.views and self.views.empty_share:
+            self._check_empty_pages()
+
+    def _check_empty_pages(self) -> None:
+        if self.optim.mixup:
+            raise ConfigError("views.empty_share: an empty page cannot be mixed with a character; set optim.mixup = 0")
+        names = [m.name for m in self.distill.methods if m.name in METHODS] if self.distill else []
+        if unable := [name for name in names if not METHODS[name].takes_empty_pages]:
+            able = ", ".join(name for name, method in METHODS.items() if method.takes_empty_pages)
+            raise ConfigError(f"views.empty_share: method {unable[0]!r} learns nothing of empty pages; take {able}")

@@ -20,7 +20,7 @@ class Objective(nn.Module):
     ``randomness`` the pictures are taken as they are. Methods that need no teacher may be without one. With mixup each
     picture is ``share`` of itself and the rest of its mirror in the batch (Zhang et al., ICLR 2018); ``share`` is a 0-d
     tensor, ignored without mixup. Where ``empty``, bool (N,), is set there is no character on the picture: labels and
-    teacher hold all classes for equally likely.
+    teacher then say that all classes are equally likely. It does not go with mixup.
     """
 
     def __init__(
@@ -52,11 +52,12 @@ class Objective(nn.Module):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         x = self._mixed(unchanged(images) if randomness is None else apply(images, randomness, self.augment), share)
         taught = x if shown is None else self._mixed(unchanged(shown), share)
-        if self.mixup or empty is not None:
-            shares = F.one_hot(labels, self.classes).float()
-            if empty is not None:
-                shares = torch.where(empty[:, None], 1 / self.classes, shares)
-            labels = share * shares + (1 - share) * shares.flip(0) if self.mixup else shares
+        if self.mixup:
+            one_hot = F.one_hot(labels, self.classes).float()
+            labels = share * one_hot + (1 - share) * one_hot.flip(0)
+        elif empty is not None:
+            one_hot = F.one_hot(labels, self.classes).float()
+            labels = torch.where(empty[:, None], 1 / self.classes, one_hot)
         with torch.autocast(x.device.type, self.precision, enabled=self.precision != torch.float32):
             student = self.student(x)
             label_loss = F.cross_entropy(student.logits.float(), labels, label_smoothing=self.label_smoothing)

@@ -101,7 +101,7 @@ def noise_of(pages: Tensor) -> Tensor:
     before = torch.where(level > 0, below.gather(1, (level - 1).clamp(min=0)[:, None])[:, 0], 0)
     here = counts.gather(1, level.clamp(max=255)[:, None])[:, 0].clamp(min=1)
     sixtyfourths = 64 * level + 64 * (wanted - before) // here - 32
-    return sixtyfourths.clamp(min=0) * 156 // 100
+    return torch.where(level == 256, 0, sixtyfourths.clamp(min=0) * 156 // 100)  # 256: a single pixel
 
 
 def smoothed(pages: Tensor, passes: int) -> Tensor:

@@ -48,17 +48,16 @@ class Pages:
         # Rows are picked at random: real samples stand at a batch's beginning, and mixup pairs it with its mirror.
         on_pages = keys.argsort()[: max(1, round((1 - self.views.clean_share) * len(keys)))]
         written = torch.ones(len(on_pages), dtype=torch.bool, device=keys.device)
-        written[len(on_pages) - round(self.views.empty_share * len(keys)) :] = False
+        written[: min(len(on_pages), round(self.views.empty_share * len(keys)))] = False
         pages = write_page(changed[on_pages] * written[:, None, None], keys[on_pages], self.page, side=self.side)
         seen, blank = normalize_pages(pages, self.squares.side, self.squares.margin)
-        unspoilt = clean[on_pages] * written[:, None, None]
-        spoilt = torch.where(blank[:, None, None], unspoilt, seen)
+        spoilt = torch.where(blank[:, None, None], clean[on_pages], seen)
         student = clean.index_copy(0, on_pages, spoilt)
-        told = min(len(on_pages), round(self.views.spoilt_teacher_share * len(keys)))
-        teacher = clean.index_copy(0, on_pages, torch.cat([spoilt[:told], unspoilt[told:]]))
+        first = max(0, len(on_pages) - round(self.views.spoilt_teacher_share * len(keys)))
+        teacher = clean.index_copy(0, on_pages[first:], spoilt[first:])
         empty = None
         if self.views.empty_share:
-            empty = torch.zeros_like(keys, dtype=torch.bool).index_copy(0, on_pages, ~written)
+            empty = torch.zeros_like(keys, dtype=torch.bool).index_copy(0, on_pages, ~written & ~blank)
         return student, teacher, empty
 
 

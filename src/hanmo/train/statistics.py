@@ -21,15 +21,17 @@ def move_statistics(net: nn.Module, squares: Tensor, share: float) -> None:
     (Schneider et al., "Improving robustness against common corruptions by covariate shift adaptation", NeurIPS 2020,
     who go a part of the way as well).
     """
+    assert len(squares)
     size = min(BATCH, len(squares))
     norms = [module for module in net.modules() if isinstance(module, _BatchNorm)]
     before = [{name: buffer.clone() for name, buffer in norm.named_buffers()} for norm in norms]
     momenta = [norm.momentum for norm in norms]
     training = net.training
+    net.eval()  # no dropout
     for norm in norms:
+        norm.train()
         norm.reset_running_stats()
         norm.momentum = None  # the mean over all batches
-    net.train()
     for start in range(0, len(squares) - size + 1, size):
         net(standardise(squares[start : start + size, None].float() / 255))
     net.train(training)

@@ -57,7 +57,7 @@ export function findInk(grey, looks = LOOKS) {
 function ownInk({ ink, even }) {
   const unprinted = withoutRules(withoutPrint(ink));
   if (even && isCutClose(unprinted) && unprinted.levels.every((level, i) => level === ink.levels[i])) {
-    return { levels: ink.levels, touches: false }; // cut out by a program: nothing on it is stray
+    return { levels: ink.levels, touches: true }; // as a program cuts characters out: nothing on it is stray
   }
   const cleaned = withoutSpecks(unprinted);
   const { own, cell, touches } = ownCells(cleaned);

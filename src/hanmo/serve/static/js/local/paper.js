@@ -29,7 +29,7 @@ const LEFT = /** @type {const} */ ({ 0: 1000, 2: 270, 4: 190 });
 
 /**
  * @param {Grey} grey ink dark, at most SIDE pixels a side
- * @returns {{ink: Grey, even: boolean}} 0 = paper, 255 = ink; paper without any noise is even
+ * @returns {{ink: Grey, even: boolean}} 0 = paper, 255 = ink; and whether most neighbouring pixels are equal, so that the paper is even
  * @throws {import("./problem.js").Problem} where nothing is written, or noise hides what is
  */
 export function inkOf(grey) {
@@ -266,7 +266,7 @@ function smoothed({ width, height, levels }, passes) {
   return { width, height, levels };
 }
 
-/** The paper's median and the ink's dark decile; alike where there is one level only. @param {Grey} grey */
+/** The paper's median and the ink's dark decile. @param {Grey} grey */
 function levelsOf({ levels }) {
   const counts = countLevels(levels);
   const threshold = otsu(counts);
