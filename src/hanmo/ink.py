@@ -23,7 +23,7 @@ the character is cropped. Looked up on hwdb100-test: of 49 such specks none was 
 
 _CLOSER = 0.5  # a character smaller than this share of a reduced picture is looked at again, closer
 _LOOKS = 3  # so often at most
-_AROUND = 0.2  # with this share of its size around it
+_AROUND = 0.5  # with this share of its size around it: dots that looked like specks may lie there
 _LONG, _GAP = 1.6, 0.08  # proportions, and blank share in between, of what may be several characters
 
 

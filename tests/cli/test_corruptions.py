@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 import typer
-from numpy.typing import NDArray
 from PIL import Image
 from typer.testing import CliRunner
 
+from drawn_signs import glyph
 from hanmo.bundle import write_bundle
 from hanmo.charset import Charset
 from hanmo.cli.evaluate import evaluate
@@ -26,15 +26,6 @@ from hanmo.normalize import Normalization
 
 CHARACTERS = "永山水火"
 NORMALIZATION = Normalization(side=32)
-
-
-def glyph(number: int) -> NDArray[np.uint8]:
-    picture = np.full((40, 40), 255, np.uint8)
-    picture[[4, 35], 4:36] = picture[4:36, [4, 35]] = 0
-    for block in np.random.default_rng(number).choice(16, 6, replace=False):
-        row, column = divmod(int(block), 4)
-        picture[7 + 7 * row : 12 + 7 * row, 7 + 7 * column : 12 + 7 * column] = 0
-    return picture
 
 
 @pytest.fixture
