@@ -28,7 +28,7 @@ from hanmo.normalize import Normalization
 from hanmo.synth.recipe import SynthRecipe
 from hanmo.train.batches import DeviceData
 from hanmo.train.config import Recipe
-from hanmo.train.drawn import PREFIX
+from hanmo.train.drawn import SYNTH_PREFIX
 from hanmo.train.loop import Trainer
 from hanmo.train.measure import measure
 from hanmo.train.mixed import open_training
@@ -174,7 +174,7 @@ def recipe_of(row: str, seed: int, args: argparse.Namespace) -> Recipe:
     return replace(
         base,
         name=row,
-        data=replace(base.data, train=f"{PREFIX}{path}", test=None),
+        data=replace(base.data, train=f"{SYNTH_PREFIX}{path}", test=None),
         net=replace(base.net, width=args.width),
         optim=replace(base.optim, learning_rate=args.rate),
         train=replace(

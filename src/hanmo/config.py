@@ -108,6 +108,7 @@ def _build(table: Mapping[str, Any], into: type[T], where: str, prefix: tuple[st
     assert dataclasses.is_dataclass(into)
     hints = get_type_hints(into)
     known = {f.name: f for f in dataclasses.fields(into) if f.init}
+    table = _by_present_names(table, known.values(), where, prefix)
     for key in table:
         if key not in known:
             raise ConfigError(f"{where}: unknown key {'.'.join((*prefix, key))!r}; {nearest(key, known, prefix)}")
@@ -121,6 +122,21 @@ def _build(table: Mapping[str, Any], into: type[T], where: str, prefix: tuple[st
         return into(**values)
     except ConfigError as error:
         raise ConfigError(f"{where}: {'.'.join(prefix)}: {error}" if prefix else f"{where}: {error}") from error
+
+
+def _by_present_names(
+    table: Mapping[str, Any], known: Iterable[dataclasses.Field[Any]], where: str, prefix: tuple[str, ...]
+) -> Mapping[str, Any]:
+    """``table`` with the keys that were renamed since; a field's metadata names its ``alias`` of before."""
+    present = dict(table)
+    for field in known:
+        alias = field.metadata.get("alias")
+        if alias in present:
+            if field.name in present:
+                both = " and ".join(".".join((*prefix, key)) for key in (alias, field.name))
+                raise ConfigError(f"{where}: {both} are one key; leave out the first, its old name")
+            present[field.name] = present.pop(alias)
+    return present
 
 
 def convert(value: Any, hint: Any, where: str, prefix: tuple[str, ...]) -> Any:

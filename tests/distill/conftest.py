@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from hanmo.distill import Distillation, build_method
+from hanmo.nets.feature_hooks import Output
 from hanmo.nets.registry import NetConfig, build_net
-from hanmo.nets.taps import Output
 
 LAYERS = ("layer1", "layer2", "layer3", "layer4")
 PICTURES, CLASSES, SIDE = 4, 6, 16
@@ -52,7 +52,7 @@ def connected() -> Connect:
         torch.manual_seed(0)
         both = Distillation([(name, 1.0, build_method(name, options))], label_weight=0.0)
         nets = [build_net(NetConfig(width=8), CLASSES, SIDE) for _ in range(2)]
-        both.adopt(nets[0], nets[1], lambda: build_net(NetConfig(width=8), CLASSES, SIDE))
+        both.attach(nets[0], nets[1], lambda: build_net(NetConfig(width=8), CLASSES, SIDE))
         both.connect(student, teacher)
         return both
 

@@ -10,7 +10,7 @@ import torch
 from hanmo.distill import METHODS, build_method
 from hanmo.distill.layers import Layered
 from hanmo.errors import ConfigError
-from hanmo.nets.taps import Output
+from hanmo.nets.feature_hooks import Output
 
 LABELS = torch.tensor([0, 1, 2, 5])
 SHARES = torch.tensor([[0.7, 0.3, 0, 0, 0, 0], [0, 1, 0, 0, 0, 0], [0, 0, 0.5, 0, 0, 0.5], [0.2, 0, 0, 0, 0.8, 0]])

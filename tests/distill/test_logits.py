@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hanmo.distill import build_method
 from hanmo.distill.logits import decoupled, dist_losses, dkd_loss, kd_loss, main_classes, unlikeness
-from hanmo.nets.taps import Output
+from hanmo.nets.feature_hooks import Output
 
 CLASSES = torch.tensor([0, 3, 2, 3])
 

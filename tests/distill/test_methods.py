@@ -14,7 +14,7 @@ from hanmo.distill import METHODS, Distillation, Method, build_method, register
 from hanmo.distill.features import at_loss, attention_map
 from hanmo.distill.logits import kd_loss, standardise
 from hanmo.errors import ConfigError
-from hanmo.nets.taps import Output
+from hanmo.nets.feature_hooks import Output
 
 LABELS = torch.tensor([0, 1, 2])
 LAYERS = ("layer2", "layer3", "layer4")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hanmo.distill import build_method
 from hanmo.distill.relations import correlations, rkd_losses, sp_loss
-from hanmo.nets.taps import Output
+from hanmo.nets.feature_hooks import Output
 
 
 def embeddings(seed: int, count: int = 5, width: int = 7) -> torch.Tensor:

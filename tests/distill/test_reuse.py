@@ -9,9 +9,9 @@ import torch
 
 from hanmo.distill import build_method
 from hanmo.errors import ConfigError
-from hanmo.nets.fewbits import use_few_bits
+from hanmo.nets.ensemble import Ensemble
+from hanmo.nets.quantization import train_quantized
 from hanmo.nets.registry import NetConfig, build_net
-from hanmo.nets.taps import Ensemble
 
 
 def net(**changes: Any) -> Any:
@@ -25,7 +25,7 @@ def unused() -> Any:
 def test_the_head_is_copied_and_frozen() -> None:
     student, teacher = net(pool="weighted"), net(pool="weighted", name="resnet34")
     torch.nn.init.uniform_(teacher.pool.weight)
-    build_method("simkd", {}).adopt(student, teacher, unused)
+    build_method("simkd", {}).attach(student, teacher, unused)
     for name in ("fc.weight", "fc.bias", "pool.weight"):
         assert torch.equal(student.get_parameter(name), teacher.get_parameter(name))
         assert not student.get_parameter(name).requires_grad
@@ -36,9 +36,9 @@ def test_the_head_is_copied_and_frozen() -> None:
 
 def test_one_of_several_teachers_and_weights_of_few_bits() -> None:
     student, teacher = net(width=128), Ensemble([net(width=8), net(width=128)])
-    use_few_bits(student, 4)
+    train_quantized(student, 4)
     method = build_method("simkd", {"head": ["fc"], "teacher_head": ["members.1.fc"]})
-    method.adopt(student, teacher, unused)
+    method.attach(student, teacher, unused)
     assert torch.equal(student.fc.parametrizations.weight.original, teacher.members[1].fc.weight)
     assert torch.equal(student.fc.bias, teacher.members[1].fc.bias)
 
@@ -59,7 +59,7 @@ def test_one_of_several_teachers_and_weights_of_few_bits() -> None:
 )
 def test_heads_that_do_not_fit(student: Any, teacher: Any, options: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        build_method("simkd", options).adopt(net(**student), net(**teacher), unused)
+        build_method("simkd", options).attach(net(**student), net(**teacher), unused)
 
 
 def test_maps_of_other_channels_are_refused(output: Any) -> None:

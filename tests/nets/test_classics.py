@@ -17,9 +17,10 @@ from hanmo.errors import ConfigError
 from hanmo.export.onnx import export_onnx
 from hanmo.export.quantize import quantize, run_onnx
 from hanmo.nets.classics import Inception
+from hanmo.nets.ensemble import resize
+from hanmo.nets.feature_hooks import FeatureHooks
 from hanmo.nets.registry import LACKS, NETS, NetConfig, build_net, count_macs, count_parameters
 from hanmo.nets.resnet import AveragePooling, WeightedPooling
-from hanmo.nets.taps import Tapped, resize
 from hanmo.normalize import MEAN, STD
 
 CONVOLUTIONAL = ["alexnet", "vgg16-bn", "googlenet", "melnyk-net", "stn-resnet18", "mobilenet"]
@@ -94,12 +95,12 @@ def test_others_are_as_large_as_published_where_they_are_the_same() -> None:
 @pytest.mark.parametrize("name", OTHERS)
 def test_layers_to_tap_and_pictures_of_several_sides(name: str) -> None:
     net, x = small(name).eval(), torch.randn(2, 1, 32, 32)
-    logits, features, _ = Tapped(net, ["pool"])(x)
+    logits, features, _ = FeatureHooks(net, ["pool"])(x)
     assert features["pool"].ndim == 2
     torch.testing.assert_close(net.get_submodule("fc")(features["pool"]), logits)
     torch.testing.assert_close(net(x[1:]), logits[1:], rtol=1e-3, atol=1e-4)
     for side in (48, 64, 96):
-        logits, features, _ = Tapped(on_meta(name, 7, side).eval(), STAGES)(
+        logits, features, _ = FeatureHooks(on_meta(name, 7, side).eval(), STAGES)(
             torch.empty(2, 1, side, side, device="meta")
         )
         assert logits.shape == (2, 7)
@@ -118,7 +119,7 @@ def test_odd_and_tiny_pictures(name: str) -> None:
 
 def test_large_pictures_of_googlenet_keep_the_first_pool() -> None:
     net = small("googlenet", side=120).eval()
-    assert Tapped(net, ["layer4"])(torch.randn(1, 1, 120, 120)).features["layer4"].shape[2:] == (8, 8)
+    assert FeatureHooks(net, ["layer4"])(torch.randn(1, 1, 120, 120)).features["layer4"].shape[2:] == (8, 8)
 
 
 @pytest.mark.parametrize("name", OTHERS)

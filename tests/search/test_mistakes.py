@@ -11,7 +11,7 @@ import pytest
 
 from hanmo.config import load_toml
 from hanmo.search.config import SearchConfig
-from hanmo.search.plan import Plan
+from hanmo.search.problem import SearchProblem
 
 Run = Callable[..., tuple[int, str, str]]
 Write = Callable[..., Path]
@@ -122,7 +122,7 @@ def test_whole_numbers_stay_whole_and_the_last_step_is_within(write: Write) -> N
     more = space('key = "augment.rotate"\nlow = 0\nhigh = 10\nstep = 3') + space(
         'key = "optim.clip"\nlow = 1\nhigh = 2'
     )
-    drawn = Plan(load_toml(write(space=more), SearchConfig), Path("none")).drawing.distributions
+    drawn = SearchProblem(load_toml(write(space=more), SearchConfig), Path("none")).drawing.distributions
     assert (drawn["net.width"].low, drawn["net.width"].high) == (8, 16)  # type: ignore[attr-defined]
     assert type(drawn["net.width"]).__name__ == "IntDistribution"
     assert type(drawn["optim.clip"]).__name__ == "FloatDistribution", "as the recipe has it"

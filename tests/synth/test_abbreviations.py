@@ -13,7 +13,7 @@ from hanmo.synth.hand import StyleConfig
 from hanmo.synth.medians import load_medians
 from hanmo.synth.noise import keys_of
 from hanmo.synth.strokes import StrokeBank
-from hanmo.synth.structure import parts_of, shape_of
+from hanmo.synth.structure import group_strokes, shape_of
 
 
 @pytest.fixture(scope="module")
@@ -91,14 +91,14 @@ def _hands(keys: object, style: StyleConfig) -> object:
 
 
 def test_left_and_right_are_parts() -> None:
-    outer = parts_of(comparable(load_medians().of("明"))).number[:, 0]
+    outer = group_strokes(comparable(load_medians().of("明"))).number[:, 0]
     assert outer.tolist() == [outer[0]] * 4 + [outer[4]] * 4  # 日 and 月
     assert outer[0] != outer[4]
-    talk = parts_of(comparable(load_medians().of("语"))).number  # 讠 and 吾, which is 五 and 口
+    talk = group_strokes(comparable(load_medians().of("语"))).number  # 讠 and 吾, which is 五 and 口
     assert len(set(talk[:2, 0])) == len(set(talk[2:, 0])) == 1
     assert len(set(talk[2:6, 1])) == len(set(talk[6:, 1])) == 1
     assert talk[2, 1] != talk[6, 1]
-    assert (parts_of(comparable(load_medians().of("国"))).number == -1).all()  # a frame stays whole
+    assert (group_strokes(comparable(load_medians().of("国"))).number == -1).all()  # a frame stays whole
 
 
 def test_shapes_are_measured() -> None:

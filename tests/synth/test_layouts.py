@@ -17,7 +17,7 @@ from hanmo.synth.layouts import STEPS, Layouts, fit_layouts
 from hanmo.synth.medians import even_out, load_medians
 from hanmo.synth.mix import Mix, MixConfig
 from hanmo.synth.noise import keys_of
-from hanmo.synth.register import displaced, fit_strokes
+from hanmo.synth.registration import displaced, fit_strokes
 from hanmo.synth.strokes import StrokeBank
 from hanmo.synth.structure import shape_of
 

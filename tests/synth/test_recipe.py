@@ -124,7 +124,7 @@ def test_pages_of_a_recipe_are_drawn_as_its_section_says() -> None:
 
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Parts of 4 samples: SMALL has four, the last of 3."""
+    """PackParts of 4 samples: SMALL has four, the last of 3."""
     monkeypatch.setattr("hanmo.synth.recipe.PART", 4)
 
 

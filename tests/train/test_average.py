@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from hanmo.cli.main import app
 from hanmo.errors import CheckpointError, ConfigError
-from hanmo.nets.fewbits import FewBits
+from hanmo.nets.quantization import FakeQuantize
 from hanmo.train.average import AverageOptions, average_runs
 from hanmo.train.loop import Trainer
 from hanmo.train.parallel import Processes
@@ -53,7 +53,7 @@ def test_large_layers_are_rounded(legs: list[Path], tmp_path: Path) -> None:
     changed = [name for name in free if not torch.equal(free[name], few[name])]
     assert changed
     for name in changed:
-        torch.testing.assert_close(few[name], FewBits(4)(free[name]))
+        torch.testing.assert_close(few[name], FakeQuantize(4)(free[name]))
 
 
 def test_statistics_move_to_those_of_a_pack(legs: list[Path], drawn: Path, tmp_path: Path) -> None:

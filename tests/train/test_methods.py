@@ -12,8 +12,8 @@ from torch import nn
 
 from hanmo.distill import METHODS, Distillation, build_method
 from hanmo.errors import ConfigError
+from hanmo.nets.feature_hooks import FeatureHooks
 from hanmo.nets.resnet import AveragePooling
-from hanmo.nets.taps import Tapped
 from hanmo.train import speed
 from hanmo.train.augment import draw
 from hanmo.train.config import AugmentConfig, DistillConfig, MethodConfig, Recipe
@@ -21,7 +21,7 @@ from hanmo.train.loop import Trainer
 from hanmo.train.objective import Objective
 from hanmo.train.parallel import Processes
 from hanmo.train.run import RunFolder, load_trained
-from hanmo.train.teaching import connect
+from hanmo.train.teachers import connect
 
 ALONE = ("tf-kd", "self", "mutual")
 
@@ -109,7 +109,7 @@ def test_all_methods_compile_to_one_graph() -> None:
         layers = {f"layer{i}": nn.Conv2d(8 if i > 1 else 1, 8, 3, 2, 1) for i in range(1, 5)}
         return nn.Sequential(OrderedDict(**layers, pool=AveragePooling(), fc=nn.Linear(8, 5)))
 
-    student, teacher = Tapped(net(), methods.student_layers), Tapped(net().eval(), methods.teacher_layers)
+    student, teacher = FeatureHooks(net(), methods.student_layers), FeatureHooks(net().eval(), methods.teacher_layers)
     connect(student, teacher, methods, 16, net)
     goal = Objective(
         student,

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 
 from hanmo.distill import Distillation, build_method
+from hanmo.nets.feature_hooks import FeatureHooks
 from hanmo.nets.registry import NetConfig, build_net
-from hanmo.nets.taps import Tapped
 from hanmo.normalize import MEAN, STD
 from hanmo.train.augment import Randomness, draw
 from hanmo.train.config import AugmentConfig
@@ -23,10 +23,16 @@ STILL = AugmentConfig(**{f.name: 0 for f in fields(AugmentConfig) if f.name != "
 
 
 def objective(
-    *, mixup: bool = False, smoothing: float = 0.0, teacher: Tapped | None = None, methods: Distillation | None = None
+    *,
+    mixup: bool = False,
+    smoothing: float = 0.0,
+    teacher: FeatureHooks | None = None,
+    methods: Distillation | None = None,
 ) -> Objective:
     torch.manual_seed(1)
-    student = Tapped(build_net(NetConfig(width=8), CLASSES, SIDE).eval(), methods.student_layers if methods else ())
+    student = FeatureHooks(
+        build_net(NetConfig(width=8), CLASSES, SIDE).eval(), methods.student_layers if methods else ()
+    )
     return Objective(
         student,
         teacher,
@@ -82,7 +88,7 @@ def test_the_teacher_sees_what_the_student_sees_and_learns_nothing(mixup: bool) 
     methods = Distillation([("kd", 2.0, build_method("kd", {})), ("at", 1.0, build_method("at", {}))], 0.5)
     seen: list[torch.Tensor] = []
     teacher_net.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
-    goal = objective(mixup=mixup, teacher=Tapped(teacher_net, methods.teacher_layers), methods=methods)
+    goal = objective(mixup=mixup, teacher=FeatureHooks(teacher_net, methods.teacher_layers), methods=methods)
     goal.student.net.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     loss, parts = goal(IMAGES, LABELS, randomness(), torch.tensor(0.4))
     assert torch.equal(seen[0], seen[1])
@@ -95,7 +101,7 @@ def test_the_teacher_sees_what_the_student_sees_and_learns_nothing(mixup: bool) 
 def test_an_evaluation_between_steps_compiles_nothing_anew() -> None:
     """The features seen outside of the step, by an evaluation or by other code, are no part of what was compiled."""
     methods = Distillation([("at", 1.0, build_method("at", {}))], 0.5)
-    teacher = Tapped(build_net(NetConfig(width=8), CLASSES, SIDE).eval(), methods.teacher_layers)
+    teacher = FeatureHooks(build_net(NetConfig(width=8), CLASSES, SIDE).eval(), methods.teacher_layers)
     goal = objective(teacher=teacher, methods=methods)
     goal.student.net.train()
     outputs: list[int] = []

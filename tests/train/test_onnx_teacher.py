@@ -14,7 +14,7 @@ from torch import nn
 
 from hanmo.charset import Charset
 from hanmo.errors import CharsetError, ConfigError
-from hanmo.nets.taps import Ensemble
+from hanmo.nets.ensemble import Ensemble
 from hanmo.normalize import MEAN, STD, Normalization
 from hanmo.train.config import DistillConfig
 from hanmo.train.loop import Trainer

@@ -18,8 +18,8 @@ from hanmo.data.pack import write_pack
 from hanmo.data.sample import Sample
 from hanmo.distill import Distillation, build_method
 from hanmo.errors import BlankImageError, ConfigError
+from hanmo.nets.feature_hooks import FeatureHooks
 from hanmo.nets.registry import NetConfig, build_net
-from hanmo.nets.taps import Tapped
 from hanmo.normalize import Normalization
 from hanmo.synth.hand import StyleConfig
 from hanmo.synth.mix import Mix, MixConfig
@@ -27,12 +27,12 @@ from hanmo.synth.noise import keys_of
 from hanmo.synth.page import PageConfig
 from hanmo.train.augment import draw
 from hanmo.train.checkpoint import load_tensors, save_tensors
-from hanmo.train.config import AugmentConfig, DataConfig, DistillConfig, MethodConfig, Recipe, ViewsConfig
+from hanmo.train.config import AugmentConfig, DataConfig, DistillConfig, MethodConfig, PageTrainingConfig, Recipe
 from hanmo.train.drawn import DrawnData
 from hanmo.train.loop import Trainer
 from hanmo.train.mixed import MixedData, open_training
 from hanmo.train.objective import Objective, standardise
-from hanmo.train.pages import Pages, draw_keys
+from hanmo.train.pages import Pages, random_keys
 from hanmo.train.parallel import Processes
 from hanmo.train.run import load_trained
 from hanmo.train.squares import as_bytes, refit
@@ -63,12 +63,12 @@ def drawn_squares(side: int, margin: int, count: int = 12) -> Tensor:
 
 
 def shown(
-    views: ViewsConfig, images: Tensor, augment: AugmentConfig = STILL, seed: int = 0
+    views: PageTrainingConfig, images: Tensor, augment: AugmentConfig = STILL, seed: int = 0
 ) -> tuple[Pages, Tensor, Tensor]:
     pages = Pages(PageConfig(), 96, SMALL, augment, views)
     generator = torch.Generator().manual_seed(seed)
     randomness = draw(augment, len(images), images.shape[-1], generator)
-    return pages, *pages.show(images, randomness, draw_keys(len(images), generator))[:2]
+    return pages, *pages.show(images, randomness, random_keys(len(images), generator))[:2]
 
 
 def alike(a: Tensor, b: Tensor) -> list[bool]:
@@ -82,7 +82,7 @@ def alike(a: Tensor, b: Tensor) -> list[bool]:
 @pytest.mark.parametrize(("clean", "spoilt"), [(0.25, 3), (0.0, 4), (0.5, 2), (0.99, 1)])
 def test_a_share_stays_clean_for_the_student_and_all_for_the_teacher(clean: float, spoilt: int) -> None:
     images = drawn_squares(32, 3, 4)
-    pages, student, teacher = shown(ViewsConfig(clean_share=clean), images)
+    pages, student, teacher = shown(PageTrainingConfig(clean_share=clean), images)
     assert student.shape == teacher.shape == (4, 24, 24)
     assert student.dtype == teacher.dtype == torch.uint8
     expected = as_bytes(refit(images / 255, pages.drawn, SMALL))
@@ -92,19 +92,19 @@ def test_a_share_stays_clean_for_the_student_and_all_for_the_teacher(clean: floa
 
 def test_which_rows_stay_clean_is_random() -> None:
     images = drawn_squares(32, 3)
-    seen = {tuple(alike(*shown(ViewsConfig(clean_share=0.5), images, seed=s)[1:])) for s in range(6)}
+    seen = {tuple(alike(*shown(PageTrainingConfig(clean_share=0.5), images, seed=s)[1:])) for s in range(6)}
     assert len(seen) > 3
     assert all(sum(rows) == 6 for rows in seen)
 
 
 def test_the_teacher_may_see_some_of_what_the_student_sees() -> None:
     images = drawn_squares(32, 3)
-    _, student, clean = shown(ViewsConfig(clean_share=0.25), images)
-    _, again, teacher = shown(ViewsConfig(clean_share=0.25, spoilt_teacher_share=0.5), images)
+    _, student, clean = shown(PageTrainingConfig(clean_share=0.25), images)
+    _, again, teacher = shown(PageTrainingConfig(clean_share=0.25, spoilt_teacher_share=0.5), images)
     assert torch.equal(again, student)
     assert alike(teacher, clean).count(False) == 6
     assert alike(teacher, student).count(True) == 9
-    _, student, teacher = shown(ViewsConfig(clean_share=0.25, spoilt_teacher_share=0.75), images)
+    _, student, teacher = shown(PageTrainingConfig(clean_share=0.25, spoilt_teacher_share=0.75), images)
     assert torch.equal(student, teacher)
 
 
@@ -113,13 +113,13 @@ def test_a_page_without_ink_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> Non
         return torch.full((len(pages), side, side), 7, dtype=torch.uint8), torch.arange(len(pages)) % 2 == 0
 
     monkeypatch.setattr("hanmo.train.pages.normalize_pages", blind)
-    _, student, teacher = shown(ViewsConfig(clean_share=0.0), drawn_squares(32, 3))
+    _, student, teacher = shown(PageTrainingConfig(clean_share=0.0), drawn_squares(32, 3))
     assert alike(student, teacher).count(True) == 6
     assert alike(student, torch.full_like(student, 7)).count(True) == 6
 
 
 def test_pages_repeat_with_their_generator_and_squares_are_changed_before() -> None:
-    images, views = drawn_squares(32, 3), ViewsConfig()
+    images, views = drawn_squares(32, 3), PageTrainingConfig()
     first, again, other = (shown(views, images, AugmentConfig(), seed)[1:] for seed in (1, 1, 2))
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
     assert not torch.equal(first[0], other[0])
@@ -129,10 +129,10 @@ def test_pages_repeat_with_their_generator_and_squares_are_changed_before() -> N
 def test_showing_compiles_to_one_graph(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of this code, nothing waits for the device; the page and the front end have tests of their own."""
     monkeypatch.setattr("hanmo.train.pages.write_page", lambda x, keys, config, side: 255 - as_bytes(x))
-    pages = Pages(PageConfig(), 96, SMALL, AugmentConfig(), ViewsConfig(spoilt_teacher_share=0.2))
+    pages = Pages(PageConfig(), 96, SMALL, AugmentConfig(), PageTrainingConfig(spoilt_teacher_share=0.2))
     generator = torch.Generator().manual_seed(0)
     images = drawn_squares(32, 3)
-    inputs = images, draw(pages.augment, 12, 32, generator), draw_keys(12, generator)
+    inputs = images, draw(pages.augment, 12, 32, generator), random_keys(12, generator)
     compiled = torch.compile(pages.show, backend="eager", fullgraph=True, dynamic=False)(*inputs)
     assert all(torch.equal(a, b) for a, b in zip(compiled[:2], pages.show(*inputs)[:2], strict=True))
 
@@ -148,8 +148,8 @@ def test_the_teacher_is_shown_its_own_pictures_mixed_alike(mixup: bool) -> None:
     for net in nets:
         net.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     goal = Objective(
-        Tapped(nets[0], methods.student_layers),
-        Tapped(nets[1], methods.teacher_layers),
+        FeatureHooks(nets[0], methods.student_layers),
+        FeatureHooks(nets[1], methods.teacher_layers),
         methods,
         augment=AugmentConfig(),
         classes=5,
@@ -207,7 +207,7 @@ def test_a_stopped_distillation_on_pages_goes_on_bit_for_bit(
         optim={"mixup": 0.2},
         train={"epochs": 2, "checkpoint_every": 1, "start": str(teacher)},
         distill=DistillConfig(teachers=(str(teacher),), methods=methods),
-        views=ViewsConfig(clean_share=0.2, spoilt_teacher_share=0.1),
+        views=PageTrainingConfig(clean_share=0.2, spoilt_teacher_share=0.1),
     )
     train(recipe, tmp_path / "straight")
 
@@ -224,7 +224,7 @@ def test_a_stopped_distillation_on_pages_goes_on_bit_for_bit(
     train(recipe, tmp_path / "stopped", resume=True)
     straight, stopped = ((tmp_path / n / "weights.safetensors").read_bytes() for n in ("straight", "stopped"))
     assert straight == stopped
-    train(replace(recipe, views=ViewsConfig(clean_share=0.9)), tmp_path / "cleaner")
+    train(replace(recipe, views=PageTrainingConfig(clean_share=0.9)), tmp_path / "cleaner")
     assert (tmp_path / "cleaner" / "weights.safetensors").read_bytes() != straight
 
 
@@ -282,7 +282,7 @@ def test_the_toy_recipe_learns(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     images, labels = next(iter(trainer.data.epoch(99, 200, 0, ALONE)))
     assert trainer.show_pages
     generator = torch.Generator().manual_seed(0)
-    views = trainer.show_pages(images, draw(STILL, 200, images.shape[-1], generator), draw_keys(200, generator))[:2]
+    views = trainer.show_pages(images, draw(STILL, 200, images.shape[-1], generator), random_keys(200, generator))[:2]
     trainer.net.load_state_dict(load_trained(tmp_path / "toy").net.state_dict())
     trainer.net.eval()
     spoilt, clean = ((trainer.net(standardise(v[:, None] / 255)).argmax(1) == labels).float().mean() for v in views)
@@ -294,10 +294,10 @@ def test_the_toy_recipe_learns(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
 
 def test_of_a_share_of_pages_nothing_is_written() -> None:
     images = drawn_squares(32, 3, 40)
-    pages = Pages(PageConfig(), 96, SMALL, STILL, ViewsConfig(clean_share=0.25, empty_share=0.2))
+    pages = Pages(PageConfig(), 96, SMALL, STILL, PageTrainingConfig(clean_share=0.25, empty_share=0.2))
     generator = torch.Generator().manual_seed(0)
     randomness = draw(STILL, 40, images.shape[-1], generator)
-    student, teacher, empty = pages.show(images, randomness, draw_keys(40, generator))
+    student, teacher, empty = pages.show(images, randomness, random_keys(40, generator))
     assert empty is not None
     assert 0 < int(empty.sum()) <= 8, "where the front end finds nothing on the page, the clean square is shown"
     assert (teacher.flatten(1).amax(1) > 0).all()
@@ -308,8 +308,8 @@ def test_of_a_share_of_pages_nothing_is_written() -> None:
 def test_nothing_is_learnt_of_a_character_on_an_empty_page() -> None:
     """Where nothing is written the loss is least for a net that holds all characters for equally likely."""
     objective = Objective(
-        Tapped(nn.Flatten()),
-        Tapped(nn.Flatten()),
+        FeatureHooks(nn.Flatten()),
+        FeatureHooks(nn.Flatten()),
         Distillation([("kd", 0.9, build_method("kd", {"temperature": 1.0}))], 0.1),
         augment=STILL,
         classes=4,
@@ -331,7 +331,7 @@ def test_nothing_is_learnt_of_a_character_on_an_empty_page() -> None:
 def test_views_that_make_no_sense_are_refused(small: Any, on_pages: str, tmp_path: Path) -> None:
     for shares in ({"clean_share": 1.0}, {"clean_share": -0.1}):
         with pytest.raises(ConfigError, match="clean_share"):
-            ViewsConfig(**shares)
+            PageTrainingConfig(**shares)
     for shares in (
         {"spoilt_teacher_share": 0.8},
         {"spoilt_teacher_share": -0.1},
@@ -339,16 +339,16 @@ def test_views_that_make_no_sense_are_refused(small: Any, on_pages: str, tmp_pat
         {"empty_share": -0.1},
     ):
         with pytest.raises(ConfigError, match=next(iter(shares))):
-            ViewsConfig(**shares)
+            PageTrainingConfig(**shares)
     with pytest.raises(ConfigError, match="cannot be mixed with a character"):
-        small(views=ViewsConfig(empty_share=0.1), optim={"mixup": 0.2})
+        small(views=PageTrainingConfig(empty_share=0.1), optim={"mixup": 0.2})
     distil = DistillConfig(teachers=("t",), methods=(MethodConfig(name="dkd"),))
     with pytest.raises(ConfigError, match="method 'dkd' learns nothing of empty pages; take kd"):
-        Recipe(name="r", data=DataConfig(train="p"), distill=distil, views=ViewsConfig(empty_share=0.1))
+        Recipe(name="r", data=DataConfig(train="p"), distill=distil, views=PageTrainingConfig(empty_share=0.1))
     old = tmp_path / "old.toml"
     text = Path(on_pages.removeprefix("synth:")).read_text(encoding="utf-8")
     old.write_text(text.replace("side = 24", "side = 24\nversion = 1"), encoding="utf-8")
     with pytest.raises(ConfigError, match=r"old.toml: normalisation version 1 cannot read pages"):
         Trainer(small(data={"train": f"synth:{old}", "test": None}), tmp_path / "run", Processes.join("cpu"))
     with pytest.raises(ConfigError, match=r"small-train: draws no pages, so \[views\] has no use"):
-        Trainer(small(views=ViewsConfig()), tmp_path / "run", Processes.join("cpu"))
+        Trainer(small(views=PageTrainingConfig()), tmp_path / "run", Processes.join("cpu"))

@@ -18,7 +18,7 @@ from hanmo.train.config import DistillConfig
 from hanmo.train.loop import Trainer
 from hanmo.train.parallel import Processes
 from hanmo.train.run import load_trained
-from hanmo.train.shards import SMALLEST, save_shards
+from hanmo.train.shards import MIN_QUANTIZED_WEIGHTS, save_shards
 
 
 def test_shards_are_the_weights_as_16_bits(tiny_run: Path, tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_shards_of_eight_bits_are_near_the_weights(tiny_run: Path, tmp_path: Pat
     whole, again = load_trained(tiny_run).net.state_dict(), load_trained(tmp_path / "small").net.state_dict()
     assert whole.keys() == again.keys()
     for name, tensor in whole.items():
-        if tensor.ndim > 1 and tensor.numel() >= SMALLEST:
+        if tensor.ndim > 1 and tensor.numel() >= MIN_QUANTIZED_WEIGHTS:
             step = tensor.flatten(1).abs().amax(1).view(-1, *[1] * (tensor.ndim - 1)) / 127
             assert ((tensor - again[name]).abs() <= 0.501 * step).all(), name
             assert not torch.equal(tensor.half().float(), again[name])

@@ -10,7 +10,7 @@ import torch
 
 from hanmo.config import load_toml
 from hanmo.errors import CheckpointError
-from hanmo.nets.fewbits import SMALLEST
+from hanmo.nets.quantization import MIN_QUANTIZED_WEIGHTS
 from hanmo.train.config import Recipe
 from hanmo.train.loop import Trainer
 from hanmo.train.parallel import Processes
@@ -42,7 +42,7 @@ def test_a_run_leaves_a_plain_net_of_few_values_and_can_be_resumed(small: Any, t
     for name, weight in trained.net.state_dict().items():
         if weight.ndim == 4 and len(weight[0].flatten()) > 15:
             counts = [len(torch.unique((c / c.abs().max() * 1e5).round())) for c in weight.flatten(1)]
-            most_values[weight.numel() >= SMALLEST].append(max(counts))
+            most_values[weight.numel() >= MIN_QUANTIZED_WEIGHTS].append(max(counts))
             assert weight.abs().max() > 0, name
     assert len(most_values[True]) == 6
     assert max(most_values[True]) <= 15 < min(most_values[False])

@@ -40,7 +40,7 @@ class MethodRow:
     label_weight: float = 0.1
     students: tuple[str, ...] = ()
     teachers: tuple[str, ...] = ()
-    teacher_views: Literal[1, 3, 5] = 1
+    teacher_tta: Literal[1, 3, 5] = 1
     alone: bool = False
     changes: tuple[str, ...] = ()
 

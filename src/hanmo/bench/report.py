@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hanmo.atomic import write_whole
+from hanmo.bench.comparison import Comparison, Row
 from hanmo.bench.jobs import Done, Record
-from hanmo.bench.plan import Plan, Row
 from hanmo.errors import DataError
 from hanmo.nets.registry import build_net, count_macs, count_parameters
 
@@ -33,38 +33,40 @@ class Found:
         return statistics.stdev(self.top1) if len(self.top1) > 1 else 0.0
 
 
-def found_by(plan: Plan, records: Mapping[Done, Record]) -> dict[str, Found]:
+def found_by(comparison: Comparison, records: Mapping[Done, Record]) -> dict[str, Found]:
     """What is known of each row; records made with other settings do not count."""
     found = {}
-    for row in plan.rows.values():
-        key = plan.key(row)
-        mine = [records[goal] for seed in plan.config.seeds if (goal := (row.name, seed)) in records]
+    for row in comparison.rows.values():
+        key = comparison.key(row)
+        mine = [records[goal] for seed in comparison.config.seeds if (goal := (row.name, seed)) in records]
         mine = [record for record in mine if record["key"] == key and "top1" in record]
         if mine:
             found[row.name] = Found(top1=tuple(r["top1"] for r in mine), top5=tuple(r["top5"] for r in mine))
     return found
 
 
-def tables(plan: Plan, found: Mapping[str, Found], steps: Mapping[str, Record], reading: Mapping[str, Record]) -> str:
+def tables(
+    comparison: Comparison, found: Mapping[str, Found], steps: Mapping[str, Record], reading: Mapping[str, Record]
+) -> str:
     """Markdown. ``steps`` and ``reading`` are costs by row (:mod:`hanmo.bench.costs`); what is unknown stays empty."""
-    students = dict.fromkeys(row.student for row in plan.rows.values() if not row.is_alone)
-    parts = [_nets(plan, found, reading), *(_methods(plan, student, found, steps) for student in students)]
+    students = dict.fromkeys(row.student for row in comparison.rows.values() if not row.is_alone)
+    parts = [_nets(comparison, found, reading), *(_methods(comparison, student, found, steps) for student in students)]
     return "\n\n".join(part for part in parts if part)
 
 
-def _nets(plan: Plan, found: Mapping[str, Found], reading: Mapping[str, Record]) -> str:
+def _nets(comparison: Comparison, found: Mapping[str, Found], reading: Mapping[str, Record]) -> str:
     lines = [
         "| net | parameters | M MACs | CPU ms | seeds | top-1 % | top-5 % |",
         "|---|---|---|---|---|---|---|",
     ]
-    for row in plan.rows.values():
+    for row in comparison.rows.values():
         if row.is_alone and row.name in found:
             one = found[row.name]
-            net = build_net(row.recipe.net, len(plan.pack.charset), plan.side)
+            net = build_net(row.recipe.net, len(comparison.pack.charset), comparison.side)
             cells = [
                 row.title,
                 f"{count_parameters(net) / 1e6:.2f} M",
-                f"{count_macs(net, plan.side) / 1e6:.0f}",
+                f"{count_macs(net, comparison.side) / 1e6:.0f}",
                 f"{reading[row.name]['ms']:.2f}" if row.name in reading else "",
                 str(len(one.top1)),
                 plus_minus(one.top1),
@@ -74,13 +76,13 @@ def _nets(plan: Plan, found: Mapping[str, Found], reading: Mapping[str, Record])
     return "\n".join(lines) if len(lines) > 2 else ""
 
 
-def _methods(plan: Plan, student: str, found: Mapping[str, Found], steps: Mapping[str, Record]) -> str:
-    rows = [row for row in plan.rows.values() if row.student == student and row.name in found]
+def _methods(comparison: Comparison, student: str, found: Mapping[str, Found], steps: Mapping[str, Record]) -> str:
+    rows = [row for row in comparison.rows.values() if row.student == student and row.name in found]
     if not any(not row.is_alone for row in rows):
         return ""
     alone = found.get(student)
     lines = [
-        f"Student: **{plan.rows[student].title}**",
+        f"Student: **{comparison.rows[student].title}**",
         "",
         "| taught by | seeds | top-1 % | top-5 % | gain | verdict | ms a step, extra | MB, extra |",
         "|---|---|---|---|---|---|---|---|",

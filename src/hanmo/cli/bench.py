@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from hanmo.bench.plan import Plan
+    from hanmo.bench.comparison import Comparison
 
 app = typer.Typer(
     help="Compare nets and ways to teach them, or the classic baseline.\n\n"
@@ -31,7 +31,7 @@ def distill(
     out: Out = None,
     set_: Set = None,
     only: Only = None,
-    plan_only: Annotated[bool, typer.Option("--plan", help="Say what it would cost, and train nothing.")] = False,
+    plan_only: Annotated[bool, typer.Option("--comparison", help="Say what it would cost, and train nothing.")] = False,
     gpus: Annotated[int | None, typer.Option(min=0, help="How many; all there are by default, 0 for the CPU.")] = None,
     at_once: Annotated[int, typer.Option(min=1, help="Trainings at a time on each GPU.")] = 1,
     minutes: Annotated[float, typer.Option(help="Stop in time; the same command goes on.")] = 1e6,
@@ -42,35 +42,35 @@ def distill(
     Stopped by Ctrl-C or --minutes, the same command goes on. What is done is not done again, but for teachers whose
     weights are gone when a row still waits for them.
 
-    Example: hanmo bench distill recipes/bench.toml --plan
+    Example: hanmo bench distill recipes/bench.toml --comparison
     """
     import torch
 
     from hanmo.bench.jobs import Results, run_jobs
     from hanmo.errors import ConfigError
 
-    plan = _plan(bench, out, set_)
-    names = _chosen(plan, only or [])
-    results = Results(plan.out / "results.jsonl")
-    _announce(plan, names, results.load())
+    comparison = _comparison(bench, out, set_)
+    names = _chosen(comparison, only or [])
+    results = Results(comparison.out / "results.jsonl")
+    _announce(comparison, names, results.load())
     if plan_only:
         return
     there = torch.cuda.device_count()
     if gpus is not None and gpus > there:
         raise ConfigError(f"--gpus {gpus}: there are {there}; leave it out for all of them, or give 0 for the CPU")
     devices = there if gpus is None else gpus
-    done = [goal for goal, record in results.load().items() if record["key"] == _key(plan, goal[0])]
-    with _Bar(plan, names) as show:
+    done = [goal for goal, record in results.load().items() if record["key"] == _key(comparison, goal[0])]
+    with _Bar(comparison, names) as show:
         finished = run_jobs(
-            [job for job in plan.jobs() if job.name in names],
-            plan.out,
+            [job for job in comparison.jobs() if job.name in names],
+            comparison.out,
             slots={"gpu": at_once, "cpu": at_once},
             minutes=minutes,
             devices=devices,
-            again=plan.lost(done),
+            again=comparison.lost(done),
             on_change=show,
         )
-    _write(plan, report)
+    _write(comparison, report)
     if not finished:
         raise typer.Exit(1)
 
@@ -92,18 +92,18 @@ def steps(
     from hanmo.train.parallel import Processes
     from hanmo.train.run import WEIGHTS
 
-    plan = _plan(bench, out, set_)
-    results, processes = Results(plan.out / "steps.jsonl"), Processes.join(None)
-    _chosen(plan, only or [])  # names what is no row
-    for name in only or plan.rows:
-        row = plan.rows[name]
-        if all((plan.folder(*teacher) / WEIGHTS).exists() for teacher in row.waits_for):
-            record = {"job": name, "key": plan.key(row), "seed": 0, **step_cost(row.recipe, processes)}
+    comparison = _comparison(bench, out, set_)
+    results, processes = Results(comparison.out / "steps.jsonl"), Processes.join(None)
+    _chosen(comparison, only or [])  # names what is no row
+    for name in only or comparison.rows:
+        row = comparison.rows[name]
+        if all((comparison.folder(*teacher) / WEIGHTS).exists() for teacher in row.waits_for):
+            record = {"job": name, "key": comparison.key(row), "seed": 0, **step_cost(row.recipe, processes)}
             results.add([record])
             typer.echo(json.dumps(record))
         else:
             typer.echo(f"{name}: its teachers are not trained yet", err=True)
-    _write(plan, report)
+    _write(comparison, report)
 
 
 @app.command()
@@ -129,47 +129,47 @@ def classic(
         )
 
 
-def _plan(bench: Path, out: Path | None, set_: list[str] | None) -> Plan:
+def _comparison(bench: Path, out: Path | None, set_: list[str] | None) -> Comparison:
+    from hanmo.bench.comparison import Comparison
     from hanmo.bench.config import BenchConfig
-    from hanmo.bench.plan import Plan
     from hanmo.config import load_toml
 
     config = load_toml(bench, BenchConfig, set_ or ())
-    return Plan(config, out or Path("runs") / config.name)
+    return Comparison(config, out or Path("runs") / config.name)
 
 
-def _key(plan: Plan, name: str) -> str:
-    return plan.key(plan.rows[name]) if name in plan.rows else ""
+def _key(comparison: Comparison, name: str) -> str:
+    return comparison.key(comparison.rows[name]) if name in comparison.rows else ""
 
 
-def _chosen(plan: Plan, only: Collection[str]) -> list[str]:
-    """Rows to train: those named and the rows that teach them, in the order of the plan."""
+def _chosen(comparison: Comparison, only: Collection[str]) -> list[str]:
+    """Rows to train: those named and the rows that teach them, in the order of the comparison."""
     from hanmo.config import nearest
     from hanmo.errors import ConfigError
 
-    if unknown := [name for name in only if name not in plan.rows]:
-        raise ConfigError(f"--only {unknown[0]}: no such row; {nearest(unknown[0], plan.rows)}")
-    chosen, waiting = set(), list(only or plan.rows)
+    if unknown := [name for name in only if name not in comparison.rows]:
+        raise ConfigError(f"--only {unknown[0]}: no such row; {nearest(unknown[0], comparison.rows)}")
+    chosen, waiting = set(), list(only or comparison.rows)
     while waiting:
         name = waiting.pop()
         chosen.add(name)
-        waiting += [teacher for teacher, _ in plan.rows[name].waits_for if teacher not in chosen]
-    return [name for name in plan.rows if name in chosen]
+        waiting += [teacher for teacher, _ in comparison.rows[name].waits_for if teacher not in chosen]
+    return [name for name in comparison.rows if name in chosen]
 
 
-def _announce(plan: Plan, names: Sequence[str], records: dict[Any, Any]) -> None:
+def _announce(comparison: Comparison, names: Sequence[str], records: dict[Any, Any]) -> None:
     """What each row costs, before anything starts."""
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("row", "seeds", "M images", "10^15 MACs", "done", title=plan.config.name, title_style="bold")
+    table = Table("row", "seeds", "M images", "10^15 MACs", "done", title=comparison.config.name, title_style="bold")
     images = macs = 0
     for name in names:
-        row = plan.rows[name]
-        cost = plan.cost(row)
-        key = plan.key(row)
+        row = comparison.rows[name]
+        cost = comparison.cost(row)
+        key = comparison.key(row)
         done = sum(r["key"] == key for (job, _), r in records.items() if job == name)
-        seeds = len(plan.config.seeds)
+        seeds = len(comparison.config.seeds)
         table.add_row(name, str(seeds), f"{cost.images / 1e6:.2f}", f"{cost.macs / 1e15:.2f}", f"{done} of {seeds}")
         images, macs = images + cost.images, macs + cost.macs
     table.add_section()
@@ -182,12 +182,12 @@ def _announce(plan: Plan, names: Sequence[str], records: dict[Any, Any]) -> None
 class _Bar:
     """Progress over the whole in MACs, so that time left is fair to nets of all sizes."""
 
-    def __init__(self, plan: Plan, names: Sequence[str]) -> None:
+    def __init__(self, comparison: Comparison, names: Sequence[str]) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-        seeds = len(plan.config.seeds)
-        self.share = {name: plan.cost(plan.rows[name]).macs / seeds for name in names}
+        seeds = len(comparison.config.seeds)
+        self.share = {name: comparison.cost(comparison.rows[name]).macs / seeds for name in names}
         console = Console(stderr=True)
         self.progress = Progress(
             TextColumn("{task.percentage:3.0f} %"),
@@ -211,7 +211,7 @@ class _Bar:
         self.progress.update(self.task, completed=completed, description=", ".join(running))
 
 
-def _write(plan: Plan, report: Path | None) -> None:
+def _write(comparison: Comparison, report: Path | None) -> None:
     """Tables and plot from everything known so far."""
     from hanmo.bench.costs import reading_cost
     from hanmo.bench.jobs import Results
@@ -219,25 +219,32 @@ def _write(plan: Plan, report: Path | None) -> None:
     from hanmo.bench.report import found_by, tables, write_report
     from hanmo.nets.registry import build_net, count_parameters
 
-    found = found_by(plan, Results(plan.out / "results.jsonl").load())
+    found = found_by(comparison, Results(comparison.out / "results.jsonl").load())
     if not found:
         return
     steps = {
-        name: r for (name, _), r in Results(plan.out / "steps.jsonl").load().items() if r["key"] == _key(plan, name)
+        name: r
+        for (name, _), r in Results(comparison.out / "steps.jsonl").load().items()
+        if r["key"] == _key(comparison, name)
     }
-    known = Results(plan.out / "reading.jsonl")
+    known = Results(comparison.out / "reading.jsonl")
     reading = {name: record for (name, _), record in known.load().items()}
-    classes = len(plan.pack.charset)
+    classes = len(comparison.pack.charset)
     points = []
-    for name, row in plan.rows.items():
+    for name, row in comparison.rows.items():
         if not row.is_alone or name not in found:
             continue
-        key = f"{row.recipe.net} {classes} {plan.side}"
+        key = f"{row.recipe.net} {classes} {comparison.side}"
         if reading.get(name, {}).get("key") != key:
-            reading[name] = {"job": name, "key": key, "seed": 0, **reading_cost(row.recipe.net, classes, plan.side)}
+            reading[name] = {
+                "job": name,
+                "key": key,
+                "seed": 0,
+                **reading_cost(row.recipe.net, classes, comparison.side),
+            }
             known.add([reading[name]])
-        size = count_parameters(build_net(row.recipe.net, classes, plan.side)) / 1e6
-        taught = [r for r in plan.rows.values() if r.student == name and not r.is_alone and r.name in found]
+        size = count_parameters(build_net(row.recipe.net, classes, comparison.side)) / 1e6
+        taught = [r for r in comparison.rows.values() if r.student == name and not r.is_alone and r.name in found]
         best = max(taught, key=lambda r: found[r.name].mean, default=None)
         for one, title in ((row, row.title), *(((best, f"{row.title}, {best.title}"),) if best else ())):
             points.append(
@@ -250,9 +257,9 @@ def _write(plan: Plan, report: Path | None) -> None:
                     taught=not one.is_alone,
                 )
             )
-    text = tables(plan, found, steps, reading)
-    write_report(plan.out / "report.md", text)
-    draw(points, plan.out / "accuracy.png")
+    text = tables(comparison, found, steps, reading)
+    write_report(comparison.out / "report.md", text)
+    draw(points, comparison.out / "accuracy.png")
     if report:
         write_report(report, text)
     typer.echo(text)

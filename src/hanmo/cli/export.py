@@ -42,7 +42,7 @@ def export(
     from hanmo.errors import ConfigError
     from hanmo.export.bundle import export_bundle
     from hanmo.train.config import Recipe
-    from hanmo.train.drawn import PREFIX
+    from hanmo.train.drawn import SYNTH_PREFIX
     from hanmo.train.run import RECIPE, weights_of
     from hanmo.train.shards import save_shards
 
@@ -58,8 +58,8 @@ def export(
         if not (weights.parent / RECIPE).exists():
             raise ConfigError(f"{run}: weights alone know no packs; name --calibration and --test")
         data = load_toml(weights.parent / RECIPE, Recipe).data
-        if calibration is None and data.train.startswith(PREFIX) and not fp32:
-            recipe = data.train.removeprefix(PREFIX)
+        if calibration is None and data.train.startswith(SYNTH_PREFIX) and not fp32:
+            recipe = data.train.removeprefix(SYNTH_PREFIX)
             raise ConfigError(
                 f"{run}: was trained on what was drawn as it went; draw a pack, hanmo synth {recipe} --set "
                 "per_character=2 --seed 99 --out PACK, and name it with --calibration"

@@ -43,17 +43,17 @@ def search(
 
     from hanmo.config import load_toml
     from hanmo.search.config import SearchConfig
-    from hanmo.search.plan import Plan
+    from hanmo.search.problem import SearchProblem
     from hanmo.search.study import Search
     from hanmo.train.parallel import Processes
 
     config = load_toml(search, SearchConfig, set_ or ())
     deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
-    plan = Plan(config, out or Path("runs") / config.name)
-    found = Search(plan, Processes.join(device))
+    problem = SearchProblem(config, out or Path("runs") / config.name)
+    found = Search(problem, Processes.join(device))
     found.open()
     console = Console(stderr=True)
-    console.print(f"[bold]{config.name}[/]: {config.sampler}, judged by {plan.judging.told}", highlight=False)
+    console.print(f"[bold]{config.name}[/]: {config.sampler}, judged by {problem.judging.told}", highlight=False)
     finished = False
     try:
         with _Display(config.trials, console) as display:
@@ -76,7 +76,7 @@ def _write(found: Search, console: Console, *, finished: bool, as_json: bool) ->
         typer.echo(json.dumps({"search": str(found.out), **told}, ensure_ascii=False))
     elif best:
         _table(best)
-    verb = "train" if found.plan.base.distill is None else "distill"
+    verb = "train" if found.problem.base.distill is None else "distill"
     more = "" if finished else "; the same command goes on"
     console.print(f"{told['trials']} trials, {told['images']:,} images{more}", highlight=False)
     if path:

@@ -11,7 +11,7 @@ import typer
 from hanmo.errors import ConfigError
 
 if TYPE_CHECKING:
-    from hanmo.synth.recipe import Parts, SynthRecipe
+    from hanmo.synth.recipe import PackParts, SynthRecipe
 
 _SHEET_WRITERS = 12
 
@@ -65,9 +65,9 @@ def synth(
 def _draw_pack(recipe: SynthRecipe, out: Path, overwrite: bool, resume: bool) -> None:
     from hanmo.cli.progress import reading
     from hanmo.cli.stopping import tidy_kill
-    from hanmo.synth.recipe import Parts, synthesize
+    from hanmo.synth.recipe import PackParts, synthesize
 
-    parts = Parts(recipe, out)
+    parts = PackParts(recipe, out)
     before = at = parts.kept() if resume else 0
     try:
         with tidy_kill(), reading("drawing", len(recipe)) as (advance, on_samples):
@@ -87,7 +87,7 @@ def _draw_pack(recipe: SynthRecipe, out: Path, overwrite: bool, resume: bool) ->
     typer.echo(f"{out}: {len(pack):,} samples of {len(pack.charset):,} characters by {len(pack.writers):,} writers")
 
 
-def _left(parts: Parts) -> str:
+def _left(parts: PackParts) -> str:
     kept, total = parts.kept(), len(parts.recipe)
     if not kept:
         return f"nothing is kept, as no part of the {total:,} samples was complete"

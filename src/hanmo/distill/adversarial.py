@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from hanmo.distill.layers import not_negative
 from hanmo.distill.method import Method, register
 from hanmo.errors import ConfigError
-from hanmo.nets.taps import Output
+from hanmo.nets.feature_hooks import Output
 
 
 def reverse_gradient(x: Tensor) -> Tensor:

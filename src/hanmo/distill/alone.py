@@ -12,7 +12,7 @@ from hanmo.distill.layers import STAGES, Layered, above_zero, not_negative, pool
 from hanmo.distill.logits import kd_loss
 from hanmo.distill.method import Method, register
 from hanmo.errors import ConfigError
-from hanmo.nets.taps import Output
+from hanmo.nets.feature_hooks import Output
 
 
 def virtual_teacher(labels: Tensor, classes: int, sure: float, temperature: float) -> Tensor:
@@ -132,8 +132,8 @@ class MutualLearning(Method):
         above_zero(self.name, temperature=temperature)
         self.temperature = temperature
 
-    def adopt(self, student: nn.Module, teacher: nn.Module | None, fresh: Callable[[], nn.Module]) -> None:
-        self.peer = fresh()
+    def attach(self, student: nn.Module, teacher: nn.Module | None, build_student: Callable[[], nn.Module]) -> None:
+        self.peer = build_student()
 
     def loss(self, student: Output, teacher: Output, labels: Tensor) -> Tensor:
         assert student.pictures is not None

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from hanmo.distill.layers import STAGES, Layered, in_float32, pooled, same_size, total
 from hanmo.distill.method import register
 from hanmo.errors import ConfigError
-from hanmo.nets.taps import Output
+from hanmo.nets.feature_hooks import Output
 
 
 def attention_map(features: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from hanmo.distill.method import Method
 from hanmo.errors import ConfigError
-from hanmo.nets.taps import Output
+from hanmo.nets.feature_hooks import Output
 
 STAGES = ("layer2", "layer3", "layer4")
 

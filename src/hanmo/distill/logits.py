@@ -9,7 +9,7 @@ from torch import Tensor
 from hanmo.distill.layers import in_float32, not_negative
 from hanmo.distill.method import Method, register
 from hanmo.errors import ConfigError
-from hanmo.nets.taps import Output
+from hanmo.nets.feature_hooks import Output
 
 NEVER = -1e4
 """A logit whose class has no probability, and still a finite gradient."""

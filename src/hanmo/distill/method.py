@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from hanmo.config import convert, nearest
 from hanmo.errors import ConfigError
-from hanmo.nets.taps import Output
+from hanmo.nets.feature_hooks import Output
 
 
 class Method(nn.Module):
@@ -41,11 +41,12 @@ class Method(nn.Module):
     student_layers: tuple[str, ...] = ()
     teacher_layers: tuple[str, ...] = ()
 
-    def adopt(self, student: nn.Module, teacher: nn.Module | None, fresh: Callable[[], nn.Module]) -> None:
+    def attach(self, student: nn.Module, teacher: nn.Module | None, build_student: Callable[[], nn.Module]) -> None:
         """Called once with the nets themselves, before :meth:`connect`.
 
-        Here a method may set or freeze weights of the student (never of the teacher), and make another untrained net
-        like the student by ``fresh()``. What it keeps as a module of its own is trained and saved with the student.
+        Here a method may set or freeze weights of the student (never of the teacher), and make another untrained
+        net like the student by ``build_student()``. What it keeps as a module of its own is trained and saved with the
+        student.
         """
 
     def connect(self, student: Output, teacher: Output) -> None:
@@ -112,9 +113,9 @@ class Distillation(nn.Module):
     def teacher_layers(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(layer for m in self.methods for layer in m.teacher_layers))
 
-    def adopt(self, student: nn.Module, teacher: nn.Module | None, fresh: Callable[[], nn.Module]) -> None:
+    def attach(self, student: nn.Module, teacher: nn.Module | None, build_student: Callable[[], nn.Module]) -> None:
         for one in self.methods:
-            one.adopt(student, teacher, fresh)
+            one.attach(student, teacher, build_student)
 
     def connect(self, student: Output, teacher: Output) -> None:
         for one in self.methods:

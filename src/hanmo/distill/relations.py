@@ -14,7 +14,7 @@ from torch import Tensor
 from hanmo.distill.layers import Layered, above_zero, in_float32, not_negative, pooled, total
 from hanmo.distill.method import register
 from hanmo.errors import ConfigError
-from hanmo.nets.taps import Output
+from hanmo.nets.feature_hooks import Output
 
 LAST = ("layer4",)
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from hanmo.distill.layers import Layered, same_size
 from hanmo.distill.method import register
 from hanmo.errors import ConfigError
-from hanmo.nets.taps import Output
+from hanmo.nets.feature_hooks import Output
 
 
 @register("simkd")
@@ -46,7 +46,7 @@ class SimKD(Layered):
             )
 
     @torch.no_grad()
-    def adopt(self, student: nn.Module, teacher: nn.Module | None, fresh: Callable[[], nn.Module]) -> None:
+    def attach(self, student: nn.Module, teacher: nn.Module | None, build_student: Callable[[], nn.Module]) -> None:
         assert teacher is not None
         for name, teacher_name in zip(self.head, self.teacher_head, strict=True):
             own = _weights(self._layer(student, "student", "head", name))

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from hanmo.distill.layers import STAGES, Layered, same_size, total
 from hanmo.distill.method import register
-from hanmo.nets.taps import Output
+from hanmo.nets.feature_hooks import Output
 
 WIDEST = 512
 """The most channels in which levels are fused."""

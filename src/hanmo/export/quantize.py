@@ -23,8 +23,8 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from hanmo.atomic import storing
-from hanmo.export.biases import correct_biases
-from hanmo.export.compact import store_in_four_bits
+from hanmo.export.bias_correction import correct_biases
+from hanmo.export.int4 import store_in_four_bits
 from hanmo.export.onnx import INPUT
 
 CALIBRATION_SAMPLES = 512
@@ -38,9 +38,9 @@ def quantize(model: bytes, squares: NDArray[np.uint8]) -> bytes:
 
     Weights use seven of the eight bits: processors without VNNI add products in 16 bits, which eight would overflow,
     and the same model would answer otherwise there. Weights that take few values are stored in four bits
-    (:mod:`hanmo.export.compact`) and compute in eight; biases make good what rounding shifted
-    (:mod:`hanmo.export.biases`). Ranges leave out the rarest activations: of :data:`PERCENTILES` the one is taken whose
-    logits for ``squares`` are nearest to those of ``model``.
+    (:mod:`hanmo.export.int4`) and compute in eight; biases make good what rounding shifted
+    (:mod:`hanmo.export.bias_correction`). Ranges leave out the rarest activations: of :data:`PERCENTILES` the one is
+    taken whose logits for ``squares`` are nearest to those of ``model``.
     Raises :class:`StorageError` when the folder for temporary files is full.
     """
     exact = run_onnx(model, squares)

@@ -17,7 +17,7 @@ from hanmo.nets.classics import alexnet, googlenet, melnyk_net, vgg16_bn
 from hanmo.nets.mobile import MobileNet
 from hanmo.nets.resnet import BasicBlock, Bottleneck, Pool, ResNet, Stem
 from hanmo.nets.spatial import SpatialResNet
-from hanmo.nets.staged import SMALLEST
+from hanmo.nets.staged import MIN_CHANNELS
 from hanmo.nets.vit import VisionTransformer
 
 
@@ -42,8 +42,8 @@ class NetConfig:
     def __post_init__(self) -> None:
         _known("net", self.name, NETS)
         _known("attention", self.attention, ATTENTION)
-        if self.width < SMALLEST:
-            raise ConfigError(f"width {self.width} is too small: at least {SMALLEST} channels")
+        if self.width < MIN_CHANNELS:
+            raise ConfigError(f"width {self.width} is too small: at least {MIN_CHANNELS} channels")
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout {self.dropout} is not a share: at least 0 and under 1")
         if self.depths is not None and (len(self.depths) != 4 or min(self.depths) < 1):

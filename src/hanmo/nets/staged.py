@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-SMALLEST = 8
+MIN_CHANNELS = 8
 """Channels a layer has at least: with fewer, torch 2.13 on CPUs without AVX-512 writes beyond its memory."""
 
 
 def scaled(channels: int, width: int) -> int:
     """``channels`` of the published net in one ``width``/64 as wide."""
-    return max(SMALLEST, round(channels * width / 64))
+    return max(MIN_CHANNELS, round(channels * width / 64))
 
 
 def convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:

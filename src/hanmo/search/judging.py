@@ -13,7 +13,7 @@ from hanmo.data.split import split_by_writer
 from hanmo.errors import ConfigError, PackError
 from hanmo.search.config import SearchConfig
 from hanmo.train.config import DataConfig, Recipe
-from hanmo.train.drawn import PREFIX
+from hanmo.train.drawn import SYNTH_PREFIX
 from hanmo.train.mixed import open_training
 
 
@@ -29,7 +29,7 @@ class Judging:
         self.out = out / "data"
         self.split = config.objective == "held-out"
         self.data = recipe.data
-        if self.split and recipe.data.train.startswith(PREFIX):
+        if self.split and recipe.data.train.startswith(SYNTH_PREFIX):
             raise ConfigError(
                 f"{config.recipe}: trains on drawn samples, of which none can be held out; set objective = 'test' and "
                 "in changes data.test, a pack that is not the one for the last word"

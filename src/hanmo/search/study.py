@@ -30,7 +30,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from hanmo.atomic import storing, write_whole
 from hanmo.config import dump_toml, from_table, to_table
 from hanmo.errors import CheckpointError, ConfigError, one_line
-from hanmo.search.plan import Plan
+from hanmo.search.problem import SearchProblem
 from hanmo.search.report import TRAINED, State, TrialRow, best_of, lines
 from hanmo.search.sampling import pruner, quiet, require, sampler
 from hanmo.search.space import changed
@@ -54,14 +54,14 @@ _STATES: dict[TrialState, State] = {
 
 
 class Search:
-    """Carries out ``plan``; :meth:`open` it, then :meth:`run`."""
+    """Carries out ``problem``; :meth:`open` it, then :meth:`run`."""
 
-    def __init__(self, plan: Plan, processes: Processes) -> None:
+    def __init__(self, problem: SearchProblem, processes: Processes) -> None:
         if processes.world > 1:
             raise ConfigError("a search trains in one process; start it without torchrun")
         quiet()
-        require(plan.config)
-        self.plan, self.config, self.out, self.processes = plan, plan.config, plan.out, processes
+        require(problem.config)
+        self.problem, self.config, self.out, self.processes = problem, problem.config, problem.out, processes
 
     def open(self) -> None:
         """Begin the study in ``out`` or take up the one there.
@@ -84,7 +84,7 @@ class Search:
             except (ValueError, KeyError) as error:
                 raise CheckpointError(f"{journal}: damaged ({one_line(error)}); search in another folder") from error
         self._same_as_before()
-        self.plan.judging.prepare()
+        self.problem.judging.prepare()
         for trial in self.study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
             lost = trial.user_attrs.get("lost", 0) + 1
             self.study.tell(trial.number, state=TrialState.FAIL)
@@ -93,7 +93,11 @@ class Search:
 
     def _same_as_before(self) -> None:
         config = {k: v for k, v in to_table(self.config).items() if k not in ("trials", "budget")}
-        now: dict[str, Any] = {"search": config, "recipe": to_table(self.plan.base), "data": self.plan.judging.digest}
+        now: dict[str, Any] = {
+            "search": config,
+            "recipe": to_table(self.problem.base),
+            "data": self.problem.judging.digest,
+        }
         before = self.study.user_attrs.get("search of")
         if before is None:
             self.study.set_user_attr("search of", now)
@@ -148,7 +152,7 @@ class Search:
         rows = self.rows()
         if sum(row.state in TRAINED for row in rows) >= self.config.trials:
             return False
-        return not self.plan.fixed_length or self._left(rows) >= self.plan.images_of(self.plan.short)
+        return not self.problem.fixed_length or self._left(rows) >= self.problem.images_of(self.problem.short)
 
     def _left(self, rows: list[TrialRow]) -> float:
         return math.inf if self.config.budget is None else self.config.budget - sum(row.images for row in rows)
@@ -158,14 +162,14 @@ class Search:
         number = sum("instead of" not in trial.user_attrs for trial in trials)  # as if none had been interrupted
         in_vain = sum(row.state in ("refused", "repeated") for row in self.rows())
         self.study.sampler = sampler(self.config, number, in_vain)
-        return self.study.ask(self.plan.drawing.distributions)
+        return self.study.ask(self.problem.drawing.distributions)
 
     def _try(self, trial: Trial, deadline: float, on_record: Callable[[int, dict[str, Any]], None]) -> Outcome:
         """Train what was drawn, unless it is not worth it."""
         try:
-            recipe = from_table(changed(self.plan.drawing.base, self.plan.drawing.settings(trial.params)), Recipe)
-            parameters, macs = self.plan.size_of(recipe.net)
-            images = self.plan.images_of(recipe)
+            recipe = from_table(changed(self.problem.drawing.base, self.problem.drawing.settings(trial.params)), Recipe)
+            parameters, macs = self.problem.size_of(recipe.net)
+            images = self.problem.images_of(recipe)
         except ConfigError as error:  # each value is possible, but not all of them together
             return Outcome(state="refused", why=one_line(error))
         trial.set_user_attr("parameters", parameters)
@@ -174,7 +178,7 @@ class Search:
             most = getattr(self.config, f"most_{name}")
             if most is not None and value > most:
                 return Outcome(state="refused", why=f"more than {most:,} {name}")
-        rows, settings = self.rows(), self.plan.drawing.settings(trial.params)
+        rows, settings = self.rows(), self.problem.drawing.settings(trial.params)
         if images > self._left(rows):
             return Outcome(state="refused", why=NO_BUDGET)
         for row in rows:
@@ -233,7 +237,7 @@ class Search:
             trial=trial.number,
             **{"state": _STATES.get(trial.state, "complete"), **told},
             top1=trial.value if trial.state == TrialState.COMPLETE else None,
-            settings=self.plan.drawing.settings(trial.params),
+            settings=self.problem.drawing.settings(trial.params),
         )
 
     def write_winner(self) -> Path | None:
@@ -242,5 +246,5 @@ class Search:
         if not best:
             return None
         path = self.out / "best.toml"
-        write_whole(path, dump_toml(self.plan.winner(best[0].settings)).encode())
+        write_whole(path, dump_toml(self.problem.winner(best[0].settings)).encode())
         return path

@@ -20,7 +20,7 @@ from torch import Tensor
 from hanmo.charset import Charset
 from hanmo.synth.abbreviations import Site, comparable, find_sites, load_components
 from hanmo.synth.medians import even_out, load_medians, straighten_heads
-from hanmo.synth.structure import Parts, parts_of, shape_of
+from hanmo.synth.structure import StrokeGroups, group_strokes, shape_of
 
 Floats = NDArray[np.float32]
 
@@ -78,7 +78,7 @@ class Bank:
 
 class _Form(NamedTuple):
     strokes: Floats
-    parts: Parts
+    parts: StrokeGroups
     printed: NDArray[np.int64]
     plain: bool
 
@@ -106,7 +106,7 @@ def _characters(characters: list[str], points: int) -> list[list[_Run]]:
 
 def _runs(strokes: Floats, sites: list[Site], shorter: list[list[Floats]]) -> list[_Run]:
     """The runs of one character, strokes (S, P, 2)."""
-    parts = parts_of(strokes)
+    parts = group_strokes(strokes)
     runs, done = [], 0
     for site in [*sites, Site(0, len(strokes), len(strokes), -1)]:
         if done < site.first:
@@ -126,13 +126,13 @@ def _shorter(plain: _Form, form: Floats) -> _Form:
     return _Form(low + form * (high - low), _shared(plain.parts, len(form)), nearest, False)
 
 
-def _plain(strokes: Floats, parts: Parts, run: slice) -> _Form:
-    here = Parts(parts.number[run], parts.centre[run], parts.size[run])
+def _plain(strokes: Floats, parts: StrokeGroups, run: slice) -> _Form:
+    here = StrokeGroups(parts.number[run], parts.centre[run], parts.size[run])
     return _Form(strokes[run], here, np.arange(run.start, run.stop), True)
 
 
-def _shared(parts: Parts, count: int) -> Parts:
+def _shared(parts: StrokeGroups, count: int) -> StrokeGroups:
     """The parts that all of a run's strokes belong to, for the ``count`` strokes written instead."""
     number = np.where((parts.number == parts.number[:1]).all(0), parts.number[0], -1)
 
-    return Parts(*(np.repeat(one[None], count, 0) for one in (number, parts.centre[0], parts.size[0])))
+    return StrokeGroups(*(np.repeat(one[None], count, 0) for one in (number, parts.centre[0], parts.size[0])))

@@ -1,6 +1,6 @@
 """How fonts lay out the strokes of a character, and layouts between theirs: where a writer's strokes stand.
 
-For a glyph that the printed medians were fitted to (:mod:`hanmo.synth.register`) it is known how far each of its
+For a glyph that the printed medians were fitted to (:mod:`hanmo.synth.registration`) it is known how far each of its
 strokes lies from where it is printed. A writer's layout is a blend of two fonts', a little more or less of it, as in
 the shape models of Cootes et al. ("Active shape models", 1995): strokes move together as they do from hand to hand.
 """
@@ -21,7 +21,7 @@ from hanmo.synth.bank import POINTS, Ragged
 from hanmo.synth.fonts import LEVELS, Fits, GlyphBank
 from hanmo.synth.medians import even_out, load_medians, straighten_heads
 from hanmo.synth.noise import derive, normal, uniform
-from hanmo.synth.register import NUMBERS, fit_strokes
+from hanmo.synth.registration import NUMBERS, fit_strokes
 from hanmo.synth.structure import shape_of
 
 STEPS = np.array([0.25, 0.25, 1.0, 1.0, 0.8, 0.4], np.float32) / 127
@@ -71,7 +71,7 @@ class Layouts:
     first: Tensor
     """(L + 1,): the first stroke of each."""
     moved: Tensor
-    """(strokes of all, 6): displacements, see :data:`hanmo.synth.register.NUMBERS`."""
+    """(strokes of all, 6): displacements, see :data:`hanmo.synth.registration.NUMBERS`."""
     chances: Tensor
     """(L + 1,): how often each is to be used, summed up, from 0."""
 

@@ -20,7 +20,7 @@
 
 Every key of the tables has a default.
 
-A long recipe is drawn in parts, so that a stop costs a minute's work and not hours': see :class:`Parts`.
+A long recipe is drawn in parts, so that a stop costs a minute's work and not hours': see :class:`PackParts`.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ def draw_pages(recipe: SynthRecipe, writers: int) -> NDArray[np.uint8]:
     return rows.reshape(len(charset) * side, -1).numpy()
 
 
-class Parts:
+class PackParts:
     """The finished parts of the pack at ``out``, in a folder beside it that is there only until they are joined::
 
         OUT.parts/
@@ -230,7 +230,7 @@ def synthesize(
 ) -> Pack:
     """Draw a recipe into a new pack at ``out``, whose classes are in the recipe's order.
 
-    More than :data:`PART` samples are drawn in :class:`Parts`. Stopped by whatever exception or a power cut, the
+    More than :data:`PART` samples are drawn in :class:`PackParts`. Stopped by whatever exception or a power cut, the
     finished ones are kept, and ``resume`` goes on from them (or begins, where there are none): the bytes are the same.
     ``on_progress`` is told the number of samples done so far.
 
@@ -238,7 +238,7 @@ def synthesize(
     :class:`ConfigError` when parts are there without ``resume``, or of another
     recipe, bank or version of hanmo, :class:`StorageError`.
     """
-    parts, tell = Parts(recipe, out), on_progress or (lambda _: None)
+    parts, tell = PackParts(recipe, out), on_progress or (lambda _: None)
     check_free(parts.out, overwrite)
     parts.check(resume=resume)
     mix = _mix(recipe)

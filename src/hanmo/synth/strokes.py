@@ -23,7 +23,7 @@ from hanmo.synth.contacts import find_contacts, keep_contacts
 from hanmo.synth.hand import Hands, StyleConfig, draw_hands
 from hanmo.synth.layouts import Layouts
 from hanmo.synth.noise import Keys, derive, keys_of, normal, uniform
-from hanmo.synth.register import displaced
+from hanmo.synth.registration import displaced
 from hanmo.synth.render import Segments, render
 from hanmo.synth.structure import LEVELS
 from hanmo.synth.texture import ink_on_paper

@@ -75,7 +75,7 @@ def _turns(points: Floats, along: NDArray[np.float64], length: NDArray[np.float6
     return turn, np.broadcast_to(even, turn.shape)
 
 
-class Parts(NamedTuple):
+class StrokeGroups(NamedTuple):
     """The part each of S strokes belongs to, at L levels from the largest to the smallest."""
 
     number: NDArray[np.int64]
@@ -86,7 +86,7 @@ class Parts(NamedTuple):
     """(S, L, 2), width and height."""
 
 
-def parts_of(strokes: Floats) -> Parts:
+def group_strokes(strokes: Floats) -> StrokeGroups:
     """Cut a character, strokes (S, P, 2) in writing order, where what comes before stands apart from what follows.
 
     Characters are written part by part, so a part is a run of strokes. Frames (国) and undercut parts (这) stay whole.
@@ -108,7 +108,7 @@ def parts_of(strokes: Floats) -> Parts:
             number[a:b, level], centre[a:b, level], size[a:b, level] = named, (here + there) / 2, there - here
             named += 1
             waiting.append((a, b, level + 1))
-    return Parts(number, centre, size)
+    return StrokeGroups(number, centre, size)
 
 
 def _touching(strokes: Floats) -> NDArray[np.bool_]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from hanmo.config import to_table
 from hanmo.data.pack import Pack
 from hanmo.errors import CheckpointError, ConfigError
-from hanmo.nets.fewbits import round_weights
+from hanmo.nets.quantization import quantize_weights
 from hanmo.normalize import Normalization
 from hanmo.train.checkpoint import save_tensors
 from hanmo.train.run import RECIPE, WEIGHTS, TrainedNet, load_trained
@@ -72,7 +72,7 @@ def average_runs(runs: Sequence[str | Path], out: str | Path, options: AverageOp
     net = first.net
     net.load_state_dict(_mean(trained, options.shares or (1.0,) * len(trained)))
     if options.weight_bits:
-        round_weights(net, options.weight_bits)
+        quantize_weights(net, options.weight_bits)
     sources = [source for one in trained for source in one.trained_on]
     if options.statistics:
         pack = _fitting(options.statistics, first)

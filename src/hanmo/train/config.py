@@ -65,7 +65,7 @@ class AugmentConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ViewsConfig:
+class PageTrainingConfig:
     """Who sees the pages, where characters are drawn on pages; all are shares of a batch.
 
     Of ``clean_share`` the student, too, sees the clean square, so that it goes on reading those; of
@@ -172,13 +172,13 @@ class DistillConfig:
     """``teachers`` are run folders, or ``onnx:`` and a TOML file (:mod:`hanmo.train.onnx_teacher`).
 
     There are none where no method needs one, as ``mutual``. Several teach by the mean of their log-probabilities,
-    weighted by ``teacher_weights`` (none: all alike), each of ``teacher_views`` looks (1, 3 or 5;
-    :mod:`hanmo.nets.views`). ``label_weight`` is what the true labels count.
+    weighted by ``teacher_weights`` (none: all alike), each by test-time augmentation of
+    ``teacher_tta`` views (1, 3 or 5; :mod:`hanmo.nets.tta`). ``label_weight`` is what the true labels count.
     """
 
     teachers: tuple[str, ...] = ()
     teacher_weights: tuple[float, ...] = ()
-    teacher_views: Literal[1, 3, 5] = 1
+    teacher_tta: Literal[1, 3, 5] = field(default=1, metadata={"alias": "teacher_views"})
     methods: tuple[MethodConfig, ...] = (MethodConfig(name="kd"),)
     label_weight: float = 0.1
 
@@ -219,19 +219,23 @@ class Recipe:
     optim: OptimConfig = field(default_factory=OptimConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     distill: DistillConfig | None = None
-    views: ViewsConfig | None = None
+    page_training: PageTrainingConfig | None = field(default=None, metadata={"alias": "views"})
     """Only where ``data.train`` draws on pages; none there: the defaults."""
 
     def __post_init__(self) -> None:
         if not self.name or set(self.name) & set("/\\\0") or self.name.startswith("."):
             raise ConfigError(f"name {self.name!r} is also a folder's name: no slashes, no leading dot")
-        if self.views and self.views.empty_share:
+        if self.page_training and self.page_training.empty_share:
             self._check_empty_pages()
 
     def _check_empty_pages(self) -> None:
         if self.optim.mixup:
-            raise ConfigError("views.empty_share: an empty page cannot be mixed with a character; set optim.mixup = 0")
+            raise ConfigError(
+                "page_training.empty_share: an empty page cannot be mixed with a character; set optim.mixup = 0"
+            )
         names = [m.name for m in self.distill.methods if m.name in METHODS] if self.distill else []
         if unable := [name for name in names if not METHODS[name].takes_empty_pages]:
             able = ", ".join(name for name, method in METHODS.items() if method.takes_empty_pages)
-            raise ConfigError(f"views.empty_share: method {unable[0]!r} learns nothing of empty pages; take {able}")
+            raise ConfigError(
+                f"page_training.empty_share: method {unable[0]!r} learns nothing of empty pages; take {able}"
+            )

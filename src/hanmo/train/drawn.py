@@ -19,7 +19,7 @@ from hanmo.train.batches import shuffled
 from hanmo.train.parallel import Processes
 from hanmo.train.squares import finer
 
-PREFIX = "synth:"
+SYNTH_PREFIX = "synth:"
 """What ``data.train`` begins with when the rest of it is a recipe to draw from, not a pack."""
 
 _AT_ONCE = {"cpu": 512, "cuda": 8192}

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from hanmo.distill import Distillation
 from hanmo.errors import DivergedError
-from hanmo.nets.fewbits import rounded, use_few_bits
+from hanmo.nets.feature_hooks import FeatureHooks
+from hanmo.nets.quantization import quantized_state, train_quantized
 from hanmo.nets.registry import build_net
-from hanmo.nets.taps import Tapped
 from hanmo.train import augment
 from hanmo.train.batches import Described, DeviceData, steps_of
 from hanmo.train.checkpoint import (
@@ -31,16 +31,17 @@ from hanmo.train.checkpoint import (
     save_checkpoint,
 )
 from hanmo.train.config import Recipe
+from hanmo.train.initialisation import start_from
 from hanmo.train.interrupt import deferred_interrupt
 from hanmo.train.measure import measure
 from hanmo.train.mixed import open_training
 from hanmo.train.objective import Objective
 from hanmo.train.optim import AveragedWeights, build_optimizer, learning_rate, mixing_share
-from hanmo.train.pages import build_pages, draw_keys
+from hanmo.train.pages import build_pages, random_keys
 from hanmo.train.parallel import Processes, channels_last
 from hanmo.train.run import RunFolder
 from hanmo.train.speed import Speedometer, compiled, compiled_alone, precision_of
-from hanmo.train.teaching import begin_with, build_methods, build_teacher, connect
+from hanmo.train.teachers import build_methods, build_teacher, connect
 
 Record = dict[str, Any]
 
@@ -64,7 +65,7 @@ class Trainer:
             self.packs["test"] = pack
         self.steps_an_epoch = steps_of(len(self.data), recipe.train.batch, processes)
         self.steps = self.steps_an_epoch * recipe.train.epochs
-        self.teacher: Tapped | None = None
+        self.teacher: FeatureHooks | None = None
         self.sources = self.pack.sources
         if recipe.distill:
             self.teacher, taught = build_teacher(recipe.distill, self.pack, device)
@@ -88,23 +89,23 @@ class Trainer:
         self.generator = torch.Generator(device)
         self._start_over()
 
-    def _untrained(self) -> tuple[Tapped, Distillation | None]:
+    def _untrained(self) -> tuple[FeatureHooks, Distillation | None]:
         """The student and the methods that teach it as they are before the first step; the seed alone decides."""
         recipe = self.recipe
         torch.manual_seed(recipe.train.seed)  # weights are initialised by torch's global generator
-        net = self._fresh_net()
+        net = self._build_net()
         if recipe.train.start:
-            self.sources = (*self.sources, *begin_with(net, recipe.train.start, self.pack))
+            self.sources = (*self.sources, *start_from(net, recipe.train.start, self.pack))
         if recipe.train.weight_bits:
-            use_few_bits(net, recipe.train.weight_bits)
+            train_quantized(net, recipe.train.weight_bits)
         if recipe.distill is None:
-            return Tapped(net), None
+            return FeatureHooks(net), None
         distillation = build_methods(recipe.distill)
-        student = Tapped(net, distillation.student_layers)
-        connect(student, self.teacher, distillation, self.data.side, self._fresh_net)
+        student = FeatureHooks(net, distillation.student_layers)
+        connect(student, self.teacher, distillation, self.data.side, self._build_net)
         return student, distillation
 
-    def _fresh_net(self) -> nn.Module:
+    def _build_net(self) -> nn.Module:
         net = build_net(self.recipe.net, len(self.pack.charset), self.data.side)
         return channels_last(net, self.processes.device)
 
@@ -182,7 +183,7 @@ class Trainer:
         drawn = augment.draw(self.recipe.augment, len(images), images.shape[-1], generator)
         shown = empty = None
         if self.show_pages:
-            images, shown, empty = self.show_pages(images, drawn, draw_keys(len(images), generator))
+            images, shown, empty = self.show_pages(images, drawn, random_keys(len(images), generator))
             drawn = None  # these pictures are changed already
         share = torch.tensor(mixing_share(optim, seed), dtype=torch.float32).to(device, non_blocking=True)
         if self.recipe.net.dropout:
@@ -285,7 +286,7 @@ class Trainer:
         if self.processes.is_first:
             bits, weights = self.recipe.train.weight_bits, self._weights()
             self.folder.save_weights(
-                rounded(weights, bits) if bits else weights,
+                quantized_state(weights, bits) if bits else weights,
                 self.recipe,
                 self.pack,
                 tuple(dict.fromkeys(self.sources)),

@@ -14,7 +14,7 @@ from hanmo.data.pack import Pack
 from hanmo.normalize import Normalization
 from hanmo.train.batches import DeviceData, TrainingData
 from hanmo.train.config import DataConfig
-from hanmo.train.drawn import PREFIX, DrawnData
+from hanmo.train.drawn import SYNTH_PREFIX, DrawnData
 from hanmo.train.parallel import Processes
 from hanmo.train.squares import as_bytes, refit
 
@@ -61,9 +61,9 @@ class MixedData:
 
 def open_training(config: DataConfig, device: torch.device) -> tuple[TrainingData, MixedData | DrawnData | Pack]:
     """The data that a recipe trains on, and what is to be recorded of it."""
-    if not config.train.startswith(PREFIX):
+    if not config.train.startswith(SYNTH_PREFIX):
         return DeviceData.open(config.train, None, device)
-    drawn = DrawnData(config.train.removeprefix(PREFIX), device)
+    drawn = DrawnData(config.train.removeprefix(SYNTH_PREFIX), device)
     if config.real is None:
         return drawn, drawn
     mixed = MixedData(drawn, config.real, config.real_share, device)

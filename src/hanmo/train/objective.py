@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hanmo.distill.method import Distillation
-from hanmo.nets.taps import Tapped
+from hanmo.nets.feature_hooks import FeatureHooks
 from hanmo.normalize import MEAN, STD
 from hanmo.train.augment import Randomness, apply, unchanged
 from hanmo.train.config import AugmentConfig
@@ -25,8 +25,8 @@ class Objective(nn.Module):
 
     def __init__(
         self,
-        student: Tapped,
-        teacher: Tapped | None,
+        student: FeatureHooks,
+        teacher: FeatureHooks | None,
         distillation: Distillation | None,
         *,
         augment: AugmentConfig,

@@ -25,19 +25,19 @@ from torch import Tensor, nn
 from hanmo.charset import Charset
 from hanmo.config import load_toml
 from hanmo.errors import CharsetError, ConfigError, one_line
+from hanmo.nets.ensemble import resize
 from hanmo.nets.onnx import OnnxNet
-from hanmo.nets.taps import resize
 from hanmo.normalize import MEAN, STD, Normalization
 from hanmo.onnxfile import needs_other_files
 
-PREFIX = "onnx:"
+ONNX_PREFIX = "onnx:"
 """What a teacher's name begins with when the rest of it is a TOML file that describes an ONNX model."""
 
 FLOOR = 1e-9
 """The probability of whatever the model holds for less likely: its log must stay finite."""
 
 MISSING = 0.01
-"""The share of our characters a teacher may lack: of these others decide (:class:`hanmo.nets.taps.Ensemble`)."""
+"""The share of our characters a teacher may lack: of these others decide (:class:`hanmo.nets.ensemble.Ensemble`)."""
 
 
 @dataclass(frozen=True, kw_only=True)

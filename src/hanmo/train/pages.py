@@ -15,7 +15,7 @@ from hanmo.normalize import Normalization
 from hanmo.synth.page import PageConfig, write_page
 from hanmo.train.augment import Randomness, apply
 from hanmo.train.batches import TrainingData
-from hanmo.train.config import AugmentConfig, Recipe, ViewsConfig
+from hanmo.train.config import AugmentConfig, PageTrainingConfig, Recipe
 from hanmo.train.drawn import DrawnData
 from hanmo.train.mixed import MixedData
 from hanmo.train.page_strays import normalize_pages
@@ -30,9 +30,9 @@ class Pages:
     """
 
     def __init__(
-        self, page: PageConfig, side: int, squares: Normalization, augment: AugmentConfig, views: ViewsConfig
+        self, page: PageConfig, side: int, squares: Normalization, augment: AugmentConfig, shares: PageTrainingConfig
     ) -> None:
-        self.page, self.side, self.augment, self.views = page, side, augment, views
+        self.page, self.side, self.augment, self.shares = page, side, augment, shares
         self.squares, self.drawn = squares, finer(squares)
 
     def show(self, images: Tensor, randomness: Randomness, keys: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -46,22 +46,22 @@ class Pages:
         changed = apply(images, randomness, self.augment)[:, 0]
         clean = as_bytes(refit(changed, self.drawn, self.squares))
         # Rows are picked at random: real samples stand at a batch's beginning, and mixup pairs it with its mirror.
-        on_pages = keys.argsort()[: max(1, round((1 - self.views.clean_share) * len(keys)))]
+        on_pages = keys.argsort()[: max(1, round((1 - self.shares.clean_share) * len(keys)))]
         written = torch.ones(len(on_pages), dtype=torch.bool, device=keys.device)
-        written[: min(len(on_pages), round(self.views.empty_share * len(keys)))] = False
+        written[: min(len(on_pages), round(self.shares.empty_share * len(keys)))] = False
         pages = write_page(changed[on_pages] * written[:, None, None], keys[on_pages], self.page, side=self.side)
         seen, blank = normalize_pages(pages, self.squares.side, self.squares.margin)
         spoilt = torch.where(blank[:, None, None], clean[on_pages], seen)
         student = clean.index_copy(0, on_pages, spoilt)
-        first = max(0, len(on_pages) - round(self.views.spoilt_teacher_share * len(keys)))
+        first = max(0, len(on_pages) - round(self.shares.spoilt_teacher_share * len(keys)))
         teacher = clean.index_copy(0, on_pages[first:], spoilt[first:])
         empty = None
-        if self.views.empty_share:
+        if self.shares.empty_share:
             empty = torch.zeros_like(keys, dtype=torch.bool).index_copy(0, on_pages, ~written & ~blank)
         return student, teacher, empty
 
 
-def draw_keys(count: int, generator: torch.Generator) -> Tensor:
+def random_keys(count: int, generator: torch.Generator) -> Tensor:
     """Keys of ``count`` pages, int64 (count,), on the generator's device; the same state, the same keys."""
     return torch.randint(2**63 - 1, (count,), generator=generator, device=generator.device)
 
@@ -75,12 +75,16 @@ def build_pages(recipe: Recipe, data: TrainingData) -> Pages | None:
     drawn = data.drawn if isinstance(data, MixedData) else data
     page = drawn.recipe.page if isinstance(drawn, DrawnData) else None
     if page is None:
-        if recipe.views:
-            raise ConfigError(f"{recipe.data.train}: draws no pages, so [views] has no use; give it a [page] section")
+        if recipe.page_training:
+            raise ConfigError(
+                f"{recipe.data.train}: draws no pages, so [page_training] has no use; give it a [page] section"
+            )
         return None
     assert isinstance(drawn, DrawnData)
     if drawn.normalization.version == 1:
         raise ConfigError(
             f"{recipe.data.train}: normalisation version 1 cannot read pages; leave out version, or [page]"
         )
-    return Pages(page, drawn.recipe.side, drawn.normalization, recipe.augment, recipe.views or ViewsConfig())
+    return Pages(
+        page, drawn.recipe.side, drawn.normalization, recipe.augment, recipe.page_training or PageTrainingConfig()
+    )

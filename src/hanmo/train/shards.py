@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from hanmo.errors import CheckpointError
-from hanmo.nets.fewbits import SMALLEST
+from hanmo.nets.quantization import MIN_QUANTIZED_WEIGHTS
 from hanmo.train.checkpoint import load_tensors, save_tensors
 
 LARGEST = 15_000_000
@@ -84,7 +84,7 @@ def _in_sixteen_bits(name: str, tensor: Tensor) -> dict[str, Tensor]:
 
 
 def _in_eight_bits(name: str, tensor: Tensor) -> dict[str, Tensor]:
-    if not tensor.is_floating_point() or tensor.ndim < 2 or tensor.numel() < SMALLEST:
+    if not tensor.is_floating_point() or tensor.ndim < 2 or tensor.numel() < MIN_QUANTIZED_WEIGHTS:
         return _in_sixteen_bits(name, tensor)
     rows = tensor.float().flatten(1)
     scale = rows.abs().amax(1).clamp(min=1e-12) / 127

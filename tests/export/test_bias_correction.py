@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from hanmo.export import quantize as quantizing
-from hanmo.export.biases import correct_biases
+from hanmo.export.bias_correction import correct_biases
 from hanmo.export.onnx import export_onnx
 from hanmo.export.quantize import quantize, run_onnx
 from hanmo.nets.registry import NetConfig, build_net

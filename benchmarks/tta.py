@@ -1,6 +1,6 @@
 """What several views of a picture, or another input size, would add to the flagship's single look.
 
-    python benchmarks/views.py DATA [--run benchmarks/runs/flagship] [--limit 1500]
+    python benchmarks/tta.py DATA [--run benchmarks/runs/flagship] [--limit 1500]
 
 DATA holds hwdb100-test, radicals32-test and hcl-address (.gnt.xz). Top-1 in % of the fp32 net: one view; the mean of
 the log-probabilities of three and of five (the square sheared and scaled a little); and one view at other sides. The
@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from hanmo.data.read import read_samples
-from hanmo.nets.views import VIEWS, seen
+from hanmo.nets.tta import VIEWS, transform
 from hanmo.normalize import MEAN, STD, Normalization
 from hanmo.train.run import load_trained
 
@@ -55,7 +55,7 @@ def main() -> None:
 
         own = squares(trained.normalization)
         cells = [
-            accuracy(net, own, labels, lambda x, v=views: sum(net(seen(x, one)).log_softmax(1) for one in v))  # type: ignore[misc]
+            accuracy(net, own, labels, lambda x, v=views: sum(net(transform(x, one)).log_softmax(1) for one in v))  # type: ignore[misc]
             for views in VIEWS.values()
         ]
         cells += [accuracy(net, squares(replace(trained.normalization, side=side)), labels, net) for side in SIDES]

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from hanmo.bench.comparison import Comparison
 from hanmo.bench.config import BenchConfig, MethodRow, NetRow
-from hanmo.bench.plan import Plan
 from hanmo.config import dump_toml, load_toml
 from hanmo.distill import build_method
 from hanmo.errors import ConfigError
@@ -41,16 +41,16 @@ def kd(name: str = "kd", **options: Any) -> MethodRow:
 
 def test_rows_wait_for_their_teachers_and_share_the_recipe(base: str, tmp_path: Path) -> None:
     both = kd("both", teachers=("large", "kd+small"), label_weight=0.5)
-    plan = Plan(bench(base, kd(), both, changes=("train.epochs=2",)), tmp_path / "out")
-    assert list(plan.rows) == ["small", "large", "kd+small", "both+small"]
-    assert plan.rows["kd+small"].waits_for == (("large", 0),)
-    assert plan.rows["both+small"].waits_for == (("large", 0), ("large", 1), ("kd+small", 0), ("kd+small", 1))
-    jobs = {job.name: job for job in plan.jobs()}
+    comparison = Comparison(bench(base, kd(), both, changes=("train.epochs=2",)), tmp_path / "out")
+    assert list(comparison.rows) == ["small", "large", "kd+small", "both+small"]
+    assert comparison.rows["kd+small"].waits_for == (("large", 0),)
+    assert comparison.rows["both+small"].waits_for == (("large", 0), ("large", 1), ("kd+small", 0), ("kd+small", 1))
+    jobs = {job.name: job for job in comparison.jobs()}
     verb, path, *rest = jobs["both+small"].arguments
     written = load_toml(path, Recipe)
     assert (verb, written.net, written.train.epochs) == ("distill", SMALL, 2)
     assert written.distill is not None
-    large = plan.key(plan.rows["large"])
+    large = comparison.key(comparison.rows["large"])
     assert written.distill.teachers[0] == str(tmp_path / "out" / "runs" / "large" / large / "seed-0")
     assert written.distill.label_weight == 0.5
     assert rest[-2:] == ["--seeds", "0,1"]
@@ -58,18 +58,18 @@ def test_rows_wait_for_their_teachers_and_share_the_recipe(base: str, tmp_path: 
 
 
 def test_the_cost_is_three_passes_of_the_student_and_one_of_each_teacher(base: str, tmp_path: Path) -> None:
-    plan = Plan(bench(base, kd("both", teachers=("large",), teacher_views=3)), tmp_path)
-    small, large = (count_macs(build_net(net, 5, plan.side), plan.side) for net in (SMALL, LARGE))
-    images = plan.samples // 16 * 16 * 4 * 2  # batch, epochs, seeds
-    assert plan.cost(plan.rows["small"]).images == images
-    assert plan.cost(plan.rows["small"]).macs == 3 * small * images
-    assert plan.cost(plan.rows["both+small"]).macs == (3 * small + 3 * 2 * large) * images
+    comparison = Comparison(bench(base, kd("both", teachers=("large",), teacher_tta=3)), tmp_path)
+    small, large = (count_macs(build_net(net, 5, comparison.side), comparison.side) for net in (SMALL, LARGE))
+    images = comparison.samples // 16 * 16 * 4 * 2  # batch, epochs, seeds
+    assert comparison.cost(comparison.rows["small"]).images == images
+    assert comparison.cost(comparison.rows["small"]).macs == 3 * small * images
+    assert comparison.cost(comparison.rows["both+small"]).macs == (3 * small + 3 * 2 * large) * images
 
 
 def test_keys_tell_settings_apart_but_not_folders(base: str, tmp_path: Path) -> None:
     def keys(out: str, **changes: Any) -> dict[str, str]:
-        plan = Plan(bench(base, kd(), **changes), tmp_path / out)
-        return {name: plan.key(row) for name, row in plan.rows.items()}
+        comparison = Comparison(bench(base, kd(), **changes), tmp_path / out)
+        return {name: comparison.key(row) for name, row in comparison.rows.items()}
 
     mine = keys("a")
     assert keys("b") == mine
@@ -83,7 +83,7 @@ def test_keys_tell_settings_apart_but_not_folders(base: str, tmp_path: Path) -> 
 def test_a_student_is_trained_as_its_row_alone_is(base: str, tmp_path: Path) -> None:
     nets = (NetRow(name="small", net=SMALL, changes=("augment.rotate=12", "train.epochs=9")), NetRow(name="large"))
     longer = kd("longer", changes=("train.epochs=11",))
-    rows = Plan(bench(base, kd(), longer, nets=nets), tmp_path).rows
+    rows = Comparison(bench(base, kd(), longer, nets=nets), tmp_path).rows
     assert [rows[name].recipe.train.epochs for name in ("small", "kd+small", "longer+small")] == [9, 9, 11]
     assert rows["kd+small"].recipe.augment.rotate == 12
     for change in ("net.width=32", "net = {width = 32}", "train.seed=3", "train={seed=3}", "distill.label_weight=1"):
@@ -93,22 +93,22 @@ def test_a_student_is_trained_as_its_row_alone_is(base: str, tmp_path: Path) -> 
 
 def test_teachers_from_elsewhere_cost_too_and_are_looked_at(base: str, tmp_path: Path, small: Any) -> None:
     Trainer(small(train={"epochs": 1}), tmp_path / "run", Processes.join("cpu")).run()
-    plan = Plan(bench(base, kd(teachers=(str(tmp_path / "run"),))), tmp_path / "out")
-    alone, taught = (plan.cost(plan.rows[name]).macs for name in ("small", "kd+small"))
+    comparison = Comparison(bench(base, kd(teachers=(str(tmp_path / "run"),))), tmp_path / "out")
+    alone, taught = (comparison.cost(comparison.rows[name]).macs for name in ("small", "kd+small"))
     assert taught == alone * 4 // 3
     with pytest.raises(ConfigError, match=r"row 'kd\+small': .*nothing.toml: cannot be read"):
-        Plan(bench(base, kd(teachers=("onnx:nothing.toml",))), tmp_path / "out")
+        Comparison(bench(base, kd(teachers=("onnx:nothing.toml",))), tmp_path / "out")
 
 
 def test_teachers_whose_weights_are_gone_are_trained_again(base: str, tmp_path: Path) -> None:
-    plan = Plan(bench(base, kd()), tmp_path)
+    comparison = Comparison(bench(base, kd()), tmp_path)
     trained = [("small", 0), ("small", 1), ("large", 0), ("large", 1)]
-    assert plan.lost(trained) == {("large", 0)}
-    assert plan.lost([*trained, ("kd+small", 0), ("kd+small", 1)]) == set(), "nobody waits for it"
-    place = plan.folder("large", 0)
+    assert comparison.lost(trained) == {("large", 0)}
+    assert comparison.lost([*trained, ("kd+small", 0), ("kd+small", 1)]) == set(), "nobody waits for it"
+    place = comparison.folder("large", 0)
     place.mkdir(parents=True)
     (place / "weights.safetensors").touch()
-    assert plan.lost(trained) == set()
+    assert comparison.lost(trained) == set()
 
 
 @pytest.mark.parametrize(
@@ -132,16 +132,16 @@ def test_what_cannot_work_is_said_before_anything_is_trained(
     row: MethodRow, message: str, base: str, tmp_path: Path
 ) -> None:
     with pytest.raises(ConfigError, match=message):
-        Plan(bench(base, row), tmp_path)
+        Comparison(bench(base, row), tmp_path)
 
 
 def test_strange_teachers_and_recipes(base: str, tmp_path: Path, tiny_run: Path) -> None:
     with pytest.raises(ConfigError, match=r"row 'kd\+small': .*the teacher reads fit-32"):
-        Plan(bench(base, kd(teachers=(str(tiny_run),))), tmp_path)
+        Comparison(bench(base, kd(teachers=(str(tiny_run),))), tmp_path)
     more = tmp_path / "more.toml"
     more.write_text(Path(base).read_text(encoding="utf-8") + '\n[distill]\nteachers = ["runs/x"]\n', encoding="utf-8")
     with pytest.raises(ConfigError, match=r"has a \[distill\] section"):
-        Plan(bench(str(more)), tmp_path)
+        Comparison(bench(str(more)), tmp_path)
     with pytest.raises(ConfigError, match="row 'kd': no students"):
         bench(base, kd(), students=())
 

@@ -10,7 +10,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from hanmo.nets.fewbits import SMALLEST
+from hanmo.nets.quantization import MIN_QUANTIZED_WEIGHTS
 
 MOST = 7
 """The greatest level of four bits, zero in the middle."""
@@ -84,7 +84,7 @@ def _layers(graph: onnx.GraphProto, tensors: dict[str, TensorProto]) -> list[_La
         seen = makers.get(user.input[0])
         if (
             len(shape) < 2
-            or np.prod(shape) < SMALLEST
+            or np.prod(shape) < MIN_QUANTIZED_WEIGHTS
             or list(tensors[weight.input[1]].dims) != [shape[axis]]
             or seen is None
             or seen.op_type != "DequantizeLinear"

@@ -7,8 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hanmo.nets.taps import Ensemble, Tapped
-from hanmo.nets.views import VIEWS, View, seen
+from hanmo.nets.ensemble import Ensemble
+from hanmo.nets.feature_hooks import FeatureHooks
+from hanmo.nets.tta import VIEWS, View, transform
 from hanmo.normalize import MEAN, STD
 
 PAPER = -MEAN / STD
@@ -30,17 +31,17 @@ def test_the_picture_itself_is_the_last_view_and_is_not_touched() -> None:
     x = torch.randn(2, 1, 16, 16)
     for count, views in VIEWS.items():
         assert len(views) == len(set(views)) == count
-        assert seen(x, views[-1]) is x
+        assert transform(x, views[-1]) is x
 
 
 def test_a_shear_slants_and_a_scale_grows() -> None:
     x = standing_bar()
-    slanted = seen(x, View(shear=0.3))
+    slanted = transform(x, View(shear=0.3))
     top, middle, bottom = (middle_of_row(slanted, row) for row in (2, 16, 30))
     assert middle == pytest.approx(16, abs=1e-3)
     assert top - middle == pytest.approx(0.3 * 14, abs=0.05)
     assert bottom - middle == pytest.approx(-0.3 * 14, abs=0.05)
-    small = seen(x, View(scale=0.5))
+    small = transform(x, View(scale=0.5))
     assert (small[0, 0, :7] - PAPER).abs().max() < 1e-5, "paper comes in from outside"
     assert small[0, 0, 16].max() > 0
 
@@ -51,15 +52,15 @@ def test_a_view_is_the_affine_map_that_torch_knows(view: View) -> None:
     matrix = torch.tensor([[1 / view.scale, view.shear, 0.0], [0.0, 1 / view.scale, 0.0]]).expand(2, 2, 3)
     grid = F.affine_grid(matrix, [2, 1, 24, 24], align_corners=False)
     expected = F.grid_sample(x - PAPER, grid, align_corners=False) + PAPER
-    torch.testing.assert_close(seen(x, view), expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(transform(x, view), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_an_ensemble_says_the_mean_of_its_views_and_shows_features_of_the_picture() -> None:
     torch.manual_seed(0)
     nets = [nn.Sequential(nn.Flatten(), nn.Linear(256, 5)) for _ in range(2)]
     x = torch.randn(3, 1, 16, 16)
-    ensemble = Tapped(Ensemble(nets, (3.0, 1.0), views=3), ["members.1.1"])
+    ensemble = FeatureHooks(Ensemble(nets, (3.0, 1.0), views=3), ["members.1.1"])
     logits, features, _ = ensemble(x)
-    each = [torch.stack([net(seen(x, view)).log_softmax(1) for view in VIEWS[3]]).mean(0) for net in nets]
+    each = [torch.stack([net(transform(x, view)).log_softmax(1) for view in VIEWS[3]]).mean(0) for net in nets]
     torch.testing.assert_close(logits, 0.75 * each[0] + 0.25 * each[1])
     torch.testing.assert_close(features["members.1.1"], nets[1](x))

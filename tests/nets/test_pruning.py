@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hanmo.nets.inherit import can_inherit, inherit, keep_classes
+from hanmo.nets.pruning import can_prune_to, prune_to, select_classes
 from hanmo.nets.registry import NETS, NetConfig, build_net
 from hanmo.nets.resnet import ResNet
 
@@ -45,8 +45,8 @@ def logits(net: nn.Module) -> Tensor:
 
 def heir(given: nn.Module, **options: Any) -> ResNet:
     net = build(**options)
-    assert can_inherit(net, given.state_dict())
-    inherit(net, given.state_dict())
+    assert can_prune_to(net, given.state_dict())
+    prune_to(net, given.state_dict())
     return net
 
 
@@ -158,13 +158,13 @@ def test_blocks_it_has_not_are_left_out() -> None:
     ],
 )
 def test_what_cannot_inherit(own: dict[str, Any], given: dict[str, Any]) -> None:
-    assert not can_inherit(build(**own), build(**given).state_dict())
+    assert not can_prune_to(build(**own), build(**given).state_dict())
 
 
 def test_nor_can_other_classes_and_other_nets() -> None:
-    assert not can_inherit(build(), build_net(NetConfig(name="resnet16", width=8), 11, SIDE).state_dict())
-    assert not can_inherit(build().layer1, build().state_dict())
-    assert not can_inherit(build(), {})
+    assert not can_prune_to(build(), build_net(NetConfig(name="resnet16", width=8), 11, SIDE).state_dict())
+    assert not can_prune_to(build().layer1, build().state_dict())
+    assert not can_prune_to(build(), {})
 
 
 def test_squeeze_and_excitation_is_narrowed_with_its_channels() -> None:
@@ -189,5 +189,5 @@ def test_every_net_can_be_narrowed_to_some_classes(name: str) -> None:
     chosen = torch.tensor([7, 0, 3])
     with torch.no_grad():
         before = net(x)[:, chosen]
-        keep_classes(net, chosen)
+        select_classes(net, chosen)
         torch.testing.assert_close(net(x), before)

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from hanmo.bundle import write_bundle
 from hanmo.charset import Charset
 from hanmo.export import quantize as quantize_room
-from hanmo.export.compact import store_in_four_bits
+from hanmo.export.int4 import store_in_four_bits
 from hanmo.export.onnx import export_onnx
 from hanmo.export.quantize import quantize, run_onnx
-from hanmo.nets.fewbits import rounded, use_few_bits
+from hanmo.nets.quantization import rounded, train_quantized
 from hanmo.nets.registry import NetConfig, build_net
 from hanmo.normalize import MEAN, STD, Normalization
 from hanmo.recognizer import Recognizer
@@ -49,7 +49,7 @@ def few_bits_net(bits: int, change: Callable[[dict[str, Tensor]], None] = lambda
             module.running_mean.normal_(0, 0.2)  # type: ignore[union-attr]
             module.running_var.uniform_(0.5, 2)  # type: ignore[union-attr]
     if bits:
-        use_few_bits(net, bits)
+        train_quantized(net, bits)
     state = rounded(net.state_dict(), bits) if bits else net.state_dict()
     change(state)
     plain = build_net(CONFIG, 80, SIDE)

@@ -16,13 +16,13 @@ from torch.nn.utils import parametrize
 CLIP = 3.0
 """Weights beyond so many root mean squares of their channel are clipped: the rest then has finer steps."""
 
-SMALLEST = 4_096
+MIN_QUANTIZED_WEIGHTS = 4_096
 """Layers of fewer weights stay as they are, here and on disk; they would save next to nothing."""
 
 _ORIGINAL = ".parametrizations.weight.original"
 
 
-class FewBits(nn.Module):
+class FakeQuantize(nn.Module):
     """Weights (out, ...) -> the nearest of 2^bits - 1 multiples of a step that each output channel has of its own."""
 
     def __init__(self, bits: int) -> None:
@@ -39,30 +39,30 @@ class FewBits(nn.Module):
         return straight
 
 
-def use_few_bits(net: nn.Module, bits: int) -> None:
+def train_quantized(net: nn.Module, bits: int) -> None:
     """Let the convolutions and linear layers of ``net`` compute with weights of ``bits`` bits, in place."""
     for module in _large_layers(net):
-        parametrize.register_parametrization(module, "weight", FewBits(bits))
+        parametrize.register_parametrization(module, "weight", FakeQuantize(bits))
 
 
 @torch.no_grad()
-def round_weights(net: nn.Module, bits: int) -> None:
+def quantize_weights(net: nn.Module, bits: int) -> None:
     """Round the weights of the same layers for good, in place."""
     for module in _large_layers(net):
-        module.weight.copy_(FewBits(bits)(module.weight))
+        module.weight.copy_(FakeQuantize(bits)(module.weight))
 
 
 def _large_layers(net: nn.Module) -> list[nn.Conv1d | nn.Conv2d | nn.Linear]:
     return [
         module
         for module in net.modules()
-        if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Linear) and module.weight.numel() >= SMALLEST
+        if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Linear) and module.weight.numel() >= MIN_QUANTIZED_WEIGHTS
     ]
 
 
-def rounded(state: Mapping[str, Tensor], bits: int) -> dict[str, Tensor]:
-    """The state of a net after :func:`use_few_bits` -> that of a plain one which computes the same."""
-    few = FewBits(bits)
+def quantized_state(state: Mapping[str, Tensor], bits: int) -> dict[str, Tensor]:
+    """The state of a net after :func:`train_quantized` -> that of a plain one which computes the same."""
+    few = FakeQuantize(bits)
     return {
         name.replace(_ORIGINAL, ".weight"): few(tensor) if name.endswith(_ORIGINAL) else tensor
         for name, tensor in state.items()

@@ -12,13 +12,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hanmo.distill import METHODS, Distillation, Method, register
+from hanmo.nets.feature_hooks import FeatureHooks, Output
 from hanmo.nets.registry import NetConfig, build_net
-from hanmo.nets.taps import Output, Tapped
 from hanmo.train.checkpoint import latest_checkpoint, load_tensors
 from hanmo.train.config import DistillConfig, MethodConfig, Recipe
 from hanmo.train.loop import Trainer
 from hanmo.train.parallel import Processes
-from hanmo.train.teaching import connect
+from hanmo.train.teachers import connect
 
 
 class Hint(Method):
@@ -105,7 +105,7 @@ def test_the_next_seed_begins_with_connectors_of_its_own(recipe: Recipe, tmp_pat
 def test_connectors_move_to_the_device_of_the_nets() -> None:
     hint = Hint()
     nets = [build_net(NetConfig(width=width), 5, 16).to("meta").eval() for width in (8, 16)]
-    student, teacher = (Tapped(net, ["layer3"]) for net in nets)
+    student, teacher = (FeatureHooks(net, ["layer3"]) for net in nets)
     connect(student, teacher, Distillation([("hint", 1.0, hint)], 1.0), 16, lambda: nets[0])
     assert {p.device.type for p in hint.parameters()} == {"meta"}
     assert student.net.training

@@ -10,16 +10,16 @@ from torch import nn
 
 from hanmo.config import from_table, load_toml, to_table
 from hanmo.errors import ConfigError
+from hanmo.nets.feature_hooks import FeatureHooks
 from hanmo.nets.registry import NetConfig, build_net, count_macs, count_parameters
-from hanmo.nets.taps import Tapped
 from hanmo.search.config import SearchConfig
 from hanmo.search.judging import Judging
 from hanmo.search.space import Drawing, Settings, changed
 from hanmo.train.config import DistillConfig, Recipe
-from hanmo.train.teaching import build_methods, build_teacher, connect
+from hanmo.train.teachers import build_methods, build_teacher, connect
 
 
-class Plan:
+class SearchProblem:
     """What a search in the folder ``out`` varies; nothing is written.
 
     Raises :class:`ConfigError` for a space that does not fit the recipe, and what opening data and teachers raises.
@@ -61,11 +61,13 @@ class Plan:
         """Teachers that are not there and layers that do not fit are named now."""
         teacher, _ = build_teacher(distill, self.judging.described, torch.device("cpu"))
 
-        def fresh() -> nn.Module:
+        def build_student() -> nn.Module:
             return build_net(net, self.judging.classes, self.judging.side)
 
         methods = build_methods(distill)
-        connect(Tapped(fresh(), methods.student_layers), teacher, methods, self.judging.side, fresh)
+        connect(
+            FeatureHooks(build_student(), methods.student_layers), teacher, methods, self.judging.side, build_student
+        )
 
     def images_of(self, recipe: Recipe) -> int:
         """What a whole training of ``recipe`` sees."""

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from hanmo.errors import ConfigError
-from hanmo.nets.fewbits import CLIP, SMALLEST, FewBits, rounded, use_few_bits
+from hanmo.nets.quantization import CLIP, MIN_QUANTIZED_WEIGHTS, FakeQuantize, quantized_state, train_quantized
 from hanmo.nets.registry import NetConfig, build_net
 from hanmo.train.config import TrainConfig
 
@@ -19,7 +19,7 @@ def values_a_channel(weight: Tensor) -> int:
 
 
 def large(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: w for name, w in state.items() if w.ndim in (2, 4) and w.numel() >= SMALLEST}
+    return {name: w for name, w in state.items() if w.ndim in (2, 4) and w.numel() >= MIN_QUANTIZED_WEIGHTS}
 
 
 @pytest.mark.parametrize("bits", [2, 3, 4, 8])
@@ -28,7 +28,7 @@ def test_every_channel_takes_few_values_of_its_own(bits: int, shape: tuple[int, 
     torch.manual_seed(0)
     sizes = torch.logspace(-3, 1, 8).view(-1, *[1] * (len(shape) - 1))
     weight = torch.randn(shape) * sizes
-    few = FewBits(bits)(weight)
+    few = FakeQuantize(bits)(weight)
     most = 2 ** (bits - 1) - 1
     for channel, before in zip(few.flatten(1), weight.flatten(1), strict=True):
         step = min(before.abs().max(), CLIP * before.square().mean().sqrt()) / most
@@ -44,13 +44,13 @@ def test_what_is_rounded_nearly_stays() -> None:
     """The root mean square of what is clipped and rounded is another, so the step may be another by one or two %."""
     torch.manual_seed(0)
     for bits in (2, 3, 4):
-        few = FewBits(bits)
+        few = FakeQuantize(bits)
         once = few(torch.randn(16, 32, 3, 3))
         again = few(once)
         torch.testing.assert_close(again, once, rtol=0.03, atol=1e-7)
         assert torch.equal(again == 0, once == 0)
     nothing = torch.zeros(4, 100)
-    assert torch.equal(FewBits(4)(nothing), nothing)
+    assert torch.equal(FakeQuantize(4)(nothing), nothing)
 
 
 def test_gradients_pass_what_is_rounded_and_stop_at_what_is_clipped() -> None:
@@ -59,7 +59,7 @@ def test_gradients_pass_what_is_rounded_and_stop_at_what_is_clipped() -> None:
     weight[:, :3] = torch.tensor([30.0, -30.0, 0.1])
     weight.requires_grad_()
     down = torch.randn(4, 2000)
-    (FewBits(4)(weight) * down).sum().backward()
+    (FakeQuantize(4)(weight) * down).sum().backward()
     clipped = weight.detach().abs() > CLIP * weight.detach().square().mean(1, keepdim=True).sqrt()
     assert clipped[:, :2].all()
     assert weight.grad is not None
@@ -71,8 +71,8 @@ def test_the_plain_net_of_the_rounded_state_computes_the_same() -> None:
     config = NetConfig(name="resnet16", width=16, attention="se")
     net, plain = build_net(config, 60, 32), build_net(config, 60, 32)
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
-    use_few_bits(net, 4)
-    state = rounded(net.state_dict(), 4)
+    train_quantized(net, 4)
+    state = quantized_state(net.state_dict(), 4)
     assert state.keys() == before.keys()
     for name, tensor in state.items():
         assert torch.equal(tensor, before[name]) == (name not in large(before) or not name.endswith("weight")), name
@@ -86,7 +86,7 @@ def test_the_plain_net_of_the_rounded_state_computes_the_same() -> None:
 
 def test_linear_and_one_dimensional_layers_too() -> None:
     net = nn.Sequential(nn.Linear(64, 64), nn.Conv1d(64, 64, 3), nn.Linear(8, 8))
-    use_few_bits(net, 2)
+    train_quantized(net, 2)
     assert [values_a_channel(net.get_submodule(str(i)).weight) for i in range(3)] == [3, 3, 8]  # type: ignore[arg-type]
 
 

@@ -17,15 +17,15 @@ from hanmo.bench.jobs import Done, Job
 from hanmo.config import dump_toml, load_toml, nearest
 from hanmo.distill import METHODS
 from hanmo.errors import CharsetError, CheckpointError, ConfigError
+from hanmo.nets.feature_hooks import FeatureHooks
 from hanmo.nets.registry import NetConfig, build_net, count_macs
-from hanmo.nets.taps import Tapped
 from hanmo.train.config import DistillConfig, MethodConfig, Recipe
-from hanmo.train.drawn import PREFIX as SYNTH
+from hanmo.train.drawn import SYNTH_PREFIX
+from hanmo.train.initialisation import load_fitting
 from hanmo.train.mixed import open_training
-from hanmo.train.onnx_teacher import PREFIX as ONNX
-from hanmo.train.onnx_teacher import load_onnx_teacher
+from hanmo.train.onnx_teacher import ONNX_PREFIX, load_onnx_teacher
 from hanmo.train.run import WEIGHTS, load_trained
-from hanmo.train.teaching import build_methods, connect, load_fitting, together
+from hanmo.train.teachers import build_methods, combine_teachers, connect
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ class Cost:
     macs: int
 
 
-class Plan:
+class Comparison:
     """All rows of a bench in a folder ``out``; building one checks everything that can be before anything is trained.
 
     Raises :class:`ConfigError` for recipes, layers and feature maps that do not fit (naming the row), what opening the
@@ -93,7 +93,7 @@ class Plan:
         recipe = load_toml(self.config.recipe, Recipe, (*self.config.changes, *own.changes, *row.changes))
         distill = DistillConfig(
             teachers=tuple(teachers),
-            teacher_views=row.teacher_views,
+            teacher_tta=row.teacher_tta,
             methods=tuple(_weighted(method) for method in row.methods),
             label_weight=row.label_weight,
         )
@@ -134,8 +134,8 @@ class Plan:
         """
         text = dump_toml(row.recipe).replace(str(self.out), "")
         text += f"{self.samples} {self.pack.charset.digest} {self.pack.normalization}"
-        if row.recipe.data.train.startswith(SYNTH):
-            text += Path(row.recipe.data.train.removeprefix(SYNTH)).read_text(encoding="utf-8")
+        if row.recipe.data.train.startswith(SYNTH_PREFIX):
+            text += Path(row.recipe.data.train.removeprefix(SYNTH_PREFIX)).read_text(encoding="utf-8")
         text += "".join(self.key(self.rows[name]) for name, _ in dict.fromkeys(row.waits_for))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -146,9 +146,11 @@ class Plan:
         if row.recipe.distill:
             nets = [self.rows[name].recipe.net for name, _ in row.waits_for]
             ours = {str(self.folder(*goal)) for goal in row.waits_for}
-            others = [name for name in row.recipe.distill.teachers if name not in ours and not name.startswith(ONNX)]
+            others = [
+                name for name in row.recipe.distill.teachers if name not in ours and not name.startswith(ONNX_PREFIX)
+            ]
             nets += [load_trained(name).config for name in others]
-            macs += row.recipe.distill.teacher_views * sum(_macs(net, classes, self.side) for net in nets)
+            macs += row.recipe.distill.teacher_tta * sum(_macs(net, classes, self.side) for net in nets)
         return Cost(images=images, macs=images * macs)
 
     def jobs(self) -> list[Job]:
@@ -193,8 +195,8 @@ class Plan:
                 return
             methods = build_methods(distill)
             nets = [self._teacher(name, row) for name in distill.teachers]
-            teacher = Tapped(together(nets, distill).eval(), methods.teacher_layers) if nets else None
-            connect(Tapped(student, methods.student_layers), teacher, methods, self.side, fresh)
+            teacher = FeatureHooks(combine_teachers(nets, distill).eval(), methods.teacher_layers) if nets else None
+            connect(FeatureHooks(student, methods.student_layers), teacher, methods, self.side, fresh)
         except (ConfigError, CharsetError, CheckpointError) as error:
             raise type(error)(f"row {row.name!r}: {error}") from error
 
@@ -203,8 +205,8 @@ class Plan:
         for goal in row.waits_for:
             if name == str(self.folder(*goal)):
                 return build_net(self.rows[goal[0]].recipe.net, len(self.pack.charset), self.side)
-        if name.startswith(ONNX):
-            return load_onnx_teacher(name.removeprefix(ONNX), self.pack.charset, self.pack.normalization)[0]
+        if name.startswith(ONNX_PREFIX):
+            return load_onnx_teacher(name.removeprefix(ONNX_PREFIX), self.pack.charset, self.pack.normalization)[0]
         return load_fitting(name, self.pack, "teacher").net
 
 

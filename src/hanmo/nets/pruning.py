@@ -18,7 +18,7 @@ from hanmo.nets.resnet import BasicBlock, ResNet
 State = Mapping[str, Tensor]
 
 
-def can_inherit(net: nn.Module, given: State) -> bool:
+def can_prune_to(net: nn.Module, given: State) -> bool:
     """Whether ``given`` is the state of a wider or deeper net of ``net``'s kind, a ResNet of basic blocks."""
     if type(net) is not ResNet or not all(isinstance(block, BasicBlock) for block in _blocks(net).values()):
         return False
@@ -42,8 +42,8 @@ def can_inherit(net: nn.Module, given: State) -> bool:
 
 
 @torch.no_grad()
-def inherit(net: ResNet, given: State) -> None:
-    """Give ``net`` the strongest channels of the net whose state is ``given`` (see :func:`can_inherit`).
+def prune_to(net: ResNet, given: State) -> None:
+    """Give ``net`` the strongest channels of the net whose state is ``given`` (see :func:`can_prune_to`).
 
     A channel's strength is the sum of the squared scales of the norms that write it. Blocks that ``net`` has not are
     left out. Attention that ``given`` lacks, or has of another kind, begins as the identity where its kind can (squeeze
@@ -89,7 +89,7 @@ def inherit(net: ResNet, given: State) -> None:
 
 
 @torch.no_grad()
-def keep_classes(net: nn.Module, chosen: Tensor) -> None:
+def select_classes(net: nn.Module, chosen: Tensor) -> None:
     """From now on the net tells only the classes ``chosen`` (C,) apart, in that order: rows of ``fc``."""
     last = net.get_submodule("fc")
     assert isinstance(last, nn.Linear)

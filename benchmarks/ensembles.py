@@ -1,6 +1,6 @@
 """What several trained nets say together, and each on many views: is there variance left to win?
 
-    python benchmarks/together.py runs/a runs/b --test packs/test [packs/test-b ...] --views 16 [--fixed]
+    python benchmarks/ensembles.py runs/a runs/b --test packs/test [packs/test-b ...] --views 16 [--fixed]
 
 Each run is measured on the pack of its own normalisation; all packs hold the same samples in the same order. Prints
 top-1 of every net, of the mean of their log-probabilities, and of both with the mean over lightly changed copies of
@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from hanmo.nets.views import VIEWS, seen
+from hanmo.nets.tta import VIEWS, transform
 from hanmo.train.augment import apply, draw, unchanged
 from hanmo.train.batches import DeviceData
 from hanmo.train.config import AugmentConfig
@@ -53,11 +53,13 @@ def log_probabilities(net: nn.Module, data: DeviceData, views: int) -> Tensor:
 
 @torch.no_grad()
 def as_teachers_look(net: nn.Module, data: DeviceData, views: int) -> Tensor:
-    """(N, C), the mean over the views of :data:`hanmo.nets.views.VIEWS`."""
+    """(N, C), the mean over the views of :data:`hanmo.nets.tta.VIEWS`."""
     batches = []
     for images, _labels in data.in_order(512):
         x = standardise(unchanged(images))
-        batches.append(torch.stack([net(seen(x, view)).float().log_softmax(-1).cpu() for view in VIEWS[views]]).mean(0))
+        batches.append(
+            torch.stack([net(transform(x, view)).float().log_softmax(-1).cpu() for view in VIEWS[views]]).mean(0)
+        )
     return torch.cat(batches)
 
 

@@ -23,7 +23,7 @@ VIEWS = {1: (View(),), 3: (*_SHEARED, View()), 5: (*_SHEARED, View(scale=0.93), 
 """Number of views -> which; the picture itself comes last."""
 
 
-def seen(x: Tensor, view: View) -> Tensor:
+def transform(x: Tensor, view: View) -> Tensor:
     """Standardised squares (N, 1, S, S) in a view of them; paper comes in from outside."""
     if view == View():
         return x
