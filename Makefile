@@ -20,10 +20,10 @@ help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
 
 demo: .venv/.base
-	$(BIN)/python scripts/demo.py
+	$(BIN)/python dev/demo.py
 
 demo-distill: .venv/.train
-	$(BIN)/python scripts/demo_distill.py
+	$(BIN)/python dev/demo_distill.py
 
 test: .venv/.dev
 	$(BIN)/python -m pytest -n 2

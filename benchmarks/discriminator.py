@@ -35,7 +35,7 @@ from hanmo.synth.recipe import SynthRecipe
 from hanmo.train.augment import unchanged
 from hanmo.train.objective import standardise
 
-DRAWN = Path(__file__).parent.parent / "recipes" / "synth-level1.toml"
+DRAWN = "@synth-level1"
 PIECE = 20  # pixels
 BATCH = 64
 WRITERS = 240

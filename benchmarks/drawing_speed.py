@@ -16,9 +16,9 @@ import time
 import torch
 
 from hanmo.charset import Charset
-from hanmo.synth.hand import StyleConfig
 from hanmo.synth.mix import Mix, MixConfig
 from hanmo.synth.noise import keys_of
+from hanmo.synth.strokes.hand import StyleConfig
 
 
 def rate(mix: Mix, count: int, device: torch.device, repeats: int) -> list[float]:

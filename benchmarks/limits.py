@@ -32,7 +32,7 @@ from hanmo.train.batches import DeviceData
 from hanmo.train.objective import standardise
 from hanmo.train.run import load_trained
 
-RECIPE = Path(__file__).parent.parent / "recipes" / "student.toml"
+RECIPE = "@student"
 WRITERS = (60, 120, 180, 240)
 FOLDS = 4
 SEEDS = (0, 1, 2)
@@ -101,7 +101,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--steps", type=int, default=2_760, help="of 512 samples: 60 epochs of all writers")
     parser.add_argument("--sure", type=float, default=0.9)
-    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="changes of recipes/student.toml")
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="changes of @student")
     parser.add_argument("--slots", type=int, default=2, help="trainings at a time on a device")
     parser.add_argument("--devices", type=int, default=1, help="GPUs to use")
     args = parser.parse_args()

@@ -16,7 +16,7 @@ from pathlib import Path
 from hanmo.bench.jobs import Job, Results, run_jobs
 
 HERE = Path(__file__).parent
-BASE = ("train", str(HERE.parent / "recipes" / "student.toml"))
+BASE = ("train", "@student")
 NORMALIZATIONS = [(method, side) for side in (64, 96) for method in ("fit", "moment", "line-density")]
 SETTINGS: dict[str, tuple[str, ...]] = {
     "weighted pooling": ("net.pool=weighted",),

@@ -23,10 +23,10 @@ from typing import Any
 from normalization import pack
 
 from hanmo.bench.jobs import Done, Job, Record, Results, run_jobs
+from hanmo.builtin import recipe_path
 from hanmo.nets.registry import NetConfig, build_net, count_macs, count_parameters
 
 HERE = Path(__file__).parent
-RECIPES = HERE.parent / "recipes"
 RECORDS = HERE / "paper_scale.jsonl"
 KD = {"name": "kd", "weight": 0.9, "options": {"temperature": 3.0}}
 AT = {"name": "at", "options": {"teacher_layers": [f"members.0.layer{i}" for i in (2, 3, 4)]}}
@@ -51,7 +51,7 @@ class Row:
 def _attention(name: str) -> Row:
     return Row(
         title=f"ResNet-18 + {name.upper() if name != 'simam' else 'SimAM'}",
-        recipe="student.toml",
+        recipe="@student",
         changes=(f"net.attention={name}",),
         net=NetConfig(attention=name),
     )
@@ -61,9 +61,7 @@ def _distilled(
     title: str, methods: Iterable[dict[str, Any]], teachers: tuple[Done, ...] = TWO, changes: tuple[str, ...] = ()
 ) -> Row:
     tables = ", ".join(_toml(m) for m in methods)
-    return Row(
-        title=title, recipe="paper-scale.toml", changes=(f"distill.methods=[{tables}]", *changes), teachers=teachers
-    )
+    return Row(title=title, recipe="@paper-scale", changes=(f"distill.methods=[{tables}]", *changes), teachers=teachers)
 
 
 def _toml(value: Any) -> str:
@@ -76,16 +74,16 @@ def _toml(value: Any) -> str:
 ROWS: dict[str, Row] = {
     "teacher-deep": Row(
         title="teacher: ResNet-34 + SE",
-        recipe="teacher.toml",
+        recipe="@teacher",
         net=NetConfig(name="resnet34", attention="se"),
     ),
     "teacher-wide": Row(
         title="teacher: ResNet-18, 1.5 x wider, + ECA",
-        recipe="teacher.toml",
+        recipe="@teacher",
         changes=("net.name=resnet18", "net.width=96", "net.attention=eca"),
         net=NetConfig(width=96, attention="eca"),
     ),
-    "resnet18": Row(title="ResNet-18", recipe="student.toml"),
+    "resnet18": Row(title="ResNet-18", recipe="@student"),
     "kd": _distilled("ResNet-18, KD", [KD]),
     "kd-standardised": _distilled("ResNet-18, logit-standardised KD", [{"name": "kd-standardised"}]),
     "at": _distilled("ResNet-18, AT", [AT], changes=("distill.label_weight=1.0",)),
@@ -100,7 +98,7 @@ ROWS: dict[str, Row] = {
 
 def key_of(row: Row, epochs: int | None) -> str:
     """Changes with the recipe and the settings, so that records of another state of them are not taken for these."""
-    text = (RECIPES / row.recipe).read_text(encoding="utf-8") + repr((row.changes, row.teachers, epochs))
+    text = recipe_path(row.recipe).read_text(encoding="utf-8") + repr((row.changes, row.teachers, epochs))
     text += "".join(key_of(ROWS[teacher], epochs) for teacher, _ in row.teachers)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
@@ -118,7 +116,7 @@ def jobs_of(name: str, row: Row, work: Path, packs: Path, epochs: int | None) ->
     numbers = ",".join(map(str, SEEDS))
     train = Job(
         name=name,
-        arguments=(verb, str(RECIPES / row.recipe), "--out", str(work / name), "--resume", "--seeds", numbers, *sets),
+        arguments=(verb, row.recipe, "--out", str(work / name), "--resume", "--seeds", numbers, *sets),
         seeds=SEEDS,
         key=key_of(row, epochs),
         after=row.teachers,

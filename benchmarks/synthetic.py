@@ -37,9 +37,9 @@ from hanmo.train.run import load_trained
 
 HERE = Path(__file__).parent
 RECORDS = HERE / "synthetic.jsonl"
-RECIPE = HERE.parent / "recipes" / "drawn.toml"
+RECIPE = "@drawn"
 TESTS = ("hwdb100-test", "radicals32-test", "hcl-address")
-DRAWN = HERE.parent / "recipes" / "synth-level1.toml"
+DRAWN = "@synth-level1"
 STILL = {"part_shift": 0.0, "part_scale": 0.0, "part_tilt": 0.0}
 PLAIN_PEN = {"pen_spread": 0.0, "taper": 0.0, "speed": 0.0, "tails": 0.0, "pressure": 0.0}
 PAPER = {"grain": 0.0, "ragged": 0.0, "soft": 0.0, "binary": 0.0}
@@ -101,7 +101,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--work", type=Path, default=Path("runs/synthetic"))
-    parser.add_argument("--bank", help="the glyph bank of recipes/fonts.toml")
+    parser.add_argument("--bank", help="the glyph bank of @fonts")
     parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--steps", type=int, default=1_500, help="of 1,024 samples each")

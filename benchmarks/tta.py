@@ -1,6 +1,6 @@
 """What several views of a picture, or another input size, would add to the flagship's single look.
 
-    python benchmarks/tta.py DATA [--run benchmarks/runs/flagship] [--limit 1500]
+    python benchmarks/tta.py DATA [--run @flagship] [--limit 1500]
 
 DATA holds hwdb100-test, radicals32-test and hcl-address (.gnt.xz). Top-1 in % of the fp32 net: one view; the mean of
 the log-probabilities of three and of five (the square sheared and scaled a little); and one view at other sides. The
@@ -38,7 +38,7 @@ def accuracy(net: nn.Module, squares: Tensor, labels: Tensor, look: Callable[[Te
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--run", default="benchmarks/runs/flagship")
+    parser.add_argument("--run", default="@flagship")
     parser.add_argument("--limit", type=int, default=1_500, help="samples a file, evenly spread")
     args = parser.parse_args()
     trained = load_trained(args.run)

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from hanmo.medians import load_medians
 from hanmo.strokes import draw
-from hanmo.synth.medians import load_medians
 
 Floats = NDArray[np.float64]
 Grey = NDArray[np.uint8]

@@ -170,3 +170,14 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "latin.toml").write_bytes(b'title = "\xff"')
     with pytest.raises(ConfigError, match="not valid TOML"):
         load_toml(tmp_path / "latin.toml", Outer)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Renamed:
+    now: int = field(default=0, metadata={"alias": "before"})
+
+
+def test_keys_that_were_renamed_are_still_read() -> None:
+    assert from_table({"before": 3}, Renamed) == from_table({"now": 3}, Renamed) == Renamed(now=3)
+    with pytest.raises(ConfigError, match="before and now are one key"):
+        from_table({"before": 3, "now": 3}, Renamed)

@@ -11,11 +11,11 @@ from hanmo.bundle import write_bundle
 from hanmo.charset import Charset
 from hanmo.errors import BlankImageError, CharsetError, ConfigError
 from hanmo.explain import VISIBLE, explain, explain_square
+from hanmo.medians import load_medians
 from hanmo.normalize import Normalization
 from hanmo.probability import softmax
 from hanmo.recognizer import Recognizer
 from hanmo.strokes import draw
-from hanmo.synth.medians import load_medians
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 

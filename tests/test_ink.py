@@ -7,10 +7,10 @@ import pytest
 from numpy.typing import NDArray
 
 from hanmo.ink import find_ink, reduced
+from hanmo.medians import load_medians
 from hanmo.normalize import Normalization
 from hanmo.paper import SIDE
 from hanmo.strokes import draw
-from hanmo.synth.medians import load_medians
 
 Grey = NDArray[np.uint8]
 SQUARE = Normalization(side=48)

@@ -10,9 +10,9 @@ from drawn_page import SIDE, Floats, grey, page
 from hanmo import paper, strays
 from hanmo.errors import BlankImageError
 from hanmo.ink import reduced
+from hanmo.medians import load_medians
 from hanmo.normalize import Normalization
 from hanmo.strokes import draw
-from hanmo.synth.medians import load_medians
 
 SQUARE, PLAIN = Normalization(side=48), Normalization(side=48, version=1)
 

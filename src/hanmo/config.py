@@ -13,18 +13,21 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from hanmo.builtin import recipe_path
 from hanmo.errors import ConfigError, one_line
 
 T = TypeVar("T")
 
 
 def load_toml(path: str | Path, into: type[T], overrides: Iterable[str] = ()) -> T:
-    """Read a TOML file into the dataclass ``into``; each override is ``section.key=value``, the value in TOML.
+    """Read a TOML file, or ``@NAME`` that comes with hanmo, into the dataclass ``into``.
+
+    Each override is ``section.key=value``, the value in TOML.
 
     Raises :class:`ConfigError` for a missing file, bad TOML, an unknown key (naming the nearest known one),
     a missing key or a value of the wrong type.
     """
-    path = Path(path)
+    path = recipe_path(path)
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +148,7 @@ def test_strange_teachers_and_recipes(base: str, tmp_path: Path, tiny_run: Path)
 
 
 @pytest.mark.parametrize(
-    "path", sorted((Path(__file__).parents[2] / "recipes").glob("bench*.toml")), ids=lambda p: p.stem
+    "path", sorted(Path(str(files("hanmo") / "recipes" / "bench")).glob("*.toml")), ids=lambda p: p.stem
 )
 def test_the_comparisons_that_are_shipped(path: Path) -> None:
     config = load_toml(path, BenchConfig)
@@ -155,7 +156,7 @@ def test_the_comparisons_that_are_shipped(path: Path) -> None:
     for row in config.methods:
         for method in row.methods:
             build_method(method.name, method.options)
-    recipe = load_toml(path.parents[1] / config.recipe, Recipe, config.changes)
+    recipe = load_toml(config.recipe, Recipe, config.changes)
     for net in config.nets:
-        load_toml(path.parents[1] / config.recipe, Recipe, (*config.changes, *net.changes))
+        load_toml(config.recipe, Recipe, (*config.changes, *net.changes))
     assert recipe.distill is None

@@ -41,7 +41,7 @@ def run(*arguments: object) -> Any:
 
 
 def test_the_plan_says_what_it_costs_and_trains_nothing(bench: Path, tmp_path: Path) -> None:
-    result = run("distill", bench, "--out", tmp_path / "out", "--plan")
+    result = run("distill", bench, "--out", tmp_path / "out", "--dry-run")
     assert result.exit_code == 0, result.stderr
     for part in ("kd+small", "0 of 1", "M images", "10^15 MACs"):
         assert part in result.stderr

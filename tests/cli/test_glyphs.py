@@ -14,7 +14,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from hanmo.cli.main import app
-from hanmo.synth.fonts import GlyphBank
+from hanmo.synth.fonts.bank import GlyphBank
 
 RECIPE = """
 characters = "✓✗"

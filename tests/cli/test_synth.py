@@ -17,8 +17,8 @@ from hanmo.cli.main import app as whole
 from hanmo.cli.synth import synth
 from hanmo.data.pack import Pack
 from hanmo.errors import CharsetError, ConfigError
-from hanmo.synth.fonts import FontRecord, pack_levels, write_bank
-from hanmo.synth.variants import draw_medians
+from hanmo.synth.fonts.bank import FontRecord, pack_levels, write_bank
+from hanmo.synth.fonts.variants import draw_medians
 
 RECIPE = 'characters = "永人山"\nper_character = 4\nseed = 7\nside = 48\n'
 

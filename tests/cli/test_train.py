@@ -93,7 +93,7 @@ def test_resume_continues_and_a_new_start_is_refused(run: Run, recipe: Path, tmp
         ("train recipe.toml --device cuda:99", "device 'cuda:99' cannot be used ("),
         ("train recipe.toml --device meta", "device 'meta' is not one hanmo trains on; take cpu, cuda or"),
         ("distill recipe.toml", "recipe.toml: has no [distill] section"),
-        ("distill", "recipes/paper.toml: cannot be read"),
+        ("distill", "packs/hwdb100-48-train: not a pack"),
         ('train recipe.toml --set distill.teachers=["x"]', "recipe.toml: has a [distill] section; use: hanmo"),
         ('distill recipe.toml --set distill.teachers=["x"]', "x: no such file"),
         ("distill recipe.toml --set distill.teachers=x", "distill.teachers = 'x': a list"),

@@ -159,7 +159,7 @@ def sheet(browser: Any, address: str) -> Iterator[Callable[..., Sheet]]:
 @pytest.fixture(scope="session")
 def medians() -> Any:
     """The packaged strokes of a character: ``medians.of("永")``."""
-    from hanmo.synth.medians import load_medians
+    from hanmo.medians import load_medians
 
     return load_medians()
 

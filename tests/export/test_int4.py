@@ -20,7 +20,7 @@ from hanmo.export import quantize as quantize_room
 from hanmo.export.int4 import store_in_four_bits
 from hanmo.export.onnx import export_onnx
 from hanmo.export.quantize import quantize, run_onnx
-from hanmo.nets.quantization import rounded, train_quantized
+from hanmo.nets.quantization import quantized_state, train_quantized
 from hanmo.nets.registry import NetConfig, build_net
 from hanmo.normalize import MEAN, STD, Normalization
 from hanmo.recognizer import Recognizer
@@ -50,7 +50,7 @@ def few_bits_net(bits: int, change: Callable[[dict[str, Tensor]], None] = lambda
             module.running_var.uniform_(0.5, 2)  # type: ignore[union-attr]
     if bits:
         train_quantized(net, bits)
-    state = rounded(net.state_dict(), bits) if bits else net.state_dict()
+    state = quantized_state(net.state_dict(), bits) if bits else net.state_dict()
     change(state)
     plain = build_net(CONFIG, 80, SIDE)
     plain.load_state_dict(state)

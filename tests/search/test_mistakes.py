@@ -130,7 +130,6 @@ def test_whole_numbers_stay_whole_and_the_last_step_is_within(write: Write) -> N
 
 
 def test_the_shipped_search_can_be_read() -> None:
-    path = Path(__file__).parents[2] / "recipes" / "search.toml"
-    config = load_toml(path, SearchConfig)
+    config = load_toml("@search", SearchConfig)
     assert config.name == "search"
     assert config.most_parameters is not None

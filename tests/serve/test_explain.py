@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from hanmo.bundle import Bundle
 from hanmo.explain import explain
+from hanmo.medians import load_medians
 from hanmo.recognizer import Recognizer
-from hanmo.synth.medians import load_medians
 
 URL, CHARACTERS = "/v1/explain", "/v1/characters"
 Picture = Callable[..., bytes]

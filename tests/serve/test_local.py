@@ -19,11 +19,11 @@ from PIL import Image
 
 from hanmo.errors import ImageError
 from hanmo.image import load
+from hanmo.medians import load_medians
 from hanmo.normalize import Normalization, Version
 from hanmo.serve.site import STATIC
 from hanmo.strokes import MAX_POINTS, MAX_STROKES, draw
-from hanmo.synth.medians import load_medians
-from hanmo.synth.page import PageConfig, write_page
+from hanmo.synth.paper.page import PageConfig, write_page
 
 Grey = NDArray[np.uint8]
 Outcome = tuple[Grey, Grey, str | None] | tuple[str, str]

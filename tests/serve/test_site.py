@@ -23,11 +23,11 @@ import pytest
 
 from hanmo.bundle import Bundle, write_bundle
 from hanmo.errors import ConfigError
+from hanmo.medians import load_medians
 from hanmo.normalize import Normalization
 from hanmo.recognizer import Recognizer
 from hanmo.serve import runtime, site
 from hanmo.serve.limits import SECURITY_HEADERS
-from hanmo.synth.medians import load_medians
 
 # -- the folder
 

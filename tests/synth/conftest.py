@@ -9,7 +9,7 @@ import pytest
 from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
 
-from hanmo.synth.medians import load_medians
+from hanmo.medians import load_medians
 
 MakeFont = Callable[..., None]
 

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from hanmo.charset import Charset
-from hanmo.synth.abbreviations import comparable, find_sites, load_components
-from hanmo.synth.bank import Bank
-from hanmo.synth.hand import StyleConfig
-from hanmo.synth.medians import load_medians
+from hanmo.medians import load_medians
 from hanmo.synth.noise import keys_of
-from hanmo.synth.strokes import StrokeBank
-from hanmo.synth.structure import group_strokes, shape_of
+from hanmo.synth.strokes.abbreviations import comparable, find_sites, load_components
+from hanmo.synth.strokes.bank import Bank
+from hanmo.synth.strokes.hand import StyleConfig
+from hanmo.synth.strokes.structure import group_strokes, shape_of
+from hanmo.synth.strokes.writer import StrokeBank
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def test_hurried_writers_abbreviate_and_neat_ones_do_not() -> None:
 
 
 def _hands(keys: object, style: StyleConfig) -> object:
-    from hanmo.synth.hand import draw_hands
+    from hanmo.synth.strokes.hand import draw_hands
 
     return draw_hands(keys, style)  # type: ignore[arg-type]
 

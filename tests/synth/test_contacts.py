@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from hanmo.synth.contacts import Contacts, find_contacts, keep_contacts
-from hanmo.synth.medians import even_out, load_medians
+from hanmo.medians import even_out, load_medians
+from hanmo.synth.strokes.contacts import Contacts, find_contacts, keep_contacts
 
 
 def printed(characters: str) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""The pictures in examples/ are those that tools/draw_examples.py draws, and hanmo can look at all of them."""
+"""The pictures in examples/ are those that dev/draw_examples.py draws, and hanmo can look at all of them."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def examples() -> tuple[Any, ...]:
-    return tuple(runpy.run_path(str(ROOT / "tools" / "draw_examples.py"))["EXAMPLES"])
+    return tuple(runpy.run_path(str(ROOT / "dev" / "draw_examples.py"))["EXAMPLES"])
 
 
 def test_eight_pictures_of_eight_demo_characters(examples: tuple[Any, ...]) -> None:
-    charset = load_toml(ROOT / "recipes" / "synth-demo.toml", SynthRecipe).charset()
+    charset = load_toml("@synth-demo", SynthRecipe).charset()
     assert sorted(e.name for e in examples) == sorted(p.name for p in (ROOT / "examples").iterdir())
     assert len({e.character for e in examples}) == 8
     assert all(e.character in charset for e in examples)

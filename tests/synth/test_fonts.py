@@ -12,9 +12,9 @@ import pytest
 from hanmo.charset import Charset
 from hanmo.config import from_table, load_toml
 from hanmo.errors import ConfigError, FontError
-from hanmo.synth.fontfiles import FontFile, FontSource, FontsRecipe, build_bank
-from hanmo.synth.fonts import FontRecord, GlyphBank, pack_levels, unpack_levels, write_bank
-from hanmo.synth.variants import draw_medians, features, find_variants
+from hanmo.synth.fonts.bank import FontRecord, GlyphBank, pack_levels, unpack_levels, write_bank
+from hanmo.synth.fonts.files import FontFile, FontSource, FontsRecipe, build_bank
+from hanmo.synth.fonts.variants import draw_medians, features, find_variants
 
 MakeFont = Callable[..., None]
 
@@ -199,7 +199,7 @@ def test_mistakes_in_a_recipe_are_named(tmp_path: Path, text: str, message: str)
 
 
 def test_the_recipe_of_the_repository_loads() -> None:
-    recipe = load_toml(Path(__file__).parents[2] / "recipes" / "fonts.toml", FontsRecipe)
+    recipe = load_toml("@fonts", FontsRecipe)
     assert len(recipe.font) >= 28  # each named once, with a licence that is free
     free = {"OFL-1.1", "Arphic-1999", "BSD-3-Clause", "LicenseRef-public-domain", "OGDL-Taiwan-1.0"}
     assert {font.licence for font in recipe.font} <= free

@@ -11,12 +11,12 @@ import torch
 
 from hanmo.charset import Charset
 from hanmo.errors import CharsetError, ConfigError, FontError
-from hanmo.synth.fonts import FontRecord, GlyphBank, pack_levels, write_bank
-from hanmo.synth.glyphs import Glyphs
-from hanmo.synth.hand import StyleConfig
+from hanmo.synth.fonts.bank import FontRecord, GlyphBank, pack_levels, write_bank
+from hanmo.synth.fonts.glyphs import Glyphs
+from hanmo.synth.fonts.variants import draw_medians
 from hanmo.synth.mix import Mix, MixConfig
 from hanmo.synth.noise import keys_of
-from hanmo.synth.variants import draw_medians
+from hanmo.synth.strokes.hand import StyleConfig
 
 CHARACTERS = "永宪容客中国"
 MakeBank = Callable[..., Path]

@@ -11,15 +11,15 @@ from torch import Tensor
 
 from hanmo.charset import Charset
 from hanmo.errors import ConfigError, FontError
-from hanmo.synth.fonts import FontRecord, GlyphBank, pack_levels, write_bank
-from hanmo.synth.hand import StyleConfig
-from hanmo.synth.layouts import STEPS, Layouts, fit_layouts
-from hanmo.synth.medians import even_out, load_medians
+from hanmo.medians import even_out, load_medians
+from hanmo.synth.fonts.bank import FontRecord, GlyphBank, pack_levels, write_bank
+from hanmo.synth.fonts.layouts import STEPS, Layouts, fit_layouts
+from hanmo.synth.fonts.registration import displaced, fit_strokes
 from hanmo.synth.mix import Mix, MixConfig
 from hanmo.synth.noise import keys_of
-from hanmo.synth.registration import displaced, fit_strokes
-from hanmo.synth.strokes import StrokeBank
-from hanmo.synth.structure import shape_of
+from hanmo.synth.strokes.hand import StyleConfig
+from hanmo.synth.strokes.structure import shape_of
+from hanmo.synth.strokes.writer import StrokeBank
 
 SIDE = 64
 

@@ -10,14 +10,14 @@ import pytest
 
 from hanmo.charset import Charset
 from hanmo.errors import CharsetError, DataError
-from hanmo.synth.medians import even_out, load_medians, parse_medians, straighten_heads
+from hanmo.medians import even_out, load_medians, parse_medians, straighten_heads
 
 SHA256 = "48b1aa79887333a6051d9f610060c87a5953bbcf6145673b074e9556a84a4981"
 
 
 @pytest.fixture(scope="module")
 def packed() -> bytes:
-    return files("hanmo.synth").joinpath("data", "medians.bin").read_bytes()
+    return files("hanmo").joinpath("medians.bin").read_bytes()
 
 
 def test_the_file_is_the_recorded_one_and_tells_its_licence(packed: bytes) -> None:

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from hanmo.errors import ConfigError
-from hanmo.synth.page import PageConfig, write_page
-from hanmo.synth.page_config import COUNTED, FREE
-from hanmo.synth.page_draws import Draws, Grain, page_numbers
-from hanmo.synth.variants import draw_medians
+from hanmo.synth.fonts.variants import draw_medians
+from hanmo.synth.paper.config import COUNTED, FREE
+from hanmo.synth.paper.draws import Draws, Grain, page_numbers
+from hanmo.synth.paper.page import PageConfig, write_page
 
 TEXT = "永人山水大中"
 ALONE = PageConfig(neighbours=0.0, through=0.0)

@@ -15,17 +15,17 @@ from hanmo.config import dump_toml, load_toml, to_table
 from hanmo.data.pack import Pack
 from hanmo.errors import CharsetError, ConfigError, PackError
 from hanmo.normalize import Normalization
-from hanmo.synth.fonts import FontRecord, pack_levels, write_bank
+from hanmo.synth.fonts.bank import FontRecord, pack_levels, write_bank
+from hanmo.synth.fonts.variants import draw_medians
 from hanmo.synth.mix import MixConfig
-from hanmo.synth.page import PageConfig
+from hanmo.synth.paper.page import PageConfig
 from hanmo.synth.recipe import SynthRecipe, by_use, draw_pages, draw_samples, synthesize
-from hanmo.synth.variants import draw_medians
 
 SMALL = SynthRecipe(characters="永人山", per_character=5, seed=2, side=48)
 
 
 def test_the_demo_recipe_is_fifty_characters() -> None:
-    recipe = load_toml(Path(__file__).parents[2] / "recipes" / "synth-demo.toml", SynthRecipe)
+    recipe = load_toml("@synth-demo", SynthRecipe)
     charset = recipe.charset()
     assert len(charset) == 50
     assert all(c in charset for c in "永翰墨")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hanmo.synth.slim import line_width, slim
+from hanmo.synth.fonts.slim import line_width, slim
 
 
 def bar(width: int) -> np.ndarray:

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from hanmo.charset import Charset
 from hanmo.errors import CharsetError, ConfigError
-from hanmo.synth.hand import StyleConfig
 from hanmo.synth.noise import derive, normal, uniform
-from hanmo.synth.render import Segments, render
-from hanmo.synth.strokes import StrokeBank
+from hanmo.synth.strokes.hand import StyleConfig
+from hanmo.synth.strokes.render import Segments, render
+from hanmo.synth.strokes.writer import StrokeBank
 
 
 @pytest.fixture(scope="module")

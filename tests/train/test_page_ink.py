@@ -10,8 +10,8 @@ from torch import Tensor
 from hanmo import paper
 from hanmo.errors import BlankImageError
 from hanmo.normalize import Normalization
-from hanmo.synth.page import PageConfig, write_page
-from hanmo.synth.variants import draw_medians
+from hanmo.synth.fonts.variants import draw_medians
+from hanmo.synth.paper.page import PageConfig, write_page
 from hanmo.train import page_ink
 from hanmo.train.page_strays import normalize_pages
 

@@ -21,10 +21,10 @@ from hanmo.errors import BlankImageError, ConfigError
 from hanmo.nets.feature_hooks import FeatureHooks
 from hanmo.nets.registry import NetConfig, build_net
 from hanmo.normalize import Normalization
-from hanmo.synth.hand import StyleConfig
 from hanmo.synth.mix import Mix, MixConfig
 from hanmo.synth.noise import keys_of
-from hanmo.synth.page import PageConfig
+from hanmo.synth.paper.page import PageConfig
+from hanmo.synth.strokes.hand import StyleConfig
 from hanmo.train.augment import draw
 from hanmo.train.checkpoint import load_tensors, save_tensors
 from hanmo.train.config import AugmentConfig, DataConfig, DistillConfig, MethodConfig, PageTrainingConfig, Recipe
@@ -39,7 +39,6 @@ from hanmo.train.squares import as_bytes, refit
 
 CPU = torch.device("cpu")
 ALONE = Processes(device=CPU)
-RECIPES = Path(__file__).parents[2] / "recipes"
 STILL = AugmentConfig(**{f.name: 0 for f in fields(AugmentConfig) if f.name != "elastic_cells"})
 SMALL = Normalization(side=24)
 
@@ -207,7 +206,7 @@ def test_a_stopped_distillation_on_pages_goes_on_bit_for_bit(
         optim={"mixup": 0.2},
         train={"epochs": 2, "checkpoint_every": 1, "start": str(teacher)},
         distill=DistillConfig(teachers=(str(teacher),), methods=methods),
-        views=PageTrainingConfig(clean_share=0.2, spoilt_teacher_share=0.1),
+        page_training=PageTrainingConfig(clean_share=0.2, spoilt_teacher_share=0.1),
     )
     train(recipe, tmp_path / "straight")
 
@@ -224,7 +223,7 @@ def test_a_stopped_distillation_on_pages_goes_on_bit_for_bit(
     train(recipe, tmp_path / "stopped", resume=True)
     straight, stopped = ((tmp_path / n / "weights.safetensors").read_bytes() for n in ("straight", "stopped"))
     assert straight == stopped
-    train(replace(recipe, views=PageTrainingConfig(clean_share=0.9)), tmp_path / "cleaner")
+    train(replace(recipe, page_training=PageTrainingConfig(clean_share=0.9)), tmp_path / "cleaner")
     assert (tmp_path / "cleaner" / "weights.safetensors").read_bytes() != straight
 
 
@@ -274,9 +273,8 @@ def found_one_by_one(pages: Tensor, side: int, margin: int) -> tuple[Tensor, Ten
 
 
 def test_the_toy_recipe_learns(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(RECIPES.parent)
     monkeypatch.setattr("hanmo.train.pages.normalize_pages", found_one_by_one)
-    recipe = load_toml(RECIPES / "pages-toy.toml", Recipe, ["train.epochs=3"])
+    recipe = load_toml("@pages-toy", Recipe, ["train.epochs=3"])
     trainer = Trainer(recipe, tmp_path / "toy", Processes.join("cpu"))
     trainer.run()
     images, labels = next(iter(trainer.data.epoch(99, 200, 0, ALONE)))
@@ -341,14 +339,14 @@ def test_views_that_make_no_sense_are_refused(small: Any, on_pages: str, tmp_pat
         with pytest.raises(ConfigError, match=next(iter(shares))):
             PageTrainingConfig(**shares)
     with pytest.raises(ConfigError, match="cannot be mixed with a character"):
-        small(views=PageTrainingConfig(empty_share=0.1), optim={"mixup": 0.2})
+        small(page_training=PageTrainingConfig(empty_share=0.1), optim={"mixup": 0.2})
     distil = DistillConfig(teachers=("t",), methods=(MethodConfig(name="dkd"),))
     with pytest.raises(ConfigError, match="method 'dkd' learns nothing of empty pages; take kd"):
-        Recipe(name="r", data=DataConfig(train="p"), distill=distil, views=PageTrainingConfig(empty_share=0.1))
+        Recipe(name="r", data=DataConfig(train="p"), distill=distil, page_training=PageTrainingConfig(empty_share=0.1))
     old = tmp_path / "old.toml"
     text = Path(on_pages.removeprefix("synth:")).read_text(encoding="utf-8")
     old.write_text(text.replace("side = 24", "side = 24\nversion = 1"), encoding="utf-8")
     with pytest.raises(ConfigError, match=r"old.toml: normalisation version 1 cannot read pages"):
         Trainer(small(data={"train": f"synth:{old}", "test": None}), tmp_path / "run", Processes.join("cpu"))
-    with pytest.raises(ConfigError, match=r"small-train: draws no pages, so \[views\] has no use"):
-        Trainer(small(views=PageTrainingConfig()), tmp_path / "run", Processes.join("cpu"))
+    with pytest.raises(ConfigError, match=r"small-train: draws no pages, so \[page_training\] has no use"):
+        Trainer(small(page_training=PageTrainingConfig()), tmp_path / "run", Processes.join("cpu"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from hanmo.distill import build_method
 from hanmo.nets.registry import build_net, count_parameters
 from hanmo.train.config import Recipe
 
-RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
+RECIPES = sorted(Path(str(files("hanmo") / "recipes")).glob("*/*.toml"))
 EXPERIMENTS = [path for path in RECIPES if not path.stem.startswith(("bench", "search", "synth", "fonts", "ppocr"))]
 
 

@@ -7,9 +7,9 @@ from torch import Tensor
 
 from hanmo.charset import Charset
 from hanmo.normalize import Normalization
-from hanmo.synth.hand import StyleConfig
 from hanmo.synth.mix import Mix, MixConfig
 from hanmo.synth.noise import keys_of
+from hanmo.synth.strokes.hand import StyleConfig
 from hanmo.train.squares import as_bytes, finer, refit
 
 SMALL = Normalization(side=24)

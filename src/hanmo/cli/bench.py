@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from hanmo.bench.comparison import Comparison
 
 app = typer.Typer(
-    help="Compare nets and ways to teach them, or the classic baseline.\n\n"
-    "Example: hanmo bench distill recipes/bench.toml",
+    help="Compare nets and ways to teach them, or the classic baseline.\n\nExample: hanmo bench distill @bench",
     no_args_is_help=True,
 )
 
@@ -31,7 +30,7 @@ def distill(
     out: Out = None,
     set_: Set = None,
     only: Only = None,
-    plan_only: Annotated[bool, typer.Option("--comparison", help="Say what it would cost, and train nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would cost, and train nothing.")] = False,
     gpus: Annotated[int | None, typer.Option(min=0, help="How many; all there are by default, 0 for the CPU.")] = None,
     at_once: Annotated[int, typer.Option(min=1, help="Trainings at a time on each GPU.")] = 1,
     minutes: Annotated[float, typer.Option(help="Stop in time; the same command goes on.")] = 1e6,
@@ -42,7 +41,7 @@ def distill(
     Stopped by Ctrl-C or --minutes, the same command goes on. What is done is not done again, but for teachers whose
     weights are gone when a row still waits for them.
 
-    Example: hanmo bench distill recipes/bench.toml --comparison
+    Example: hanmo bench distill @bench --dry-run
     """
     import torch
 
@@ -53,7 +52,7 @@ def distill(
     names = _chosen(comparison, only or [])
     results = Results(comparison.out / "results.jsonl")
     _announce(comparison, names, results.load())
-    if plan_only:
+    if dry_run:
         return
     there = torch.cuda.device_count()
     if gpus is not None and gpus > there:
@@ -85,7 +84,7 @@ def steps(
 ) -> None:
     """Measure what a training step of each row costs in time and memory, on a device with nothing else to do.
 
-    Example: hanmo bench steps recipes/bench.toml
+    Example: hanmo bench steps @bench
     """
     from hanmo.bench.costs import step_cost
     from hanmo.bench.jobs import Results

@@ -13,7 +13,7 @@ import typer
 from hanmo.errors import ConfigError
 
 if TYPE_CHECKING:
-    from hanmo.synth.fonts import GlyphBank
+    from hanmo.synth.fonts.bank import GlyphBank
 
 _SUFFIX = ".glyphs"
 
@@ -28,10 +28,10 @@ def glyphs(
 ) -> None:
     """Draw the characters of many fonts into one small file, the glyph bank.
 
-    Examples: hanmo glyphs recipes/fonts.toml --fonts FOLDER --out fonts.glyphs
+    Examples: hanmo glyphs @fonts --fonts FOLDER --out fonts.glyphs
               hanmo glyphs fonts.glyphs --show 宪容客 --out sheet.png
     """
-    from hanmo.synth.fonts import GlyphBank
+    from hanmo.synth.fonts.bank import GlyphBank
 
     if source.suffix.lower() == _SUFFIX:
         if fonts or settings:
@@ -52,7 +52,7 @@ def _build(source: Path, fonts: Path | None, out: Path | None, settings: list[st
     from hanmo.cli.progress import reading
     from hanmo.cli.stopping import tidy_kill
     from hanmo.config import load_toml
-    from hanmo.synth.fontfiles import FontsRecipe, build_bank
+    from hanmo.synth.fonts.files import FontsRecipe, build_bank
 
     if fonts is None or out is None:
         raise ConfigError(f"glyphs: add --fonts FOLDER, where the fonts are, and --out FILE{_SUFFIX}")

@@ -34,7 +34,7 @@ def search(
 
     Stopped by Ctrl-C or --minutes, the same command goes on; with more trials or a larger budget, too.
 
-    Example: hanmo search recipes/search.toml --set budget=2000000
+    Example: hanmo search @search --set budget=2000000
     """
     import math
     import time

@@ -37,7 +37,7 @@ def synth(
 ) -> None:
     """Draw handwriting, from strokes and from the glyphs of fonts, into a pack or onto a sheet.
 
-    Examples: hanmo synth recipes/synth-demo.toml --out packs/demo
+    Examples: hanmo synth @synth-demo --out packs/demo
               hanmo synth --show 宪容客 --out sheet.png
               hanmo synth --show 宪容客 --pages --out pages.png
     """
@@ -51,7 +51,7 @@ def synth(
     if recipe:
         plan = load_toml(recipe, SynthRecipe, settings or ())
     elif settings or not show:
-        raise ConfigError("synth: no recipe named; try recipes/synth-demo.toml, or --show with some characters")
+        raise ConfigError("synth: no recipe named; try @synth-demo, or --show with some characters")
     else:
         plan = SynthRecipe(characters=show)
     if seed is not None:

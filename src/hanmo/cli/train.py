@@ -37,7 +37,7 @@ def train(
 ) -> None:
     """Train a net on labels alone.
 
-    Example: hanmo train recipes/teacher.toml --set train.epochs=20
+    Example: hanmo train @teacher --set train.epochs=20
 
     Under torchrun the same command trains on several GPUs: torchrun --nproc-per-node 2 -m hanmo train RECIPE
     """
@@ -45,7 +45,7 @@ def train(
 
 
 def distill(
-    recipe: RecipePath = Path("recipes/paper.toml"),
+    recipe: RecipePath = Path("@paper"),
     out: Out = None,
     resume: Resume = False,
     teacher: Teachers = None,
@@ -56,9 +56,9 @@ def distill(
 ) -> None:
     """Train a student that also learns from trained teachers.
 
-    The recipe of the best ResNet-18 by default. Its teachers: hanmo train recipes/paper-teacher.toml --seeds 0,1,2
+    The recipe of the best ResNet-18 by default. Its teachers: hanmo train @paper-teacher --seeds 0,1,2
 
-    Example: hanmo distill recipes/paper.toml --teacher runs/teacher --teacher runs/another
+    Example: hanmo distill @paper --teacher runs/teacher --teacher runs/another
     """
     if teacher:
         named = json.dumps(teacher, ensure_ascii=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hanmo.synth.medians import load_medians
+from hanmo.medians import load_medians
 
 Glyph = list[list[list[float]]]
 """Strokes in writing order, each a list of points [x, y] in the unit square, y growing downwards."""

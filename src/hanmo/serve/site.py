@@ -35,9 +35,9 @@ import hanmo
 from hanmo.atomic import replacing, storing, writing
 from hanmo.bundle import MODEL_NAME, Bundle
 from hanmo.errors import ConfigError
+from hanmo.medians import load_medians
 from hanmo.recognizer import Recognizer
 from hanmo.serve.runtime import FETCH, VERSION, read_runtime
-from hanmo.synth.medians import load_medians
 
 STATIC = Path(__file__).with_name("static")
 MARKER = "hanmo-site.json"

@@ -13,17 +13,17 @@ from torch import Tensor
 
 from hanmo.charset import Charset
 from hanmo.errors import ConfigError
-from hanmo.synth.fonts import FontRecord, GlyphBank
-from hanmo.synth.glyphs import Glyphs
-from hanmo.synth.hand import StyleConfig
-from hanmo.synth.layouts import Layouts
+from hanmo.synth.fonts.bank import FontRecord, GlyphBank
+from hanmo.synth.fonts.glyphs import Glyphs
+from hanmo.synth.fonts.layouts import Layouts
 from hanmo.synth.noise import Keys, derive, uniform
-from hanmo.synth.strokes import StrokeBank
+from hanmo.synth.strokes.hand import StyleConfig
+from hanmo.synth.strokes.writer import StrokeBank
 
 DRAWING = 7
 """Raised whenever this code draws other pictures: what was begun before does not go on with these."""
 
-_TABLES = ("medians.bin", "abbreviations.toml")
+_TABLES = ("medians.bin", "synth/data/abbreviations.toml")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +104,7 @@ def _strokes(charset: Charset, device: str) -> StrokeBank:
 @cache
 def _packaged() -> str:
     """The start of a hash of the packaged tables."""
-    data = files("hanmo.synth").joinpath("data")
+    data = files("hanmo")
     return hashlib.sha256(b"".join(data.joinpath(name).read_bytes() for name in _TABLES)).hexdigest()[:16]
 
 

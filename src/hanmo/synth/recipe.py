@@ -46,10 +46,10 @@ from hanmo.data.pack import Pack, check_free, is_pack, write_pack
 from hanmo.data.sample import Sample
 from hanmo.errors import ConfigError, PackError
 from hanmo.normalize import Normalization
-from hanmo.synth.hand import StyleConfig
 from hanmo.synth.mix import Mix, MixConfig
 from hanmo.synth.noise import keys_of
-from hanmo.synth.page import PageConfig, write_page
+from hanmo.synth.paper.page import PageConfig, write_page
+from hanmo.synth.strokes.hand import StyleConfig
 
 _MOST_WRITERS = 65_535  # a pack numbers its writers with 16 bits
 _BATCH = 1024

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from hanmo.errors import ConfigError
 from hanmo.normalize import Normalization
-from hanmo.synth.page import PageConfig, write_page
+from hanmo.synth.paper.page import PageConfig, write_page
 from hanmo.train.augment import Randomness, apply
 from hanmo.train.batches import TrainingData
 from hanmo.train.config import AugmentConfig, PageTrainingConfig, Recipe

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from hanmo import __version__
 from hanmo.atomic import storing, write_whole
+from hanmo.builtin import run_path
 from hanmo.charset import Charset
 from hanmo.config import dump_toml, from_table, load_toml, to_table
 from hanmo.errors import CheckpointError, ConfigError
@@ -139,11 +140,11 @@ class RunFolder:
 
 
 def weights_of(run: str | Path) -> Path:
-    """The weights of a run folder, or that file itself, or the first of a folder's shards.
+    """The weights of a run folder or of ``@NAME``, or that file itself, or the first of a folder's shards.
 
     :class:`CheckpointError` says why there are none.
     """
-    run = Path(run)
+    run = run_path(run)
     file = run / WEIGHTS if run.is_dir() else run
     if file.exists():
         return file

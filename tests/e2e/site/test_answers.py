@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from hanmo.explain import explain
+from hanmo.medians import load_medians
 from hanmo.recognizer import Recognizer
-from hanmo.synth.medians import load_medians
 
 EXAMPLES = sorted((Path(__file__).parents[3] / "examples").iterdir())
 TOP = 10

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hanmo.image import load
+from hanmo.medians import load_medians
 from hanmo.strokes import draw
-from hanmo.synth.medians import load_medians
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "01-yong.png"
 Ask = Callable[..., Any]

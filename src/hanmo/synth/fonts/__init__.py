@@ -1,0 +1,1 @@
+"""Characters drawn from glyphs of fonts, and where fonts place the strokes."""

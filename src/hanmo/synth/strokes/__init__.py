@@ -1,0 +1,1 @@
+"""Characters drawn from strokes: a hand, its slips, and the ink of its pen."""

@@ -1,0 +1,35 @@
+"""What comes with hanmo is found by name, from any folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hanmo.builtin import recipe_path, run_path
+from hanmo.errors import ConfigError
+
+
+def test_names_and_what_they_were_called_before(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert recipe_path("@student").name == "student.toml"
+    assert recipe_path("recipes/student.toml") == recipe_path("@student")
+    assert recipe_path("student.toml") == Path("student.toml")
+    assert (run_path("@flagship") / "weights-1-of-1.safetensors").is_file()
+    assert run_path("benchmarks/runs/flagship") == run_path("@flagship")
+    assert run_path("runs/mine") == Path("runs/mine")
+
+
+def test_a_file_of_ones_own_comes_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    own = Path("recipes", "student.toml")
+    own.parent.mkdir()
+    own.touch()
+    assert recipe_path(own) == own
+
+
+def test_unknown_names_are_told_with_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="did you mean @student"):
+        recipe_path("@studnet")
+    with pytest.raises(ConfigError, match="there are: @flagship, @nano"):
+        run_path("@zzz")
