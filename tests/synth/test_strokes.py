@@ -11,8 +11,9 @@ from torch import Tensor
 
 from hanmo.charset import Charset
 from hanmo.errors import CharsetError, ConfigError
-from hanmo.synth.noise import derive, normal, uniform
-from hanmo.synth.strokes.hand import StyleConfig
+from hanmo.synth.noise import derive, keys_of, normal, uniform
+from hanmo.synth.strokes.hand import StyleConfig, draw_hands, take_rulers
+from hanmo.synth.strokes.motion import make_level
 from hanmo.synth.strokes.render import Segments, render
 from hanmo.synth.strokes.writer import StrokeBank
 
@@ -108,6 +109,41 @@ def test_short_strokes_become_one_with_their_neighbours() -> None:
     changed = (apart != merged).flatten(1).any(1)
     assert 10 < int(changed.sum()) < 40  # some writers do, some do not
     assert merged[changed].float().mean() > apart[changed].float().mean()
+
+
+def test_a_ruler_makes_straight_level_lines_of_even_width() -> None:
+    keys = keys_of(torch.tensor(5), torch.arange(400))
+    still = replace(StyleConfig.neat(), haste=1.0, slant=0.1, lift=0.1, taper=0.3, pen=0.026)
+    hands = take_rulers(draw_hands(keys, still), keys.sample, torch.full((400,), 0.5))
+    ruled = hands.straight == 1
+    assert 150 < int(ruled.sum()) < 250
+    assert not hands.taper[ruled].any()
+    assert hands.taper[~ruled].all()
+    assert 0.7 < float(hands.level[ruled].mean()) < 0.9, "some lines stay oblique"
+    assert not hands.level[~ruled].any()
+
+    bank, many = StrokeBank(Charset("一")), torch.zeros(400, dtype=torch.int64)
+    pictures = bank.draw(many, seeded(), replace(still, ruled=1.0)) > 127
+    height = pictures.any(2).sum(1)
+    assert 40 < int((height <= height.min() + 1).sum()) < 200, "three in ten have a ruler, of these most are level"
+
+
+def test_few_strokes_are_ruled_more_often() -> None:
+    def ruled(character: str) -> int:
+        bank, many = StrokeBank(Charset(character)), torch.zeros(200, dtype=torch.int64)
+        usual, some = (bank.draw(many, seeded(), StyleConfig(ruled=r)) for r in (0.0, 0.06))
+        return int((usual != some).flatten(1).any(1).sum())
+
+    assert ruled("十") > 2 * ruled("翰") > 0
+
+
+def test_only_nearly_level_and_upright_strokes_become_so() -> None:
+    strokes = torch.tensor([[[0.0, 0.0], [1.0, 0.1]], [[0.0, 0.0], [0.1, 1.0]], [[0.0, 0.0], [1.0, 0.7]]])
+    level = make_level(strokes, torch.ones(3))
+    assert torch.allclose(level[0], torch.tensor([[0.0, 0.05], [1.0, 0.05]]))
+    assert torch.allclose(level[1], torch.tensor([[0.05, 0.0], [0.05, 1.0]]))
+    assert torch.equal(level[2], strokes[2])
+    assert torch.equal(make_level(strokes, torch.zeros(3)), strokes)
 
 
 @pytest.mark.parametrize(

@@ -272,6 +272,27 @@ def found_one_by_one(pages: Tensor, side: int, margin: int) -> tuple[Tensor, Ten
     return squares, blank
 
 
+def test_an_empty_page_with_a_long_line_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It could be a 一 or a 十, drawn with a ruler."""
+    cross, slash = torch.zeros(2, SMALL.side, SMALL.side, dtype=torch.uint8)
+    cross[11:13, 2:22] = cross[2:22, 11:13] = 255
+    slash[torch.arange(2, 22), torch.arange(2, 22)] = 255
+
+    def crosses_and_slashes(pages: Tensor, side: int, margin: float) -> tuple[Tensor, Tensor]:
+        squares = torch.stack([cross, slash]).repeat(len(pages) // 2, 1, 1)
+        return squares, torch.zeros(len(pages), dtype=torch.bool)
+
+    monkeypatch.setattr("hanmo.train.pages.normalize_pages", crosses_and_slashes)
+    pages = Pages(PageConfig(), 96, SMALL, STILL, PageTrainingConfig(clean_share=0.0, empty_share=1.0))
+    images, generator = drawn_squares(32, 3), torch.Generator().manual_seed(0)
+    randomness = draw(STILL, 32, images.shape[-1], generator)
+    student, teacher, empty = pages.show(images, randomness, random_keys(32, generator))
+    assert empty is not None
+    assert int(empty.sum()) == 16
+    assert torch.equal(student[empty], slash.expand(16, -1, -1))
+    assert torch.equal(student[~empty], teacher[~empty])
+
+
 def test_the_toy_recipe_learns(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("hanmo.train.pages.normalize_pages", found_one_by_one)
     recipe = load_toml("@pages-toy", Recipe, ["train.epochs=3"])

@@ -8,6 +8,7 @@ Gupta, Hoffman, Malik, "Cross modal distillation for supervision transfer", CVPR
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from hanmo.errors import ConfigError
@@ -20,6 +21,8 @@ from hanmo.train.drawn import DrawnData
 from hanmo.train.mixed import MixedData
 from hanmo.train.page_strays import normalize_pages
 from hanmo.train.squares import as_bytes, finer, refit
+
+_INK = 100  # grey level from which a pixel of a square counts as ink
 
 
 class Pages:
@@ -51,6 +54,7 @@ class Pages:
         written[: min(len(on_pages), round(self.shares.empty_share * len(keys)))] = False
         pages = write_page(changed[on_pages] * written[:, None, None], keys[on_pages], self.page, side=self.side)
         seen, blank = normalize_pages(pages, self.squares.side, self.squares.margin)
+        blank = blank | (~written & _long_lines(seen))
         spoilt = torch.where(blank[:, None, None], clean[on_pages], seen)
         student = clean.index_copy(0, on_pages, spoilt)
         first = max(0, len(on_pages) - round(self.shares.spoilt_teacher_share * len(keys)))
@@ -59,6 +63,18 @@ class Pages:
         if self.shares.empty_share:
             empty = torch.zeros_like(keys, dtype=torch.bool).index_copy(0, on_pages, ~written & ~blank)
         return student, teacher, empty
+
+
+def _long_lines(squares: Tensor) -> Tensor:
+    """bool (N,): whether a level or upright line runs through half of the squares (N, S, S), perhaps a little aslant.
+
+    Such a line may be print, but as well the stroke of a 一 or a 十: an empty page that shows one must not teach that
+    there is no character.
+    """
+    ink = (squares > _INK).to(torch.float32)[:, None]
+    rows = F.max_pool2d(ink, (3, 1), 1, (1, 0)).mean(3).amax((1, 2))
+    columns = F.max_pool2d(ink, (1, 3), 1, (0, 1)).mean(2).amax((1, 2))
+    return torch.maximum(rows, columns) > 0.5
 
 
 def random_keys(count: int, generator: torch.Generator) -> Tensor:

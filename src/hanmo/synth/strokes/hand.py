@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from hanmo.errors import ConfigError
-from hanmo.synth.noise import Keys, normal
+from hanmo.synth.noise import Keys, derive, normal, uniform
 
 _EITHER_WAY = ("lift", "narrow", "across", "left")
 """Means, which may lie on both sides of what is printed."""
@@ -99,6 +99,8 @@ class StyleConfig:
     """How far scanners blur, on average."""
     binary: float = 0.2
     """Share of writers whose pages were scanned in (nearly) black and white."""
+    ruled: float = 0.0
+    """Chance that a character of eight strokes is drawn with a ruler or a mouse; the fewer strokes, the likelier."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -145,6 +147,8 @@ class Hands(NamedTuple):
     speed: Tensor
     light: Tensor
     """How much of its darkness a line may lose."""
+    level: Tensor
+    """How far strokes that are nearly level or upright become exactly so, 0 to 1."""
 
     def of(self, owner: Tensor) -> Hands:
         """The hands behind (T,) strokes."""
@@ -180,4 +184,32 @@ def draw_hands(keys: Keys, style: StyleConfig) -> Hands:
         taper=style.taper * (1 + 0.5 * lanes[:, 17]),
         speed=style.speed * some[:, 18],
         light=style.pressure * (1 + 0.5 * lanes[:, 19]).clamp(min=0.1),
+        level=torch.zeros_like(haste),
+    )
+
+
+def take_rulers(hands: Hands, samples: Tensor, chance: Tensor) -> Hands:
+    """The same hands, of which each with ``chance`` (N,) draws this one picture with a ruler or a mouse.
+
+    Its lines are straight and of even width, and stand more or less exactly as printed. Without such pictures, a net
+    that learns to refuse the printed lines of empty cells refuses a 十 of straight lines as well.
+    """
+    luck, loose, level = uniform(derive(samples, -13), 3).unbind(1)
+    ruled = luck < chance
+    exact = torch.where(ruled, loose.square(), 1.0)
+    pen = torch.where(ruled, 0.0, 1.0)
+    return hands._replace(
+        slip=hands.slip * exact,
+        shear=hands.shear * exact[:, None],
+        turn=hands.turn * exact,
+        warp=hands.warp * exact[:, None, None],
+        straight=torch.where(ruled, 1.0, hands.straight),
+        level=torch.where(ruled & (level < 0.8), 1.0, hands.level),
+        links=hands.links * pen,
+        merge=hands.merge * pen,
+        smooth=hands.smooth * pen,
+        tail=hands.tail * pen,
+        taper=hands.taper * pen,
+        speed=hands.speed * pen,
+        light=hands.light * pen,
     )

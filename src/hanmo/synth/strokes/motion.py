@@ -10,6 +10,8 @@ import math
 import torch
 from torch import Tensor
 
+_NEARLY = 0.2  # the rise over the length, or the other way round, of strokes that are meant level (or upright)
+
 
 def rotate(points: Tensor, angle: Tensor) -> Tensor:
     """Turn (T, P, 2) by (T,) radians about the origin."""
@@ -40,6 +42,13 @@ def straighten(points: Tensor, along: Tensor, amount: Tensor) -> Tensor:
     """Pull strokes towards their chords, by (T,) shares."""
     chord = points[:, :1] + (points[:, -1:] - points[:, :1]) * along[:, :, None]
     return torch.lerp(points, chord, amount[:, None, None])
+
+
+def make_level(points: Tensor, amount: Tensor) -> Tensor:
+    """Bring strokes whose ends lie nearly side by side to one height, nearly above each other to one column; (T,)."""
+    chord = points[:, -1:] - points[:, :1]
+    flat = (chord.abs() < _NEARLY * chord.flip(2).abs()).to(points.dtype)
+    return torch.lerp(points, points.mean(1, keepdim=True), flat * amount[:, None, None])
 
 
 def bow(points: Tensor, along: Tensor, amount: Tensor) -> Tensor:

@@ -23,13 +23,14 @@ from hanmo.synth.noise import Keys, derive, keys_of, normal, uniform
 from hanmo.synth.strokes import motion
 from hanmo.synth.strokes.bank import Bank
 from hanmo.synth.strokes.contacts import find_contacts, keep_contacts
-from hanmo.synth.strokes.hand import Hands, StyleConfig, draw_hands
+from hanmo.synth.strokes.hand import Hands, StyleConfig, draw_hands, take_rulers
 from hanmo.synth.strokes.render import Segments, render
 from hanmo.synth.strokes.structure import LEVELS
 from hanmo.synth.strokes.texture import ink_on_paper
 
 _CHUNK, _CHUNK_ON_GPU = 32, 4096  # pictures rendered at once: their windows fit a core's cache, or keep a GPU busy
 _USUAL_STROKES = 8
+_MOST_RULED = 0.3  # the largest share of a character's pictures that are drawn with a ruler
 _OVERSHOOT = 0.012  # medians end inside the stroke, about this far from its tip
 _NEAR = 0.35  # strokes whose ends are much further apart are rarely joined
 _AIR = (0.06, 0.16, 0.35, 0.65, 0.84, 0.94)
@@ -93,6 +94,10 @@ class StrokeBank(Bank):
         hands = draw_hands(keys, style)
         stroke, owner = self._choose(classes, keys.habit, hands)
         count = torch.bincount(owner, minlength=len(classes))
+        if style.ruled:
+            # Characters of few strokes are what printed lines look like.
+            chance = (style.ruled * _USUAL_STROKES / count).clamp(max=_MOST_RULED)
+            hands = take_rulers(hands, keys.sample, chance)
         hands = hands._replace(pen=hands.pen * (_USUAL_STROKES / count) ** 0.15)  # dense characters are written finer
         nth = torch.arange(len(owner), device=owner.device) - (count.cumsum(0) - count)[owner]
         moment, hand = derive(keys.sample[owner], nth + 1), hands.of(owner)
@@ -138,6 +143,7 @@ class StrokeBank(Bank):
         longer = ((1 - dot) * style.across * flat.square()).exp()
         plain = (self.corners[stroke] == 0).to(points.dtype)
         points = motion.straighten(points, along, hand.straight * plain)
+        points = motion.make_level(points, hand.level * plain)
         points = motion.move(
             points,
             motion.middle_of(points),
