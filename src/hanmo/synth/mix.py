@@ -15,7 +15,7 @@ from hanmo.charset import Charset
 from hanmo.errors import ConfigError
 from hanmo.synth.fonts.bank import FontRecord, GlyphBank
 from hanmo.synth.fonts.glyphs import Glyphs
-from hanmo.synth.fonts.layouts import Layouts
+from hanmo.synth.fonts.layouts import read_layouts
 from hanmo.synth.noise import Keys, derive, uniform
 from hanmo.synth.strokes.hand import StyleConfig
 from hanmo.synth.strokes.writer import StrokeBank
@@ -63,7 +63,7 @@ class Mix:
         if config.bank and (config.fonts or style.layouts):
             bank = GlyphBank.open(config.bank)
             self.glyphs = Glyphs(bank, charset, config.names, device) if config.fonts else None
-            self.layouts = Layouts.of(bank, charset, config.names, device) if style.layouts else None
+            self.layouts = read_layouts(bank, charset, config.names, device) if style.layouts else None
             used = [f for f in bank.fonts if f.weight and (not config.names or f.name in config.names)]
         if style.layouts and not self.layouts:
             without = f"{config.bank} has none" if config.bank else "no bank is named that has any"

@@ -16,10 +16,11 @@ from torch import Tensor
 from hanmo.charset import Charset, list_characters
 from hanmo.errors import CharsetError, ConfigError
 from hanmo.synth.fonts.bank import LEVELS, GlyphBank
+from hanmo.synth.morphology import thickened
 from hanmo.synth.noise import Keys, derive, normal, uniform
 from hanmo.synth.strokes.bank import Ragged
 from hanmo.synth.strokes.hand import Hands, StyleConfig, draw_hands
-from hanmo.synth.strokes.texture import ink_on_paper, thickened
+from hanmo.synth.strokes.texture import ink_on_paper
 
 _CHUNK, _CHUNK_ON_GPU = 64, 4096
 _SHEET = 1.8  # side of the sheet a glyph is first drawn on, in sides of its square: no slant leads outside

@@ -15,10 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from hanmo.synth.strokes import motion
-
-NUMBERS = 6
-"""What a stroke's displacement is: shift x and y, logarithm of width and height, turn (radians), bow (of its chord)."""
+from hanmo.synth.strokes.layouts import DISPLACEMENT, displaced
 
 _INK = 128  # pieces of ink looked at
 _DARK = 0.5  # pixels of at least this are ink
@@ -35,12 +32,6 @@ class Fitted(NamedTuple):
     """(T, 6): the displacement of each stroke."""
     error: Tensor
     """(N,): root mean square distance between strokes and ink, in sides of the character."""
-
-
-def displaced(points: Tensor, along: Tensor, moved: Tensor) -> Tensor:
-    """Strokes (T, P, 2), ``along`` (T, P), after displacements (T, 6)."""
-    points = motion.move(points, motion.middle_of(points), moved[:, :2], moved[:, 4], moved[:, 2:4].exp())
-    return motion.bow(points, along, torch.stack([moved[:, 5], torch.zeros_like(moved[:, 5])], 1))
 
 
 def fit_strokes(strokes: Tensor, along: Tensor, owner: Tensor, pictures: Tensor) -> Fitted:
@@ -66,7 +57,7 @@ def fit_strokes(strokes: Tensor, along: Tensor, owner: Tensor, pictures: Tensor)
     share = length / torch.zeros(count, device=length.device).index_add_(0, owner, length)[owner] / chosen
     weight = share.repeat_interleave(chosen)[place] * there
 
-    moved = torch.zeros(len(strokes), NUMBERS, device=strokes.device, requires_grad=True)
+    moved = torch.zeros(len(strokes), DISPLACEMENT, device=strokes.device, requires_grad=True)
     turned = torch.eye(2, device=strokes.device).repeat(count, 1, 1).requires_grad_()
     put = torch.zeros(count, 1, 2, device=strokes.device, requires_grad=True)
     usual = torch.tensor(_USUAL, device=strokes.device)

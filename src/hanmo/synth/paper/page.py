@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from hanmo.synth.morphology import thickened
 from hanmo.synth.paper.camera import stored, taken
 from hanmo.synth.paper.config import PageConfig
 from hanmo.synth.paper.draws import Draws, Grain, page_numbers
@@ -20,7 +21,6 @@ from hanmo.synth.paper.light import lit
 from hanmo.synth.paper.optics import Optics
 from hanmo.synth.paper.printing import Spot, printed
 from hanmo.synth.paper.spots import gaps, stains
-from hanmo.synth.strokes.texture import thickened
 
 __all__ = ["PageConfig", "write_page"]
 

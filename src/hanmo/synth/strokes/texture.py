@@ -44,12 +44,6 @@ def ink_on_paper(pictures: Tensor, keys: Keys, style: StyleConfig) -> Tensor:
     return (x.clamp(0, 1) * 255 + 0.5).to(torch.uint8)
 
 
-def thickened(x: Tensor, pixels: Tensor) -> Tensor:
-    """Lines of (N, 1, S, S) grown (below 0: thinned) by up to a pixel on each side: a blend with the 3x3 extremes."""
-    thick, thin = F.max_pool2d(x, 3, 1, 1), -F.max_pool2d(-x, 3, 1, 1)
-    return x + pixels.clamp(min=0) * (thick - x) + pixels.clamp(max=0) * (x - thin)
-
-
 def _blurred(x: Tensor) -> Tensor:
     """A binomial of five pixels' width, by rows and columns: sums, as convolutions of one channel are slow."""
     for axis in (2, 1):

@@ -17,13 +17,12 @@ import math
 import torch
 from torch import Tensor
 
-from hanmo.synth.fonts.layouts import Layouts
-from hanmo.synth.fonts.registration import displaced
 from hanmo.synth.noise import Keys, derive, keys_of, normal, uniform
 from hanmo.synth.strokes import motion
 from hanmo.synth.strokes.bank import Bank
 from hanmo.synth.strokes.contacts import find_contacts, keep_contacts
 from hanmo.synth.strokes.hand import Hands, StyleConfig, draw_hands
+from hanmo.synth.strokes.layouts import Layouts, displaced
 from hanmo.synth.strokes.render import Segments, render
 from hanmo.synth.strokes.structure import LEVELS
 from hanmo.synth.strokes.texture import ink_on_paper
