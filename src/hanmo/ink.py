@@ -99,7 +99,7 @@ def crop_box(ink: NDArray[Any], visible: float) -> tuple[slice, slice]:
 
 
 def _without_dust(seen: NDArray[np.intp], ink: NDArray[Any], axis: int, gap: float) -> slice:
-    """The range of the ascending lines ``seen``, without outer groups beyond a ``gap`` with less than DUST of the ink."""
+    """The range of the ascending lines ``seen``, without outer groups of DUST beyond a ``gap``."""
     start, stop = seen[0], seen[-1] + 1
     (wide,) = (seen[1:] - seen[:-1] > gap + 1).nonzero()
     if len(wide):  # rarely, so the ink is summed only then

@@ -57,7 +57,7 @@ THICK = 34
 thicker ones are strokes, or have strokes beside them."""
 
 MARGIN = 8
-"""Empty rows added above and below: the ends of a line lie up to 2 rows off its middle, and 5 more rows are looked at."""
+"""Empty rows added above and below: a line ends up to 2 rows off its middle, and 5 more rows are looked at."""
 
 LARGEST_SPECK = 32
 """The longer side, divided by this, is the side of the largest speck, 3 pixels at most; larger ones may be dots."""
