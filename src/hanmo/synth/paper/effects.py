@@ -98,7 +98,7 @@ class Grain(NamedTuple):
 
 
 def splines(side: int, knots: int, device: torch.device) -> Tensor:
-    """(side, knots): the weights of a cubic B-spline's knots at each pixel, scaled so that noise keeps its deviation."""
+    """(side, knots): a cubic B-spline's weights at each pixel, scaled so that noise keeps its deviation."""
     place = torch.linspace(0, knots - 1, side, device=device)
     t = (place[:, None] - torch.arange(knots, device=device)).abs()
     near = 2 / 3 - t.square() + t**3 / 2

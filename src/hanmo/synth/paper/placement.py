@@ -85,7 +85,7 @@ class Placement(NamedTuple):
         return torch.where(none, far, torch.where(lying, ahead, level_x)), torch.where(lying, level, ahead_y)
 
     def back_grid(self, effects: Effects, side: int) -> tuple[Tensor, Tensor]:
-        """The grid of what is written on the back, about as large, anywhere on the page: x and y, (N, side, side) each."""
+        """The grid of what is written on the back, anywhere on the page: x and y, (N, side, side) each."""
         x, y = pixel_grid(side, self.x.device)
         *_, size, off_x, off_y = effects.numbers("through")
         half = self.half * (0.8 + 0.4 * size)
