@@ -34,8 +34,8 @@ def ink_on_paper(pictures: Tensor, keys: Keys, style: StyleConfig) -> Tensor:
     scanner = uniform(derive(keys.habit, -6), 3)
     soft = style.soft * (0.4 + 1.2 * scanner[:, 2, None, None])
     x = torch.lerp(x, _blurred(x), soft.clamp(max=1))
-    # Normalisation makes the darkest tenth of the ink black. These squares do not pass it, so the same is done here: the
-    # ratio of two power sums is a smooth, fast estimate of that level.
+    # Normalisation makes the darkest tenth of the ink black. These squares do not pass it, so the same is done here:
+    # the ratio of two power sums is a smooth and fast estimate of that level.
     x = x / x.amax((1, 2), keepdim=True).clamp(min=1e-3)
     dark = x.pow(12).sum((1, 2)) / x.pow(11).sum((1, 2)).clamp(min=1e-6)
     x = x / dark.clamp(min=1e-3)[:, None, None]
@@ -58,6 +58,5 @@ def _spots(samples: Tensor, side: int) -> Tensor:
     """Smooth noise (N, S, S) of about unit deviation: bilinear between random knots."""
     knots = side // _SPOT + 2
     coarse = normal(derive(samples, -7), knots * knots).view(-1, 1, knots, knots)
-    return (
-        F.interpolate(coarse, (side, side), mode="bilinear", align_corners=True)[:, 0] * 1.4
-    )  # interpolation lowers the deviation
+    # Interpolation lowers the deviation by about 1.4.
+    return F.interpolate(coarse, (side, side), mode="bilinear", align_corners=True)[:, 0] * 1.4

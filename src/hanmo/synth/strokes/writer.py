@@ -63,12 +63,12 @@ class StrokeBank(Bank):
         writers: Tensor | None = None,
         chunk: int | None = None,
     ) -> Tensor:
-        """Draw ``classes``, int64 (N,), as uint8 (N, side, side), 0 = paper, 255 = ink, within ``margin`` pixels of paper.
+        """Draw ``classes``, int64 (N,), as uint8 (N, side, side), 0 = paper, 255 = ink; ``margin`` pixels stay paper.
 
-        Samples with the same number in ``writers``, int64 (N,), are by one writer; None: each has its own. One number is
-        taken from ``generator``; picture i depends on it, on i and on ``writers[i]`` only, so that the same seed gives
-        the same pictures for any ``chunk`` (pictures drawn at once, which bounds memory). Strokes are placed as printed,
-        whatever ``style.layouts`` says.
+        Samples with the same number in ``writers``, int64 (N,), are by one writer; None: each has its own. One number
+        is taken from ``generator``; picture i depends on it, on i and on ``writers[i]`` only, so that the same seed
+        gives the same pictures for any ``chunk``, the number of pictures drawn at once, which bounds memory. Strokes
+        are placed as printed, whatever ``style.layouts`` says.
         """
         seed = torch.randint(2**62, (), generator=generator, device=generator.device).to(classes.device)
         keys = keys_of(seed, torch.arange(len(classes), device=classes.device), writers)
@@ -84,7 +84,7 @@ class StrokeBank(Bank):
         chunk: int | None = None,
         layouts: Layouts | None = None,
     ) -> Tensor:
-        """As :meth:`draw`, but from the keys of N pictures, and with strokes placed by ``layouts`` (None: as printed)."""
+        """As :meth:`draw`, but from the keys of N pictures, with strokes placed by ``layouts`` (None: as printed)."""
         device = self.points.device
         classes, keys = classes.to(device), Keys(*(k.to(device) for k in keys))
         chunk = chunk or (_CHUNK if device.type == "cpu" else _CHUNK_ON_GPU)
@@ -110,9 +110,8 @@ class StrokeBank(Bank):
         if layouts and style.layouts:
             blend = layouts.choose(classes, keys.habit, style.layouts)
             moved = blend.of(owner, self.printed[stroke])
-            moved[:, 2:] *= self.plain[
-                stroke, None
-            ]  # an abbreviation is shifted with the strokes it replaces, but not deformed
+            # An abbreviation is shifted with the strokes it replaces, but keeps its own shape.
+            moved[:, 2:] *= self.plain[stroke, None]
             points = displaced(points, self.along[stroke], moved)
         placed = points
         points = self._slip(points, stroke, moment, hand, style)
