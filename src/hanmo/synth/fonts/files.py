@@ -35,8 +35,8 @@ from hanmo.synth.fonts.variants import draw_medians, features, find_variants
 if TYPE_CHECKING:
     from fontTools.ttLib import TTFont
 
-_LARGER = 4  # a glyph is drawn so many times as large as it is kept
-_NO_CHARACTERS = ("\U0010ffff", "\ufffe", "\ufdd0")
+_LARGER = 4  # glyphs are rendered at this multiple of their final side
+_NO_CHARACTERS = ("\U0010ffff", "\ufffe", "\ufdd0")  # code points that no font may map: they show its missing box
 _RIVAL_CODES = ("gb2312", "big5", "shift_jis")
 
 Bytes = NDArray[np.uint8]
@@ -104,7 +104,7 @@ class FontsRecipe:
 
     @property
     def steps(self) -> int:
-        """What :func:`build_bank` counts up to."""
+        """The number of steps that :func:`build_bank` reports as progress in the end."""
         return len(self) * (2 if self.layouts else 1)
 
 
@@ -138,7 +138,7 @@ class FontFile:
         self._face = ImageFont.truetype(source, size, index=index, layout_engine=ImageFont.Layout.BASIC)
 
     def draw(self, character: str) -> Bytes | None:
-        """The glyph's ink, uint8 (H, W), 255 = ink, no wider than it; None for an empty glyph or the missing box."""
+        """The glyph's ink, uint8 (H, W), 255 = ink, cut to its box; None for an empty glyph or the missing box."""
         ink = self._ink(character)
         if ink is None or any(np.array_equal(ink, box) for box in self._boxes):
             return None
@@ -146,7 +146,7 @@ class FontFile:
 
     @cached_property
     def _boxes(self) -> list[Bytes]:
-        """What the font shows instead of characters it lacks, if that is anything."""
+        """The pictures that the font shows for characters it lacks, if any."""
         drawn = (self._ink(c) for c in _NO_CHARACTERS if c not in self.characters)
         return [box for box in drawn if box is not None]
 
@@ -189,11 +189,11 @@ def build_bank(
 ) -> GlyphBank:
     """Draw the fonts of ``recipe``, found below ``folder``, into a new bank at ``out``.
 
-    ``on_progress`` is told how many of ``recipe.steps`` are done. Raises :class:`FontError` naming all missing fonts
-    at once or the first unreadable one, :class:`StorageError`; ImportError without the extra ``fonts``, and for layouts
+    ``on_progress`` is called with how many of ``recipe.steps`` are done. Raises :class:`FontError` naming all missing
+    fonts at once or the first unreadable one, :class:`StorageError`; ImportError without the extra ``fonts``, and for layouts
     without ``train``.
     """
-    import fontTools  # noqa: F401  # a missing extra is to be noticed before anything else
+    import fontTools  # noqa: F401  # imported first, so that a missing extra is noticed before any work
 
     if recipe.layouts:
         import torch  # noqa: F401
@@ -224,15 +224,15 @@ def _fits(
     labels = np.concatenate([label for label, _ in glyphs])
     pictures = unpack_levels(np.concatenate([packed for _, packed in glyphs]), recipe.side)
 
-    def told(done: int) -> None:
+    def report(done: int) -> None:
         if on_progress:
             on_progress(len(recipe) + done * len(recipe) // max(len(labels), 1))
 
-    return fit_layouts(charset, labels, pictures, told)
+    return fit_layouts(charset, labels, pictures, report)
 
 
 class _Page:
-    """The glyphs of one font for the charset, and for its rivals if it is a reference."""
+    """The glyphs of one font for the charset; of a reference font also those of rival characters."""
 
     def __init__(self, recipe: FontsRecipe, font: FontSource, files: list[Path], charset: Charset) -> None:
         self.font = font
@@ -255,8 +255,8 @@ class _Page:
 
 
 def _draw(recipe: FontsRecipe, font: FontSource, files: list[Path], characters: list[str]) -> tuple[list[str], Bytes]:
-    """Those ``characters`` that the font draws, in their order, and their squares (n, side, side), ink bright."""
-    # Clean drawings: nothing on them is to be taken for print.
+    """The ``characters`` that the font has, in their order, and their squares (n, side, side), ink bright."""
+    # The first version of the front end, which removes nothing: glyphs are clean, and no stroke may count as print.
     square = Normalization(side=2 * recipe.side, margin=2 * recipe.margin, version=1)
     wanted = set(characters)
     drawn: dict[str, Bytes] = {}
@@ -265,7 +265,7 @@ def _draw(recipe: FontsRecipe, font: FontSource, files: list[Path], characters: 
         for character in sorted(wanted & file.characters):
             ink = file.draw(character)
             if ink is not None:
-                # A full-blown rectangle still needs paper around it to be seen as ink.
+                # With paper around it, since a glyph that fills its box, as 一 may, would have no contrast.
                 drawn[character] = square(255 - np.pad(ink, _LARGER))
                 wanted.discard(character)
     known = [c for c in characters if c in drawn]
@@ -276,7 +276,7 @@ def _draw(recipe: FontsRecipe, font: FontSource, files: list[Path], characters: 
 
 
 def _halved(squares: Bytes) -> Bytes:
-    """(n, 2 S, 2 S) -> (n, S, S): the mean of every four pixels."""
+    """Halve pictures (n, 2 S, 2 S) to (n, S, S) by the mean of every four pixels, rounded."""
     count, side, _ = squares.shape
     fours = squares.reshape(count, side // 2, 2, side // 2, 2).sum((2, 4), dtype=np.uint16)
     mean: Bytes = ((fours + 2) // 4).astype(np.uint8)
@@ -284,7 +284,7 @@ def _halved(squares: Bytes) -> Bytes:
 
 
 def _rivals() -> list[str]:
-    """The characters of the old national codes of China, Taiwan and Japan."""
+    """Rivals: all CJK characters of the older national encodings of China, Taiwan and Japan."""
     lead, trail = range(0x81, 0xFF), range(0x40, 0xFF)
     found = set()
     for code in _RIVAL_CODES:
@@ -294,7 +294,7 @@ def _rivals() -> list[str]:
 
 
 def _variants(recipe: FontsRecipe, charset: Charset, pages: list[_Page]) -> list[NDArray[np.bool_]]:
-    """For every page which of its glyphs are variants, bool (G,)."""
+    """For each page, which of its glyphs are variants, bool (G,)."""
     names = [*charset, *sorted({rival for page in pages for rival in page.rivals})]
     number = {c: i for i, c in enumerate(names)}
     neat = dict(draw_medians(charset.characters, recipe.side))

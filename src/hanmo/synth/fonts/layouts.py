@@ -23,25 +23,25 @@ from hanmo.synth.strokes.layouts import DISPLACEMENT, Layouts
 from hanmo.synth.strokes.structure import shape_of
 
 STEPS = np.array([0.25, 0.25, 1.0, 1.0, 0.8, 0.4], np.float32) / 127
-"""What one step of each number of a displacement is, as kept in a bank."""
+"""Quantisation of displacements in a bank: the value of one step of each number, as int8 keeps 127 of them."""
 
 _AT_ONCE = 512
-_WORST = 45  # thousandths of a side: where strokes lie further from the ink, the glyph has another form
+_WORST = 45  # greatest fitting error, in thousandths of a side; beyond it the glyph has other strokes than the print
 
 
 def fit_layouts(
     charset: Charset, labels: NDArray[np.int64], pictures: NDArray[np.uint8], on_progress: Callable[[int], None]
 ) -> Fits:
-    """Fit the printed strokes to glyphs of classes (G,), (G, S, S) in :data:`hanmo.synth.fonts.LEVELS`.
+    """Fit the printed strokes to G glyphs: classes ``labels`` (G,), ``pictures`` (G, S, S) of levels 0 to 3.
 
-    Characters without packaged strokes have none. ``on_progress`` is told how many glyphs are done.
+    Characters without packaged strokes get no layout. ``on_progress`` is called with the number of glyphs done.
     """
     medians, count = load_medians(), _stroke_counts(charset)[labels]
     strokes = {i: straighten_heads(even_out(medians.of(c), POINTS)) for i, c in enumerate(charset) if c in medians}
     moved: list[NDArray[np.int8]] = [np.zeros((0, DISPLACEMENT), np.int8)] * len(labels)
     error = np.full(len(labels), 255, np.uint8)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    rows = np.argsort(count, kind="stable")  # alike ones together: less padding
+    rows = np.argsort(count, kind="stable")  # characters with as many strokes together, for less padding
     rows = rows[count[rows] > 0]
     for first in range(0, len(rows), _AT_ONCE):
         some = rows[first : first + _AT_ONCE]
@@ -90,6 +90,6 @@ def read_layouts(
 
 
 def _stroke_counts(charset: Charset) -> NDArray[np.int64]:
-    """(C,): packaged strokes of every character, 0 where there are none."""
+    """int64 (C,): the number of packaged strokes of each character, 0 where there are none."""
     medians = load_medians()
     return np.array([len(medians.of(c)) if c in medians else 0 for c in charset], np.int64)
