@@ -190,8 +190,8 @@ def build_bank(
     """Draw the fonts of ``recipe``, found below ``folder``, into a new bank at ``out``.
 
     ``on_progress`` is called with how many of ``recipe.steps`` are done. Raises :class:`FontError` naming all missing
-    fonts at once or the first unreadable one, :class:`StorageError`; ImportError without the extra ``fonts``, and for layouts
-    without ``train``.
+    fonts at once or the first unreadable one, and :class:`StorageError`; ImportError without the extra ``fonts``, and
+    for layouts without ``train``.
     """
     import fontTools  # noqa: F401  # imported first, so that a missing extra is noticed before any work
 
