@@ -71,7 +71,7 @@ PARTS = ("frame", "cross", "diagonals", "ring")
 
 
 @pytest.mark.parametrize("name", [*FREE, *COUNTED])
-def test_every_ingredient_changes_pages(name: str, squares: Tensor, keys: Tensor) -> None:
+def test_every_effect_changes_pages(name: str, squares: Tensor, keys: Tensor) -> None:
     base = {"place": 1.0, **dict.fromkeys(PARTS, 1.0)} if name != "place" else {}
     before = write_page(squares, keys, PageConfig.off(**base))
     after = write_page(squares, keys, PageConfig.off(**base, **{name: 1.0}))
@@ -113,7 +113,7 @@ def test_strengths_bound_paper_and_ink(squares: Tensor, keys: Tensor) -> None:
     assert contrast.min() < 0.7
 
 
-def test_most_pages_have_two_to_five_ingredients_and_some_none() -> None:
+def test_most_pages_have_two_to_five_effects_and_some_none() -> None:
     counts = Effects(sample_numbers(torch.arange(4_000))[0], PageConfig()).count()
     assert counts.max() == 5
     assert ((counts >= 2) & (counts <= 5)).float().mean() > 0.6

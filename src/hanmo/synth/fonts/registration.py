@@ -43,57 +43,89 @@ def fit_strokes(strokes: Tensor, along: Tensor, owner: Tensor, pictures: Tensor)
     ``along`` (T, P) is the arc length up to each point, 0 to 1; ``owner`` int64 (T,), ascending, is the picture of each
     stroke. The affine map that all strokes of a picture have in common is no part of the displacements.
     """
-    count = len(pictures)
-    size = torch.bincount(owner, minlength=count)
-    box_low, box_high = _boxes(strokes, owner, count)
-    extent = (box_high - box_low).amax(1)
-    unit = (strokes - ((box_low + box_high) / 2)[owner, None]) / extent[owner, None, None]
-    ink, seen = _ink(pictures)
-    seen = seen / seen.sum(1, keepdim=True).clamp(min=1)
+    match = _Match(strokes, along, owner, pictures)
+    free = _Free.at_rest(len(pictures), len(strokes), strokes.device)
+    _descend(match, free)
+    with torch.no_grad():
+        error = (match.misfit(free) / 2).sqrt()
+        moved = torch.cat([free.moved[:, :2] * match.extent[owner, None], free.moved[:, 2:]], 1)
+    return Fitted(moved, error)
 
-    # The points of each picture as rows of a padded table: place (N, M) in the flat list, there (N, M) if it has one.
-    chosen = unit.shape[1] // _EVERY
-    width = int(size.max()) * chosen
-    nth = torch.arange(width, device=strokes.device)
-    there = nth < (size * chosen)[:, None]
-    place = ((size.cumsum(0) - size) * chosen)[:, None] + nth.minimum((size * chosen)[:, None] - 1)
-    # Points are weighted so that each stroke counts by its length, dots a little more.
-    length = (unit[:, 1:] - unit[:, :-1]).square().sum(2).sqrt().sum(1).clamp(min=0.08)
-    share = length / torch.zeros(count, device=length.device).index_add_(0, owner, length)[owner] / chosen
-    weight = share.repeat_interleave(chosen)[place] * there
 
-    moved = torch.zeros(len(strokes), DISPLACEMENT, device=strokes.device, requires_grad=True)
-    turned = torch.eye(2, device=strokes.device).repeat(count, 1, 1).requires_grad_()
-    put = torch.zeros(count, 1, 2, device=strokes.device, requires_grad=True)
-    usual = torch.tensor(_USUAL, device=strokes.device)
+class _Free(NamedTuple):
+    """The numbers that are fitted."""
 
-    def misfit() -> Tensor:
-        points = displaced(unit, along, moved)[:, ::_EVERY].reshape(-1, 2)[place] @ turned.transpose(1, 2) + put
-        # The matches are fixed in each step; only the distances are differentiated.
+    matrix: Tensor
+    """(N, 2, 2) and ..."""
+    shift: Tensor
+    """... (N, 1, 2): the affine map of all strokes of a picture."""
+    moved: Tensor
+    """(T, 6): the displacement of each stroke, shifts in sides of the character."""
+
+    @classmethod
+    def at_rest(cls, count: int, strokes: int, device: torch.device) -> _Free:
+        """The identity, and no displacement."""
+        return cls(
+            torch.eye(2, device=device).repeat(count, 1, 1).requires_grad_(),
+            torch.zeros(count, 1, 2, device=device, requires_grad=True),
+            torch.zeros(strokes, DISPLACEMENT, device=device, requires_grad=True),
+        )
+
+
+class _Match:
+    """Points of strokes and pixels of ink, both relative to their boxes, and the distance between them."""
+
+    def __init__(self, strokes: Tensor, along: Tensor, owner: Tensor, pictures: Tensor) -> None:
+        count = len(pictures)
+        self.along, self.owner, self.size = along, owner, torch.bincount(owner, minlength=count)
+        low, high = _boxes(strokes, owner, count)
+        self.extent = (high - low).amax(1)
+        self.unit = (strokes - ((low + high) / 2)[owner, None]) / self.extent[owner, None, None]
+        self.ink, seen = _ink(pictures)
+        self.seen = seen / seen.sum(1, keepdim=True).clamp(min=1)
+
+        # The points of each picture as rows of a padded table: place (N, M) in the flat list, there (N, M) if any.
+        chosen = self.unit.shape[1] // _EVERY
+        points = self.size * chosen
+        nth = torch.arange(int(self.size.max()) * chosen, device=strokes.device)
+        self.there = nth < points[:, None]
+        self.place = (points.cumsum(0) - points)[:, None] + nth.minimum(points[:, None] - 1)
+        # Points are weighted so that each stroke counts by its length, dots a little more.
+        length = (self.unit[:, 1:] - self.unit[:, :-1]).square().sum(2).sqrt().sum(1).clamp(min=0.08)
+        share = length / torch.zeros(count, device=length.device).index_add_(0, owner, length)[owner] / chosen
+        self.weight = share.repeat_interleave(chosen)[self.place] * self.there
+
+    def misfit(self, free: _Free) -> Tensor:
+        """(N,): mean squared distance of ink to the nearest point, plus that of points to the nearest ink."""
+        points = displaced(self.unit, self.along, free.moved)[:, ::_EVERY].reshape(-1, 2)[self.place]
+        points = points @ free.matrix.transpose(1, 2) + free.shift
+        # The pairs are fixed within a step; only their distances are differentiated.
         with torch.no_grad():
-            apart = torch.cdist(points, ink)
-            to_point = apart.masked_fill(~there[:, :, None], torch.inf).argmin(1)
-            to_ink = apart.masked_fill((seen == 0)[:, None], torch.inf).argmin(2)
-        covered = _square(points.gather(1, to_point[:, :, None].expand(-1, -1, 2)) - ink)
-        met = _square(ink.gather(1, to_ink[:, :, None].expand(-1, -1, 2)) - points)
-        return (covered * seen).sum(1) + (met * weight).sum(1)
+            apart = torch.cdist(points, self.ink)
+            to_point = apart.masked_fill(~self.there[:, :, None], torch.inf).argmin(1)
+            to_ink = apart.masked_fill((self.seen == 0)[:, None], torch.inf).argmin(2)
+        from_ink = _square(points.gather(1, to_point[:, :, None].expand(-1, -1, 2)) - self.ink)
+        from_points = _square(self.ink.gather(1, to_ink[:, :, None].expand(-1, -1, 2)) - points)
+        return (from_ink * self.seen).sum(1) + (from_points * self.weight).sum(1)
 
-    for alone, steps in enumerate((_TOGETHER, _ALONE)):
-        free = [turned, put, moved] if alone else [turned, put]
-        optimizer = torch.optim.Adam(free)
+    def penalty(self, free: _Free) -> Tensor:
+        """What displacements and the affine map cost, of all pictures."""
+        usual = torch.tensor(_USUAL, device=free.moved.device)
+        strokes = _BACK * ((free.moved / usual).square().sum(1) / self.size[self.owner]).sum()
+        return strokes + _BACK_ALL * (free.matrix - torch.eye(2, device=free.matrix.device)).square().sum()
+
+
+def _descend(match: _Match, free: _Free) -> None:
+    """Fit ``free``: first the affine maps, then the displacements as well, with falling learning rates."""
+    for stage, (steps, parameters) in enumerate(((_TOGETHER, free[:2]), (_ALONE, free))):
+        optimizer = torch.optim.Adam(parameters)
         for step in range(steps):
             for group in optimizer.param_groups:
-                group["lr"] = _RATE[alone] * (1 - step / steps) + _LAST_RATE
-            back = _BACK * ((moved / usual).square().sum(1) / size[owner]).sum()
-            back_all = _BACK_ALL * (turned - torch.eye(2, device=turned.device)).square().sum()
-            loss = misfit().sum() + back + back_all
+                group["lr"] = _RATE[stage] * (1 - step / steps) + _LAST_RATE
+            loss = match.misfit(free).sum() + match.penalty(free)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-    with torch.no_grad():
-        error = (misfit() / 2).sqrt()
-        lengths = torch.cat([moved[:, :2] * extent[owner, None], moved[:, 2:]], 1)
-    return Fitted(lengths, error)
 
 
 def _square(gap: Tensor) -> Tensor:
