@@ -109,7 +109,7 @@ def _without_flattest(points: NDArray[np.float32], size: NDArray[np.int64]) -> N
     place = np.arange(points.shape[1])
     a, b = points[:, 1:-1] - points[:, :-2], points[:, 2:] - points[:, 1:-1]
     area = np.abs(a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0])
-    area[place[1:-1] >= size[:, None] - 1] = np.inf  # the last point and what is only padding
+    area[place[1:-1] >= size[:, None] - 1] = np.inf  # the last point, and padding
     gone = area.argmin(1) + 1
     source = np.minimum(place + (place >= gone[:, None]), points.shape[1] - 1)
     return np.take_along_axis(points, source[..., None], 1)

@@ -6,7 +6,7 @@ The steps of :func:`own_cells`, on the ink of :func:`hanmo.paper.ink_of`, (H, W)
 2. Connected components that touch the picture's edge are candidates. Those that stay very close to the edge and have
    little ink are removed.
 3. Unless the picture is cut close to the character, candidates that reach at most a quarter into the picture and
-   keep a distance to the rest are removed, if what is left is a character that lies free: :func:`_parts`.
+   keep a distance to the rest are removed, if the rest is a character with free space around it: :func:`_parts`.
 4. If that finds nothing, step 3 is tried again on solid ink alone: strokes that lie close to each other are often
    joined by their soft edges only.
 

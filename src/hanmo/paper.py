@@ -8,7 +8,7 @@ The steps of :func:`ink_of`, in order. Each of them leaves a clean picture as it
    median filter where there is much.
 3. Smoothing of sensor noise: the noise is estimated (:func:`noise_of`), and a noisy picture passes a binomial filter.
 4. Thresholding (:func:`levels_of`): Otsu's threshold separates ink from paper and gives the grey level of both.
-5. Scaling (:func:`ink_levels`): the grey levels between both become the ink, 0 to 255; what is nearly paper becomes 0.
+5. Scaling (:func:`ink_levels`): the levels between both become the ink, 0 to 255; levels near the paper become 0.
 
 Before these steps :func:`hanmo.ink.reduced` averages large pictures down to :data:`SIDE` pixels; after them
 :mod:`hanmo.strays` and :mod:`hanmo.neighbours` remove the ink that does not belong to the character.

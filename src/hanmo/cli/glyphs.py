@@ -61,7 +61,8 @@ def _build(source: Path, fonts: Path | None, out: Path | None, settings: list[st
     from hanmo.cli.progress import reading
     from hanmo.cli.stopping import tidy_kill
     from hanmo.config import load_toml
-    from hanmo.synth.fonts.files import FontsRecipe, build_bank
+    from hanmo.synth.fonts.build import build_bank
+    from hanmo.synth.fonts.recipe import FontsRecipe
 
     if fonts is None or out is None:
         raise ConfigError(f"glyphs: add --fonts FOLDER, which has the fonts, and --out FILE{_SUFFIX}")

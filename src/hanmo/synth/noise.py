@@ -5,8 +5,8 @@ each number is a hash of a key and a counter (Salmon et al., "Parallel random nu
 hash is the finaliser of SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014). It
 uses integer arithmetic only, which is exact everywhere.
 
-Each use of a key derives its own key first, with a counter of its own: ``derive(keys.sample, -5)``. These counters are
-negative and distinct, so that no two uses see the same numbers; changing one changes the pictures.
+Each use of a key first derives a key of its own: ``derive(keys.sample, -5)``. Uses of one key differ in the counter:
+strokes count from 1 on, all other uses have negative numbers. Changing a counter changes the pictures.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """Characters drawn from glyphs of fonts, and the layouts of strokes measured from them.
 
-files          font files to a bank of glyphs, as a TOML file says (``hanmo glyphs``)
+recipe         FontsRecipe: the fonts of a bank, from TOML
+files          font files, and the glyphs in them
+build          font files to a bank of glyphs (``hanmo glyphs``)
 slim           glyphs of heavy fonts get the line width of a pen
 variants       glyphs that show another character than they should, to be left out
 registration   printed strokes fitted to a glyph

@@ -8,7 +8,7 @@
     perhaps another LZMA stream, the layouts: uint8 (G,) strokes of each glyph, uint8 (G,) errors, int8 (K, 6) steps
 
 Level 0 is paper, 3 full ink; a byte holds four pixels, the leftmost in its highest bits. Numbers are little-endian.
-:mod:`hanmo.synth.fonts.files` makes a bank from font files; reading one needs numpy alone.
+:mod:`hanmo.synth.fonts.build` makes a bank from font files; reading one needs numpy alone.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from hanmo.normalize import Normalization
 
 GAP, ALIKE = 0.12, 0.75
 """A glyph is a variant if the cosine to another template is greater by ``GAP`` than that to its own, and at least
-``ALIKE`` of what is usual between the font's glyphs and their templates: it is not just odd, but another character;"""
+``ALIKE`` of the usual cosine between the font's glyphs and their templates: not just odd, but another character;"""
 
 STRANGE, RANK = 0.3, 100
 """or if the cosine to its own template is below ``STRANGE`` of the usual one, and more than ``RANK`` templates are

@@ -35,8 +35,8 @@ def write_page(squares: Tensor, keys: Tensor, config: PageConfig, side: int = 96
 
     ``squares`` (N, S, S) hold one character each, which fills them except for a small margin: uint8, or float32 in
     [0, 1]; 0 = paper. The result is on their device. ``keys`` int64 (N,) decide everything, so that a page is the same
-    however many are made at a time. The exceptions are the neighbours and the back of the sheet, which show the one and
-    two samples before it in the batch; and sums are rounded differently for other batch sizes.
+    however many are made at a time. There are two exceptions: the neighbours and the back of the sheet show the samples
+    one and two places before it in the batch, and sums are rounded differently for other batch sizes.
     """
     table, seeds, optics = _prepare(keys.to(squares.device), side)
     x = squares.float() / 255 if squares.dtype == torch.uint8 else squares

@@ -21,7 +21,7 @@ _BEFORE = 12  # strokes before a stroke that it may touch; more would cost time,
 _TOUCH, _BLUR = 0.045, 0.006  # medians end inside of strokes: up to this distance strokes touch; width of the sigmoid
 _NEAR, _LESS = 0.1, 0.8  # strokes about this near keep their gap, too, with this greatest weight
 _STIFF, _STAY = 0.1, 0.1  # regularisation: the cost of stretching and turning a stroke, and of moving it at all
-_ROUNDS = 3  # chains of so many contacts are restored, as a moved stroke moves those that touch it
+_ROUNDS = 3  # a moved stroke moves those that touch it: after three rounds, chains of three contacts are restored
 
 
 class Contacts(NamedTuple):
