@@ -80,7 +80,8 @@ def _sure_wrong(report: CorruptionReport) -> str:
 
 def draw_sheet(out: Path) -> None:
     """A picture of all corruptions, of drawn characters; 64 grey levels, which keeps the file small."""
-    from hanmo.synth.recipe import SynthRecipe, draw_samples  # needs torch, which nothing else here does
+    from hanmo.synth.recipe import SynthRecipe  # needs torch, which nothing else here does
+    from hanmo.synth.samples import draw_samples
 
     drawn = [s.image for s in draw_samples(SynthRecipe(characters="永书客国语", per_character=1))]
     pages: list[Grey] = []

@@ -1,6 +1,6 @@
-"""``make demo``: the bundle that comes with hanmo reads the eight pictures in examples/, as a program would.
+"""``make demo``: the packaged bundle recognizes the eight pictures in examples/, from the command line and from Python.
 
-Needs the base install alone, no torch. Draws what was read onto demo/read.png and says how long a picture takes.
+It needs the core install only, no torch. It draws the results onto demo/read.png and measures the time for a picture.
 """
 
 from __future__ import annotations
@@ -17,16 +17,17 @@ from hanmo import Recognizer
 from hanmo.cli.main import app
 
 ROOT = Path(__file__).resolve().parent.parent
-WROTE = "永山水马书月翰墨"
-"""What the pictures in examples/ show, in the order of their names."""
-TIMED = 20
+TRUE_CHARACTERS = "永山水马书月翰墨"
+"""The characters on the pictures in examples/, in the order of their names."""
+REPEATS = 20
+"""Times that each picture is recognized, so that a moment of other load does not matter."""
 console = Console(highlight=False, soft_wrap=True)
 
 
 def milliseconds(reader: Recognizer, pictures: list[str]) -> float:
-    """Median time of a picture, from the file to the answer, on one thread."""
+    """Median time for a picture in milliseconds, from the file to the prediction, on one thread."""
     times = []
-    for _ in range(TIMED):
+    for _ in range(REPEATS):
         for picture in pictures:
             start = time.perf_counter()
             reader.recognize(picture)
@@ -44,17 +45,19 @@ def main() -> int:
         return int(status)
     reader = Recognizer()
     answers = reader.recognize_batch(pictures)
-    wrong = [f"{true} as {r.character}" for true, r in zip(WROTE, answers, strict=True) if true != r.character]
+    wrong = [
+        f"{true} as {r.character}" for true, r in zip(TRUE_CHARACTERS, answers, strict=True) if true != r.character
+    ]
     if wrong:
-        console.print(f"[bold red]{len(wrong)} of {len(WROTE)} read wrongly:[/] {', '.join(wrong)}")
+        console.print(f"[bold red]{len(wrong)} of {len(TRUE_CHARACTERS)} read wrongly:[/] {', '.join(wrong)}")
     else:
         known, time_each = len(reader.bundle.charset), milliseconds(reader, pictures)
-        console.print(f"[bold green]All {len(WROTE)} pictures read correctly[/] among {known:,} characters,")
-        console.print(f"in {time_each:.1f} ms each, files and all, on one thread.")
+        console.print(f"[bold green]All {len(TRUE_CHARACTERS)} pictures read correctly[/] among {known:,} characters,")
+        console.print(f"in {time_each:.1f} ms each, including opening the file, on one thread.")
     console.print("""
-Look at demo/read.png: the pictures, their three best candidates and probabilities.
-Read a picture of your own:   .venv/bin/hanmo recognize PICTURE
-Train and distil one, small:  make demo-distill""")
+demo/read.png shows the pictures with their three best candidates and probabilities.
+Recognize your own picture:        .venv/bin/hanmo recognize PICTURE
+Train and distil a small network:  make demo-distill""")
     return 1 if wrong else 0
 
 

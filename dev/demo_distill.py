@@ -1,8 +1,8 @@
-"""``make demo-distill``: the whole job in small, with the commands a user would type.
+"""``make demo-distill``: the whole workflow in small, with the commands that a user would type.
 
-Draws fifty characters, trains a teacher with attention, distils a student (and trains the same student alone, to
-compare), evaluates and exports all three, and reads the pictures in examples/. Everything it makes lies in demo/,
-which it empties first.
+It draws packs of fifty characters, trains a teacher with attention, distils a student, and trains the same student
+without a teacher to compare. It exports and evaluates all three and recognizes the pictures in examples/. All results
+lie in demo/; what an earlier run of it left there is removed first.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-# Threads wait for each other briefly and then sleep: busy waiting doubles the time on cores that others use, too.
+# OpenMP threads wait for each other in a busy loop. A short one is best: a long one takes the time of other processes.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command line does
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command line does; torch has its own threads
 
 from rich.console import Console
 from rich.table import Table
@@ -29,23 +29,26 @@ from hanmo import Recognizer
 from hanmo.cli.main import app
 
 ROOT = Path(__file__).resolve().parent.parent
-WROTE = "永山水马书月翰墨"
-"""What the pictures in examples/ show, in the order of their names."""
+TRUE_CHARACTERS = "永山水马书月翰墨"
+"""The characters on the pictures in examples/, in the order of their names."""
 RUNS = {"teacher": "teacher", "alone": "student alone", "student": "student, distilled"}
+"""The runs in demo/runs/ and their names in the table."""
+MADE = ("packs", "runs", "bundles", "train.png", "read-distilled.png")
+"""What this program makes in demo/; ``make demo`` keeps its own picture there."""
 console = Console(highlight=False)
 
 
-def say(words: str) -> None:
-    """Print without breaking lines."""
-    console.print(words, soft_wrap=True)
+def say(text: str) -> None:
+    """Print with markup and without breaking lines."""
+    console.print(text, soft_wrap=True)
 
 
 class CommandError(Exception):
-    """A ``hanmo`` command ended with a status other than 0; it has said why."""
+    """A ``hanmo`` command failed; it has printed the reason."""
 
 
 def hanmo(command: str) -> list[dict[str, Any]]:
-    """Run one ``hanmo`` command in this process (importing torch once is enough); returns what ``--json`` printed."""
+    """Run one ``hanmo`` command in this process, so that torch is imported once; returns what ``--json`` printed."""
     say(f"\n[bold cyan]$ hanmo {command}[/]")
     arguments = shlex.split(command)
     printed = io.StringIO()
@@ -59,7 +62,7 @@ def hanmo(command: str) -> list[dict[str, Any]]:
 
 
 def draw_and_train() -> None:
-    """Packs by different writers, then the three runs."""
+    """Draw a training and a test pack, by different writers, and train the three networks."""
     small = "--set normalization.side=48"
     hanmo(f"synth @synth-demo {small} --set per_character=100 --out demo/packs/train")
     hanmo(f"synth @synth-demo {small} --set per_character=60 --seed 2 --out demo/packs/test")
@@ -70,20 +73,20 @@ def draw_and_train() -> None:
 
 
 def export(name: str) -> dict[str, Any]:
-    """The run as an int8 bundle, or as fp32 when int8 is refused; its facts and what ``hanmo evaluate`` finds."""
+    """Export a run as an int8 bundle, or as fp32 if int8 loses accuracy, and evaluate it; returns facts and figures."""
     command = f"export demo/runs/{name} --out demo/bundles/{name} --licence 'Arphic Public License' --json"
     try:
         (facts,) = hanmo(command)
     except CommandError:
         (facts,) = hanmo(f"{command} --fp32")
     say(f"{facts['precision']}, {facts['bytes'] / 1e6:.2f} MB; ONNX agrees with torch on {facts['agreement']:.2f} %")
-    (found,) = hanmo(f"evaluate demo/packs/test --bundle demo/bundles/{name} --batch-size 1 --json")
-    say(f"top-1 {found['top1']:.2f} %, top-5 {found['top5']:.2f} %, {found['ms_per_char']:.2f} ms a character")
-    return facts | found
+    (figures,) = hanmo(f"evaluate demo/packs/test --bundle demo/bundles/{name} --batch-size 1 --json")
+    say(f"top-1 {figures['top1']:.2f} %, top-5 {figures['top5']:.2f} %, {figures['ms_per_char']:.2f} ms a character")
+    return facts | figures
 
 
 def show_table(rows: dict[str, dict[str, Any]]) -> None:
-    """Teacher and students side by side."""
+    """Print a table of the teacher and both students."""
     from hanmo.nets.registry import count_macs, count_parameters
     from hanmo.train.run import load_trained
 
@@ -107,22 +110,31 @@ def show_table(rows: dict[str, dict[str, Any]]) -> None:
 
 
 def read_examples() -> bool:
-    """Read the eight pictures with the distilled student; say what it got wrong, if anything."""
+    """Recognize the eight pictures with the distilled student and print its errors; returns whether there are none."""
     pictures = sorted(str(path) for path in Path("examples").glob("[0-9]*"))
-    hanmo(f"recognize {' '.join(pictures)} --bundle demo/bundles/student --top 3 --sheet demo/read.png")
+    hanmo(f"recognize {' '.join(pictures)} --bundle demo/bundles/student --top 3 --sheet demo/read-distilled.png")
     read = Recognizer("demo/bundles/student").recognize_batch(pictures)
-    wrong = [f"{true} as {r.character}" for true, r in zip(WROTE, read, strict=True) if true != r.character]
+    wrong = [f"{true} as {r.character}" for true, r in zip(TRUE_CHARACTERS, read, strict=True) if true != r.character]
     if wrong:
-        say(f"[bold red]{len(wrong)} of {len(WROTE)} pictures read wrongly:[/] {', '.join(wrong)}")
+        say(f"[bold red]{len(wrong)} of {len(TRUE_CHARACTERS)} pictures read wrongly:[/] {', '.join(wrong)}")
     else:
-        say(f"[bold green]All {len(WROTE)} pictures read correctly.[/]")
+        say(f"[bold green]All {len(TRUE_CHARACTERS)} pictures read correctly.[/]")
     return not wrong
+
+
+def remove_earlier_results() -> None:
+    """Remove what an earlier run made in demo/, and nothing else."""
+    for path in (Path("demo", name) for name in MADE):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def main() -> int:
     os.chdir(ROOT)
     start = time.perf_counter()
-    shutil.rmtree("demo", ignore_errors=True)
+    remove_earlier_results()
     try:
         draw_and_train()
         rows = {name: export(name) for name in RUNS}
@@ -132,14 +144,14 @@ def main() -> int:
         say(f"[bold red]demo-distill: {error}[/]")
         return 1
     say(f"""
-Done in {time.perf_counter() - start:.0f} s. Look at
-  demo/read.png            the pictures, their three best candidates and probabilities
-  demo/train.png           the handwriting it learned from
+Done in {time.perf_counter() - start:.0f} s. The results:
+  demo/read-distilled.png  the pictures with their three best candidates and probabilities
+  demo/train.png           samples of the training pack
   demo/runs/*/plots/       loss, accuracy and learning rate of each training
-  demo/bundles/student/    what a program needs to read: model.onnx and bundle.json
-Read a picture of your own (one of the fifty characters of @synth-demo):
+  demo/bundles/student/    the distilled student: model.onnx and bundle.json
+Recognize your own picture of one of the fifty characters of @synth-demo:
   .venv/bin/hanmo recognize PICTURE --bundle demo/bundles/student
-Train on real handwriting: README.md""")
+How to train on real handwriting: README.md""")
     return 0 if correct else 1
 
 

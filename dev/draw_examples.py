@@ -1,9 +1,9 @@
-"""Draw the eight pictures in examples/: the handwriting of hanmo.synth as cameras and scanners would bring it.
+"""Draw the eight pictures in examples/: handwriting of hanmo.synth, as cameras and scanners would show it.
 
     python dev/draw_examples.py examples
 
-Every picture is of another kind (colour, polarity, transparency, size, file format), so reading all of them
-exercises the whole way in. The same version of hanmo and Pillow always draws the same pictures.
+The pictures differ in colour, polarity, transparency, size and file format, so that recognizing all of them exercises
+the whole image loader. The same versions of hanmo and Pillow always draw the same pictures.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Cover = NDArray[np.float32]
 
 @dataclass(frozen=True, kw_only=True)
 class Example:
-    """One picture: what is written, by whom, how large, and what it is written with."""
+    """One picture: the character, the writer's seed, the size, and the look of ink and paper."""
 
     name: str
     character: str
@@ -42,13 +42,8 @@ class Example:
         """The finished picture."""
         width, height = self.size
         side = int(min(self.size) * 0.82)
-        plain = {
-            "grain": 0.0,
-            "ragged": 0.0,
-            "soft": 0.2,
-            "binary": 0.0,
-            "pressure": 0.04,
-        }  # each look brings its own paper
+        # Little texture from the writer model, as each look adds its own.
+        plain = {"grain": 0.0, "ragged": 0.0, "soft": 0.2, "binary": 0.0, "pressure": 0.04}
         style = StyleConfig(haste=0.35, pen=self.pen, pen_spread=0.05, **plain)
         bank = StrokeBank(Charset(self.character), points=32)
         generator = torch.Generator().manual_seed(self.seed)

@@ -1,10 +1,10 @@
-"""Draw docs/picture.png, which opens the README: pictures on the left of each card, what a bundle reads on the right.
+"""Draw docs/picture.png for the README: cards with a picture on the left and a bundle's prediction on the right.
 
     python dev/draw_readme_picture.py src/hanmo/bundles/free docs/picture.png
 
-The first row shows pictures of examples/, the second characters scribbled by hands several times as careless as those
-the bundle learned from, chosen to make it hesitate. Everything is drawn by this repository's code, and the
-probabilities are the bundle's own.
+The first row shows pictures of examples/. The second shows characters by writers several times as careless as those in
+the training data, chosen so that the bundle is unsure. Everything is drawn by this repository's code, and the
+probabilities are the bundle's.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
@@ -49,7 +48,7 @@ def box(left: float, top: float, right: float, bottom: float) -> tuple[int, int,
     return *scale(left, top), *scale(right, bottom)
 
 
-def draw_card(sheet: Image.Image, x: int, y: int, picture: Image.Image, read: Prediction) -> None:
+def draw_card(sheet: Image.Image, x: int, y: int, picture: Image.Image, prediction: Prediction) -> None:
     """A card at (x, y) in points: the picture, then three candidates, each with a bar and its probability."""
     pen = ImageDraw.Draw(sheet)
     large, small = CaptionFont(21 * SCALE), CaptionFont(11 * SCALE)
@@ -62,7 +61,7 @@ def draw_card(sheet: Image.Image, x: int, y: int, picture: Image.Image, read: Pr
         shown = shown.resize((round(shown.width * factor), round(shown.height * factor)), Image.Resampling.BICUBIC)
     left, top = scale(x + 12, y + (CARD[1] - SIDE) / 2)
     sheet.paste(shown, (left + (side - shown.width) // 2, top + (side - shown.height) // 2), shown)
-    for rank, candidate in enumerate(read.candidates[:3]):
+    for rank, candidate in enumerate(prediction.candidates[:3]):
         middle, ink = y + 29 + 33 * rank, INK if rank == 0 else QUIET
         pen.text(scale(x + 122, middle), large.drawable(candidate.character), ink, large.face, "lm")
         pen.text(scale(x + CARD[0] - 12, middle - 4), f"{candidate.probability:.1%}", QUIET, small.face, "rm")
@@ -82,22 +81,22 @@ def main() -> None:
     pictures: list[Image.Image] = [Image.open(Path("examples", name)) for name in EXAMPLES]
     pairs = zip(args.careless[::2], args.careless[1::2], strict=True)
     pictures += [scribble(character, int(seed)) for character, seed in pairs]
-    read = reader.recognize_batch(pictures, top=3)
+    predictions = reader.recognize_batch(pictures, top=3)
     rows = -(-len(pictures) // COLUMNS)
     width = 2 * MARGIN + COLUMNS * CARD[0] + (COLUMNS - 1) * GAP
     height = 2 * MARGIN + rows * (CARD[1] + GAP) + 12
     sheet = Image.new("RGB", scale(width, height), PAPER)
-    for index, (picture, prediction) in enumerate(zip(pictures, read, strict=True)):
+    for index, (picture, prediction) in enumerate(zip(pictures, predictions, strict=True)):
         row, column = divmod(index, COLUMNS)
         draw_card(sheet, MARGIN + column * (CARD[0] + GAP), MARGIN + row * (CARD[1] + GAP), picture, prediction)
     note = CaptionFont(11 * SCALE)
     size = f"{len(reader.bundle.model) / 1e6:.1f} MB"
-    words = f"Drawn handwriting, read by the {size} reader that comes with hanmo: the three best candidates."
-    ImageDraw.Draw(sheet).text(scale(MARGIN, height - MARGIN + 2), words, QUIET, note.face, "ls")
+    caption = f"Drawn handwriting, read by the {size} reader that comes with hanmo: the three best candidates."
+    ImageDraw.Draw(sheet).text(scale(MARGIN, height - MARGIN + 2), caption, QUIET, note.face, "ls")
     sheet.quantize(256, Image.Quantize.MAXCOVERAGE).save(args.out, optimize=True)
-    truth = np.array(list("永水书翰" + args.careless[::2]))
-    said = np.array([p.candidates[0].character for p in read])
-    print(f"{args.out}: {sheet.width} x {sheet.height}, {(truth == said).sum()} of {len(truth)} read correctly")
+    labels = "永水书翰" + args.careless[::2]
+    correct = sum(p.candidates[0].character == label for p, label in zip(predictions, labels, strict=True))
+    print(f"{args.out}: {sheet.width} x {sheet.height}, {correct} of {len(labels)} read correctly")
 
 
 if __name__ == "__main__":

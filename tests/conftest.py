@@ -48,7 +48,8 @@ def drawn(once: Once) -> Path:
     def make(folder: Path) -> None:
         from hanmo.data.pack import write_pack
         from hanmo.normalize import Normalization
-        from hanmo.synth.recipe import SynthRecipe, draw_samples
+        from hanmo.synth.recipe import SynthRecipe
+        from hanmo.synth.samples import draw_samples
         from hanmo.synth.strokes.hand import StyleConfig
 
         for prefix, characters, side, training, writers in (("", 20, 32, 60, 75), ("small-", 5, 16, 16, 20)):

@@ -87,13 +87,6 @@ def test_dense_salt_and_pepper_is_taken_off(character: str) -> None:
     assert (np.abs(quiet - 235)[blank] > 60).mean() < 0.02
 
 
-def test_medians_are_those_of_nine_levels() -> None:
-    levels = np.random.default_rng(3).integers(0, 256, (20, 31)).astype(np.uint8)  # impulses everywhere
-    edged = np.pad(levels, 1, "edge")
-    nine = np.stack([edged[y : y + 20, x : x + 31] for y in range(3) for x in range(3)])
-    np.testing.assert_array_equal(paper.without_impulses(levels), np.median(nine, 0))
-
-
 @every_character
 def test_low_contrast(character: str) -> None:
     assert apart(page(character, 200, 170), character) < 0.03
@@ -154,7 +147,3 @@ def test_whole_numbers_that_other_code_repeats() -> None:
     assert paper.quantile(counts, 125, 256, 500) == 200
     assert paper.quantile(counts, 0, 125, 100) == 50
     assert paper.quantile(counts, 60, 100, 100) == 60
-    row = np.array([[1, 5, 2, 0, 0, 0, 9]], np.uint8)
-    assert paper.greatest(row, 1).tolist() == [[5, 5, 5, 2, 0, 9, 9]]
-    assert paper.least(row, 1).tolist() == [[1, 1, 0, 0, 0, 0, 0]]
-    assert paper.smoothed(np.full((4, 5), 77, np.uint8), 4).tolist() == [[77] * 5] * 4

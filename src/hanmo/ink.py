@@ -1,5 +1,14 @@
-"""A grey picture -> the ink of the character on it, cut to its box: :mod:`hanmo.paper`, :mod:`hanmo.strays`,
-:mod:`hanmo.neighbours`."""
+"""The ink of one character, found on a grey picture and cut to its box: the front end as a whole.
+
+The steps of :func:`find_ink`:
+
+1. Reduce: a large picture is averaged down to 96 pixels (:func:`reduced`).
+2. Binarise softly: paper becomes 0, ink 255 (:func:`hanmo.paper.ink_of`).
+3. Clean: light print, rules and specks are removed (:mod:`hanmo.strays`), then parts of other characters
+   (:mod:`hanmo.neighbours`).
+4. Crop to the box of the ink, dust aside (:func:`crop_box`).
+5. If the character is small on a reduced picture, repeat all of it on the original pixels around it.
+"""
 
 from __future__ import annotations
 
@@ -10,35 +19,37 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hanmo import neighbours, paper, strays
+from hanmo import filters, neighbours, paper, strays
 from hanmo.errors import BlankImageError
 
 Grey = NDArray[np.uint8]
 Remark = Literal["several characters", "touching the edge"]
-"""What may be wrong with a picture that a reader is unsure of."""
+"""A possible reason why a picture is hard to read."""
 
 DUST, DUST_GAP = 0.01, 0.05
-"""A speck apart from the character by this share of its size, with under this share of the ink, does not count when
-the character is cropped. Looked up on hwdb100-test: of 49 such specks none was a dot; above 1.2 % some are."""
+"""A speck is dust, and outside of the box, if it is apart from the character by more than DUST_GAP of its size and has
+less than DUST of its ink. Of the 49 such specks in hwdb100-test none is a dot; of those with over 1.2 % of the ink some
+are."""
 
-_CLOSER = 0.5  # a character smaller than this share of a reduced picture is looked at again, closer
-_LOOKS = 3  # so often at most
-_AROUND = 0.5  # with this share of its size around it: dots that looked like specks may lie there
-_LONG, _GAP = 1.6, 0.08  # proportions, and blank share in between, of what may be several characters
+_CLOSER = 0.5  # a character smaller than this share of the reduced picture is read from the original pixels
+_LOOKS = 3  # rounds at most, each closer than the one before
+_AROUND = 0.5  # surroundings taken along, as a share of the character's size: its dots may have been taken for specks
+_LONG, _GAP = 1.6, 0.08  # several characters: proportions of the box, and blank share of its length in between
 
 
 @dataclass(frozen=True)
 class Found:
-    """``ink`` is float32 (h, w), 0 = paper, 1 = ink, cut to the character."""
+    """The ink of a character, float32 (h, w), 0 = paper, 1 = ink, cut to its box; and what may be wrong with it."""
 
     ink: NDArray[np.float32]
     remark: Remark | None
 
 
 def find_ink(grey: Grey, looks: int = _LOOKS) -> Found:
-    """Find the character on a picture (H, W), ink dark.
+    """Find the character on a picture (H, W) uint8, ink dark, in at most ``looks`` rounds.
 
-    Raises :class:`BlankImageError` where there is none, print aside; :class:`FaintInkError` where noise hides it.
+    Raises :class:`BlankImageError` when there is nothing but print and specks, :class:`FaintInkError` when noise hides
+    the ink.
     """
     small = reduced(grey)
     ink, touches = _own_ink(*paper.ink_of(small))
@@ -47,6 +58,7 @@ def find_ink(grey: Grey, looks: int = _LOOKS) -> Found:
     rows, columns = crop_box(ink, paper.VISIBLE)
     height, width = rows.stop - rows.start, columns.stop - columns.start
     if small is not grey and looks > 1 and max(height, width) < _CLOSER * max(small.shape):
+        # Two pixels more, since the box was found on reduced pixels.
         scale, around = max(grey.shape) / max(small.shape), _AROUND * max(height, width) + 2
         top, left = (max(int((line.start - around) * scale), 0) for line in (rows, columns))
         bottom, right = (int((line.stop + around) * scale) for line in (rows, columns))
@@ -57,19 +69,19 @@ def find_ink(grey: Grey, looks: int = _LOOKS) -> Found:
 
 
 def _own_ink(ink: Grey, even: bool) -> tuple[Grey, bool]:
-    """The ink of the character alone, and whether it touches the picture's rim."""
+    """The ink of the character alone, (H, W), and whether it touches the picture's edge; ``even`` as in ``ink_of``."""
     unprinted = strays.without_rules(strays.without_print(ink))
     if even and neighbours.is_cut_close(unprinted) and np.array_equal(unprinted, ink):
-        return ink, True  # as a program cuts characters out: nothing on it is stray
+        return ink, True  # cropped to the character by a program, as in data sets: nothing on it is stray
     ink = strays.without_specks(unprinted)
     own, cell, touches = neighbours.own_cells(ink)
-    # Soft edges of strokes lie in the cells next to the inked ones.
-    near = paper.greatest(own.view(np.uint8), 1)
+    # Soft edges of strokes are no visible ink; they lie in the cells around the inked ones.
+    near = filters.maximum_filter(own.view(np.uint8), 1)
     return ink * neighbours.by_pixels(near.view(np.bool_), cell)[: ink.shape[0], : ink.shape[1]], touches
 
 
 def reduced(grey: Grey) -> Grey:
-    """The picture averaged down to :data:`hanmo.paper.SIDE` pixels on its longer side; itself if it is no larger."""
+    """Average (H, W) down to :data:`hanmo.paper.SIDE` pixels on the longer side; smaller pictures stay as they are."""
     longest = max(grey.shape)
     if longest <= paper.SIDE:
         return grey
@@ -80,17 +92,17 @@ def reduced(grey: Grey) -> Grey:
 
 
 def crop_box(ink: NDArray[Any], visible: float) -> tuple[slice, slice]:
-    """The smallest box, rows and columns, that holds every pixel of at least ``visible`` ink, but for dust outside."""
+    """The rows and columns of the smallest box that holds all pixels of at least ``visible`` ink, dust aside."""
     rows, columns = ((ink.max(axis=axis) >= visible).nonzero()[0] for axis in (1, 0))
     gap = DUST_GAP * max(rows[-1] - rows[0], columns[-1] - columns[0])
     return _without_dust(rows, ink, 1, gap), _without_dust(columns, ink, 0, gap)
 
 
 def _without_dust(seen: NDArray[np.intp], ink: NDArray[Any], axis: int, gap: float) -> slice:
-    """From the first to the last of the ``seen`` lines, less outer groups of :data:`DUST` ink beyond a ``gap``."""
+    """The range of the ascending lines ``seen``, without outer groups of DUST beyond a ``gap``."""
     start, stop = seen[0], seen[-1] + 1
     (wide,) = (seen[1:] - seen[:-1] > gap + 1).nonzero()
-    if len(wide):  # rare, so the ink is added up only then
+    if len(wide):  # rarely, so the ink is summed only then
         mass = ink.sum(axis=axis)
         share = mass.cumsum()[seen[wide]] / mass.sum()
         if (leading := wide[share < DUST]).size:
@@ -101,7 +113,7 @@ def _without_dust(seen: NDArray[np.intp], ink: NDArray[Any], axis: int, gap: flo
 
 
 def _several(ink: Grey) -> bool:
-    """Whether a box is long, and parted across its middle half by blank paper."""
+    """Whether a box of ink looks like several characters: long, with a blank gap in the middle half of its length."""
     height, width = ink.shape
     if max(height, width) < _LONG * min(height, width):
         return False

@@ -1,6 +1,6 @@
-"""The packaged stroke medians: where the pen goes, stroke by stroke, for every character of GB2312 level 1.
+"""The packaged stroke medians: the middle line of every stroke, in writing order, of the characters of GB2312 level 1.
 
-The file's format, origin and licence (Arphic Public License) are told in ``dev/pack_medians.py`` and NOTICE.
+``dev/pack_medians.py`` describes the file's format, NOTICE its origin and licence (Arphic Public License).
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from hanmo.charset import list_characters
 from hanmo.errors import CharsetError, DataError
 
 _MAGIC = b"hanmo medians 1\n"
-_GRID = 1024
-_HEAD = 0.085  # longest press at the beginning of a stroke, in parts of the square's side
-_HEAD_REACH = 0.06
+_GRID = 1024  # the file's coordinates are whole numbers, of which this many are the side of the square
+_HEAD = 0.085  # longest slanted head of a stroke, as a part of the square's side
+_HEAD_REACH = 0.06  # length after the head that shows the direction of the stroke itself
 
 Stroke = NDArray[np.float32]
 
@@ -84,44 +84,55 @@ def parse_medians(packed: bytes) -> Medians:
 
 
 def even_out(strokes: list[Stroke], count: int) -> NDArray[np.float32]:
-    """Strokes of any number of points -> float32 (S, count, 2), the corners kept.
+    """Resample strokes of any number of points to float32 (S, count, 2), corners kept.
 
-    The longest steps are halved until there are enough points; where there are too many, the flattest go first.
+    Where there are too many points, those are removed that change the line least (Visvalingam and Whyatt, "Line
+    generalisation by repeated elimination of points", 1993); where there are too few, the longest steps are halved.
     """
     longest = max(count, *(len(s) for s in strokes))
     points = np.zeros((len(strokes), longest, 2), np.float32)
     size = np.array([len(s) for s in strokes])
     for row, stroke in zip(points, strokes, strict=True):
         row[: len(stroke)] = stroke
-    place = np.arange(longest)
-    while (size > count).any():
-        rows = np.flatnonzero(size > count)
-        p = points[rows]
-        a, b = p[:, 1:-1] - p[:, :-2], p[:, 2:] - p[:, 1:-1]
-        area = np.abs(a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0])
-        area[place[1:-1] >= size[rows, None] - 1] = np.inf
-        gone = area.argmin(1) + 1
-        source = np.minimum(place + (place >= gone[:, None]), longest - 1)
-        points[rows], size[rows] = np.take_along_axis(p, source[..., None], 1), size[rows] - 1
-    while (size < count).any():
-        rows = np.flatnonzero(size < count)
-        p = points[rows]
-        length = np.square(np.diff(p, axis=1)).sum(2)
-        length[place[1:] >= size[rows, None]] = -1
-        cut = length.argmax(1) + 1
-        source = np.where(place >= cut[:, None], place - 1, place)
-        middle = (p[np.arange(len(p)), cut - 1] + p[np.arange(len(p)), cut]) / 2
-        p = np.take_along_axis(p, source[..., None], 1)
-        p[np.arange(len(p)), cut] = middle
-        points[rows], size[rows] = p, size[rows] + 1
+    while (rows := np.flatnonzero(size > count)).size:
+        points[rows], size[rows] = _without_flattest(points[rows], size[rows]), size[rows] - 1
+    while (rows := np.flatnonzero(size < count)).size:
+        points[rows], size[rows] = _with_halved_step(points[rows], size[rows]), size[rows] + 1
     return points[:, :count].copy()
 
 
-def straighten_heads(points: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Undo the slanted press of the brush that begins many strokes: pens hardly make it. float32 (S, P, 2), same out.
+def _without_flattest(points: NDArray[np.float32], size: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Remove the inner point whose triangle with its two neighbours has the smallest area, from each line (n, P, 2).
 
-    Where the first ``_HEAD`` of a long enough stroke points aslant of the straight piece that follows, it is turned
-    into that piece's direction. Corners are safe: they turn further, or bend what follows.
+    Of a line's P points the first ``size`` (n,) count, the others are padding.
+    """
+    place = np.arange(points.shape[1])
+    a, b = points[:, 1:-1] - points[:, :-2], points[:, 2:] - points[:, 1:-1]
+    area = np.abs(a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0])
+    area[place[1:-1] >= size[:, None] - 1] = np.inf  # the last point, and padding
+    gone = area.argmin(1) + 1
+    source = np.minimum(place + (place >= gone[:, None]), points.shape[1] - 1)
+    return np.take_along_axis(points, source[..., None], 1)
+
+
+def _with_halved_step(points: NDArray[np.float32], size: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Insert a point in the middle of the longest step of each line (n, P, 2), of which ``size`` (n,) points count."""
+    row, place = np.arange(len(points)), np.arange(points.shape[1])
+    length = np.square(np.diff(points, axis=1)).sum(2)
+    length[place[1:] >= size[:, None]] = -1  # padding
+    cut = length.argmax(1) + 1
+    source = np.where(place >= cut[:, None], place - 1, place)
+    middle = (points[row, cut - 1] + points[row, cut]) / 2
+    longer = np.take_along_axis(points, source[..., None], 1)
+    longer[row, cut] = middle
+    return longer
+
+
+def straighten_heads(points: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Straighten the slanted heads that a brush, but hardly a pen, gives to strokes (S, P, 2); same shape out.
+
+    If the first ``_HEAD`` of a long enough stroke deviates by 12 to 80 degrees from the straight piece that follows, it
+    is turned into that direction. Corners are not affected: they turn further, or are not followed by a straight piece.
     """
     arc = np.hypot(*np.moveaxis(np.diff(points, axis=1, prepend=points[:, :1]), 2, 0)).cumsum(1)
     row = np.arange(len(points))
@@ -149,11 +160,11 @@ def _parse(raw: bytes) -> Medians:
     if len(characters) != count or len(steps) != points_of.sum() or strokes_of.min() < 1 or points_of.min() < 2:
         raise ValueError("its counts disagree")
     point_start = np.concatenate([[0], np.cumsum(points_of, dtype=np.int64)])
-    # Sum the steps over the whole file, then take off what every stroke inherited from those before it.
+    # One sum over all steps of the file; then the sum up to each stroke's beginning is subtracted from its points.
     total = np.concatenate([np.zeros((1, 2), np.int64), np.cumsum(steps, axis=0, dtype=np.int64)])
     points = total[1:] - np.repeat(total[point_start[:-1]], points_of, axis=0)
     points = (points / _GRID).astype(np.float32)
-    points.setflags(write=False)  # shared by everybody: a cached object must not change under its users
+    points.setflags(write=False)  # the object is cached and shared, so nobody may change it
     return Medians(characters, points, point_start, np.concatenate([[0], np.cumsum(strokes_of, dtype=np.int64)]))
 
 

@@ -1,6 +1,16 @@
-"""Parts of other characters, and of frames, that reach into a picture from its rim.
+"""Parts of other characters, and of frames, that reach into a picture from its edge: found and removed.
 
-All of it works on the ink of :func:`hanmo.paper.ink_of`, (H, W) uint8, in cells of one or two pixels a side.
+The steps of :func:`own_cells`, on the ink of :func:`hanmo.paper.ink_of`, (H, W) uint8:
+
+1. The picture is reduced to cells of one or two pixels a side, a cell being inked if any of its pixels is.
+2. Connected components that touch the picture's edge are candidates. Those that stay very close to the edge and have
+   little ink are removed.
+3. Unless the picture is cut close to the character, candidates that reach at most a quarter into the picture and
+   keep a distance to the rest are removed, if the rest is a character with free space around it: :func:`_parts`.
+4. If that finds nothing, step 3 is tried again on solid ink alone: strokes that lie close to each other are often
+   joined by their soft edges only.
+
+In doubt everything stays. All shares are per cent, of the picture's longer side unless said otherwise.
 """
 
 from __future__ import annotations
@@ -17,25 +27,47 @@ from hanmo.paper import RIM, VISIBLE
 Grey = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
-SHALLOW, SLIGHT = 4, 5  # per cent of the side, and of the ink, up to which what touches the rim goes ...
-REACHED = 2  # ... unless the rest comes close to more sides than so many: these are its own soft ends
-DEEP = 25  # per cent of the side that parts of other characters reach in at most
-APART = 3  # per cent of the side that such parts are away from the character
-CLEAR = 4  # per cent of the side that must be free around what is left
-KEPT = 60  # per cent of the ink that must be left when such parts are removed ...
-KEPT_CENTRED = 25  # ... or, where what is left is a character by its size and place
-LONG, SHORT, OFF = 50, 25, 10  # per cent of the side: such a character is at least so large, and so far off the middle
-SOLID = 110  # ink of 255 that is more than the soft edges over which strokes close to each other join
+SHALLOW, SLIGHT = 4, 5
+"""What touches the edge is removed if it reaches no deeper than SHALLOW and has at most SLIGHT of the ink ..."""
+
+REACHED = 2
+"""... unless the rest comes close to more sides than this: then these are the soft ends of its own strokes."""
+
+DEEP = 25
+"""How far parts of other characters reach in at most; the character itself begins deeper."""
+
+APART = 3
+"""Distance to the character that they must keep; what is nearer may be a dot of it."""
+
+CLEAR = 4
+"""Width of the strip along all edges that must be free once they are removed."""
+
+KEPT = 60
+"""Share of the ink that must be left; if less were left, the wrong part would have been taken for the character ..."""
+
+KEPT_CENTRED = 25
+"""... or this share, if what is left has the size and the place of a character."""
+
+LONG, SHORT, OFF = 50, 25, 10
+"""Such a character is at least LONG by SHORT, and its centre at most OFF from the picture's."""
+
+SOLID = 110
+"""Ink, of 255, that is more than the soft edges over which neighbouring strokes join (43 %)."""
 
 
 def own_cells(ink: Grey) -> tuple[Mask, int, bool]:
-    """The cells of the character itself, bool (h, w); pixels a cell; and whether it touches the picture's rim."""
+    """Find the character's own cells.
+
+    Returns bool (h, w), True where a cell has ink of the character; the pixels of a cell's side; and whether the
+    character touches the picture's edge.
+    """
     size = cell_of(max(ink.shape))
     cells = by_cells(ink >= VISIBLE, size)
     board, rings = board_of(*cells.shape), _rings(*cells.shape)
     inked = board.pack(cells)
-    reaching = board.flood(inked & rings.rim, inked)
+    reaching = board.flood(inked & rings.rim, inked)  # all that is connected with the edge
     shallow = reaching & ~board.flood(reaching & ~rings.shallow, inked)
+    # Sides that the rest comes close to.
     reached = sum(bool(inked & ~shallow & side) for side in rings.sides)
     if reached <= REACHED and shallow.bit_count() * 100 <= SLIGHT * inked.bit_count():
         inked &= ~shallow
@@ -46,27 +78,32 @@ def own_cells(ink: Grey) -> tuple[Mask, int, bool]:
 
 
 def is_cut_close(ink: Grey) -> bool:
-    """Whether there is ink along all four sides: then what touches the rim is the character's own."""
+    """Whether there is ink on all four sides of the picture, as where it was cropped to the character's box."""
     cell = cell_of(max(ink.shape))
     sides = (ink[:cell], ink[-cell:], ink[:, :cell], ink[:, -cell:])
     return all(int(side.max()) >= RIM for side in sides)
 
 
 def _without_parts(board: Board, rings: _Rings, inked: int, reaching: int, solid: int) -> int:
-    """``inked`` less parts of other characters; those that only soft edges join to it are found in ``solid`` ink."""
+    """``inked`` without parts of other characters, found in it or, if joined by soft edges, in ``solid`` ink."""
     if parts := _parts(board, rings, inked, reaching, KEPT_CENTRED):
         return inked & ~parts
     solid &= inked
     if not (parts := _parts(board, rings, solid, board.flood(solid & rings.rim, solid), KEPT)):
         return inked
-    soft = inked & ~board.grow(solid & ~parts, 1)  # edges of strokes of both stay
+    # Each part goes with its soft edges, but not with those that are the character's as well.
+    soft = inked & ~board.grow(solid & ~parts, 1)
     return inked & ~board.flood(parts, soft)
 
 
 def _parts(board: Board, rings: _Rings, inked: int, reaching: int, kept: int) -> int:
-    """What reaches a little way in from the rim, around a character that lies free; nothing where none does."""
+    """Parts of ``reaching`` that belong to other characters; 0 if there are none or the rest is no free character.
+
+    ``kept`` is the share of the ink that must be left, in per cent.
+    """
+    # All that is not connected with the inner region, more than DEEP from the edges.
     parts = reaching & ~board.flood(reaching & ~rings.deep, inked)
-    # What lies close to the character may be a dot of it.
+    # Components near the character may be its dots: they stay.
     near = max(board.height, board.width) * APART // 100
     parts &= ~board.flood(parts & board.grow(inked & ~parts, near), parts)
     rest = inked & ~parts
@@ -78,7 +115,7 @@ def _parts(board: Board, rings: _Rings, inked: int, reaching: int, kept: int) ->
 
 
 def _is_centred(cells: Mask) -> bool:
-    """Whether cells, bool (h, w), are as large as a character, and in the middle."""
+    """Whether the box around cells, bool (h, w), is as large as a character's and in the middle of the picture."""
     side: int = max(cells.shape)
     extents: list[int] = []
     off = 0
@@ -91,23 +128,23 @@ def _is_centred(cells: Mask) -> bool:
 
 
 def cell_of(longer: int) -> int:
-    """Pixels a cell, of a picture with so many on its longer side."""
+    """Pixels of a cell's side, for a picture with ``longer`` pixels on its longer side: two where one would be slow."""
     return 1 if longer <= 60 else 2
 
 
 def by_cells(mask: Mask, size: int) -> Mask:
-    """Whether any pixel of each cell of ``size`` pixels a side is set."""
+    """Reduce a mask (H, W) to cells of ``size`` pixels (1 or 2) a side: True where any pixel of the cell is."""
     if size == 1:
         return mask
     height, width = mask.shape
-    found = np.zeros((-(-height // 2), 2 * -(-width // 2)), bool)
+    found = np.zeros((-(-height // 2), 2 * -(-width // 2)), bool)  # an odd last row or column has a cell, too
     found[:, :width] = mask[::2]
     found[: height // 2, :width] |= mask[1::2]
     return found[:, ::2] | found[:, 1::2]
 
 
 def by_pixels(cells: Mask, size: int) -> Mask:
-    """The opposite of :func:`by_cells`: every cell as ``size`` pixels a side."""
+    """Enlarge cells (h, w) to ``size`` pixels (1 or 2) a side: the inverse of :func:`by_cells`."""
     if size == 1:
         return cells
     height, width = cells.shape
@@ -118,21 +155,21 @@ def by_pixels(cells: Mask, size: int) -> Mask:
 
 
 def ring(height: int, width: int, depth: int) -> Mask:
-    """True within ``depth`` cells of the edge."""
+    """bool (height, width): True within ``depth`` cells of the edge."""
     ring = np.ones((height, width), bool)
     ring[depth : height - depth, depth : width - depth] = False
     return ring
 
 
 class _Rings(NamedTuple):
-    """What lies within so many cells of the edge, as whole numbers of a :class:`Board`."""
+    """Strips along the edges of the picture, as masks of a :class:`Board`: the outermost cells, and wider strips."""
 
     rim: int
     shallow: int
     deep: int
     clear: int
     sides: tuple[int, int, int, int]
-    """Close to the upper, the lower, the left and the right edge."""
+    """The strips of CLEAR along the upper, the lower, the left and the right edge."""
 
 
 @lru_cache(maxsize=128)

@@ -1,101 +1,126 @@
-"""A grey picture of paper -> the ink on it: the front end that every picture goes through before it is read.
+"""From a grey picture of paper to the ink on it: the first part of the front end that every picture goes through.
 
-People photograph and scan paper: light falls unevenly, paper has a grain, cells and lines are printed on it and the
-next character reaches in. The steps, each of which leaves a clean picture as it is:
+The steps of :func:`ink_of`, in order. Each of them leaves a clean picture as it is.
 
-1. pictures larger than :data:`SIDE` are averaged down to it (:mod:`hanmo.normalize` looks again, closer, where the
-   character turns out small);
-2. the background, a grey closing of the picture, is divided out where it is uneven;
-3. single pixels that stand out of all their neighbours are replaced; where there is noise the picture is smoothed;
-4. Otsu's threshold parts paper from ink, and everything lighter than a dead zone becomes paper;
-5. print that is lighter than the ink, straight rules across the whole picture, specks, and parts of other characters
-   that reach in from the rim are removed.
+1. Background division (:func:`flatten`): uneven light and shadows are removed. The background is a grey closing of the
+   picture, and every pixel is divided by it.
+2. Removal of salt-and-pepper noise (:func:`without_impulses`): conservative smoothing where there is some, a 3 x 3
+   median filter where there is much.
+3. Smoothing of sensor noise: the noise is estimated (:func:`noise_of`), and a noisy picture passes a binomial filter.
+4. Thresholding (:func:`levels_of`): Otsu's threshold separates ink from paper and gives the grey level of both.
+5. Scaling (:func:`ink_levels`): the levels between both become the ink, 0 to 255; levels near the paper become 0.
 
-Every decision is made in whole numbers, so :mod:`hanmo.train.page_ink`, which does the same to thousands of pictures on
-a GPU, decides alike.
+Before these steps :func:`hanmo.ink.reduced` averages large pictures down to :data:`SIDE` pixels; after them
+:mod:`hanmo.strays` and :mod:`hanmo.neighbours` remove the ink that does not belong to the character.
+
+Every decision is made in whole numbers. Two other programs must decide alike: :mod:`hanmo.train.page_ink`, which
+does the same to thousands of pictures on a GPU, and the JavaScript reader of the web page.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from hanmo.errors import BlankImageError, FaintInkError
+from hanmo.filters import maximum_filter, median_filter, minimum_filter, padded, smoothed
 
 Grey = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
 SIDE = 96
-"""Pixels: the longer side at which a picture is looked at; a network's square is about half of that."""
+"""Pixels of the longer side of the largest picture that is processed; about twice the square that a network sees."""
 
 MIN_CONTRAST = 12
-"""Grey levels between paper and ink below which a picture counts as blank."""
+"""Fewest grey levels, of 255, between paper and ink; a picture with less counts as blank."""
 
 DEAD_ZONE = 150
-"""Thousandths of the ink below which everything is paper: veils, shadows and the paper's own structure."""
+"""Thousandths of the contrast up to which a pixel is paper: faint shadows and the structure of the paper stay below."""
 
 VISIBLE = 77
-"""Ink, of 255, from which a pixel counts as written on (0.3)."""
+"""Ink, of 255, from which a pixel counts as written on: 30 %."""
 
 RIM = 38
-"""Ink, of 255, that touches the rim of a picture: ends of strokes there are often soft."""
+"""Ink, of 255, from which a pixel at the picture's edge counts as touching it: 15 %, as strokes often fade there."""
 
-PAPER = 224  # what the background is raised to: some room is left for pixels brighter than their surroundings
-UNEVEN = 20  # grey levels by which a background must vary before it is divided out
-TILES = 24  # tiles of the background along the longer side
-CLOSING = 4  # tiles on either side that the closing looks at: characters are narrower than 9 / 24 of the side
-IMPULSE = 32  # grey levels by which single pixels stand out
-IMPULSES = 250  # one pixel in so many must do so before any is replaced
-DENSE = 33  # one pixel in so many: they then stand beside each other, and a median is taken instead
+PAPER = 224
+"""Grey level of the paper after the division by the background: 31 levels are left for brighter pixels."""
+
+UNEVEN = 20
+"""Grey levels by which the background must vary before it is divided out; less does not disturb the threshold."""
+
+TILES = 24
+"""Tiles along the longer side, of which the background has one value each."""
+
+CLOSING = 4
+"""Radius of the closing in tiles: it removes what is narrower than 9 of 24 tiles, so strokes, but not shadows."""
+
+IMPULSE = 32
+"""Grey levels beyond the range of its eight neighbours from which a pixel is an impulse (salt or pepper)."""
+
+IMPULSES = 250
+"""Impulses are removed where at least one pixel in 250 is one; clean pictures have fewer, such as tips of strokes."""
+
+DENSE = 33
+"""Where more than one pixel in 33 is an impulse, many have an impulse beside them: only a median removes these."""
+
+LEFT = {0: 1000, 2: 270, 4: 190}
+"""Thousandths of the deviation of white noise that are left after so many passes of :func:`smoothed`.
+
+Two passes are the kernel 1 4 6 4 1 by rows and columns, whose squared weights add up to (70 / 256)^2, so 27 % of the
+deviation is left; four passes leave 12870 / 65536, nearly 20 %."""
+
+NOISE = (8, 16)
+"""Noise, in per cent of the contrast, from which a picture is smoothed twice, and from which four times."""
 
 
 def ink_of(grey: Grey) -> tuple[Grey, bool]:
-    """(H, W) uint8, ink dark, at most :data:`SIDE` -> ink (H, W) uint8, 0 = paper, 255 = ink; and whether it is even.
+    """Find the ink of a grey picture (H, W) uint8, ink dark, at most :data:`SIDE` pixels a side.
 
-    Paper is even where most neighbouring pixels are equal and none is taken for an impulse: black-and-white scans,
-    clipped ones, and what was written on a screen.
-    Raises :class:`BlankImageError` where nothing is written, :class:`FaintInkError` where noise hides what is.
+    Returns the ink, (H, W) uint8, 0 = paper, 255 = ink; and whether the paper is even, without any noise: as in
+    black-and-white scans, in scans with clipped whites and in what was written on a screen.
+    Raises :class:`BlankImageError` when nothing is written, :class:`FaintInkError` when noise hides the ink.
     """
     lit = flatten(grey)
-    noise = noise_of(lit)  # a median would hide it
+    noise = noise_of(lit)  # measured first, since the next step would hide it
     flat = without_impulses(lit)
-    passes, seen, (paper, dark) = _calmed(flat, noise)
-    left = noise * LEFT[passes] // 1000  # the noise that smoothing left, in 1/64 grey levels
+    passes, seen, (paper, dark) = _denoised(flat, noise)
+    left = noise * LEFT[passes] // 1000  # deviation of the noise after smoothing, in 1/64 grey levels
     contrast = paper - dark
     if contrast < MIN_CONTRAST:
         raise BlankImageError(
             f"the picture is blank: paper and ink differ by {contrast} grey levels of 255, {MIN_CONTRAST} needed"
         )
+    # Within five deviations of the noise, its highest and lowest pixels would be taken for ink and paper.
     if contrast * 64 < 5 * left:
         raise FaintInkError("the picture shows no clear ink: whatever is written drowns in noise; take a sharper one")
+    # The dead zone covers two deviations of the noise at least; 999, since the ink above it divides by 1000 - dead.
     dead = min(max(DEAD_ZONE, 2000 * left // (64 * contrast)), 999)
     return ink_levels(paper, dark, dead).take(seen), noise == 0 and flat is lit
 
 
 def ink_levels(paper: int, dark: int, dead: int) -> Grey:
-    """The ink, 0 to 255, of each of the 256 grey levels: none up to ``dead`` thousandths of the contrast."""
+    """The ink of each grey level, uint8 (256,), for the grey levels of paper and ink, ``paper`` and ``dark``.
+
+    It is 0 up to ``dead`` thousandths of the contrast, then grows linearly to 255 at ``dark``.
+    """
     contrast = paper - dark
     above = (paper - np.arange(256)) * 1000 - dead * contrast
     levels: Grey = np.minimum(255 * np.maximum(above, 0) // ((1000 - dead) * contrast), 255).astype(np.uint8)
     return levels
 
 
-LEFT = {0: 1000, 2: 270, 4: 190}
-"""Thousandths of white noise's deviation that so many passes of smoothing leave."""
+def _denoised(flat: Grey, noise: int) -> tuple[int, Grey, tuple[int, int]]:
+    """The passes of smoothing that a picture needs, the smoothed picture, and its :func:`levels_of`.
 
-
-NOISE = (8, 16)
-"""Noise, in per cent of the contrast, from which pictures are smoothed twice, and four times."""
-
-
-def _calmed(flat: Grey, noise: int) -> tuple[int, Grey, tuple[int, int]]:
-    """How often a picture with so much noise is smoothed, the picture smoothed so often, and its :func:`levels_of`."""
-    if _passes(noise, 1) == 0:  # too little noise for the faintest ink, so the contrast need not be known
+    ``noise`` is its deviation in 1/64 grey levels.
+    """
+    if _passes(noise, 1) == 0:  # little noise even if the contrast were one level, so nothing need be smoothed
         return 0, flat, levels_of(flat)
+    # Noise spreads the grey levels, so the contrast is measured on the smoothed picture.
     smooth = smoothed(flat, 2)
     paper, dark = levels_of(smooth)
     passes = _passes(noise, paper - dark)
@@ -106,35 +131,39 @@ def _calmed(flat: Grey, noise: int) -> tuple[int, Grey, tuple[int, int]]:
 
 
 def _passes(noise: int, contrast: int) -> int:
-    """How often to smooth: noise in 1/64 grey levels beside the contrast in grey levels."""
+    """Passes of smoothing for a noise in 1/64 grey levels and a contrast in grey levels."""
     ratio = noise * 100 // (64 * max(contrast, 1))
     return 0 if ratio < NOISE[0] else 2 if ratio < NOISE[1] else 4
 
 
 def flatten(grey: Grey) -> Grey:
-    """Divide by the background where that is uneven; the paper then has the level 224 everywhere."""
+    """Divide a picture (H, W) by its background, if that is uneven; the paper then has the level :data:`PAPER`.
+
+    The background: means of square tiles, a grey closing of these (a maximum filter, which removes dark strokes, then a
+    minimum filter, which puts edges of shadows back), smoothed, and interpolated linearly to every pixel.
+    """
     height, width = grey.shape
     tile = tile_of(max(height, width))
     add_rows, rows = _tiling(height, tile)
     add_columns, columns = _tiling(width, tile)
-    # Whole numbers below 2^24, so single precision adds them without rounding, in whatever order, and what it divides
-    # rounds down to the right whole number.
+    # Matrix products in single precision are fast, and exact here: all sums are whole numbers below 2^24. The quotients
+    # are rounded down to the same whole numbers as in integer arithmetic.
     light = grey.astype(np.float32)
     means = (add_rows @ light @ add_columns.T / (tile * tile)).astype(np.uint8)
-    background = least(greatest(means, CLOSING), CLOSING)
+    background = minimum_filter(maximum_filter(means, CLOSING), CLOSING)
     if int(background.max()) - int(background.min()) < UNEVEN:
         return grey
     fine = rows @ smoothed(background, 2).astype(np.float32) @ columns.T
-    fine = np.maximum(np.floor(fine / 4096), 1)
+    fine = np.maximum(np.floor(fine / 4096), 1)  # the weights of rows and columns add up to 64 * 64
     flat: Grey = np.minimum(light * PAPER / fine, 255).astype(np.uint8)
     return flat
 
 
 @lru_cache(maxsize=128)
 def _tiling(length: int, tile: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The matrix (tiles, length) that adds up each tile's pixels, and :func:`between_tiles`.
+    """The matrix (tiles, length) that sums the pixels of each tile along a line, and that of :func:`between_tiles`.
 
-    The last tile may reach beyond the picture: the last pixel counts for those that are missing.
+    The last tile may reach beyond the picture; the last pixel then counts for the missing ones, too.
     """
     tiles = -(-length // tile)
     adding = np.zeros((tiles, length), np.float32)
@@ -145,12 +174,13 @@ def _tiling(length: int, tile: int) -> tuple[NDArray[np.float32], NDArray[np.flo
 
 
 def tile_of(longer: int) -> int:
-    """Pixels a tile of the background, of a picture with so many on its longer side."""
+    """Pixels of a tile's side, for a picture with ``longer`` pixels on its longer side."""
     return max(2, round(longer / TILES))
 
 
 def between_tiles(length: int, tile: int, tiles: int) -> NDArray[np.float32]:
-    """The matrix (length, tiles) that interpolates linearly between the tiles' middles; rows add up to 64."""
+    """The matrix (length, tiles) that interpolates linearly between the centres of tiles; each row adds up to 64."""
+    # The place of each pixel's centre between the centres of tiles, in 1/64 tiles; constant beyond the outermost ones.
     place = np.clip((64 * (2 * np.arange(length) + 1 - tile)) // (2 * tile), 0, 64 * (tiles - 1))
     matrix = np.zeros((length, tiles), np.float32)
     first, share = place // 64, place % 64
@@ -160,37 +190,15 @@ def between_tiles(length: int, tile: int, tiles: int) -> NDArray[np.float32]:
     return matrix
 
 
-def greatest(grey: Grey, reach: int) -> Grey:
-    """The greatest level within ``reach`` pixels, by rows and columns."""
-    height, width = grey.shape
-    edged = np.zeros((height + 2 * reach, width + 2 * reach), np.uint8)
-    edged[reach : reach + height, reach : reach + width] = grey
-    span = 2 * reach + 1
-    return _greatest_of_rows(_greatest_of_rows(edged, span).T, span).T
-
-
-def least(grey: Grey, reach: int) -> Grey:
-    """The least level within ``reach`` pixels, by rows and columns."""
-    return ~greatest(~grey, reach)
-
-
-def _greatest_of_rows(grey: Grey, span: int) -> Grey:
-    """The greatest level of every ``span`` rows that follow one another, (H - span + 1, W)."""
-    seen = 1
-    while seen < span:  # windows of 1, 2, 4, ... rows from each row on
-        step = min(seen, span - seen)
-        grey = np.maximum(grey[:-step], grey[step:])
-        seen += step
-    return grey
-
-
 def without_impulses(grey: Grey) -> Grey:
-    """Salt and pepper removed: where pixels beyond all eight neighbours are many, they take the nearest's level.
+    """Remove salt-and-pepper noise from (H, W); the same array comes back if there is little of it.
 
-    Where there are few it is the same picture.
+    Conservative smoothing: a pixel beyond the range of its eight neighbours takes the nearest level of that range. Two
+    rounds, since impulses beside each other hide each other. Dense noise gets a median filter instead.
     """
     for turn in range(2):
-        edged = _edged(grey, np.uint8)
+        edged = padded(grey, np.uint8)
+        # The range of the eight neighbours: extremes of the three columns, of the middle one without the pixel itself.
         above, here, below = edged[:-2], edged[1:-1], edged[2:]
         high, low = np.maximum(above, below), np.minimum(above, below)
         high3, low3 = np.maximum(high, here), np.minimum(low, here)
@@ -202,41 +210,17 @@ def without_impulses(grey: Grey) -> Grey:
         if impulses * IMPULSES < grey.size:
             break
         if turn == 0 and impulses * DENSE > grey.size:
-            return _median(edged)
+            return median_filter(edged)
         grey = kept
     return grey
 
 
-def _median(edged: Grey) -> Grey:
-    """The median of every pixel and its eight neighbours, of a picture (H + 2, W + 2).
-
-    It is that of three numbers: the greatest of the rows' least, the median of their medians, the least of their
-    greatest levels.
-    """
-    low, middle, high = _in_order(edged[:, :-2], edged[:, 1:-1], edged[:, 2:])
-    lowest, medians, highest = (_in_order(x[:-2], x[1:-1], x[2:]) for x in (low, middle, high))
-    return _in_order(lowest[2], medians[1], highest[0])[1]
-
-
-def _in_order(a: Grey, b: Grey, c: Grey) -> tuple[Grey, Grey, Grey]:
-    """The least, the middle and the greatest of three."""
-    least, most = np.minimum(a, b), np.maximum(a, b)
-    return np.minimum(least, c), np.maximum(least, np.minimum(most, c)), np.maximum(most, c)
-
-
-def _edged(grey: Grey, dtype: DTypeLike) -> NDArray[Any]:
-    """A pixel added on all sides, (H + 2, W + 2), whose level is that of the edge: ``np.pad``, but much faster."""
-    edged = np.empty((grey.shape[0] + 2, grey.shape[1] + 2), dtype)
-    edged[1:-1, 1:-1] = grey
-    edged[0, 1:-1], edged[-1, 1:-1] = grey[0], grey[-1]
-    edged[:, 0], edged[:, -1] = edged[:, 1], edged[:, -2]
-    return edged
-
-
 def noise_of(grey: Grey) -> int:
-    """The deviation of white noise in 1/64 grey levels, from how far neighbouring pixels are apart.
+    """Estimate the standard deviation of white noise in a picture (H, W), in 1/64 grey levels.
 
-    35 % of the differences of two normal numbers are below 0.642 deviations.
+    Of the absolute differences of two independent normal numbers, 35 % are below 0.642 deviations. So the 35 % quantile
+    of the differences between neighbouring pixels, divided by 0.642, is the deviation. A low quantile is used because
+    edges of strokes add large differences, which do not move it much.
     """
     height, width = grey.shape
     total = 2 * height * width - height - width
@@ -249,37 +233,26 @@ def noise_of(grey: Grey) -> int:
     def upto(level: int) -> int:
         return int(np.count_nonzero(apart <= level))
 
-    # To count a few times what lies below a level is faster than a histogram of all levels.
+    # Bisection: counting at eight levels is faster than a histogram of all.
     level = bisect_right(range(256), wanted, key=upto)
-    if level == 256:  # a single pixel
+    if level == 256:  # a picture of one pixel has no differences
         return 0
-    # Between whole levels by how far the share lies inside this one, less half a level that rounding adds.
+    # Interpolated within the level; less half a level, since a level stands for the range half a level around it.
     before = upto(level - 1) if level else 0
     sixtyfourths = 64 * level + 64 * (wanted - before) // (upto(level) - before) - 32
-    return int(max(sixtyfourths, 0) * 156 // 100)
+    return int(max(sixtyfourths, 0) * 156 // 100)  # 1 / 0.642
 
 
 def _differences(one: Grey, other: Grey, out: Grey) -> None:
-    """How far each pixel of ``one`` and ``other`` are apart, written to ``out``, a line of as many."""
+    """Write the absolute differences of two pictures of unsigned bytes into the flat array ``out``."""
     np.subtract(np.maximum(one, other), np.minimum(one, other), out=out.reshape(one.shape))
 
 
-def smoothed(grey: Grey, passes: int) -> Grey:
-    """Each pass is a binomial filter, 1 2 1 by rows and by columns."""
-    for _ in range(passes):
-        x = _edged(grey, np.uint16)
-        for _ in range(2):  # 1 2 1 is 1 1 twice
-            x = x[:-1] + x[1:]
-        for _ in range(2):
-            x = x[:, :-1] + x[:, 1:]
-        x += 8
-        x >>= 4
-        grey = x.astype(np.uint8)
-    return grey
-
-
 def levels_of(grey: Grey) -> tuple[int, int]:
-    """The paper's median and the ink's dark decile, parted by Otsu's threshold."""
+    """The grey levels of paper and ink: the median above Otsu's threshold, and the first decile below it.
+
+    The decile, since most ink pixels lie on the soft edges of strokes and only the darkest show the ink itself.
+    """
     counts = np.bincount(grey.ravel(), minlength=256)
     threshold = otsu(counts)
     paper = quantile(counts, threshold + 1, 256, 500)
@@ -291,23 +264,26 @@ _LEVELS = np.arange(256.0)
 
 
 def otsu(counts: NDArray[np.int64]) -> int:
-    """The last level of the dark class that maximises the variance between both classes (Otsu, 1979)."""
+    """Otsu's threshold: the last grey level of the dark class, chosen so that the variance between classes is greatest.
+
+    ``counts`` is the histogram, int64 (256,). Otsu, "A threshold selection method from gray-level histograms", 1979.
+    """
     below = counts.cumsum()[:-1].astype(np.float64)
     total = float(counts.sum())
     above = total - below
     mass = (counts * _LEVELS).cumsum()
-    # Exact up to the last division: products of whole numbers below 2^53.
+    # The variance times total^2. Exact up to the last division, as the products are whole numbers below 2^53.
     apart = mass[:-1] * total - mass[-1] * below
     between = apart**2 / np.maximum(below * above, 1)
-    # A plateau spans the empty levels between two peaks; its middle leaves room for both.
+    # All empty levels between two peaks are equally good; the middle one leaves most room for both.
     (best,) = (between >= between.max() * (1 - 1e-9)).nonzero()
     return int(best[len(best) // 2])
 
 
 def quantile(counts: NDArray[np.int64], start: int, stop: int, thousandths: int) -> int:
-    """The grey level below which so many of the pixels with levels in [start, stop) lie."""
+    """A quantile, in thousandths, of the pixels with grey levels in [start, stop); ``start`` if there are none."""
     total = counts[start:stop].cumsum()
     if not len(total) or total[-1] == 0:
         return start
-    wanted = -(-thousandths * int(total[-1]) // 1000)  # rounded up: as many levels lie below it as below the fraction
+    wanted = -(-thousandths * int(total[-1]) // 1000)  # rounded up to whole pixels
     return start + int(total.searchsorted(wanted))

@@ -1,6 +1,16 @@
-"""What is on a picture beside the character, and goes: lighter print, rules and specks.
+"""Stray marks that do not belong to the character: light print, ruled lines and specks are removed.
 
-All of it works on the ink of :func:`hanmo.paper.ink_of`, (H, W) uint8, at most :data:`hanmo.paper.SIDE` pixels a side.
+Three independent steps, each from ink to ink, (H, W) uint8 as :func:`hanmo.paper.ink_of` returns it, 0 = paper:
+
+1. :func:`without_print`: print that is lighter than the pen, such as the lines of practice cells, found by its level.
+2. :func:`without_rules`: straight lines across the whole picture, found by a coarse Hough transform (Duda and Hart,
+   "Use of the Hough transformation to detect lines and curves in pictures", 1972): the picture is cut into strips
+   across the line's direction, and a line needs enough ink in nearly every strip.
+3. :func:`without_specks`: dots of up to 3 x 3 pixels with paper all around, found by a hit-or-miss transform (Serra,
+   "Image analysis and mathematical morphology", 1982).
+
+:mod:`hanmo.neighbours` comes next: parts of other characters. In doubt
+everything stays, since a lost stroke costs more than a line too many.
 """
 
 from __future__ import annotations
@@ -12,33 +22,59 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hanmo.bitboard import board_of
-from hanmo.paper import RIM, VISIBLE, greatest
+from hanmo.filters import maximum_filter
+from hanmo.paper import RIM, VISIBLE
 
 Grey = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
 STRIPS = 8
-"""Strips that the picture is cut into across a rule's direction."""
+"""Strips that the picture is cut into: enough to tell a line from a stroke, and each still wide enough for dashes."""
 
 SLOPES = range(-4, 5)
-"""Pixels that a rule may rise or fall from one end of the picture to the other."""
+"""Pixels that a rule may rise or fall over the width of the picture: 4 of 96 are 2.4 degrees, as of a sloping sheet."""
 
-STRONG = 158  # ink of 255 (0.62) that print does not reach where it is lighter than the pen
-NEAR = 2  # pixels around strong ink that are the soft edges of its strokes
-PRINT = 25  # lighter print, in per cent of the strong pixels, from which it is removed
-PALE = 110  # ink of 255 that lighter print does not reach; what does may be a faint stroke
-COVERED = 35  # per cent of a strip that a rule covers, dashed ones too
-WHOLE = 55  # per cent of the whole width that it covers
-THICK = 34  # thousandths of the longer side: as much ink may lie across a rule, it and what is within four pixels
-MARGIN = 8  # rows of paper added above and below, so that lines may fall and rise
-LARGEST_SPECK = 32  # parts of the longer side: larger squares of ink are no specks
-EDGE = 3  # pixels of paper added on all sides when specks are looked for
+STRONG = 158
+"""Ink, of 255, that only the pen reaches where the print is lighter (62 %)."""
+
+NEAR = 2
+"""Pixels around strong ink that belong to it: the soft edges of strokes are weak ink, too."""
+
+PRINT = 25
+"""Weak ink away from strong ink, in per cent of the strong ink, from which it counts as print; less may be a stroke."""
+
+PALE = 110
+"""Darkest print that is removed, in ink of 255 (43 %); what is darker may be a faint stroke."""
+
+COVERED = 35
+"""Per cent of a strip's width with ink from which a line covers the strip; low enough for dashed lines."""
+
+WHOLE = 55
+"""Per cent of the picture's whole width that a line must have ink on."""
+
+THICK = 34
+"""Most ink across a line, in thousandths of the longer side (3 of 96 pixels), within four pixels on both sides of it:
+thicker ones are strokes, or have strokes beside them."""
+
+MARGIN = 8
+"""Empty rows added above and below: a line ends up to 2 rows off its middle, and 5 more rows are looked at."""
+
+LARGEST_SPECK = 32
+"""The longer side, divided by this, is the side of the largest speck, 3 pixels at most; larger ones may be dots."""
+
+EDGE = 3
+"""Empty pixels added on all sides when specks are looked for: as many as the largest speck has."""
 
 
 def without_print(ink: Grey) -> Grey:
-    """Print lighter than the pen removed: where much weak ink is away from strong ink, its level is the new paper."""
+    """Remove print that is lighter than the pen.
+
+    If there is much weak ink away from strong ink, it is print. The level that nine tenths of it stay below becomes the
+    new paper, and the ink above is stretched to the whole range again.
+    """
     strong = ink >= STRONG
-    weak = (ink >= VISIBLE // 2) & (greatest(strong.view(np.uint8), NEAR) == 0)
+    # From half of what is visible on: edges of thin printed lines, which would stay otherwise, count as well.
+    weak = (ink >= VISIBLE // 2) & (maximum_filter(strong.view(np.uint8), NEAR) == 0)
     count = np.count_nonzero(weak)
     if count * 100 < PRINT * np.count_nonzero(strong):
         return ink
@@ -50,47 +86,56 @@ def without_print(ink: Grey) -> Grey:
 
 
 def rules_in(mask: Mask) -> Mask:
-    """Where straight, thin, nearly horizontal rules run from one side of the picture to the other, bool (H, W)."""
+    """Find thin, straight, nearly horizontal lines from one side of a mask (H, W) to the other; bool (H, W).
+
+    A line is a start row and a slope. It is found if all strips but one are covered along it, its ink covers enough of
+    the whole width, and it is thin in more than half of the strips; elsewhere strokes may cross it.
+    """
     height, width = mask.shape
     adding, widths = _strips(width)
-    inked = np.zeros((STRIPS, height + 2 * MARGIN), np.int32)  # pixels of a strip and row
+    inked = np.zeros((STRIPS, height + 2 * MARGIN), np.int32)  # ink pixels in each strip and row
     inked[:, MARGIN:-MARGIN] = adding @ mask.T.astype(np.float32)
-    band = _greatest_rows(inked, 1)
+    band = _greatest_rows(inked, 1)  # a line may run between two rows: the better of a row and its neighbours counts
     covered = band * 100 >= COVERED * widths
     along = _lines(covered)
     if along.size:
         along = along[:, band[_STRIP, along].sum(0) * 100 >= WHOLE * width]
     if not along.size:  # as on most pictures
         return np.zeros((height, width), bool)
+    # Ink within four rows of the line, from cumulative sums.
     above = inked.cumsum(1)
     around = above[_STRIP, along + 4] - above[_STRIP, along - 5]
     thin = around * 1000 <= THICK * max(height, width) * widths
     found = np.zeros(inked.shape, bool)
     found[_STRIP, along[:, thin.sum(0) >= STRIPS // 2 + 1]] = True
+    # Rows beside a line belong to it, as lines are up to three pixels thick.
     rule: Mask = _greatest_rows(found[:, MARGIN:-MARGIN], 1).T.repeat(widths[:, 0], axis=1)
     return rule
 
 
 @lru_cache(maxsize=128)
 def _strips(width: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """The matrix (STRIPS, width) that adds up each strip's pixels, and the strips' widths (STRIPS, 1)."""
+    """The matrix (STRIPS, width) that sums the pixels of each strip, and the strips' widths in pixels, (STRIPS, 1)."""
     widths = np.diff(width * np.arange(STRIPS + 1) // STRIPS)
     return np.eye(STRIPS, dtype=np.float32).repeat(widths, axis=1), widths[:, None]
 
 
 def slope_shifts(slope: int) -> list[int]:
-    """By how many rows a line that falls by ``slope`` over the picture lies lower in each strip than in the middle."""
+    """Rows by which a line that falls by ``slope`` pixels over the picture lies below its middle, for each strip."""
     return [(slope * (2 * strip - STRIPS + 1) + STRIPS - 1) // (2 * STRIPS - 2) for strip in range(STRIPS)]
 
 
-_STRIP = np.arange(STRIPS)[:, None]
+_STRIP = np.arange(STRIPS)[:, None]  # index arrays: rows per strip, for all lines at once
 _SHIFTS = np.array([slope_shifts(slope) for slope in SLOPES])[:, :, None]
 _SHIFT = int(np.abs(_SHIFTS).max())
 
 
 def _lines(covered: Mask) -> NDArray[np.intp]:
-    """The lines of all slopes that are ``covered``, bool (STRIPS, rows), but for one strip: their rows (STRIPS, L)."""
-    # First, whichever the slope: only where enough strips are covered nearby can a line lie.
+    """The L lines along which all strips but at most one are ``covered``, bool (STRIPS, rows).
+
+    Returns the row of each line in each strip, (STRIPS, L).
+    """
+    # Most pictures have no line. A cheap test first: are enough strips covered within the greatest slope of a row?
     near = _greatest_rows(covered, _SHIFT)[:, MARGIN:-MARGIN]
     (middle,) = (near.sum(0, dtype=np.uint8) >= STRIPS - 1).nonzero()
     if not middle.size:
@@ -102,7 +147,7 @@ def _lines(covered: Mask) -> NDArray[np.intp]:
 
 
 def _greatest_rows(table: NDArray[Any], reach: int) -> NDArray[Any]:
-    """The greatest value of (STRIPS, rows) within ``reach`` rows; nothing is beyond the first and the last."""
+    """Maximum filter along the rows of a table (STRIPS, rows), ``reach`` to both sides."""
     best = table.copy()
     for step in range(1, reach + 1):
         np.maximum(best[:, step:], table[:, :-step], out=best[:, step:])
@@ -111,15 +156,16 @@ def _greatest_rows(table: NDArray[Any], reach: int) -> NDArray[Any]:
 
 
 def without_rules(ink: Grey) -> Grey:
-    """Rules erased but for where strokes cross them.
+    """Erase horizontal and vertical rules, except where strokes cross them.
 
-    The longest stroke of a picture that is cut close to the character runs from side to side as well. It is known by
-    what would be left: that still reaches the two other sides.
+    In a picture cut close to the character, its longest stroke runs from side to side as well, as in 一 or 十. Then the
+    rest still reaches the other two sides: nothing is erased in that direction.
     """
     mask = ink >= VISIBLE
     level, upright = _erased(mask), _erased(mask.T).T
     if not (level.any() or upright.any()):
         return ink
+    # RIM and not VISIBLE: the ends of strokes at the picture's edge are often soft.
     rest = (ink >= RIM) & ~(level | upright)
     if rest[0].any() and rest[-1].any():
         level[:] = False
@@ -129,28 +175,31 @@ def without_rules(ink: Grey) -> Grey:
 
 
 def _erased(mask: Mask) -> Mask:
-    """The nearly horizontal rules of a mask, less where strokes cross them."""
+    """The pixels to erase of the nearly horizontal rules of a mask: all but those where strokes cross."""
     rule = rules_in(mask)
     if not rule.any():
         return rule
     rest = mask & ~rule
-    # A stroke that crosses comes out on a side: what is near it there stays.
+    # A crossing stroke has ink above or below the rule: what is within three rows and one column of such ink stays.
     crossing = rest.copy()
     for step in (1, 2, 3):
         crossing[step:] |= rest[:-step]
         crossing[:-step] |= rest[step:]
-    crossing[:, 1:] |= crossing[:, :-1].copy()
+    crossing[:, 1:] |= crossing[:, :-1].copy()  # a copy, since the columns overlap
     crossing[:, :-1] |= crossing[:, 1:].copy()
     return rule & ~crossing
 
 
 def without_specks(ink: Grey) -> Grey:
-    """Specks removed: squares of up to three pixels with ink inside and paper all around, as dots of dotted lines."""
+    """Remove specks: squares of one to three pixels with ink inside and paper all around, such as dots of dotted lines.
+
+    Masks are whole numbers with a bit for each pixel (:mod:`hanmo.bitboard`), so that a shift moves all pixels at once.
+    """
     largest = min(3, max(ink.shape) // LARGEST_SPECK)
     if not largest:
         return ink
     board = board_of(*ink.shape, EDGE)
-    corner = EDGE * (board.row + 1)  # so that squares may begin above and left of the picture
+    corner = EDGE * (board.row + 1)  # the picture is moved down and right: squares may begin above and left of it
     inked, inside = board.pack(ink >= VISIBLE) << corner, board.inside << corner
     gone = 0
     for size in range(1, largest + 1):
@@ -160,17 +209,20 @@ def without_specks(ink: Grey) -> Grey:
 
 
 def _specks(inked: int, inside: int, size: int, row: int) -> int:
-    """The squares of ``size`` with ink inside and none around, whose middle lies ``inside`` the picture.
+    """The squares of ``size`` pixels a side with ink inside and none around, whose middle lies ``inside`` the picture.
 
-    Masks are whole numbers with ``row`` bits a row. A square is known by the corner of the ring around it: shifted
-    right by ``n``, a mask has in each corner's place what lies ``n`` bits further on.
+    ``inked`` and ``inside`` are masks with ``row`` bits a row. The bit of a square is the upper left corner of the ring
+    of pixels around it. A mask shifted right by n bits has at each place what lies n bits further on, so n = row looks
+    one pixel down, and n = 1 one to the right.
     """
     last = size + 1
+    # Ink on the ring: on its upper and lower side, corners included, and on the left and right side between them.
     lines = _any_of(inked, size + 2, 1)
     columns = _any_of(inked >> row, size, row)
     ring = lines | lines >> last * row | columns | columns >> last
     middle = (size // 2 + 1) * (row + 1)
     alone = _any_of(columns >> 1, size, 1) & ~ring & inside >> middle
+    # From the corner of each square found to all its pixels: to the right, down, and past the ring.
     for _ in range(1, size):
         alone |= alone << 1
     for _ in range(1, size):
@@ -179,7 +231,7 @@ def _specks(inked: int, inside: int, size: int, row: int) -> int:
 
 
 def _any_of(bits: int, count: int, step: int) -> int:
-    """Whether any of ``count`` bits is set, each ``step`` further on, from each bit on."""
+    """For each place, whether any of ``count`` bits from there on is set, ``step`` bits apart."""
     found = bits
     for further in range(1, count):
         found |= bits >> further * step

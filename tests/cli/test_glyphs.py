@@ -90,8 +90,8 @@ def test_a_sheet_of_a_new_bank_lies_beside_it(folder: Path) -> None:
             "unknown key 'sid'; did you mean 'side'",
         ),
         (["none.glyphs"], "none.glyphs: no bank of glyphs"),
-        (["none.glyphs", "--fonts", "."], "a bank is only looked at"),
-        (["none.glyphs", "--out", "sheet.png"], "nothing to draw into sheet.png; add --show CHARACTERS"),
+        (["none.glyphs", "--fonts", "."], "a bank needs neither --fonts nor --set"),
+        (["none.glyphs", "--out", "sheet.png"], "--out sheet.png needs --show; add --show CHARACTERS"),
     ],
 )
 def test_unusable_requests(folder: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str) -> None:

@@ -113,9 +113,9 @@ def test_shows_a_sheet_of_a_recipes_mix(app: typer.Typer, recipe: Path, tmp_path
     ("arguments", "error", "message"),
     [
         (["--out", "x"], ConfigError, "no recipe named"),
-        (["--show", "永"], ConfigError, "nowhere to draw to"),
+        (["--show", "永"], ConfigError, "no output named"),
         (["--show", "永", "--set", "side=32", "--out", "x"], ConfigError, "no recipe named"),
-        (["--pages", "--out", "x"], ConfigError, "--pages shows pages; add --show"),
+        (["--pages", "--out", "x"], ConfigError, "--pages needs --show; add --show"),
         (["--show", "永✓x✓", "--out", "x"], CharsetError, r"2 character\(s\): x ✓;"),
     ],
 )
@@ -141,7 +141,7 @@ def moves() -> list[int]:
 def run(recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moves: list[int]) -> Run:
     """``run(..., stop=n)``: exit status, stdout and stderr of ``hanmo synth`` in parts of 4, Ctrl-C after n samples."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("hanmo.synth.recipe.PART", 4)
+    monkeypatch.setattr("hanmo.synth.packs.PART", 4)
 
     def invoke(*arguments: str, stop: int = 999) -> tuple[int, str, str]:
         @contextmanager
@@ -165,13 +165,15 @@ def run(recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moves: li
 def test_stop_and_resume(run: Run, moves: list[int], tmp_path: Path) -> None:
     status, out, err = run(stop=8)
     assert (status, out) == (130, "")
-    assert err == "hanmo: stopped; 8 of 12 samples are kept in pack.parts; go on with the same command and --resume\n"
+    assert (
+        err == "hanmo: stopped; 8 of 12 samples were kept in pack.parts; continue with the same command and --resume\n"
+    )
     status, out, err = run("--overwrite")
     assert (status, out) == (2, "")
-    assert err == "hanmo: pack.parts: left by a drawing that was stopped; go on with --resume, or remove it\n"
+    assert err == "hanmo: pack.parts: left by a stopped run; continue it with --resume, or remove the folder\n"
     status, out, err = run("--resume", "--seed", "8")
     assert (status, out) == (2, "")
-    assert err == "hanmo: pack.parts: begun with another seed; remove it, or take another --out\n"
+    assert err == "hanmo: pack.parts: begun with a different seed; remove the folder, or choose another --out\n"
     status, out, err = run("--resume")
     assert (status, err) == (0, "")
     assert out == "pack: 12 samples of 3 characters by 4 writers\n"
@@ -184,5 +186,5 @@ def test_stop_and_resume(run: Run, moves: list[int], tmp_path: Path) -> None:
 def test_stopped_before_anything_is_complete(run: Run, tmp_path: Path) -> None:
     status, _, err = run(stop=0)
     assert status == 130
-    assert err == "hanmo: stopped; nothing is kept, as no part of the 12 samples was complete\n"
+    assert err == "hanmo: stopped; nothing was kept: none of the 12 samples were in a finished part\n"
     assert [p.name for p in tmp_path.iterdir()] == ["recipe.toml"]

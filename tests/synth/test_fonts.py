@@ -13,7 +13,9 @@ from hanmo.charset import Charset
 from hanmo.config import from_table, load_toml
 from hanmo.errors import ConfigError, FontError
 from hanmo.synth.fonts.bank import FontRecord, GlyphBank, pack_levels, unpack_levels, write_bank
-from hanmo.synth.fonts.files import FontFile, FontSource, FontsRecipe, build_bank
+from hanmo.synth.fonts.build import build_bank
+from hanmo.synth.fonts.files import FontFile
+from hanmo.synth.fonts.recipe import FontSource, FontsRecipe
 from hanmo.synth.fonts.variants import draw_medians, features, find_variants
 
 MakeFont = Callable[..., None]

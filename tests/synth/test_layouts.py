@@ -13,11 +13,12 @@ from hanmo.charset import Charset
 from hanmo.errors import ConfigError, FontError
 from hanmo.medians import even_out, load_medians
 from hanmo.synth.fonts.bank import FontRecord, GlyphBank, pack_levels, write_bank
-from hanmo.synth.fonts.layouts import STEPS, Layouts, fit_layouts
-from hanmo.synth.fonts.registration import displaced, fit_strokes
+from hanmo.synth.fonts.layouts import STEPS, fit_layouts, read_layouts
+from hanmo.synth.fonts.registration import fit_strokes
 from hanmo.synth.mix import Mix, MixConfig
 from hanmo.synth.noise import keys_of
 from hanmo.synth.strokes.hand import StyleConfig
+from hanmo.synth.strokes.layouts import displaced
 from hanmo.synth.strokes.structure import shape_of
 from hanmo.synth.strokes.writer import StrokeBank
 
@@ -102,7 +103,7 @@ def test_damaged_layouts_are_noticed(bank: GlyphBank) -> None:
 
 def test_hands_lay_out_between_fonts(bank: GlyphBank) -> None:
     charset = Charset("口三永")
-    layouts = Layouts.of(bank, charset)
+    layouts = read_layouts(bank, charset)
     assert layouts is not None
     classes = torch.tensor([1] * 200 + [2])
     habits = keys_of(torch.tensor(0), torch.arange(201)).habit
@@ -116,7 +117,7 @@ def test_hands_lay_out_between_fonts(bank: GlyphBank) -> None:
 
 
 def test_only_named_fonts_are_followed(bank: GlyphBank) -> None:
-    layouts = Layouts.of(bank, Charset("三"), ("printed",))
+    layouts = read_layouts(bank, Charset("三"), ("printed",))
     assert layouts is not None
     assert layouts.of_class.size.tolist() == [1]
 
@@ -140,7 +141,7 @@ def test_contacts_do_not_lead_strokes_back_to_the_print(bank: GlyphBank) -> None
 def test_characters_that_no_font_has_stand_as_printed(bank: GlyphBank) -> None:
     charset, classes = Charset("永"), torch.zeros(3, dtype=torch.int64)
     keys = keys_of(torch.tensor(0), torch.arange(3))
-    layouts = Layouts.of(bank, charset)
+    layouts = read_layouts(bank, charset)
     strokes, style = StrokeBank(charset), StyleConfig(layouts=1.0)
     assert torch.equal(
         strokes.write(classes, keys, style, 48, layouts=layouts), strokes.write(classes, keys, style, 48)
@@ -152,7 +153,7 @@ def test_layouts_of_other_strokes_are_refused(bank: GlyphBank) -> None:
     strokes = bank.layouts.strokes.copy()
     strokes[0] = 4
     with pytest.raises(FontError, match="other strokes than this hanmo's"):
-        Layouts.of(replace(bank, layouts=bank.layouts._replace(strokes=strokes)), Charset("三"))
+        read_layouts(replace(bank, layouts=bank.layouts._replace(strokes=strokes)), Charset("三"))
 
 
 def test_layouts_need_a_bank_that_has_them(bank: GlyphBank, tmp_path: Path) -> None:

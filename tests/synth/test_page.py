@@ -9,7 +9,7 @@ from torch import Tensor
 from hanmo.errors import ConfigError
 from hanmo.synth.fonts.variants import draw_medians
 from hanmo.synth.paper.config import COUNTED, FREE
-from hanmo.synth.paper.draws import Draws, Grain, page_numbers
+from hanmo.synth.paper.effects import Effects, Grain, sample_numbers
 from hanmo.synth.paper.page import PageConfig, write_page
 
 TEXT = "永人山水大中"
@@ -71,7 +71,7 @@ PARTS = ("frame", "cross", "diagonals", "ring")
 
 
 @pytest.mark.parametrize("name", [*FREE, *COUNTED])
-def test_every_ingredient_changes_pages(name: str, squares: Tensor, keys: Tensor) -> None:
+def test_every_effect_changes_pages(name: str, squares: Tensor, keys: Tensor) -> None:
     base = {"place": 1.0, **dict.fromkeys(PARTS, 1.0)} if name != "place" else {}
     before = write_page(squares, keys, PageConfig.off(**base))
     after = write_page(squares, keys, PageConfig.off(**base, **{name: 1.0}))
@@ -113,13 +113,13 @@ def test_strengths_bound_paper_and_ink(squares: Tensor, keys: Tensor) -> None:
     assert contrast.min() < 0.7
 
 
-def test_most_pages_have_two_to_five_ingredients_and_some_none() -> None:
-    counts = Draws(page_numbers(torch.arange(4_000))[0], PageConfig()).count()
+def test_most_pages_have_two_to_five_effects_and_some_none() -> None:
+    counts = Effects(sample_numbers(torch.arange(4_000))[0], PageConfig()).count()
     assert counts.max() == 5
     assert ((counts >= 2) & (counts <= 5)).float().mean() > 0.6
     assert 0.1 < (counts == 0).float().mean() < 0.25
-    assert Draws(page_numbers(torch.arange(100))[0], PageConfig(most=0)).count().max() == 0
-    assert Draws(page_numbers(torch.arange(100))[0], PageConfig(clean=1.0)).count().mean() < 0.6
+    assert Effects(sample_numbers(torch.arange(100))[0], PageConfig(most=0)).count().max() == 0
+    assert Effects(sample_numbers(torch.arange(100))[0], PageConfig(clean=1.0)).count().mean() < 0.6
 
 
 def test_everything_at_once_is_still_a_page(squares: Tensor, keys: Tensor) -> None:
@@ -130,7 +130,7 @@ def test_everything_at_once_is_still_a_page(squares: Tensor, keys: Tensor) -> No
 
 
 def test_the_noise_is_noise() -> None:
-    grain = Grain.draw(page_numbers(torch.arange(50))[1], 96)
+    grain = Grain.sample(sample_numbers(torch.arange(50))[1], 96)
     for field in grain:
         assert abs(float(field.mean())) < 0.01
         assert abs(float(field.std()) - 1) < 0.01

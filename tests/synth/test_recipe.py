@@ -1,9 +1,7 @@
-"""Recipes and the packs made from them."""
+"""Recipes, and the samples and sheets drawn from them."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,14 +10,10 @@ import pytest
 
 from hanmo.charset import Charset
 from hanmo.config import dump_toml, load_toml, to_table
-from hanmo.data.pack import Pack
-from hanmo.errors import CharsetError, ConfigError, PackError
-from hanmo.normalize import Normalization
-from hanmo.synth.fonts.bank import FontRecord, pack_levels, write_bank
-from hanmo.synth.fonts.variants import draw_medians
-from hanmo.synth.mix import MixConfig
+from hanmo.errors import ConfigError
 from hanmo.synth.paper.page import PageConfig
-from hanmo.synth.recipe import SynthRecipe, by_use, draw_pages, draw_samples, synthesize
+from hanmo.synth.recipe import SynthRecipe, characters_by_use
+from hanmo.synth.samples import draw_pages, draw_samples
 
 SMALL = SynthRecipe(characters="永人山", per_character=5, seed=2, side=48)
 
@@ -36,7 +30,7 @@ def test_characters_by_name_number_or_spelled_out() -> None:
     assert SynthRecipe(characters="level1").charset() == Charset.level1()
     assert str(SynthRecipe(characters=5).charset()) == "的一是不了"
     assert SMALL.charset().characters == ("永", "人", "山")
-    assert sorted(by_use()) == sorted(Charset.level1())
+    assert sorted(characters_by_use()) == sorted(Charset.level1())
 
 
 def test_samples_come_writer_by_writer_dark_on_white() -> None:
@@ -50,24 +44,6 @@ def test_more_writers_leave_the_first_ones_as_they_were() -> None:
     more = SynthRecipe(characters="永人山", per_character=9, seed=2, side=48)
     for few, many in zip(draw_samples(SMALL), draw_samples(more), strict=False):
         assert np.array_equal(few.image, many.image)
-
-
-def test_a_pack_is_the_same_every_time(tmp_path: Path) -> None:
-    told: list[int] = []
-    one = synthesize(SMALL, tmp_path / "one", on_progress=told.append)
-    two = synthesize(SMALL, tmp_path / "two")
-    assert one.digest == two.digest
-    assert told[-1] == len(one) == 15
-    assert one.charset.characters == ("永", "人", "山")
-    assert one.normalization == Normalization()
-    assert one.labels.tolist() == [0, 1, 2] * 5
-    assert [one.writer_of(i) for i in (0, 14)] == ["w0001", "w0005"]
-
-
-def test_unknown_characters_leave_nothing_behind(tmp_path: Path) -> None:
-    with pytest.raises(CharsetError, match=r"2 character\(s\): A 龘;"):
-        synthesize(SynthRecipe(characters="永龘A"), tmp_path / "pack")
-    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -119,156 +95,9 @@ def test_pages_of_a_recipe_are_drawn_as_its_section_says() -> None:
     assert np.array_equal(usual, draw_pages(replace(SMALL, page=PageConfig()), 4))
 
 
-# -- stopping and going on -------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """PackParts of 4 samples: SMALL has four, the last of 3."""
-    monkeypatch.setattr("hanmo.synth.recipe.PART", 4)
-
-
-def stop_after(samples: int) -> Callable[[int], None]:
-    def on_progress(done: int) -> None:
-        if done > samples:
-            raise KeyboardInterrupt
-
-    return on_progress
-
-
-def stopped(out: Path, samples: int, recipe: SynthRecipe = SMALL) -> Path:
-    """The folder of parts that a drawing leaves which is stopped after ``samples``."""
-    with pytest.raises(KeyboardInterrupt):
-        synthesize(recipe, out, on_progress=stop_after(samples))
-    return out.with_name(f"{out.name}.parts")
-
-
-def contents(pack: Path) -> dict[str, bytes]:
-    return {file.name: file.read_bytes() for file in pack.iterdir()}
-
-
-def bank(path: Path, characters: str = "永人山") -> MixConfig:
-    """A mix of a bank with one font."""
-    squares = np.stack([square for _, square in draw_medians(characters, 64)])
-    count = len(characters)
-    font = FontRecord(name="f", licence="OFL-1.1", package="p", version="1", glyphs=count, variants=0, missing=0)
-    write_bank(path, Charset(characters), [font], [(np.arange(count), pack_levels(squares))], side=64, margin=2)
-    return MixConfig(fonts=0.5, strokes=0.5, bank=str(path))
-
-
 def test_any_stretch_of_samples_is_as_in_the_whole() -> None:
     whole = list(draw_samples(SMALL))
     for start, stop in ((0, 4), (4, 8), (7, None)):
         for sample, same in zip(draw_samples(SMALL, start, stop), whole[start:stop], strict=True):
             assert np.array_equal(sample.image, same.image)
             assert (sample.label, sample.writer) == (same.label, same.writer)
-
-
-def test_a_stopped_drawing_goes_on_to_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    mixed = replace(SMALL, mix=bank(tmp_path / "fonts.glyphs"))
-    straight = synthesize(mixed, tmp_path / "straight")
-    monkeypatch.setattr("hanmo.synth.recipe.PART", 4)
-    parts = stopped(tmp_path / "pack", 8, mixed)
-    assert sorted(p.name for p in parts.iterdir()) == ["0-4", "4-8", "begun.json"]
-    assert not (tmp_path / "pack").exists()
-    kept = {p: (p / "images.u8").stat().st_mtime_ns for p in parts.glob("*-*")}
-    with pytest.raises(KeyboardInterrupt):
-        synthesize(mixed, tmp_path / "pack", on_progress=stop_after(12), resume=True)
-    assert all((p / "images.u8").stat().st_mtime_ns == before for p, before in kept.items())
-
-    told: list[int] = []
-    pack = synthesize(mixed, tmp_path / "pack", on_progress=told.append, resume=True)
-    assert told == sorted(told)
-    assert (told[0], told[-1]) == (4, 15)
-    assert pack.digest == straight.digest
-    assert contents(tmp_path / "pack") == contents(tmp_path / "straight")
-    assert not parts.exists()
-
-
-@pytest.mark.usefixtures("small_parts")
-def test_resume_begins_where_there_is_nothing(tmp_path: Path) -> None:
-    assert len(synthesize(SMALL, tmp_path / "pack", resume=True)) == 15
-    assert [p.name for p in tmp_path.iterdir()] == ["pack"]
-
-
-@pytest.mark.usefixtures("small_parts")
-def test_stopped_in_the_first_part_nothing_is_left(tmp_path: Path) -> None:
-    stopped(tmp_path / "pack", 0)
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.usefixtures("small_parts")
-def test_parts_are_never_thrown_away_unasked(tmp_path: Path) -> None:
-    synthesize(SMALL, tmp_path / "pack")
-    with pytest.raises(PackError, match="--overwrite"):
-        synthesize(SMALL, tmp_path / "pack", resume=True)
-    with pytest.raises(KeyboardInterrupt):
-        synthesize(SMALL, tmp_path / "pack", on_progress=stop_after(4), overwrite=True)
-    for recipe in (SMALL, replace(SMALL, per_character=1)):
-        with pytest.raises(ConfigError, match=r"pack\.parts: left by .* stopped; go on with --resume, or remove it"):
-            synthesize(recipe, tmp_path / "pack", overwrite=True)
-    synthesize(SMALL, tmp_path / "pack", overwrite=True, resume=True)
-    assert [p.name for p in tmp_path.iterdir()] == ["pack"]
-
-
-@pytest.mark.usefixtures("small_parts")
-def test_parts_of_another_recipe_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    parts = stopped(tmp_path / "pack", 4)
-    other = replace(SMALL, seed=3, style=replace(SMALL.style, links=0.9))
-    for recipe, what in ((other, "seed, style"), (replace(SMALL, per_character=1), "per_character")):
-        with pytest.raises(ConfigError, match=rf"pack\.parts: begun with another {what}; remove it, or take another"):
-            synthesize(recipe, tmp_path / "pack", resume=True)
-    monkeypatch.setattr("hanmo.synth.recipe.__version__", "99")
-    with pytest.raises(ConfigError, match="begun with another hanmo;"):
-        synthesize(SMALL, tmp_path / "pack", resume=True)
-    assert (parts / "0-4").exists()
-
-
-@pytest.mark.usefixtures("small_parts")
-def test_parts_of_another_bank_are_refused(tmp_path: Path) -> None:
-    mixed = replace(SMALL, mix=bank(tmp_path / "fonts.glyphs"))
-    stopped(tmp_path / "pack", 4, mixed)
-    bank(tmp_path / "fonts.glyphs", "永人山中")
-    with pytest.raises(ConfigError, match="begun with another bank;"):
-        synthesize(mixed, tmp_path / "pack", resume=True)
-
-
-@pytest.mark.usefixtures("small_parts")
-@pytest.mark.parametrize("damage", ["cut", "flipped", "no images", "no head", "another's"])
-def test_a_damaged_part_is_drawn_again(tmp_path: Path, damage: str) -> None:
-    parts = stopped(tmp_path / "pack", 8)
-    images = parts / "0-4" / "images.u8"
-    data = images.read_bytes()
-    if damage == "cut":
-        images.write_bytes(data[:-100])
-    elif damage == "flipped":
-        images.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
-    elif damage == "no images":
-        images.unlink()
-    elif damage == "no head":
-        (parts / "0-4" / "pack.json").unlink()
-    else:
-        synthesize(replace(SMALL, per_character=1), parts / "0-4", overwrite=True)
-    pack = synthesize(SMALL, tmp_path / "pack", resume=True)
-    assert pack.digest == synthesize(SMALL, tmp_path / "whole").digest
-    assert len(Pack.open(tmp_path / "pack", verify=True)) == 15
-
-
-@pytest.mark.usefixtures("small_parts")
-@pytest.mark.parametrize("text", ["", "[]", "[[1, 2]]", "7", "[" * 100_000])
-def test_a_damaged_note_is_named(tmp_path: Path, text: str) -> None:
-    parts = stopped(tmp_path / "pack", 4)
-    recipe = json.loads((parts / "begun.json").read_text(encoding="utf-8"))
-    assert (recipe["characters"], recipe["style"]["links"]) == ("永人山", SMALL.style.links)
-    (parts / "begun.json").write_text(text)
-    with pytest.raises(ConfigError, match=r"pack\.parts: begun.* remove it, or take another --out"):
-        synthesize(SMALL, tmp_path / "pack", resume=True)
-
-
-@pytest.mark.parametrize("resume", [False, True])
-def test_a_folder_of_somebody_elses_is_left_alone(tmp_path: Path, resume: bool) -> None:
-    (tmp_path / "pack.parts").mkdir()
-    (tmp_path / "pack.parts" / "letter.txt").write_text("dear")
-    with pytest.raises(ConfigError, match=r"pack\.parts: is not what a stopped drawing leaves; remove it"):
-        synthesize(SMALL, tmp_path / "pack", resume=resume)
-    assert (tmp_path / "pack.parts" / "letter.txt").read_text() == "dear"

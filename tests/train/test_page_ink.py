@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hanmo import paper
+from hanmo import filters, paper
 from hanmo.errors import BlankImageError
 from hanmo.normalize import Normalization
 from hanmo.synth.fonts.variants import draw_medians
@@ -67,7 +67,7 @@ def test_every_step_alone() -> None:
         (page_ink.flatten, paper.flatten),
         (page_ink.without_impulses, paper.without_impulses),
         (page_ink.noise_of, paper.noise_of),
-        (lambda grey: page_ink.smoothed(grey, 2), lambda grey: paper.smoothed(grey, 2)),
+        (lambda grey: page_ink.smoothed(grey, 2), lambda grey: filters.smoothed(grey, 2)),
     )
     for twin, original in steps:
         expected = np.stack([np.asarray(original(page)) for page in written.numpy()])

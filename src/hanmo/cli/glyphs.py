@@ -1,4 +1,4 @@
-"""``hanmo glyphs``: make a bank of glyphs from fonts, and look at one."""
+"""``hanmo glyphs``: make a bank of glyphs from fonts, or show what is in one."""
 
 from __future__ import annotations
 
@@ -19,14 +19,21 @@ _SUFFIX = ".glyphs"
 
 
 def glyphs(
-    source: Annotated[Path, typer.Argument(help="TOML file that names the fonts; or a bank, to look at.")],
-    fonts: Annotated[Path | None, typer.Option("--fonts", help="Folder of the unpacked packages of fonts.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="The bank to make; or the PNG of --show.")] = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", help="Change a key: side=96.")] = None,
-    show: Annotated[str, typer.Option("--show", help="Draw these characters in all fonts as a PNG.")] = "",
+    source: Annotated[
+        Path,
+        typer.Argument(help="The fonts: a TOML file, or the packaged list @fonts; or a bank, to show what is in it."),
+    ],
+    fonts: Annotated[Path | None, typer.Option("--fonts", help="The folder with the fonts' unpacked packages.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The bank to make; for a bank, the PNG file of --show.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a key of the TOML file: --set side=96.")
+    ] = None,
+    show: Annotated[str, typer.Option("--show", help="Draw these characters in every font on one sheet.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
 ) -> None:
-    """Draw the characters of many fonts into one small file, the glyph bank.
+    """Draw the characters of many fonts into one small file, a bank of glyphs, for the [mix] of `hanmo synth`.
 
     Examples: hanmo glyphs @fonts --fonts FOLDER --out fonts.glyphs
               hanmo glyphs fonts.glyphs --show 宪容客 --out sheet.png
@@ -35,9 +42,11 @@ def glyphs(
 
     if source.suffix.lower() == _SUFFIX:
         if fonts or settings:
-            raise ConfigError(f"{source}: a bank is only looked at; give the recipe to make one from --fonts")
+            raise ConfigError(
+                f"{source}: a bank needs neither --fonts nor --set; to make one, name the TOML file of its fonts"
+            )
         if out and not show:
-            raise ConfigError(f"{source}: nothing to draw into {out}; add --show CHARACTERS")
+            raise ConfigError(f"{source}: --out {out} needs --show; add --show CHARACTERS")
         bank, sheet = GlyphBank.open(source), out
     else:
         bank, sheet = _build(source, fonts, out, settings or [])
@@ -47,15 +56,16 @@ def glyphs(
 
 
 def _build(source: Path, fonts: Path | None, out: Path | None, settings: list[str]) -> tuple[GlyphBank, Path]:
-    """The new bank, and where a sheet of it goes: beside it."""
+    """Make a bank; returns it and the path of its sheet, which lies beside it."""
     from hanmo.atomic import require_suffix
     from hanmo.cli.progress import reading
     from hanmo.cli.stopping import tidy_kill
     from hanmo.config import load_toml
-    from hanmo.synth.fonts.files import FontsRecipe, build_bank
+    from hanmo.synth.fonts.build import build_bank
+    from hanmo.synth.fonts.recipe import FontsRecipe
 
     if fonts is None or out is None:
-        raise ConfigError(f"glyphs: add --fonts FOLDER, where the fonts are, and --out FILE{_SUFFIX}")
+        raise ConfigError(f"glyphs: add --fonts FOLDER, which has the fonts, and --out FILE{_SUFFIX}")
     target = require_suffix(out, _SUFFIX)
     recipe = load_toml(source, FontsRecipe, settings)
     with tidy_kill(), reading("drawing", recipe.steps, by_samples=True) as (_, on_samples):
@@ -64,13 +74,13 @@ def _build(source: Path, fonts: Path | None, out: Path | None, settings: list[st
 
 
 def _draw_sheet(bank: GlyphBank, characters: str, out: Path | None) -> None:
-    """A row a font, a column a character; an empty square where the font has none."""
+    """A row for each font, a column for each character; an empty square where the font lacks it."""
     import numpy as np
 
     from hanmo.data.sheet import contact_sheet, save_png
 
     if out is None:
-        raise ConfigError("glyphs: nowhere to draw to; add --out sheet.png")
+        raise ConfigError("glyphs: no output named for --show; add --out sheet.png")
     chosen = list(dict.fromkeys(characters))
     rows = {(int(f), int(c)): i for i, (f, c) in enumerate(zip(bank.font, bank.label, strict=True))}
     wanted = [rows.get((f, int(c)), -1) for f in range(len(bank.fonts)) for c in bank.charset.encode(chosen)]

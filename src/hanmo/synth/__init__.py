@@ -1,6 +1,16 @@
-"""Drawn handwriting: packaged stroke medians, a model of the writing hand, and recipes that make packs of it.
+"""Drawn handwriting: characters from strokes and from fonts, by writers with habits of their own, on paper.
 
-medians   the packaged strokes          strokes   hands, trajectories, pictures
-noise     random numbers by key         render    pen paths to pixels
-recipe    what to draw, from TOML
+strokes      a model of the writing hand: stroke medians to pictures
+fonts        glyphs of fonts, and how fonts lay out strokes
+paper        characters on pages, as people photograph and scan them
+
+noise        random numbers by key: the same for any batch size, on any device
+morphology   thicker and thinner lines
+mix          strokes and fonts behind one call, chosen by weight
+recipe       what to draw, from TOML
+samples      a recipe's samples, and sheets to look at
+packs        a recipe drawn into a pack, in parts that can be resumed
+
+Imports go one way, which import-linter checks: packs, samples, recipe, mix, then fonts, then strokes and paper (which
+do not import each other), then noise and morphology.
 """

@@ -1,4 +1,4 @@
-"""Strokes and glyphs mixed by weight: whatever a recipe draws from, behind one call."""
+"""Characters from both sources behind one call: drawn from strokes, or from the glyphs of fonts, chosen by weight."""
 
 from __future__ import annotations
 
@@ -15,27 +15,30 @@ from hanmo.charset import Charset
 from hanmo.errors import ConfigError
 from hanmo.synth.fonts.bank import FontRecord, GlyphBank
 from hanmo.synth.fonts.glyphs import Glyphs
-from hanmo.synth.fonts.layouts import Layouts
+from hanmo.synth.fonts.layouts import read_layouts
 from hanmo.synth.noise import Keys, derive, uniform
 from hanmo.synth.strokes.hand import StyleConfig
 from hanmo.synth.strokes.writer import StrokeBank
 
-DRAWING = 7
-"""Raised whenever this code draws other pictures: what was begun before does not go on with these."""
+DRAWING_VERSION = 7
+"""Increased with every change of the code that changes pictures, so that --resume does not mix old and new ones."""
 
 _TABLES = ("medians.bin", "synth/data/abbreviations.toml")
 
 
 @dataclass(frozen=True, kw_only=True)
 class MixConfig:
-    """How often characters are drawn from strokes and from the glyphs of fonts; only the weights' proportion counts."""
+    """How often characters are drawn from strokes and how often from glyphs of fonts: weights, of any sum.
+
+    Raises :class:`ConfigError` for impossible values.
+    """
 
     strokes: float = 1.0
     fonts: float = 0.0
     bank: str | None = None
-    """The file of glyphs, made by ``hanmo glyphs``."""
+    """Path of the bank of glyphs, made by ``hanmo glyphs``."""
     names: tuple[str, ...] = ()
-    """The fonts of the bank to use; none: all."""
+    """Names of the bank's fonts to use; empty: all."""
 
     def __post_init__(self) -> None:
         for name in ("strokes", "fonts"):
@@ -50,7 +53,8 @@ class MixConfig:
 class Mix:
     """Draws the characters of a charset on a device.
 
-    Raises what :class:`StrokeBank` and :class:`Glyphs` raise, and :class:`ConfigError` for layouts that no bank has.
+    Raises what :class:`StrokeBank` and :class:`Glyphs` raise, and :class:`ConfigError` when the style wants layouts but
+    there is no bank that has them.
     """
 
     def __init__(
@@ -63,7 +67,7 @@ class Mix:
         if config.bank and (config.fonts or style.layouts):
             bank = GlyphBank.open(config.bank)
             self.glyphs = Glyphs(bank, charset, config.names, device) if config.fonts else None
-            self.layouts = Layouts.of(bank, charset, config.names, device) if style.layouts else None
+            self.layouts = read_layouts(bank, charset, config.names, device) if style.layouts else None
             used = [f for f in bank.fonts if f.weight and (not config.names or f.name in config.names)]
         if style.layouts and not self.layouts:
             without = f"{config.bank} has none" if config.bank else "no bank is named that has any"
@@ -72,38 +76,39 @@ class Mix:
             )
         self.share = config.fonts / (config.strokes + config.fonts)
         self.sources = tuple(_sources(used, "glyphs" if self.glyphs else "layouts of strokes"))
-        """What is drawn from, with licences."""
-        self.digest = "-".join([str(DRAWING), _packaged(), *([bank.digest] if bank else [])])
-        """Identifies what draws, beside the recipe: this code, its tables and the bank of glyphs."""
+        """The sources drawn from, one line each, with licences."""
+        self.digest = "-".join([str(DRAWING_VERSION), _packaged(), *([bank.digest] if bank else [])])
+        """Identifies what decides the pictures beside the recipe: this code, its tables and the bank of glyphs."""
 
     def write(self, classes: Tensor, keys: Keys, side: int, margin: int = 2) -> Tensor:
-        """Draw ``classes``, int64 (N,), as uint8 (N, side, side), 0 = paper, 255 = ink; the keys decide everything.
+        """Draw ``classes``, int64 (N,), as uint8 (N, side, side), 0 = paper, 255 = ink; ``margin`` pixels stay paper.
 
-        What no font draws comes from strokes, whatever the weights.
+        The keys decide everything: the same keys give the same pictures. Characters that no font has are drawn from
+        strokes, whatever the weights.
         """
         if self.glyphs is None:
             return self.strokes.write(classes, keys, self.style, side, margin, layouts=self.layouts)
         by_font = (uniform(derive(keys.habit, -10), 1)[:, 0] < self.share) & self.glyphs.covers(classes)
         pictures = torch.empty(len(classes), side, side, dtype=torch.uint8, device=classes.device)
-        for rows, write in (
+        for rows, source in (
             (~by_font, partial(self.strokes.write, layouts=self.layouts)),
             (by_font, self.glyphs.write),
         ):
             some = rows.nonzero()[:, 0]
             here = Keys(keys.sample[some], keys.habit[some])
-            pictures[some] = write(classes[some], here, self.style, side, margin)
+            pictures[some] = source(classes[some], here, self.style, side, margin)
         return pictures
 
 
 @cache
 def _strokes(charset: Charset, device: str) -> StrokeBank:
-    """Making a bank takes seconds, and it does not depend on the style."""
+    """Kept, since making a bank of strokes takes seconds; it does not depend on the style."""
     return StrokeBank(charset, device=device)
 
 
 @cache
 def _packaged() -> str:
-    """The start of a hash of the packaged tables."""
+    """The first 16 digits of the SHA-256 of the packaged tables."""
     data = files("hanmo")
     return hashlib.sha256(b"".join(data.joinpath(name).read_bytes() for name in _TABLES)).hexdigest()[:16]
 

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hanmo.synth.strokes.texture import thickened
+from hanmo.synth.morphology import thickened
 from hanmo.train.config import AugmentConfig
 
 

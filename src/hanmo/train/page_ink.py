@@ -105,7 +105,7 @@ def noise_of(pages: Tensor) -> Tensor:
 
 
 def smoothed(pages: Tensor, passes: int) -> Tensor:
-    """:func:`hanmo.paper.smoothed` of int32 (N, H, W)."""
+    """:func:`hanmo.filters.smoothed` of int32 (N, H, W)."""
     for _ in range(passes):
         x = _edged(pages, 1, 1)
         x = x[:, :-2] + 2 * x[:, 1:-1] + x[:, 2:]

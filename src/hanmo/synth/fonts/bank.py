@@ -8,7 +8,7 @@
     perhaps another LZMA stream, the layouts: uint8 (G,) strokes of each glyph, uint8 (G,) errors, int8 (K, 6) steps
 
 Level 0 is paper, 3 full ink; a byte holds four pixels, the leftmost in its highest bits. Numbers are little-endian.
-:mod:`hanmo.synth.fonts.files` makes a bank from font files; reading one needs numpy alone.
+:mod:`hanmo.synth.fonts.build` makes a bank from font files; reading one needs numpy alone.
 """
 
 from __future__ import annotations
@@ -31,16 +31,18 @@ from hanmo.config import from_table
 from hanmo.errors import ConfigError, FontError
 
 FORMAT = 2
-"""Raised whenever an older hanmo could not read the bank."""
+"""Version of the file format: increased when older versions of hanmo could not read the file."""
 
 LEVELS = 4
+"""Grey levels of a pixel: two bits."""
 SIDES = (64, 96)
-"""Sides of the pictures in pixels that a bank may have."""
+"""Sides of pictures, in pixels, that a bank may have."""
 
 _MAGIC = b"hanmo glyphs "
 _REMEDY = "make it again with `hanmo glyphs`"
 _MOST_GLYPHS = 65_536  # of a font: as many as classes can be numbered with 16 bits
 _THREADS = 4
+# Of the LZMA settings these packed 2-bit pictures best; they are part of the format.
 _FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 6, "lc": 2, "lp": 0, "pb": 0, "dict_size": 1 << 23}]
 
 _SHIFTS = np.array([6, 4, 2, 0], np.uint8)
@@ -50,7 +52,7 @@ Bytes = NDArray[np.uint8]
 
 @dataclass(frozen=True, kw_only=True)
 class FontRecord:
-    """What a bank knows of one font."""
+    """One font of a bank: where it comes from, and how many glyphs it has."""
 
     name: str
     licence: str
@@ -58,13 +60,13 @@ class FontRecord:
     package: str
     version: str
     glyphs: int
-    """How many of the charset's characters are in the bank."""
+    """Glyphs in the bank."""
     variants: int
-    """Glyphs left out because they show another form, or another character."""
+    """Glyphs left out because they show a variant form or another character (:mod:`hanmo.synth.fonts.variants`)."""
     missing: int
-    """Characters of the charset that the font does not draw."""
+    """Characters of the charset that the font does not have."""
     weight: float = 1.0
-    """How often the font is to be used, beside the others."""
+    """How often the font is used, relative to the others."""
     note: str = ""
 
 
@@ -76,7 +78,7 @@ class Fits(NamedTuple):
     error: Bytes
     """(G,): root mean square distance of strokes and ink, in thousandths of the character's side, 255 at most."""
     moved: NDArray[np.int8]
-    """(K, 6): the displacements of all their strokes, in the steps of :data:`hanmo.synth.layouts.STEPS`."""
+    """(K, 6): the displacements of all their strokes, in units of :data:`hanmo.synth.fonts.layouts.STEPS`."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -1,7 +1,7 @@
-"""Glyphs of a bank in a writer's hand: slant, proportions, uneven regions, an elastic sheet, a thicker or thinner pen.
+"""Glyphs of a bank, changed by a writer's hand: slant, proportions, elastic distortion, a thicker or thinner pen.
 
-A glyph keeps the shapes its designer gave it, which is what it is for: forms that no stroke table holds. Shapes: N
-pictures, S the side drawn, B the bank's side.
+Glyphs contribute forms that the table of strokes does not have, so they are distorted as pictures and keep their
+shapes. Shapes: N pictures, S the side drawn, B the bank's side, G knots along a side of the elastic grid.
 """
 
 from __future__ import annotations
@@ -16,17 +16,18 @@ from torch import Tensor
 from hanmo.charset import Charset, list_characters
 from hanmo.errors import CharsetError, ConfigError
 from hanmo.synth.fonts.bank import LEVELS, GlyphBank
+from hanmo.synth.morphology import thickened
 from hanmo.synth.noise import Keys, derive, normal, uniform
 from hanmo.synth.strokes.bank import Ragged
 from hanmo.synth.strokes.hand import Hands, StyleConfig, draw_hands
-from hanmo.synth.strokes.texture import ink_on_paper, thickened
+from hanmo.synth.strokes.texture import ink_on_paper
 
-_CHUNK, _CHUNK_ON_GPU = 64, 4096
-_SHEET = 1.8  # side of the sheet a glyph is first drawn on, in sides of its square: no slant leads outside
-_KNOTS = 5  # of the elastic sheet, along each side
-_VISIBLE = 0.25  # ink that counts when the drawn glyph is fitted to its square, about as in normalising
-_THINNER = 0.5  # pixels: what is left of hair lines must still be seen
-_PEN = 0.8  # pixels, at a side of 64, by which pens of usual spread are thicker or thinner
+_CHUNK, _CHUNK_ON_GPU = 64, 4096  # pictures drawn at once: they fit a core's cache, or keep a GPU busy
+_SHEET = 1.8  # side of the sheet on which a glyph is first drawn, in sides of its square: large enough for any slant
+_KNOTS = 5  # knots of the elastic grid along each side
+_VISIBLE = 0.25  # level from which a pixel counts when the drawn glyph is fitted to its square, about as in normalising
+_THINNER = 0.5  # lines are thinned by this many pixels at most, as hairlines must stay visible
+_PEN = 0.8  # change in pixels, at a side of 64, of a pen that deviates by 0.2 in the logarithm of its width
 
 
 class Glyphs:
@@ -61,7 +62,7 @@ class Glyphs:
         self.weight = weight[font[rows]].to(device)
 
     def covers(self, classes: Tensor) -> Tensor:
-        """Which of (N,) classes at least one font draws, bool (N,)."""
+        """Which of the classes (N,) at least one font has, bool (N,)."""
         return self.of_class.size[classes] > 0
 
     def write(
@@ -86,18 +87,22 @@ class Glyphs:
         sheet = _Sheet(hands, knots * style.elastic * hands.slip[:, None, None, None])
         whole = glyph.new_tensor([[0.5, 0.5, _SHEET / 2]]).expand(len(glyph), 3)
         small = side // 2
-        box = _box(_look(glyph, sheet, whole, small), whole, margin / side)
-        drawn = _look(glyph, sheet, box, side)
+        box = _box(_draw(glyph, sheet, whole, small), whole, margin / side)
+        drawn = _draw(glyph, sheet, box, side)
         growth = ((hands.pen / style.pen).log() / 0.2 * _PEN * side / 64).clamp(-_THINNER, 1)
         drawn = thickened(drawn, growth[:, None, None, None])
         drawn[:, :, :margin], drawn[:, :, -margin:], drawn[..., :margin], drawn[..., -margin:] = 0, 0, 0, 0
         return ink_on_paper((drawn[:, 0] * 255 + 0.5).to(torch.uint8), keys, style)
 
     def _choose(self, classes: Tensor, habits: Tensor) -> Tensor:
-        """A row for each class: of its fonts the one that this writer likes best (weighted, without replacement)."""
+        """Choose a glyph for each class: the font that its writer prefers among those that have the character.
+
+        Weighted sampling with exponential keys (Efraimidis and Spirakis, "Weighted random sampling with a reservoir",
+        2006): each font gets u ^ (1 / weight), the same for all characters of a writer, and the largest wins.
+        """
         row, owner = self.of_class.entries(classes)
         luck = uniform(derive(derive(habits, -9)[owner], self.font[row]), 1)[:, 0].clamp(min=1e-9)
-        liking = luck.log() / self.weight[row]  # the largest of u ^ (1 / w) is drawn by weight
+        liking = luck.log() / self.weight[row]
         best = liking.new_full((len(classes),), -math.inf).scatter_reduce_(0, owner, liking, "amax")
         first = self.of_class.size[classes].cumsum(0) - self.of_class.size[classes]
         nth = torch.arange(len(row), device=row.device)
@@ -106,21 +111,24 @@ class Glyphs:
         return row[chosen]
 
     def _unpacked(self, rows: Tensor) -> Tensor:
-        """(N, 1, B, B) in [0, 1]."""
+        """The glyphs of the rows (N,) as float32 (N, 1, B, B) in [0, 1]."""
         bits = torch.tensor([6, 4, 2, 0], dtype=torch.uint8, device=rows.device)
         level = self.packed[rows][:, :, None].bitwise_right_shift(bits) & 3
         return level.view(-1, 1, self.side, self.side).float() / (LEVELS - 1)
 
 
 class _Sheet(NamedTuple):
-    """How N glyphs lie on the paper."""
+    """The distortion of N glyphs, from places on the paper to places in the glyph's square."""
 
     hands: Hands
     knots: Tensor
-    """(N, 2, G, G): how far the sheet is pulled, x and y."""
+    """(N, 2, G, G): the elastic displacement at each knot, x and y."""
 
     def under(self, points: Tensor) -> Tensor:
-        """The place in its own square of what is drawn at ``points`` (N, H, W, 2): :func:`lay_out` backwards."""
+        """The places in the glyph's square that are drawn at ``points`` (N, H, W, 2) of the paper, same shape.
+
+        The inverse of :func:`hanmo.synth.strokes.motion.lay_out`, as pictures are sampled backwards.
+        """
         hands = self.hands
         seen = points - 0.5
         cos, sin = hands.turn.cos()[:, None, None], hands.turn.sin()[:, None, None]
@@ -139,8 +147,8 @@ class _Sheet(NamedTuple):
         return seen - wave + pull.permute(0, 2, 3, 1)
 
 
-def _look(glyph: Tensor, sheet: _Sheet, box: Tensor, side: int) -> Tensor:
-    """What lies in a square of the paper, ``box`` (N, 3) its middle and half its side, as (N, 1, side, side)."""
+def _draw(glyph: Tensor, sheet: _Sheet, box: Tensor, side: int) -> Tensor:
+    """Draw a square of the paper as (N, 1, side, side); ``box`` (N, 3) is its centre and half its side."""
     step = (torch.arange(side, device=box.device) + 0.5) * (2 / side) - 1
     points = torch.stack([step.expand(side, side), step[:, None].expand(side, side)], 2)
     points = box[:, None, None, :2] + points * box[:, None, None, 2:]
@@ -148,7 +156,7 @@ def _look(glyph: Tensor, sheet: _Sheet, box: Tensor, side: int) -> Tensor:
 
 
 def _box(drawn: Tensor, box: Tensor, margin: float) -> Tensor:
-    """The square of the paper that fits the ink seen in ``box`` (N, 3), ``margin`` its share of paper on each side."""
+    """The square (N, 3) around the ink ``drawn`` of the square ``box`` (N, 3), with a ``margin`` on each side."""
     side = drawn.shape[2]
     ink = drawn[:, 0] > _VISIBLE
     across, down = ink.any(1).to(torch.uint8), ink.any(2).to(torch.uint8)  # by column and by row

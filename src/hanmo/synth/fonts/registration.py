@@ -1,11 +1,12 @@
-"""Where the strokes of a character lie in a picture of it: printed medians are fitted to the glyphs of fonts.
+"""Registration: the printed strokes of a character are fitted to a picture of it, the glyph of a font.
 
-Fonts lay characters out in their own ways, and what their strokes have in common with the printed ones but for that is
-known stroke by stroke once the medians lie on them. Points are matched with the nearest ink, and ink with the nearest
-point, again and again while the strokes move (Besl and McKay, "A method for registration of 3-D shapes", 1992), first
-all together and then each on its own, against a pull back to where they are printed.
+Every font arranges the strokes of a character in its own way. Once the medians lie on the glyph's ink, it is known
+stroke by stroke how its arrangement differs from the print. The fit is an iterative closest point algorithm (Besl and
+McKay, "A method for registration of 3-D shapes", 1992) in both directions: points of strokes are matched with the
+nearest ink and ink with the nearest point, again after each step of a gradient descent. First an affine map moves all
+strokes of a picture together, then each stroke moves on its own, too, with a penalty on its displacement.
 
-Shapes: N pictures, T strokes of them all, P points a stroke, M points a picture (padded), K pieces of ink.
+Shapes: N pictures, T strokes of them all, P points a stroke, M points a picture (padded), K pixels of ink.
 """
 
 from __future__ import annotations
@@ -15,96 +16,125 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from hanmo.synth.strokes import motion
+from hanmo.synth.strokes.layouts import DISPLACEMENT, displaced
 
-NUMBERS = 6
-"""What a stroke's displacement is: shift x and y, logarithm of width and height, turn (radians), bow (of its chord)."""
-
-_INK = 128  # pieces of ink looked at
-_DARK = 0.5  # pixels of at least this are ink
-_EVERY = 2  # of its points a stroke is matched at each second
-_TOGETHER, _ALONE = 15, 30  # steps
-_RATE, _LAST_RATE = (0.03, 0.015), 0.001  # of both
-_FAR = 0.25  # what is further off does not pull, in sides of the character
-_USUAL = (0.06, 0.06, 0.3, 0.3, 0.2, 0.1)  # the pull back is as strong for each of these displacements
-_BACK, _BACK_ALL = 5e-4, 2e-3
+_INK = 128  # pixels of ink that are matched: a random subset, as more change little
+_DARK = 0.5  # pixels of at least this level are ink
+_EVERY = 2  # every second point of a stroke is matched
+_TOGETHER, _ALONE = 15, 30  # steps of both stages
+_RATE, _LAST_RATE = (0.03, 0.015), 0.001  # learning rate at the start of each stage, and at the end of both
+_FAR = 0.25  # distances are cut off here, in sides of the character: what is further away is another stroke
+_USUAL = (0.06, 0.06, 0.3, 0.3, 0.2, 0.1)  # usual displacements: the penalty weighs each in units of it
+_BACK, _BACK_ALL = 5e-4, 2e-3  # weights of the penalties on displacements, and on the affine map
 
 
 class Fitted(NamedTuple):
+    """The result of :func:`fit_strokes`."""
+
     moved: Tensor
-    """(T, 6): the displacement of each stroke."""
+    """float32 (T, 6): the displacement of each stroke, see :data:`hanmo.synth.strokes.layouts.DISPLACEMENT`."""
     error: Tensor
-    """(N,): root mean square distance between strokes and ink, in sides of the character."""
-
-
-def displaced(points: Tensor, along: Tensor, moved: Tensor) -> Tensor:
-    """Strokes (T, P, 2), ``along`` (T, P), after displacements (T, 6)."""
-    points = motion.move(points, motion.middle_of(points), moved[:, :2], moved[:, 4], moved[:, 2:4].exp())
-    return motion.bow(points, along, torch.stack([moved[:, 5], torch.zeros_like(moved[:, 5])], 1))
+    """float32 (N,): root mean square distance between strokes and ink, in sides of the character."""
 
 
 def fit_strokes(strokes: Tensor, along: Tensor, owner: Tensor, pictures: Tensor) -> Fitted:
-    """Fit strokes (T, P, 2) of the unit square to the pictures (N, S, S) in [0, 1] of their ``owner``, ascending (T,).
+    """Fit strokes (T, P, 2) of the unit square to pictures (N, S, S) in [0, 1], ink bright.
 
-    What all strokes of a picture have in common, an affine map, is no part of the displacements.
+    ``along`` (T, P) is the arc length up to each point, 0 to 1; ``owner`` int64 (T,), ascending, is the picture of each
+    stroke. The affine map that all strokes of a picture have in common is no part of the displacements.
     """
-    count = len(pictures)
-    size = torch.bincount(owner, minlength=count)
-    box_low, box_high = _boxes(strokes, owner, count)
-    extent = (box_high - box_low).amax(1)
-    unit = (strokes - ((box_low + box_high) / 2)[owner, None]) / extent[owner, None, None]
-    ink, seen = _ink(pictures)
-    seen = seen / seen.sum(1, keepdim=True).clamp(min=1)
+    match = _Match(strokes, along, owner, pictures)
+    free = _Free.at_rest(len(pictures), len(strokes), strokes.device)
+    _descend(match, free)
+    with torch.no_grad():
+        error = (match.misfit(free) / 2).sqrt()
+        moved = torch.cat([free.moved[:, :2] * match.extent[owner, None], free.moved[:, 2:]], 1)
+    return Fitted(moved, error)
 
-    # Points of a picture side by side: place (N, M) in the flat list of points, there (N, M) whether there is one.
-    chosen = unit.shape[1] // _EVERY
-    width = int(size.max()) * chosen
-    nth = torch.arange(width, device=strokes.device)
-    there = nth < (size * chosen)[:, None]
-    place = ((size.cumsum(0) - size) * chosen)[:, None] + nth.minimum((size * chosen)[:, None] - 1)
-    length = (unit[:, 1:] - unit[:, :-1]).square().sum(2).sqrt().sum(1).clamp(min=0.08)
-    share = length / torch.zeros(count, device=length.device).index_add_(0, owner, length)[owner] / chosen
-    weight = share.repeat_interleave(chosen)[place] * there
 
-    moved = torch.zeros(len(strokes), NUMBERS, device=strokes.device, requires_grad=True)
-    turned = torch.eye(2, device=strokes.device).repeat(count, 1, 1).requires_grad_()
-    put = torch.zeros(count, 1, 2, device=strokes.device, requires_grad=True)
-    usual = torch.tensor(_USUAL, device=strokes.device)
+class _Free(NamedTuple):
+    """The numbers that are fitted."""
 
-    def misfit() -> Tensor:
-        points = displaced(unit, along, moved)[:, ::_EVERY].reshape(-1, 2)[place] @ turned.transpose(1, 2) + put
+    matrix: Tensor
+    """(N, 2, 2) and ..."""
+    shift: Tensor
+    """... (N, 1, 2): the affine map of all strokes of a picture."""
+    moved: Tensor
+    """(T, 6): the displacement of each stroke, shifts in sides of the character."""
+
+    @classmethod
+    def at_rest(cls, count: int, strokes: int, device: torch.device) -> _Free:
+        """The identity, and no displacement."""
+        return cls(
+            torch.eye(2, device=device).repeat(count, 1, 1).requires_grad_(),
+            torch.zeros(count, 1, 2, device=device, requires_grad=True),
+            torch.zeros(strokes, DISPLACEMENT, device=device, requires_grad=True),
+        )
+
+
+class _Match:
+    """Points of strokes and pixels of ink, both relative to their boxes, and the distance between them."""
+
+    def __init__(self, strokes: Tensor, along: Tensor, owner: Tensor, pictures: Tensor) -> None:
+        count = len(pictures)
+        self.along, self.owner, self.size = along, owner, torch.bincount(owner, minlength=count)
+        low, high = _boxes(strokes, owner, count)
+        self.extent = (high - low).amax(1)
+        self.unit = (strokes - ((low + high) / 2)[owner, None]) / self.extent[owner, None, None]
+        self.ink, seen = _ink(pictures)
+        self.seen = seen / seen.sum(1, keepdim=True).clamp(min=1)
+
+        # The points of each picture as rows of a padded table: place (N, M) in the flat list, there (N, M) if any.
+        chosen = self.unit.shape[1] // _EVERY
+        points = self.size * chosen
+        nth = torch.arange(int(self.size.max()) * chosen, device=strokes.device)
+        self.there = nth < points[:, None]
+        self.place = (points.cumsum(0) - points)[:, None] + nth.minimum(points[:, None] - 1)
+        # Points are weighted so that each stroke counts by its length, dots a little more.
+        length = (self.unit[:, 1:] - self.unit[:, :-1]).square().sum(2).sqrt().sum(1).clamp(min=0.08)
+        share = length / torch.zeros(count, device=length.device).index_add_(0, owner, length)[owner] / chosen
+        self.weight = share.repeat_interleave(chosen)[self.place] * self.there
+
+    def misfit(self, free: _Free) -> Tensor:
+        """(N,): mean squared distance of ink to the nearest point, plus that of points to the nearest ink."""
+        points = displaced(self.unit, self.along, free.moved)[:, ::_EVERY].reshape(-1, 2)[self.place]
+        points = points @ free.matrix.transpose(1, 2) + free.shift
+        # The pairs are fixed within a step; only their distances are differentiated.
         with torch.no_grad():
-            apart = torch.cdist(points, ink)
-            to_point = apart.masked_fill(~there[:, :, None], torch.inf).argmin(1)
-            to_ink = apart.masked_fill((seen == 0)[:, None], torch.inf).argmin(2)
-        covered = _square(points.gather(1, to_point[:, :, None].expand(-1, -1, 2)) - ink)
-        met = _square(ink.gather(1, to_ink[:, :, None].expand(-1, -1, 2)) - points)
-        return (covered * seen).sum(1) + (met * weight).sum(1)
+            apart = torch.cdist(points, self.ink)
+            to_point = apart.masked_fill(~self.there[:, :, None], torch.inf).argmin(1)
+            to_ink = apart.masked_fill((self.seen == 0)[:, None], torch.inf).argmin(2)
+        from_ink = _square(points.gather(1, to_point[:, :, None].expand(-1, -1, 2)) - self.ink)
+        from_points = _square(self.ink.gather(1, to_ink[:, :, None].expand(-1, -1, 2)) - points)
+        return (from_ink * self.seen).sum(1) + (from_points * self.weight).sum(1)
 
-    for alone, steps in enumerate((_TOGETHER, _ALONE)):
-        free = [turned, put, moved] if alone else [turned, put]
-        optimizer = torch.optim.Adam(free)
+    def penalty(self, free: _Free) -> Tensor:
+        """What displacements and the affine map cost, of all pictures."""
+        usual = torch.tensor(_USUAL, device=free.moved.device)
+        strokes = _BACK * ((free.moved / usual).square().sum(1) / self.size[self.owner]).sum()
+        return strokes + _BACK_ALL * (free.matrix - torch.eye(2, device=free.matrix.device)).square().sum()
+
+
+def _descend(match: _Match, free: _Free) -> None:
+    """Fit ``free``: first the affine maps, then the displacements as well, with falling learning rates."""
+    for stage, (steps, parameters) in enumerate(((_TOGETHER, free[:2]), (_ALONE, free))):
+        optimizer = torch.optim.Adam(parameters)
         for step in range(steps):
             for group in optimizer.param_groups:
-                group["lr"] = _RATE[alone] * (1 - step / steps) + _LAST_RATE
-            back = _BACK * ((moved / usual).square().sum(1) / size[owner]).sum()
-            back_all = _BACK_ALL * (turned - torch.eye(2, device=turned.device)).square().sum()
-            loss = misfit().sum() + back + back_all
+                group["lr"] = _RATE[stage] * (1 - step / steps) + _LAST_RATE
+            loss = match.misfit(free).sum() + match.penalty(free)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-    with torch.no_grad():
-        error = (misfit() / 2).sqrt()
-        lengths = torch.cat([moved[:, :2] * extent[owner, None], moved[:, 2:]], 1)
-    return Fitted(lengths, error)
 
 
 def _square(gap: Tensor) -> Tensor:
+    """The squared length of vectors (..., 2), cut off at _FAR."""
     return gap.square().sum(-1).clamp(max=_FAR**2)
 
 
 def _boxes(strokes: Tensor, owner: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The corners (N, 2) of what the strokes of each picture cover."""
+    """The corners, (N, 2) each, of the box around the strokes of each picture."""
     which = owner[:, None].expand(-1, 2)
     low = strokes.new_full((count, 2), torch.inf).scatter_reduce_(0, which, strokes.amin(1), "amin")
     high = strokes.new_full((count, 2), -torch.inf).scatter_reduce_(0, which, strokes.amax(1), "amax")
@@ -112,10 +142,13 @@ def _boxes(strokes: Tensor, owner: Tensor, count: int) -> tuple[Tensor, Tensor]:
 
 
 def _ink(pictures: Tensor) -> tuple[Tensor, Tensor]:
-    """Some places of ink (N, K, 2) about the middle of its box, in units of its longer side; which are any, (N, K)."""
+    """K pixels of ink, (N, K, 2), relative to the centre of the ink's box in units of its longer side.
+
+    Also returns 1 where there is such a pixel and 0 where a picture has fewer, float32 (N, K).
+    """
     count, side = pictures.shape[:2]
     dark = (pictures >= _DARK).view(count, -1)
-    # An even choice that needs no generator: pixels in the order of a scrambled number of theirs.
+    # An even choice without a generator: pixels in the order of their numbers times 40,503 modulo the prime 65,521.
     order = torch.arange(side * side, device=pictures.device) * 40_503 % 65_521
     rank = torch.where(dark, order, order.new_tensor(65_521))
     chosen = rank.topk(min(_INK, side * side), dim=1, largest=False).indices

@@ -1,8 +1,9 @@
-"""Letters of heavy fonts written with a pen: lines keep their middle and their rhythm, and lose their fat.
+"""Slimming: glyphs of heavy fonts get the line width of a pen, while thick and thin lines keep their proportions.
 
-The medial axis of a shape with its radii draws the shape again (Blum, "A transformation for extracting new descriptors
-of shape", 1967); with radii scaled down it draws a slimmer one. The axis is Lantuéjoul's: what opening takes away from
-every erosion.
+A shape can be drawn again from its medial axis and the radius at each point of it (Blum, "A transformation for
+extracting new descriptors of shape", 1967); with smaller radii the result is a slimmer shape. The axis is computed by
+Lantuéjoul's formula: what an opening removes from each erosion of the shape (Serra, "Image analysis and mathematical
+morphology", 1982).
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ from numpy.typing import NDArray
 Bytes = NDArray[np.uint8]
 Bits = NDArray[np.bool_]
 
-_AT_ONCE = 512
-_THICKEST = 24  # erosions: pixels of half a line, at most
+_AT_ONCE = 512  # pictures processed at once, which bounds memory
+_THICKEST = 24  # erosions at most: half the width in pixels of the thickest line
 
 
 def slim(pictures: Bytes, width: float) -> Bytes:
-    """Pictures of one font, uint8 (n, S, S), 0 = paper, 255 = ink, their lines made ``width`` pixels wide on average.
+    """Give the glyphs of one font, uint8 (n, S, S), 0 = paper, 255 = ink, lines of ``width`` pixels on average.
 
-    A font that is not heavier than that is returned as it is.
+    A font whose lines are not wider is returned unchanged.
     """
     usual = line_width(pictures[:: max(1, len(pictures) // 200)])
     if usual <= width:
@@ -30,13 +31,13 @@ def slim(pictures: Bytes, width: float) -> Bytes:
 
 
 def line_width(pictures: Bytes) -> float:
-    """The mean width of the lines in pixels: twice the mean distance of their axis from the edge."""
+    """The mean width of lines in pixels: twice the mean distance of their axis from the edge, plus the axis."""
     lengths = [int(layer.sum()) for layer in _axis(pictures > 127)]
     return 1 + 2 * sum(radius * length for radius, length in enumerate(lengths)) / max(sum(lengths), 1)
 
 
 def _axis(shape: Bits) -> list[Bits]:
-    """The medial axis of (n, S, S): a picture for each radius, from 0 on."""
+    """The medial axis of shapes (n, S, S): a mask for each radius, from 0 on."""
     layers = []
     for step in range(_THICKEST):
         if not shape.any():
@@ -48,7 +49,7 @@ def _axis(shape: Bits) -> list[Bits]:
 
 
 def _slim(pictures: Bytes, share: float) -> Bytes:
-    """Radii become ``share`` of what they are; between whole pixels the results of both are mixed."""
+    """Scale all radii by ``share``; the mean of rounding down and rounding to the nearest gives half steps of grey."""
     layers = _axis(pictures > 127)
     slimmer, fatter = (_redrawn(layers, share, more) for more in (0.0, 0.5))
     mixed: Bytes = slimmer * np.uint8(128) + fatter * np.uint8(127)
@@ -69,14 +70,14 @@ def _redrawn(layers: list[Bits], share: float, more: float) -> Bits:
 
 
 def _dilated(shape: Bits, step: int) -> Bits:
-    """(n, S, S) grown by a pixel: by a square and by a cross in turn, which together come near a disc."""
+    """Dilate (n, S, S) by a pixel: by a cross in even steps, a square in odd ones, which approaches a disc."""
     if step % 2:
         return _grown(_grown(shape, 1), 2)
     return _grown(shape, 1) | _grown(shape, 2)
 
 
 def _grown(shape: Bits, axis: int) -> Bits:
-    """With both neighbours along an axis."""
+    """Dilate by one pixel to both sides along an axis."""
     grown = shape.copy()
     ahead, behind = [slice(None)] * 3, [slice(None)] * 3
     ahead[axis], behind[axis] = slice(1, None), slice(None, -1)

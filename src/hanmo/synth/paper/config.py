@@ -1,4 +1,4 @@
-"""How pages look: the share of pages that get each ingredient, and how strong it may be."""
+"""How pages look: the share of pages that get each effect, and the greatest strength of each."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from hanmo.errors import ConfigError
 
 FREE = ("place", "cut", "turned", "pen", "uneven", "paper", "faint")
-"""Shares of what every page has somehow; they do not count towards ``most``."""
+"""Effects that every real page has in some way; they do not count towards ``most``."""
 COUNTED = (
     "gradient",
     "veil",
@@ -33,13 +33,13 @@ COUNTED = (
     "stain",
     "gap",
 )
-"""Shares of what spoils a page; a page gets at most ``most`` of them."""
+"""Effects that degrade a page; a page gets at most ``most`` of them."""
 _PARTS = ("clean", "frame", "cross", "diagonals", "ring")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PageConfig:
-    """Shares (probabilities, 0 to 1; 0 switches an ingredient off) and the greatest strengths, which vary below it.
+    """Shares (probabilities, 0 to 1; 0 switches an effect off) and the greatest strengths, which vary below it.
 
     Lengths are parts of the page's side unless said otherwise. Raises :class:`ConfigError` for impossible values.
     """
@@ -47,7 +47,7 @@ class PageConfig:
     clean: float = 0.2
     """Pages that are nearly clean: for them most shares are a tenth of what they are."""
     most: int = 5
-    """Ingredients that one page may have at once; of more, those that were drawn with the most certainty stay."""
+    """The most degrading effects of one page; where more are sampled, random ones of them stay."""
 
     place: float = 0.9
     """The character is not in the middle and not as large as the page."""

@@ -1,4 +1,7 @@
-"""Constant matrices that act on a line of pixels: blurs, motion, few pixels, and the cosine transform of JPEG."""
+"""Constant matrices that act on a line of pixels: blurs, motion, few pixels, and the cosine transform of JPEG.
+
+Effects are sampled from a table of steps, so that each is one matrix product for pages of all strengths at once.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,7 @@ class Optics(NamedTuple):
     @staticmethod
     @cache
     def on(side: int, device: torch.device) -> Optics:
-        """Kept: a program has few pages' sides."""
+        """The matrices for one side of pages; cached, as a program uses few."""
         return Optics(_lenses(side).to(device), *(t.to(device) for t in _blocks(side)))
 
 
@@ -56,7 +59,7 @@ def _lenses(side: int) -> Tensor:
 
 
 def _fewer(side: int, size: int) -> tuple[Tensor, Tensor]:
-    """Means over ``size`` parts of a line, enlarged again: linear between them, and in steps."""
+    """Reduce a line to ``size`` pixels by area means and enlarge it again: by linear interpolation, and in steps."""
     edges = torch.arange(size + 1) * (side / size)
     at = torch.arange(side)
     down = (torch.minimum(edges[1:, None], at + 1) - torch.maximum(edges[:-1, None], at)).clamp(min=0) * (size / side)

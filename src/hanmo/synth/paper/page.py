@@ -1,10 +1,14 @@
-"""Drawn handwriting put on pages, as people photograph and scan them.
+"""Drawn characters put on pages, as people photograph and scan them.
 
-A page is made in the order in which the real ones come about: characters are written on printed paper
-(:mod:`hanmo.synth.paper.printing`), light falls on it, a camera or a scanner takes it, and a program stores it
-(:mod:`hanmo.synth.paper.camera`). Every page has a few ingredients of the many, see :class:`PageConfig`.
+:func:`write_page` makes a page in the order in which real ones come about:
 
-All steps are batched tensor code: an ingredient is computed for every page and weighed by 0 where a page has it not.
+1. ink on printed paper: the character, its neighbours and the back of the sheet (:mod:`hanmo.synth.paper.placement`),
+   cells and ruled lines (:mod:`hanmo.synth.paper.printing`), gaps and stains (:mod:`hanmo.synth.paper.spots`);
+2. light on the paper (:mod:`hanmo.synth.paper.light`);
+3. the camera, and the program that stores the picture (:mod:`hanmo.synth.paper.camera`).
+
+Every page has a few of the many effects, see :class:`PageConfig`. All code is batched: an effect is computed for all
+pages, and multiplied by 0 where a page does not have it.
 """
 
 from __future__ import annotations
@@ -13,84 +17,85 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hanmo.synth.paper.camera import stored, taken
+from hanmo.synth.morphology import thickened
+from hanmo.synth.paper.camera import photograph, store
 from hanmo.synth.paper.config import PageConfig
-from hanmo.synth.paper.draws import Draws, Grain, page_numbers
-from hanmo.synth.paper.light import lit
+from hanmo.synth.paper.effects import Effects, Grain, sample_numbers
+from hanmo.synth.paper.light import illumination
 from hanmo.synth.paper.optics import Optics
-from hanmo.synth.paper.printing import Spot, printed
+from hanmo.synth.paper.placement import Placement
+from hanmo.synth.paper.printing import print_darkness
 from hanmo.synth.paper.spots import gaps, stains
-from hanmo.synth.strokes.texture import thickened
 
 __all__ = ["PageConfig", "write_page"]
 
 
 def write_page(squares: Tensor, keys: Tensor, config: PageConfig, side: int = 96) -> Tensor:
-    """Put characters on pages: uint8 (N, side, side), 255 = bright paper, ink dark, on the device of ``squares``.
+    """Put characters on pages: returns uint8 (N, side, side), 255 = bright paper, ink dark.
 
-    ``squares`` (N, S, S) hold one character each, which fills them but for a small margin: uint8, or float32 in
-    [0, 1]; 0 = paper. ``keys`` int64 (N,) decide everything, so a page is the same however many are made at a time,
-    but for the strokes of neighbours and of the back, which are taken from the samples before it in the batch.
-    Pages made with other batch sizes may differ by rounding.
+    ``squares`` (N, S, S) hold one character each, which fills them except for a small margin: uint8, or float32 in
+    [0, 1]; 0 = paper. The result is on their device. ``keys`` int64 (N,) decide everything, so that a page is the same
+    however many are made at a time. There are two exceptions: the neighbours and the back of the sheet show the samples
+    one and two places before it in the batch, and sums are rounded differently for other batch sizes.
     """
-    table, seeds, optics = _prepared(keys.to(squares.device), side)
+    table, seeds, optics = _prepare(keys.to(squares.device), side)
     x = squares.float() / 255 if squares.dtype == torch.uint8 else squares
-    draws, grain = Draws(table, config), Grain.draw(seeds, side)
-    spot = Spot.draw(draws, config)
-    # A small character in the faintest ink could not be read.
-    faintest = config.faintest + (1 - config.faintest) * 0.35 * (1 - spot.half)
-    contrast = 1 - draws.has("faint") * (1 - faintest) * draws.numbers("faint")[0] ** 0.7
-    x = _penned(x, draws, config)
-    ink = _ink(x, spot, draws, grain, config, side) * contrast
+    effects, grain = Effects(table, config), Grain.sample(seeds, side)
+    placement = Placement.sample(effects, config)
+    # A small character in the faintest ink could not be read: up to a third of the range is taken off.
+    faintest = config.faintest + (1 - config.faintest) * 0.35 * (1 - placement.half)
+    contrast = 1 - effects.has("faint") * (1 - faintest) * effects.numbers("faint")[0] ** 0.7
+    x = _with_pen(x, effects, config)
+    ink = _ink(x, placement, effects, grain, config, side) * contrast
     if config.cell or config.ruled or config.mark:
-        ink = torch.maximum(ink, printed(draws, spot, contrast, config, side))
+        ink = torch.maximum(ink, print_darkness(effects, placement, contrast, config, side))
     if config.gap:
-        ink = ink * (1 - gaps(draws, spot, config, side))
-    paper = 1 - draws.has("paper") * (1 - config.darkest / 255) * draws.numbers("paper")[0] ** 1.3
-    light = paper * lit(draws, grain, contrast, config, side)
+        ink = ink * (1 - gaps(effects, placement, config, side))
+    paper = 1 - effects.has("paper") * (1 - config.darkest / 255) * effects.numbers("paper")[0] ** 1.3
+    light = paper * illumination(effects, grain, contrast, config, side)
     if config.stain:
-        light = light * (1 - stains(draws, spot, config, side))
+        light = light * (1 - stains(effects, placement, config, side))
     depth = contrast * light.mean((1, 2), keepdim=True)
-    page = taken(light * (1 - ink), draws, grain, optics, spot, depth, config)
-    return (stored(page, draws, optics, light, contrast, config).clamp(0, 1) * 255 + 0.5).to(torch.uint8)
+    page = photograph(light * (1 - ink), effects, grain, optics, placement, depth, config)
+    return (store(page, effects, optics, light, contrast, config).clamp(0, 1) * 255 + 0.5).to(torch.uint8)
 
 
 @torch.compiler.disable  # type: ignore[untyped-decorator]
-def _prepared(keys: Tensor, side: int) -> tuple[Tensor, Tensor, Optics]:
-    """What torch.compile is to take as given: PyTorch 2.11 fails on the 64-bit numbers of the hash."""
-    return *page_numbers(keys), Optics.on(side, keys.device)
+def _prepare(keys: Tensor, side: int) -> tuple[Tensor, Tensor, Optics]:
+    """Random numbers and constant matrices, outside of torch.compile: PyTorch 2.11 fails on the 64-bit hash."""
+    return *sample_numbers(keys), Optics.on(side, keys.device)
 
 
-def _penned(x: Tensor, draws: Draws, config: PageConfig) -> Tensor:
-    """The squares written with a wider or a little finer pen."""
+def _with_pen(x: Tensor, effects: Effects, config: PageConfig) -> Tensor:
+    """The squares (N, S, S) with lines of a wider, or a little finer, pen."""
     if not config.pen:
         return x
-    # Wide lines would run together where there are many.
+    # Where there are many lines (much ink), wide ones would run together.
     room = (1.5 - 5 * x.mean((1, 2), keepdim=True)).clamp(0.1, 1)
-    by = draws.has("pen") * config.pen_by * room * (1.3 * draws.numbers("pen")[0] - 0.3)
+    by = effects.has("pen") * config.pen_by * room * (1.3 * effects.numbers("pen")[0] - 0.3)
     return thickened(x[:, None], by[:, None].clamp(-0.4, 1))[:, 0]
 
 
-def _ink(x: Tensor, spot: Spot, draws: Draws, grain: Grain, config: PageConfig, side: int) -> Tensor:
-    """How much ink lies where, (N, side, side) in [0, 1]: the character, its neighbours and the back of the page."""
-    # A square made much smaller would lose lines between its sampled points: smoothed before.
+def _ink(x: Tensor, placement: Placement, effects: Effects, grain: Grain, config: PageConfig, side: int) -> Tensor:
+    """Ink on the pages, (N, side, side) in [0, 1]: the character, its neighbours and the back of the sheet."""
+    # Sampled at fewer points than it has pixels, a square would lose thin lines (aliasing): it is smoothed before.
     soft = F.avg_pool2d(x[:, None], 3, 1, 1)[:, 0]
-    shrunk = (x.shape[1] / (side * spot.half)).clamp(1, 2) - 1
+    shrunk = (x.shape[1] / (side * placement.half)).clamp(1, 2) - 1
     x = torch.lerp(x, soft, 0.7 * shrunk)
-    ink = _sampled(x, *spot.inside(side))
+    ink = _grid_sample(x, *placement.box_grid(side))
     if config.neighbours:
-        ink = torch.maximum(ink, _sampled(x.roll(1, 0), *spot.beside(draws, config, side)))
+        ink = torch.maximum(ink, _grid_sample(x.roll(1, 0), *placement.neighbour_grid(effects, config, side)))
     if config.uneven:
         field = (0.5 + 0.5 * grain.smooth(12, 5)).clamp(0, 1)
-        ink = ink * (1 - draws.has("uneven") * config.uneven_by * (0.4 + 0.6 * draws.numbers("uneven")[0]) * field)
+        ink = ink * (1 - effects.has("uneven") * config.uneven_by * (0.4 + 0.6 * effects.numbers("uneven")[0]) * field)
     if config.through:
-        strength = draws.has("through") * config.through_by * (0.3 + 0.7 * draws.numbers("through")[0])
-        back = _sampled(soft.roll(2, 0).flip(2), *spot.behind(draws, side))
+        strength = effects.has("through") * config.through_by * (0.3 + 0.7 * effects.numbers("through")[0])
+        back = _grid_sample(soft.roll(2, 0).flip(2), *placement.back_grid(effects, side))
         ink = torch.maximum(ink, back * strength)
     return ink
 
 
-def _sampled(x: Tensor, across: Tensor, down: Tensor) -> Tensor:
-    """The squares (N, S, S) at places (N, side, side) from -1 to 1, paper beyond."""
+def _grid_sample(x: Tensor, across: Tensor, down: Tensor) -> Tensor:
+    """The squares (N, S, S) at the coordinates x and y, (N, side, side) each, from -1 to 1; paper beyond."""
     places = torch.stack([across, down], 3)
     return F.grid_sample(x[:, None], places, mode="bilinear", padding_mode="zeros", align_corners=False)[:, 0]

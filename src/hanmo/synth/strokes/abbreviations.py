@@ -1,6 +1,7 @@
-"""Components that hurried hands write in another way, and the places where they really stand.
+"""Components that hurried hands abbreviate, such as 讠 or 口, and the characters and strokes in which they occur.
 
-A place is a run of strokes that looks like the component as printed; its shape decides, not a table of compositions.
+A component occurs where successive strokes of a character look like it. The shape decides, not a table of how
+characters are composed: such tables do not say which strokes a component has, nor whether it is printed in that form.
 """
 
 from __future__ import annotations
@@ -19,17 +20,19 @@ from hanmo.medians import Medians, Stroke, even_out, straighten_heads
 
 Floats = NDArray[np.float32]
 
-_POINTS = 8  # a stroke is compared at so many points
-_ALIKE = 0.08  # mean distance of strokes that are the same, in units of the component's box, unless the table says
-_UNLIKE = 0.3  # no single stroke may differ by more
-_SQUEEZE = 2.2  # by how much the proportions of the box may differ
-_FLATTEST = 0.2  # a box is not taken for flatter: the jitter of a single line must not fill it
+_POINTS = 8  # points at which strokes are compared
+_ALIKE = 0.08  # mean distance up to which strokes are the same, in units of the component's box; the table may override
+_UNLIKE = 0.3  # a single stroke further away than this is another one, however alike the rest is
+_SQUEEZE = 2.2  # the proportions of both boxes may differ by this factor
+_FLATTEST = 0.2  # a box counts as no flatter than this, so that the jitter of a single line does not fill it
 
 
 class Component(NamedTuple):
-    """``like`` are runs of a character's strokes, float32 (n, P, 2); ``forms`` are lists of strokes in the unit box.
+    """One entry of the table.
 
-    A run is the component when its strokes are on average nearer than ``alike`` to one of ``like``, in boxes.
+    ``like`` are examples of the printed component, float32 (n, P, 2) each; ``forms`` are abbreviated forms, each a list
+    of strokes in the unit box. A run of strokes is the component if its mean distance to an example is below ``alike``,
+    in units of the box.
     """
 
     name: str
@@ -37,11 +40,11 @@ class Component(NamedTuple):
     forms: tuple[tuple[Stroke, ...], ...]
     alike: float = _ALIKE
     but: str = ""
-    """Characters in which nothing is the component, whatever looks like it."""
+    """Characters that do not have the component, although strokes of them look like it."""
 
 
 class Site(NamedTuple):
-    """In character number ``character`` the strokes ``first`` to ``stop`` are ``component`` (an index)."""
+    """An occurrence: in a character (number) the strokes ``first`` to ``stop`` are a component (number)."""
 
     character: int
     first: int
@@ -51,7 +54,7 @@ class Site(NamedTuple):
 
 @cache
 def load_components(medians: Medians) -> tuple[Component, ...]:
-    """The packaged table; raises :class:`DataError` when a line of it cannot be used."""
+    """The packaged table ``data/abbreviations.toml``; raises :class:`DataError` when an entry of it is damaged."""
     text = files("hanmo.synth").joinpath("data", "abbreviations.toml").read_text(encoding="utf-8")
     return tuple(_component(entry, medians) for entry in tomllib.loads(text)["component"])
 
@@ -87,19 +90,20 @@ def _line(text: str) -> Stroke:
 
 
 def comparable(strokes: Sequence[Stroke]) -> Floats:
-    """Strokes at :data:`_POINTS` points each, as :func:`find_sites` compares them."""
+    """Resample strokes to what :func:`find_sites` compares: float32 (S, 8, 2), without slanted heads."""
     return straighten_heads(even_out(list(strokes), _POINTS))
 
 
 def find_sites(strokes: Floats, count: NDArray[np.int64], components: Sequence[Component]) -> list[Site]:
-    """Every place of every component, in order of character and stroke, none overlapping another.
+    """Find every occurrence of every component, in the order of characters and strokes, without overlaps.
 
-    ``strokes`` float32 (S, P, 2) from :func:`comparable`, ``count`` (C,) strokes a character. Of overlapping places
-    the one with more strokes wins, then the more alike.
+    ``strokes`` float32 (S, P, 2) are :func:`comparable` ones of all characters, ``count`` int64 (C,) says how many each
+    character has. Of overlapping occurrences the one with more strokes wins, then the nearer one.
     """
     first = count.cumsum() - count
     owner = np.repeat(np.arange(len(count)), count)
     found: list[tuple[int, float, Site]] = []
+    # All runs of one length are compared at once; a run must not cross into the next character.
     for length in sorted({len(run) for c in components for run in c.like}):
         begins = np.arange(len(strokes) - length + 1)
         begins = begins[owner[begins] == owner[begins + length - 1]]
@@ -113,7 +117,7 @@ def find_sites(strokes: Floats, count: NDArray[np.int64], components: Sequence[C
                 character = int(owner[begins[at]])
                 start = int(begins[at] - first[character])
                 found.append((-length, float(distance[at]), Site(character, start, start + length, number)))
-    taken = np.zeros(len(strokes), bool)
+    taken = np.zeros(len(strokes), bool)  # strokes that belong to an occurrence already
     sites = []
     for _, _, site in sorted(found):
         run = slice(first[site.character] + site.first, first[site.character] + site.stop)
@@ -124,7 +128,7 @@ def find_sites(strokes: Floats, count: NDArray[np.int64], components: Sequence[C
 
 
 def boxed(runs: Floats) -> tuple[Floats, Floats]:
-    """Runs (R, n, P, 2) in units of their boxes about the boxes' middle, and log(width / height), (R,)."""
+    """Runs (R, n, P, 2), centred and scaled to unit boxes, and the logarithm of each box's width over height, (R,)."""
     low, high = runs.min((1, 2)), runs.max((1, 2))
     size = high - low
     size = np.maximum(size, _FLATTEST * size.max(1, keepdims=True))
@@ -132,7 +136,7 @@ def boxed(runs: Floats) -> tuple[Floats, Floats]:
 
 
 def _distance(runs: Floats, proportions: Floats, model: Floats) -> Floats:
-    """How far runs (R, n, P, 2) are from a model (n, P, 2): the mean of strokes, infinite where one is quite other."""
+    """Mean distance of the strokes of runs (R, n, P, 2) from an example (n, P, 2); infinite where one is too unlike."""
     (inside,), (proportion,) = boxed(model[None])
     each = np.sqrt(np.square(runs - inside).sum(3)).mean(2)
     alike = (each.max(1) < _UNLIKE) & (np.abs(proportions - proportion) < np.log(_SQUEEZE))

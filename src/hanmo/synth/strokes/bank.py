@@ -1,10 +1,11 @@
-"""Everything a hand may write for each character of a charset, as flat tables on a device.
+"""The strokes of a charset and their abbreviated forms, as flat tables on a device.
 
-A character is a sequence of *runs* of strokes; a run that is a known component has *forms*, the first the printed one,
-the others those of hurried hands (:mod:`hanmo.synth.strokes.abbreviations`). Each table is flat, with a
-first index and a count for its parent.
+A character is a sequence of *runs* of strokes. A run that is a known component has several *forms*: the printed one
+first, then abbreviated ones (:mod:`hanmo.synth.strokes.abbreviations`); any other run has the printed form alone. So
+characters, runs, forms and strokes are four tables, and each row of one owns successive rows of the next
+(:class:`Ragged`). Flat tables can be indexed for thousands of characters at once, which lists cannot.
 
-Shapes: C characters, R runs, F forms, S strokes, P points a stroke, L levels of parts.
+Shapes: C characters, R runs, F forms, S strokes of all forms, P points a stroke, L levels of parts.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ POINTS = 16
 
 
 class Ragged(NamedTuple):
-    """Rows of different length: row i owns ``size[i]`` entries of the next table from ``first[i]`` on."""
+    """Rows of different lengths: row i owns ``size[i]`` entries of the next table, from ``first[i]`` on."""
 
     first: Tensor
     size: Tensor
@@ -40,7 +41,7 @@ class Ragged(NamedTuple):
         return cls(size.cumsum(0) - size, size)
 
     def entries(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """All entries of (n,) rows, one row after another, and the place in ``rows`` that each belongs to."""
+        """The entries of the rows (n,), one row after another, and the index into ``rows`` that each belongs to."""
         size = self.size[rows]
         owner = torch.repeat_interleave(torch.arange(len(rows), device=rows.device), size)
         nth = torch.arange(len(owner), device=rows.device) - (size.cumsum(0) - size)[owner]
@@ -48,7 +49,7 @@ class Ragged(NamedTuple):
 
 
 class Bank:
-    """The tables for ``charset``. Raises :class:`CharsetError` naming every character without packaged strokes."""
+    """The tables of a charset. Raises :class:`CharsetError` naming every character without packaged strokes."""
 
     def __init__(self, charset: Charset, *, points: int = POINTS, device: torch.device | str = "cpu") -> None:
         characters = _characters(list(charset), points)
@@ -66,14 +67,14 @@ class Bank:
         self.forms = Ragged.of([len(run.forms) for run in runs], device)
         self.strokes = Ragged.of([len(form.strokes) for form in forms], device)
         self.component = put(np.array([run.component for run in runs]))
-        """(R,): the component a run is, -1 for none."""
+        """int64 (R,): the number of the component that a run is, -1 for none."""
         self.points, self.along, self.length = put(strokes), put(shape.along), put(shape.length)
         self.corners, self.hook = put(shape.corners), put(shape.hook)
         self.part, self.centre, self.size = map(put, parts)
         self.printed = put(np.concatenate([form.printed for form in forms]))
-        """(S,): which printed stroke of its character a stroke is, or stands nearest to in its place."""
+        """int64 (S,): the printed stroke, counted within its character, that a stroke is or abbreviates."""
         self.plain = put(np.concatenate([np.full(len(form.strokes), form.plain) for form in forms]))
-        """(S,): whether it is that stroke."""
+        """bool (S,): whether it is a printed stroke, not one of an abbreviation."""
 
 
 class _Form(NamedTuple):
@@ -89,7 +90,7 @@ class _Run(NamedTuple):
 
 
 def _characters(characters: list[str], points: int) -> list[list[_Run]]:
-    """Each character cut into runs."""
+    """Cut each character into runs."""
     medians = load_medians()
     strokes = medians.of_all(characters)
     every = [stroke for character in strokes for stroke in character]
@@ -120,7 +121,7 @@ def _runs(strokes: Floats, sites: list[Site], shorter: list[list[Floats]]) -> li
 
 
 def _shorter(plain: _Form, form: Floats) -> _Form:
-    """A component's form (n, P, 2) of the unit square in the place of the printed strokes."""
+    """A component's abbreviated form (n, P, 2), scaled from the unit square to the box of the printed strokes."""
     low, high = plain.strokes.min((0, 1)), plain.strokes.max((0, 1))
     nearest = plain.printed[np.arange(len(form)) * len(plain.strokes) // len(form)]
     return _Form(low + form * (high - low), _shared(plain.parts, len(form)), nearest, False)
@@ -132,7 +133,6 @@ def _plain(strokes: Floats, parts: StrokeGroups, run: slice) -> _Form:
 
 
 def _shared(parts: StrokeGroups, count: int) -> StrokeGroups:
-    """The parts that all of a run's strokes belong to, for the ``count`` strokes written instead."""
+    """The parts that all strokes of a run belong to, for the ``count`` strokes that are written instead."""
     number = np.where((parts.number == parts.number[:1]).all(0), parts.number[0], -1)
-
     return StrokeGroups(*(np.repeat(one[None], count, 0) for one in (number, parts.centre[0], parts.size[0])))

@@ -1,8 +1,13 @@
-"""Where strokes touch, and how they go on touching when each has slipped on its own.
+"""Contacts between strokes, kept after each stroke has slipped on its own.
 
-Whoever writes the ㇗ of 亡 begins it on the bar, wherever the bar has come to lie, and the dot stays above it: by such
-contacts and gaps 亡 and 七, 干 and 于, 甲 and 田 differ. Strokes are flat batches (T, P, 2) in writing order; K = 3
-contacts a stroke at most.
+Whoever writes the ㇗ of 亡 begins it on the bar, wherever the bar has come to lie, and the dot stays above it. Such
+contacts and gaps distinguish 亡 from 七, 干 from 于, 甲 from 田, so random slips must not change them.
+
+1. :func:`find_contacts` finds what each printed stroke touches of the strokes written before it.
+2. :func:`keep_contacts` moves and stretches the slipped strokes so that the contacts are restored, by weighted least
+   squares.
+
+Strokes are flat batches (T, P, 2) in writing order; each has K = 3 contacts at most.
 """
 
 from __future__ import annotations
@@ -12,33 +17,34 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-_BEFORE = 12  # so many strokes before its own may be touched by a stroke
-_TOUCH, _BLUR = 0.045, 0.006  # medians of strokes that touch come so near (they end inside the strokes), and the doubt
-_NEAR, _LESS = 0.1, 0.8  # strokes so near keep their distance, too, if less strictly
-_STIFF, _STAY = 0.1, 0.1  # against being stretched or turned rather than shifted, and against moving at all
-_ROUNDS = 3  # a chain of so many contacts is held
+_BEFORE = 12  # strokes before a stroke that it may touch; more would cost time, and few characters need them
+_TOUCH, _BLUR = 0.045, 0.006  # medians end inside of strokes: up to this distance strokes touch; width of the sigmoid
+_NEAR, _LESS = 0.1, 0.8  # strokes about this near keep their gap, too, with this greatest weight
+_STIFF, _STAY = 0.1, 0.1  # regularisation: the cost of stretching and turning a stroke, and of moving it at all
+_ROUNDS = 3  # a moved stroke moves those that touch it: after three rounds, chains of three contacts are restored
 
 
 class Contacts(NamedTuple):
-    """What T strokes touch or come near of the strokes before them: with their first tip, their last, and between.
+    """What T strokes touch of the strokes before them: with the first tip, with the last tip, and in between (K = 3).
 
-    Places on strokes are in points: 2.5 lies midway between the third point and the fourth.
+    Places on strokes are counted in points: 2.5 lies midway between the third and the fourth point.
     """
 
     here: Tensor
-    """(T, K): where on the stroke."""
+    """float32 (T, K): the place on the stroke."""
     other: Tensor
-    """(T, K): which stroke is touched, int64."""
+    """int64 (T, K): the stroke that is touched."""
     there: Tensor
-    """(T, K): where on that."""
+    """float32 (T, K): the place on that stroke."""
     weight: Tensor
-    """(T, K): 1 where they touch, less where they are near, 0 where they are far apart."""
+    """float32 (T, K): 1 where both touch, less where they are near, 0 where they are far apart."""
 
 
 def find_contacts(model: Tensor, owner: Tensor) -> Contacts:
-    """The contacts of strokes as printed, (T, P, 2), of the characters ``owner``, ascending (T,)."""
+    """The contacts of printed strokes (T, P, 2), where ``owner``, int64 (T,), ascending, numbers their characters."""
     count, size = model.shape[:2]
     other = torch.arange(count, device=model.device)[:, None] - torch.arange(1, _BEFORE + 1, device=model.device)
+    # Strokes of other characters, and those before the first one, are infinitely far away.
     strange = (other < 0) | (owner[other.clamp(min=0)] != owner[:, None])
     other = other.clamp(min=0)
     before = model[other]
@@ -60,14 +66,19 @@ def find_contacts(model: Tensor, owner: Tensor) -> Contacts:
 
 
 def keep_contacts(points: Tensor, placed: Tensor, contacts: Contacts, amount: Tensor) -> Tensor:
-    """Strokes (T, P, 2), slipped from ``placed``, moved by (T,) shares of the way back to what they touch."""
+    """Move slipped strokes ``points`` (T, P, 2) so that they touch again what they touched in ``placed`` (T, P, 2).
+
+    ``amount`` (T,) is how strictly, from 0 (not at all) to 1. Returns (T, P, 2).
+    """
     here = torch.arange(len(points), device=points.device)[:, None].expand_as(contacts.other)
+    # The gap that each contact should have, and where on the stroke it is, from -0.5 to 0.5.
     apart = _at(placed, here, contacts.here) - _at(placed, contacts.other, contacts.there)
     size = points.shape[1]
     side = contacts.here / (size - 1) - 0.5
     along = torch.linspace(-0.5, 0.5, size, device=points.device)
     weight = contacts.weight * amount[:, None]
-    # The shift a and the stretch b that bring a + b * side nearest to what is missing at each contact.
+    # Least squares for each stroke: the shift a and the stretch b for which a + b * side is nearest to the correction
+    # that each contact needs. The normal equations are 2 x 2: solved by Cramer's rule.
     n, first, second = weight.sum(1) + _STAY, (weight * side).sum(1), (weight * side.square()).sum(1) + _STIFF
     scale = 1 / (n * second - first.square())
     for _ in range(_ROUNDS):
@@ -87,7 +98,7 @@ def _at(points: Tensor, stroke: Tensor, place: Tensor) -> Tensor:
 
 
 def _nearest(tips: Tensor, lines: Tensor) -> tuple[Tensor, Tensor]:
-    """How far tips (..., E, 2) are from lines (..., P, 2) and where on these the nearest place is, both (..., E)."""
+    """The distance of tips (..., E, 2) to polylines (..., P, 2), and the nearest place on these; both (..., E)."""
     start = lines[..., None, :-1, :]
     step = lines[..., None, 1:, :] - start
     away = tips[..., None, :] - start

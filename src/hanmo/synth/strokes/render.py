@@ -1,7 +1,8 @@
-"""Pen paths -> pixels: distance to short straight pieces, antialiased, only near the pen.
+"""Pen paths to pixels: each pixel's ink follows from its distance to the nearest piece of the path, antialiased.
 
-A 64-pixel character has some 120 pieces; comparing every piece with every pixel would cost 500,000 distances. Each
-piece looks at a small window around itself instead, about 9,000 in all, and the windows are merged by maximum.
+The path is cut into short straight pieces, some 120 for a character of 64 pixels. Comparing every piece with every
+pixel would take 500,000 distances. Each piece is compared with a small window around it instead, 9,000 distances in
+all, and the windows are merged by their maximum.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-_LIGHTEST = 0.0015  # parts of the side: a thinner line is not seen
-_THIN = 1.75  # pixels of radius that most pens stay under
-_PIECE = 3.0  # longest piece in pixels: longer ones need larger windows, shorter ones more of them
+_LIGHTEST = 0.0015  # radius, as a part of the side, up to which a line would not be seen
+_THIN = 1.75  # radius in pixels that most pens stay under
+_PIECE = 3.0  # longest piece in pixels: longer ones need larger windows, shorter ones more windows
 
 
 class Segments(NamedTuple):
@@ -32,9 +33,9 @@ class Segments(NamedTuple):
 
     @classmethod
     def of_path(cls, path: Tensor, radius: Tensor, ink: Tensor, joined: Tensor, owner: Tensor) -> Segments:
-        """From every point of paths (T, R, 2) to the next one, where the pen touches and that one is ``joined``.
+        """The movements from each point of paths (T, R, 2) to the next, if the pen touches and the next is ``joined``.
 
-        ``radius``, ``ink`` and ``joined`` (T, R); ``owner`` (T,). The last point of a row leads to the next row's.
+        ``radius``, ``ink`` and ``joined`` (T, R); ``owner`` (T,). A row's last point leads to the next row's first.
         """
         places = path.shape[1]
         points, width = path.view(-1, 2), radius.view(-1)
@@ -51,16 +52,16 @@ class Segments(NamedTuple):
 
 
 def render(segments: Segments, count: int, side: int) -> Tensor:
-    """Draw ``count`` pictures, uint8 (count, side, side), 0 = paper, 255 = ink. Nothing may lie outside the square."""
+    """Draw ``count`` pictures, uint8 (count, side, side), 0 = paper, 255 = ink; no segment may lie outside of them."""
     pieces = _subdivide(segments)
     thickest = pieces.radius.amax(1)
     border = _window(float(thickest.max()) if len(thickest) else 0.0)
-    canvas = side + 2 * border  # windows of pieces near the edge stick out: draw on more, cut at the end
+    canvas = side + 2 * border  # windows of pieces near the edge stick out of the picture: cropped at the end
     # A GPU takes the larger of two bytes in a slow loop, of two 32-bit numbers in one instruction.
     ink = torch.int32 if pieces.ink.is_cuda else torch.uint8
     sheet = torch.zeros(count * canvas * canvas, dtype=ink, device=pieces.ink.device)
     thin = thickest <= _THIN
-    for which in (thin, ~thin):  # few lines are thick: the others need smaller windows
+    for which in (thin, ~thin):  # few lines are thick, and only these need large windows
         some = Segments(*(column[which] for column in pieces))
         if len(some.ink):
             _put(sheet, some, canvas, border)
@@ -68,12 +69,12 @@ def render(segments: Segments, count: int, side: int) -> Tensor:
 
 
 def _window(radius: float) -> int:
-    """Pixels of a window that holds every piece of at most ``radius``, wherever it lies between them."""
+    """Side in pixels of a window that holds any piece of at most ``radius``, wherever it lies between the pixels."""
     return math.ceil(_PIECE + 2 * radius + 1) + 1
 
 
 def _put(sheet: Tensor, pieces: Segments, canvas: int, border: int) -> None:
-    """Darken the flat pictures of ``sheet``, each ``canvas`` squared, where the pieces are."""
+    """Draw pieces into ``sheet``, flat pictures of ``canvas`` x ``canvas`` pixels."""
     window = _window(float(pieces.radius.max()))
     corner = ((pieces.start + pieces.end) / 2 - window / 2).round()
     level = _levels(pieces, corner, window).to(sheet.dtype)
@@ -85,11 +86,12 @@ def _put(sheet: Tensor, pieces: Segments, canvas: int, border: int) -> None:
 
 
 def _levels(pieces: Segments, corner: Tensor, window: int) -> Tensor:
-    """Ink of every piece on its window, 0 to 255, (K, window, window); ``corner`` (K, 2) is the top left of these."""
+    """The ink of each piece in its window, (K, window, window), 0 to 255; ``corner`` (K, 2) is its top left."""
     step = torch.arange(window, device=corner.device, dtype=corner.dtype) + 0.5
     ahead = pieces.end - pieces.start
     squared = (ahead * ahead).sum(1).clamp(min=1e-12)
-    # From the start of the piece to every column and row of the window: the grids are sums of these two vectors.
+    # Offsets of the window's columns and rows from the start of the piece. The place of a pixel's foot on the piece, t,
+    # is the sum of a part from its column and one from its row.
     right, down = ((corner - pieces.start)[:, :, None] + step).unbind(1)
     along_x = right * (ahead[:, 0] / squared)[:, None]
     along_y = down * (ahead[:, 1] / squared)[:, None]
@@ -99,7 +101,7 @@ def _levels(pieces: Segments, corner: Tensor, window: int) -> Tensor:
     distance = off_x.mul_(off_x).addcmul_(off_y, off_y).sqrt_()
     thin, thick = pieces.radius[:, 0, None, None], (pieces.radius[:, 1] - pieces.radius[:, 0])[:, None, None]
     cover = t.mul_(thick).add_(thin + 0.5).sub_(distance).clamp_(0, 1)
-    # A pen thinner than a pixel covers at most its own width of it.
+    # A pen thinner than a pixel darkens it in proportion to its width only.
     strength = pieces.ink * (pieces.radius.sum(1)).clamp(max=1) * 255
     return cover.mul_(strength[:, None, None]).add_(0.5)
 

@@ -1,6 +1,6 @@
-"""What strokes are made of and where they stand: corners, hooks, and the parts of a character that move together.
+"""The structure of strokes and characters: corners, hooks, and the parts of a character that move together.
 
-All of it is read off the medians once, when a bank is made. Shapes: S strokes, P points a stroke, L levels of parts.
+It is measured from the medians once, when a bank is made. Shapes: S strokes, P points a stroke, L levels of parts.
 """
 
 from __future__ import annotations
@@ -14,29 +14,30 @@ from numpy.typing import NDArray
 LEVELS = 3
 """Parts within parts: 湖 is 氵 and 胡, 胡 is 古 and 月, 古 is 十 and 口."""
 
-_CORNER = math.radians(48)  # where a stroke turns by more it has a corner
-_REACH = 0.08  # how far before and after a place its turn is measured
-_PLACES = 49
-_LONGEST_HOOK = 0.17  # of the square's side
-_BALANCE = 0.35  # what halves are better than a single stroke and the rest, in gaps
-_TOUCH, _APART = 0.04, 0.3  # strokes so near each other touch; what it is worth, in gaps, when no two across a cut do
-_LEAST_GAP = -0.12  # parts may overlap by so much of the pair's extent and are parts still,
-_LEAST_GAP_APART = -0.25  # and by so much when nothing touches across the cut
+_CORNER = math.radians(48)  # a stroke has a corner where it turns by more than this
+_REACH = 0.08  # the turn at a place is measured between so far before and so far after it
+_PLACES = 49  # places along a stroke at which its turn is measured
+_LONGEST_HOOK = 0.17  # of the square's side; what follows a corner for longer is no hook
+_BALANCE = 0.35  # advantage of a cut in halves over one that leaves a single stroke, in units of the gap
+_TOUCH, _APART = 0.04, 0.3  # strokes so near touch; advantage of a cut across which none do, in units of the gap
+_LEAST_GAP = -0.12  # the boxes of two parts may overlap by this share of their extent ...
+_LEAST_GAP_APART = -0.25  # ... or by this, if no strokes touch across the cut
+
 
 Floats = NDArray[np.float32]
 
 
 class Shape(NamedTuple):
-    """What a stroke looks like; all of S strokes."""
+    """Measures of S strokes."""
 
     along: Floats
-    """(S, P), the way covered at each point, 0 to 1."""
+    """(S, P): the arc length up to each point, as a share of the whole, 0 to 1."""
     length: Floats
-    """(S,), of the whole stroke."""
+    """(S,): the arc length of the whole stroke."""
     corners: Floats
-    """(S,), how many."""
+    """(S,): the number of corners."""
     hook: NDArray[np.int64]
-    """(S,), the point where the final hook begins; the last point where there is none."""
+    """(S,): the point at which the final hook begins; the last point if there is none."""
 
 
 def shape_of(points: Floats) -> Shape:
@@ -48,7 +49,7 @@ def shape_of(points: Floats) -> Shape:
     peak = (turn > _CORNER) & (turn >= np.roll(turn, 1, 1)) & (turn > np.roll(turn, -1, 1))
     rest = (1 - at) * length[:, None]
     hooked = peak & (rest < np.minimum(_LONGEST_HOOK, 0.4 * length[:, None]))
-    # The hook begins at the point next to the last sharp turn.
+    # The hook begins at the point nearest to the last sharp turn.
     place = at[0, np.where(hooked.any(1), hooked.shape[1] - 1 - hooked[:, ::-1].argmax(1), -1)]
     hook = np.abs(arc / length[:, None] - place[:, None]).argmin(1)
     return Shape(
@@ -60,10 +61,10 @@ def shape_of(points: Floats) -> Shape:
 
 
 def _turns(points: Floats, along: NDArray[np.float64], length: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
-    """By how much strokes turn within :data:`_REACH` before and after evenly spread places, and these, both (S, M)."""
+    """The turn of each stroke at M evenly spread places, in radians, and these places, 0 to 1; both (S, M)."""
     row = np.arange(len(points))[:, None]
     even = np.linspace(0, 1, _PLACES)
-    flat = (along + 2 * row).ravel()  # one ascending axis for all strokes
+    flat = (along + 2 * row).ravel()  # one ascending axis for all strokes, so that one interpolation does for all
     x, y = (np.interp((even + 2 * row).ravel(), flat, points[..., i].ravel()).reshape(len(points), -1) for i in (0, 1))
     reach = np.clip(np.rint(_REACH / length * (_PLACES - 1)), 1, (_PLACES - 1) // 3).astype(np.int64)[:, None]
     place = np.arange(_PLACES)
@@ -76,20 +77,22 @@ def _turns(points: Floats, along: NDArray[np.float64], length: NDArray[np.float6
 
 
 class StrokeGroups(NamedTuple):
-    """The part each of S strokes belongs to, at L levels from the largest to the smallest."""
+    """The parts that each of S strokes belongs to, at L levels, the largest part first."""
 
     number: NDArray[np.int64]
-    """(S, L), distinct within a character; -1 where a level adds no smaller part."""
+    """(S, L): the part, numbered within the character; -1 where the part of the level above is not divided."""
     centre: Floats
-    """(S, L, 2)."""
+    """(S, L, 2): the centre of the part's box."""
     size: Floats
-    """(S, L, 2), width and height."""
+    """(S, L, 2): the width and height of the box."""
 
 
 def group_strokes(strokes: Floats) -> StrokeGroups:
-    """Cut a character, strokes (S, P, 2) in writing order, where what comes before stands apart from what follows.
+    """Divide a character, strokes (S, P, 2) in writing order, into parts, and these again, three levels deep.
 
-    Characters are written part by part, so a part is a run of strokes. Frames (国) and undercut parts (这) stay whole.
+    Characters are written part by part, so that a part is a run of successive strokes, and a cut is a number of
+    strokes. The best cut is where the strokes before it stand apart from those after it. Frames (国) and parts that are
+    wrapped around others (这) are not divided.
     """
     count = len(strokes)
     number = np.full((count, LEVELS), -1)
@@ -112,23 +115,24 @@ def group_strokes(strokes: Floats) -> StrokeGroups:
 
 
 def _touching(strokes: Floats) -> NDArray[np.bool_]:
-    """Which of S strokes, (S, P, 2), touch which, (S, S)."""
-    some = strokes[:, ::2], strokes  # every second point of one against all of the other: near enough
+    """Which of S strokes (S, P, 2) touch each other, bool (S, S)."""
+    some = strokes[:, ::2], strokes  # every second point of one with all points of the other: exact enough
     apart = np.square(some[0][:, None, :, None] - some[1][None, :, None, :]).sum(4).min((2, 3))
     near: NDArray[np.bool_] = np.minimum(apart, apart.T) < _TOUCH**2
     return near
 
 
 def _best_cut(low: Floats, high: Floats, touching: NDArray[np.bool_]) -> int:
-    """How many strokes, given by their boxes' corners (n, 2), belong to the first of two parts; 0: there is but one."""
+    """The number of strokes in the first of two parts, from the corners (n, 2) of their boxes; 0: only one part."""
     count = len(low)
-    if count < 4:  # a part of one stroke moves as that stroke does
+    if count < 4:  # a part has two strokes at least, as one stroke moves on its own anyway
         return 0
     before_low, before_high = np.minimum.accumulate(low)[:-1], np.maximum.accumulate(high)[:-1]
     after_low = np.minimum.accumulate(low[::-1])[::-1][1:]
     after_high = np.maximum.accumulate(high[::-1])[::-1][1:]
     whole = np.maximum(high.max(0) - low.min(0), 1e-6)
-    # Apart to the right or below as usual, or (廴, 戈 and the like never) to the left or above.
+    # The gap between the boxes before and after each cut, as a share of the whole, across or down, whichever is larger.
+    # The later part usually lies to the right or below; parts around others (廴, 戈) overlap them, whatever the order.
     gap = (np.maximum(after_low - before_high, before_low - after_high) / whole).max(1)
     strokes = np.arange(2, count - 1)
     gap = gap[strokes - 1]

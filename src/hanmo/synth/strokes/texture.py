@@ -1,4 +1,4 @@
-"""What pen, paper and scanner make of a drawn line: grain, dry spots, ragged edges, soft focus, few grey levels."""
+"""Texture of a drawn line, from pen, paper and scanner: grain, dry spots, ragged edges, blur, black and white."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from torch import Tensor
 from hanmo.synth.noise import Keys, derive, normal, uniform
 from hanmo.synth.strokes.hand import StyleConfig
 
-_PAPER = 0.06  # darkness that scanners still take for paper
+_PAPER = 0.06  # darkness up to which scanners show white paper
 _SPOT = 4  # pixels between the knots of dry spots
 
 
 def ink_on_paper(pictures: Tensor, keys: Keys, style: StyleConfig) -> Tensor:
-    """Clean lines uint8 (N, S, S), 255 = ink -> the same as a scanner sees them.
+    """Add texture to clean lines, uint8 (N, S, S), 255 = ink; same type and shape out.
 
-    A writer has one pen: a ball-pen leaves even lines, a pencil grain, a dry brush spots; and one scanner, from soft
-    grey to black and white.
+    Each writer has one pen and one scanner: a ball-pen leaves even lines, a pencil grain, a dry brush spots; scans are
+    anything from soft grey to black and white.
     """
     if not (style.grain or style.ragged or style.soft or style.binary):
         return pictures
@@ -28,13 +28,14 @@ def ink_on_paper(pictures: Tensor, keys: Keys, style: StyleConfig) -> Tensor:
     x = pictures.float() / 255
     loss = style.grain * (0.6 * grain * fine.abs() + 0.8 * spots * _spots(keys.sample, side).clamp(min=0))
     x = x * (1 - loss).clamp(min=0)
-    # A rough edge: noise where there is ink at all, before the scanner's contrast.
+    # Ragged edges: noise where the ink is neither full nor absent, before the scanner's contrast.
     edge = (4 * x * (1 - x)).clamp(0, 1)
     x = x + style.ragged * ragged * fine.roll(1, 2) * edge
     scanner = uniform(derive(keys.habit, -6), 3)
     soft = style.soft * (0.4 + 1.2 * scanner[:, 2, None, None])
     x = torch.lerp(x, _blurred(x), soft.clamp(max=1))
-    # Normalising makes the darkest tenth of the ink black, so whoever draws squares directly must, too.
+    # Normalisation makes the darkest tenth of the ink black. These squares do not pass it, so the same is done here:
+    # the ratio of two power sums is a smooth and fast estimate of that level.
     x = x / x.amax((1, 2), keepdim=True).clamp(min=1e-3)
     dark = x.pow(12).sum((1, 2)) / x.pow(11).sum((1, 2)).clamp(min=1e-6)
     x = x / dark.clamp(min=1e-3)[:, None, None]
@@ -44,14 +45,8 @@ def ink_on_paper(pictures: Tensor, keys: Keys, style: StyleConfig) -> Tensor:
     return (x.clamp(0, 1) * 255 + 0.5).to(torch.uint8)
 
 
-def thickened(x: Tensor, pixels: Tensor) -> Tensor:
-    """Lines of (N, 1, S, S) grown (below 0: thinned) by up to a pixel on each side: a blend with the 3x3 extremes."""
-    thick, thin = F.max_pool2d(x, 3, 1, 1), -F.max_pool2d(-x, 3, 1, 1)
-    return x + pixels.clamp(min=0) * (thick - x) + pixels.clamp(max=0) * (x - thin)
-
-
 def _blurred(x: Tensor) -> Tensor:
-    """A binomial of five pixels' width, by rows and columns: sums, as convolutions of one channel are slow."""
+    """Binomial filter 1 4 6 4 1 by rows and columns of (N, S, S), as sums: convolutions of one channel are slow."""
     for axis in (2, 1):
         padded = F.pad(x, (2, 2, 0, 0) if axis == 2 else (0, 0, 2, 2))
         left2, left, middle, right, right2 = (padded.narrow(axis, i, x.shape[axis]) for i in range(5))
@@ -60,7 +55,8 @@ def _blurred(x: Tensor) -> Tensor:
 
 
 def _spots(samples: Tensor, side: int) -> Tensor:
-    """Smooth noise (N, S, S) of about unit deviation."""
+    """Smooth noise (N, S, S) of about unit deviation: bilinear between random knots."""
     knots = side // _SPOT + 2
     coarse = normal(derive(samples, -7), knots * knots).view(-1, 1, knots, knots)
+    # Interpolation lowers the deviation by about 1.4.
     return F.interpolate(coarse, (side, side), mode="bilinear", align_corners=True)[:, 0] * 1.4

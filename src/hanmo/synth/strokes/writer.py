@@ -1,13 +1,22 @@
-"""Stroke medians -> a writer's hand -> pictures, in batches, without a Python loop over samples.
+"""From stroke medians to handwritten pictures, in batches, without a Python loop over samples.
 
-A *hand* is how one writer writes (:mod:`hanmo.synth.strokes.hand`). Each part of a character and each stroke then
-slips a little on its own; the pen runs through all strokes in one path, in which hasty hands round corners, shrink
-detail and leave the pen on the paper between strokes. Coordinates are those of the unit square, x to the right, y
-down, until the last step fits the ink into the picture.
+:meth:`StrokeBank.write` does, for each picture:
 
-Strokes are kept as one flat batch with the picture each belongs to (its *owner*): a character has ten strokes on
-average and 24 at most, so padding would more than double the work. Shapes: N pictures, T strokes, P points a stroke,
-A points on the way to the next stroke, Q = T (P + A).
+1. sample the writer's hand, the habits of one writer (:mod:`hanmo.synth.strokes.hand`);
+2. choose the strokes: printed ones, or abbreviated forms of components (:mod:`hanmo.synth.strokes.abbreviations`);
+3. place them as printed, or as fonts lay them out (:mod:`hanmo.synth.strokes.layouts`);
+4. let each stroke, then each part of the character, slip a little on its own, and restore contacts
+   (:mod:`hanmo.synth.strokes.contacts`);
+5. lay out the whole character: slant, proportions, rotation;
+6. run the pen through all strokes in one path, where hasty hands round corners, shrink detail and leave the pen on the
+   paper between strokes (:func:`_pen_path`);
+7. fit the path into the picture, render it (:mod:`hanmo.synth.strokes.render`) and add texture
+   (:mod:`hanmo.synth.strokes.texture`).
+
+Coordinates are those of the unit square, x to the right, y down, until the last step. Strokes are kept as one flat
+batch, with the picture that each belongs to (its *owner*): characters have ten strokes on average and 24 at most, so
+padding would more than double the work. Shapes: N pictures, T strokes, P points a stroke, A points on the way to the
+next stroke, Q = T (P + A).
 """
 
 from __future__ import annotations
@@ -17,28 +26,28 @@ import math
 import torch
 from torch import Tensor
 
-from hanmo.synth.fonts.layouts import Layouts
-from hanmo.synth.fonts.registration import displaced
 from hanmo.synth.noise import Keys, derive, keys_of, normal, uniform
 from hanmo.synth.strokes import motion
 from hanmo.synth.strokes.bank import Bank
 from hanmo.synth.strokes.contacts import find_contacts, keep_contacts
 from hanmo.synth.strokes.hand import Hands, StyleConfig, draw_hands, take_rulers
+from hanmo.synth.strokes.layouts import Layouts, displaced
 from hanmo.synth.strokes.render import Segments, render
 from hanmo.synth.strokes.structure import LEVELS
 from hanmo.synth.strokes.texture import ink_on_paper
 
 _CHUNK, _CHUNK_ON_GPU = 32, 4096  # pictures rendered at once: their windows fit a core's cache, or keep a GPU busy
-_USUAL_STROKES = 8
+_USUAL_STROKES = 8  # strokes of a character that is written with the usual pen; denser ones get a finer pen
 _MOST_RULED = 0.3  # the largest share of a character's pictures that are drawn with a ruler
 _OVERSHOOT = 0.012  # medians end inside the stroke, about this far from its tip
-_NEAR = 0.35  # strokes whose ends are much further apart are rarely joined
+_NEAR = 0.35  # strokes whose ends are much further apart than this are rarely joined
 _AIR = (0.06, 0.16, 0.35, 0.65, 0.84, 0.94)
-"""Where on the way from one stroke to the next the path has points."""
-_ROUNDS = 8
-_SHORT, _BLUNT = 0.3, 0.3  # strokes so short may become one with a near next one; how far both are rounded then
+"""Where the path has points on the way from one stroke to the next, as shares of it: dense at both ends, where tails
+of strokes fade."""
+_ROUNDS = 8  # of smoothing
+_SHORT, _BLUNT = 0.3, 0.3  # strokes about so short may merge with a near next one; extra rounding of both then
 _FAINTEST = 0.3  # darkness of the lightest line
-_FAINT = 0.005  # half the width of a line, in parts of the side, that whoever crops a picture would hardly see
+_FAINT = 0.005  # half width of a line, as a part of the side, up to which people who crop a picture overlook it
 
 
 class StrokeBank(Bank):
@@ -55,11 +64,12 @@ class StrokeBank(Bank):
         writers: Tensor | None = None,
         chunk: int | None = None,
     ) -> Tensor:
-        """Write ``classes``, int64 (N,), as uint8 (N, side, side), 0 = paper, 255 = ink, ``margin`` pixels of paper.
+        """Draw ``classes``, int64 (N,), as uint8 (N, side, side), 0 = paper, 255 = ink; ``margin`` pixels stay paper.
 
-        Samples with the same number in ``writers``, int64 (N,), come from one hand; without it each has its own.
-        ``generator`` gives one number, and picture i depends on it, on i and on ``writers[i]`` only: the same seed
-        gives the same pictures for any ``chunk``, which bounds memory. Strokes stand as printed, whatever the style.
+        Samples with the same number in ``writers``, int64 (N,), are by one writer; None: each has its own. One number
+        is taken from ``generator``; picture i depends on it, on i and on ``writers[i]`` only, so that the same seed
+        gives the same pictures for any ``chunk``, the number of pictures drawn at once, which bounds memory. Strokes
+        are placed as printed, whatever ``style.layouts`` says.
         """
         seed = torch.randint(2**62, (), generator=generator, device=generator.device).to(classes.device)
         keys = keys_of(seed, torch.arange(len(classes), device=classes.device), writers)
@@ -75,7 +85,7 @@ class StrokeBank(Bank):
         chunk: int | None = None,
         layouts: Layouts | None = None,
     ) -> Tensor:
-        """As :meth:`draw`, from the keys of the N pictures, strokes standing as in ``layouts`` (None: as printed)."""
+        """As :meth:`draw`, but from the keys of N pictures, with strokes placed by ``layouts`` (None: as printed)."""
         device = self.points.device
         classes, keys = classes.to(device), Keys(*(k.to(device) for k in keys))
         chunk = chunk or (_CHUNK if device.type == "cpu" else _CHUNK_ON_GPU)
@@ -90,7 +100,7 @@ class StrokeBank(Bank):
         return pictures
 
     def _write(self, classes: Tensor, keys: Keys, style: StyleConfig, layouts: Layouts | None) -> Segments:
-        """The pen's path for each of N classes, in the unit square (or a little beyond it)."""
+        """The pen's paths of N characters, in the unit square or a little beyond it."""
         hands = draw_hands(keys, style)
         stroke, owner = self._choose(classes, keys.habit, hands)
         count = torch.bincount(owner, minlength=len(classes))
@@ -105,7 +115,8 @@ class StrokeBank(Bank):
         if layouts and style.layouts:
             blend = layouts.choose(classes, keys.habit, style.layouts)
             moved = blend.of(owner, self.printed[stroke])
-            moved[:, 2:] *= self.plain[stroke, None]  # what is written instead only goes where the other would
+            # An abbreviation is shifted with the strokes it replaces, but keeps its own shape.
+            moved[:, 2:] *= self.plain[stroke, None]
             points = displaced(points, self.along[stroke], moved)
         placed = points
         points = self._slip(points, stroke, moment, hand, style)
@@ -116,9 +127,9 @@ class StrokeBank(Bank):
         return _pen_path(points, stroke, self, owner, moment, hand, style)
 
     def _choose(self, classes: Tensor, habits: Tensor, hands: Hands) -> tuple[Tensor, Tensor]:
-        """The strokes that N writers make for their characters, and the writer of each: (T,) and (T,).
+        """Choose the strokes that N writers make; returns strokes of the bank and their writers, int64 (T,) each.
 
-        A writer always takes the same form of a component.
+        A writer always chooses the same form of a component.
         """
         run, writer = self.runs.entries(classes)
         component = self.component[run]
@@ -130,10 +141,10 @@ class StrokeBank(Bank):
         return stroke, writer[of_run]
 
     def _slip(self, points: Tensor, stroke: Tensor, keys: Tensor, hand: Hands, style: StyleConfig) -> Tensor:
-        """Each stroke on its own, (T, P, 2)."""
+        """Slip each stroke on its own: shift, turn, stretch and bend it, and shorten its hook. (T, P, 2) in and out."""
         n = normal(keys, 10) * hand.slip[:, None]
         along = self.along[stroke]
-        dot = (-self.length[stroke] / 0.15).exp()  # short strokes move, turn and stretch more freely
+        dot = (-self.length[stroke] / 0.15).exp()  # near 1 for dots: short strokes move, turn and stretch more freely
         hook = (hand.hook + 0.4 * style.hook_spread * n[:, 9]).clamp(0, 1.6)
         points = motion.shorten_hooks(points, self.hook[stroke], hook)
         chord = points[:, -1] - points[:, 0]
@@ -155,8 +166,8 @@ class StrokeBank(Bank):
         return motion.stretch_ends(points, n[:, 7:9] * style.ends + _OVERSHOOT)
 
     def _move_parts(self, points: Tensor, stroke: Tensor, samples: Tensor, hand: Hands, style: StyleConfig) -> Tensor:
-        """Parts as a whole, the smaller ones first."""
-        own = derive(samples, -1)  # numbers of parts must not meet those that texture and strokes draw from
+        """Slip each part of the characters as a whole, the smaller ones first. (T, P, 2) in and out."""
+        own = derive(samples, -1)  # keys of their own, apart from those of texture and strokes
         for level in reversed(range(LEVELS)):
             number = self.part[stroke, level]
             amount = hand.slip * (number >= 0)
@@ -171,7 +182,11 @@ class StrokeBank(Bank):
 def _pen_path(
     points: Tensor, stroke: Tensor, bank: Bank, owner: Tensor, keys: Tensor, hand: Hands, style: StyleConfig
 ) -> Segments:
-    """Strokes (T, P, 2) of the numbers (T,) and the ways between them as one path, drawn where the pen touches."""
+    """Join strokes (T, P, 2), numbers ``stroke`` (T,) of the bank, to one path for each character.
+
+    Between two strokes the pen is lifted, or leaves a line: where they are *linked*, and where a short stroke is
+    *merged* with the next one. Returns the path's segments on which the pen touches.
+    """
     along, corners = bank.along[stroke], bank.corners[stroke]
     count, size = points.shape[:2]
     way = points.new_tensor(_AIR)
@@ -191,7 +206,7 @@ def _pen_path(
     row = size + len(_AIR)
     path = path + normal(derive(keys, 3), 2 * row).view(count, row, 2) * style.tremor
 
-    # A point hangs together with the one before it, but for the middle of a way in the air and the next character.
+    # Each point is joined to the one before it, except at the start of a character and, unless linked, in mid-air.
     joined = torch.ones(count, row, dtype=torch.bool, device=points.device)
     joined[1:, 0] = same[:-1]
     joined[0, 0] = False
@@ -216,9 +231,10 @@ def _touch(
     hand: Hands,
     style: StyleConfig,
 ) -> tuple[Tensor, Tensor]:
-    """Half the width of the line at each point of the path and its darkness, both (T, P + A).
+    """Half the width of the line at each point of the path, and its darkness; both (T, P + A).
 
-    ``drag`` (T,) is the share of the width left on the way to the next stroke, 0 where the pen is lifted.
+    ``far`` (T,) is the distance to the next stroke. ``drag`` (T,) is the share of the width that remains on the way
+    there, 0 where the pen is lifted.
     """
     n = normal(derive(keys, 1), 4)
     step = (path[:, 1 : along.shape[1]] - path[:, : along.shape[1] - 1]).square().sum(2).sqrt()
@@ -234,7 +250,7 @@ def _touch(
     weight = (0.3 * style.pen_spread * n[:, 1:2]).exp() * hand.pen[:, None]
     radius = weight * torch.cat([down, up], 1).clamp(0, 1.2)
 
-    # A light hand leaves less ink, more so where it is fast and in some strokes, unevenly along each.
+    # A light hand leaves less ink: where it is fast, in some strokes more than in others, and unevenly along each.
     row = radius.shape[1]
     uneven = normal(derive(keys, 4), row)
     uneven = 0.5 * uneven + 0.25 * (uneven.roll(1, 1) + uneven.roll(-1, 1))
@@ -244,11 +260,12 @@ def _touch(
 
 
 def _fit(path: Segments, count: int, side: int, margin: int) -> Segments:
-    """From the unit square to pixels: all ink of each picture centred within its margin, aspect kept."""
+    """From the unit square to pixels: the ink of each picture is scaled and centred within the margin, aspect kept."""
     room = side - 2 * margin
     which = path.owner[:, None].expand(-1, 2)
     thick = path.radius.amax(1, keepdim=True)
     widest = thick.new_zeros(count).scatter_reduce_(0, path.owner, thick[:, 0], "amax")
+    # As people do who crop pictures, faint tails are ignored when the box of the ink is measured.
     seen = thick > (widest[path.owner, None] / 2).clamp(max=_FAINT)
     low = path.start.new_full((count, 2), math.inf)
     low.scatter_reduce_(0, which, (path.start.minimum(path.end) - thick).where(seen, math.inf), "amin")
@@ -258,6 +275,6 @@ def _fit(path: Segments, count: int, side: int, margin: int) -> Segments:
     middle = ((low + high) / 2)[path.owner]
 
     def place(points: Tensor) -> Tensor:
-        return ((points - middle) * scale + side / 2).clamp(margin, side - margin)  # faint tails may lead outside
+        return ((points - middle) * scale + side / 2).clamp(margin, side - margin)  # ignored tails may lie outside
 
     return path._replace(start=place(path.start), end=place(path.end), radius=path.radius * scale)

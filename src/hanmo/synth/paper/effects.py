@@ -1,4 +1,4 @@
-"""The random numbers behind pages: which ingredients a page has, and noise for every pixel of it."""
+"""The random numbers behind pages: which effects a page has, how strong they are, and noise for every pixel."""
 
 from __future__ import annotations
 
@@ -11,26 +11,34 @@ from hanmo.synth.noise import derive, uniform
 from hanmo.synth.paper.config import COUNTED, FREE, PageConfig
 
 _NAMES = (*FREE, *COUNTED)
-_LANES = 12  # numbers of each ingredient: one decides whether a page has it, the others how
-_CLEAN = 0.1  # what is left of the shares on clean pages ...
-_KEPT = ("place", "turned", "pen")  # ... but of these
+_COUNT = 12  # numbers of each effect: the first decides whether a page has it, the others how it looks
+_CLEAN = 0.1  # on clean pages the shares are multiplied by this ...
+_KEPT = ("place", "turned", "pen")  # ... except these, which make no page dirty
 
 
-def page_numbers(keys: Tensor) -> tuple[Tensor, Tensor]:
-    """What :class:`Draws` and :class:`Grain` are made from: uniform numbers (N, K, L), and int32 seeds (N,)."""
-    keys = derive(keys, -30)  # other numbers than those of the hand that wrote, should it have the same keys
-    table = uniform(keys, _LANES * (len(_NAMES) + 1)).view(len(keys), -1, _LANES)
+def sample_numbers(keys: Tensor) -> tuple[Tensor, Tensor]:
+    """Sample the numbers of N pages from their keys, int64 (N,).
+
+    Returns uniform numbers (N, K, 12) for :class:`Effects`, and seeds, int32 (N,), for :meth:`Grain.sample`.
+    """
+    keys = derive(keys, -30)  # the hand that wrote may have the same keys; its numbers are to be others
+    table = uniform(keys, _COUNT * (len(_NAMES) + 1)).view(len(keys), -1, _COUNT)
     return table, (derive(keys, -31) >> 32).to(torch.int32)
 
 
-class Draws:
-    """Which ingredients N pages have, and the numbers that say how."""
+class Effects:
+    """Which effects N pages have, and the random numbers of each.
+
+    ``table`` is what :func:`sample_numbers` returned.
+    """
 
     def __init__(self, table: Tensor, config: PageConfig) -> None:
         self._table = table
         chance, shares = self._table[:, :-1, 0], _shares(config, table.device)
         clean = self._table[:, -1, :1] < config.clean
         lowered = torch.tensor([1.0 if n in _KEPT else _CLEAN for n in _NAMES], device=table.device)
+        # A page has an effect if its number is below the share, ratio < 1. Of more than ``most`` counted effects those
+        # with the smallest ratios stay: a fair choice, whatever the shares are.
         ratio = chance / torch.where(clean, shares * lowered, shares).clamp(min=1e-9)
         counted = ratio[:, len(FREE) :]
         last = counted.sort(1).values[:, config.most - 1 : config.most] if config.most else -1
@@ -38,15 +46,15 @@ class Draws:
         self._has = torch.cat([has[:, : len(FREE)], has[:, len(FREE) :] & (counted <= last)], 1).float()
 
     def has(self, name: str) -> Tensor:
-        """(N, 1, 1): 1 where a page has the ingredient, else 0."""
+        """(N, 1, 1): 1 where a page has the effect, else 0."""
         return self._has[:, _NAMES.index(name), None, None]
 
     def numbers(self, name: str) -> tuple[Tensor, ...]:
-        """Eleven numbers in [0, 1), each (N, 1, 1), that belong to the ingredient."""
+        """The eleven uniform numbers in [0, 1) of the effect, each (N, 1, 1)."""
         return self._table[:, _NAMES.index(name), 1:, None, None].unbind(1)
 
     def count(self) -> Tensor:
-        """(N,): how many ingredients that count each page has."""
+        """(N,): how many of the counted effects each page has."""
         return self._has[:, len(FREE) :].sum(1)
 
 
@@ -55,16 +63,17 @@ def _shares(config: PageConfig, device: torch.device) -> Tensor:
 
 
 class Grain(NamedTuple):
-    """Two independent fields of noise (N, side, side), each of mean 0, deviation 1 and within 2.45."""
+    """Two independent fields of white noise, (N, side, side) each: mean 0, deviation 1, no value beyond 2.45."""
 
     a: Tensor
     b: Tensor
 
     @classmethod
-    def draw(cls, seeds: Tensor, side: int) -> Grain:
-        """A hash of 32 bits for every pixel; each field is the sum of two bytes of it.
+    def sample(cls, seeds: Tensor, side: int) -> Grain:
+        """Sample both fields: for every pixel a 32-bit hash, whose four bytes are two sums of two bytes each.
 
-        The hash is "lowbias32" of C. Wellons, "Prospecting for hash functions", 2018.
+        The hash is "lowbias32" (Wellons, "Prospecting for hash functions", 2018). Its right shifts are masked, since
+        those of int32 copy the sign.
         """
         x = seeds[:, None] + torch.arange(side * side, dtype=torch.int32, device=seeds.device) * 0x1E3779B1
         x = x ^ ((x >> 16) & 0xFFFF)
@@ -77,8 +86,10 @@ class Grain(NamedTuple):
         return cls(a, b)
 
     def smooth(self, knots: int, start: int = 0) -> Tensor:
-        """Smooth noise (N, side, side) of about unit deviation: ``knots`` squared values of ``a`` from row ``start``
-        on, and cubic B-splines between them."""
+        """Smooth noise (N, side, side) of about unit deviation: cubic B-splines through ``knots`` x ``knots`` values.
+
+        The values are those of ``a`` from row ``start`` on, so that different rows give independent fields.
+        """
         side = self.a.shape[1]
         knots = min(knots, side - start)
         coarse = self.a[:, start : start + knots, :knots]
@@ -87,7 +98,7 @@ class Grain(NamedTuple):
 
 
 def splines(side: int, knots: int, device: torch.device) -> Tensor:
-    """(side, knots): the weight of each knot at each pixel, scaled so that noise keeps about its deviation."""
+    """(side, knots): a cubic B-spline's weights at each pixel, scaled so that noise keeps its deviation."""
     place = torch.linspace(0, knots - 1, side, device=device)
     t = (place[:, None] - torch.arange(knots, device=device)).abs()
     near = 2 / 3 - t.square() + t**3 / 2
