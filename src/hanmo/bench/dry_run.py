@@ -62,12 +62,13 @@ def forward_macs(net: NetConfig, classes: int, side: int) -> int:
 
 def print_dry_run(title: str, jobs: Sequence[Job], finished: Mapping[RunId, str]) -> None:
     """Print the table of ``jobs`` to stderr. ``finished`` are the finished runs with the keys of their settings."""
-    total = Cost(images=0, macs=0)
+    costs = [job.cost for job in jobs if job.kind == "gpu"]  # exports cost next to nothing
+    known = [cost for cost in costs if cost is not None]
+    total = sum(known, Cost(images=0, macs=0)) if len(known) == len(costs) else None
     table = cost_table(title, "job")
     for job in jobs:
         count = sum(finished.get(run) == job.key for run in job.runs)
         table.add_row(job.name, str(len(job.seeds)), *cost_cells(job.cost), f"{count} of {len(job.seeds)}")
-        total += job.cost or Cost(images=0, macs=0)
     table.add_section()
     table.add_row("all", "", *cost_cells(total), "")
     print_table(table)
