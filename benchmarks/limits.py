@@ -1,6 +1,7 @@
 """What keeps hwdb100 from 98.6 %: too few writers, or wrong labels in the training data?
 
     python benchmarks/limits.py DATA --work runs/limits --minutes 10
+    python benchmarks/limits.py DATA --dry-run              # prints the trainings and what they cost
 
 DATA holds hwdb100-train.gnt.xz and hwdb100-test.gnt.xz. Samples of a class stand in the order of their writers, so the
 n-th samples of all classes come from about the same hand (a few writers lack a character or two).
@@ -17,18 +18,21 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
-from normalization import pack
+from normalization import cost_of, pack
 
 from hanmo.bench.jobs import Job, Results, run_jobs
-from hanmo.data.pack import Pack, write_pack
+from hanmo.config import load_toml
+from hanmo.data.pack import Pack, is_pack, write_pack
 from hanmo.data.read import read_samples
 from hanmo.data.sample import Sample
 from hanmo.normalize import Normalization
 from hanmo.train.augment import unchanged
 from hanmo.train.batches import DeviceData
+from hanmo.train.config import Recipe
 from hanmo.train.objective import standardise
 from hanmo.train.run import load_trained
 
@@ -38,9 +42,9 @@ FOLDS = 4
 SEEDS = (0, 1, 2)
 
 
-def subset(source: Path, out: Path, keep: Callable[[int, int], bool]) -> Path:
-    """A pack of the samples of a .gnt file for which ``keep(number in the file, number in its class)``."""
-    if not out.exists():
+def subset(source: Path, out: Path, keep: Callable[[int, int], bool], *, dry_run: bool = False) -> Path:
+    """A pack of the samples for which ``keep(number in the file, number in its class)``. A dry run packs nothing."""
+    if not dry_run and not out.exists():
         write_pack(out, _some(source, keep), normalization=Normalization(), workers=8)
     return out
 
@@ -57,12 +61,14 @@ def training(
     name: str, train: Path, test: Path, work: Path, steps: int, seeds: tuple[int, ...], changes: Sequence[str]
 ) -> Job:
     """``steps`` of the student's recipe on a pack, whatever its size."""
-    epochs = max(1, round(steps / (len(Pack.open(train)) // 512)))
+    # In a first dry run there are no packs yet, and the number of epochs is not known.
+    epochs = max(1, round(steps / (len(Pack.open(train)) // 512))) if is_pack(train) else 1
     values = (f"data.train={train}", f"data.test={test}", f"train.epochs={epochs}", *changes)
     sets = tuple(part for value in values for part in ("--set", value))
     numbers = ",".join(map(str, seeds))
     arguments = ("train", str(RECIPE), "--out", str(work / name), "--resume", "--seeds", numbers, *sets)
-    return Job(name=name, arguments=arguments, seeds=seeds, key=str(epochs))
+    cost = cost_of(load_toml(RECIPE, Recipe, values), train)
+    return Job(name=name, arguments=arguments, seeds=seeds, key=str(epochs), cost=cost and cost * len(seeds))
 
 
 @torch.no_grad()
@@ -102,23 +108,29 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=2_760, help="of 512 samples: 60 epochs of all writers")
     parser.add_argument("--sure", type=float, default=0.9)
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="changes of @student")
-    parser.add_argument("--slots", type=int, default=2, help="trainings at a time on a device")
+    parser.add_argument("--slots", type=int, default=2, help="trainings at the same time on a GPU")
     parser.add_argument("--devices", type=int, default=1, help="GPUs to use")
+    parser.add_argument("--dry-run", action="store_true", help="print the trainings and their cost, and run nothing")
     args = parser.parse_args()
     work, source = args.work.resolve(), args.data / "hwdb100-train.gnt.xz"
-    test = pack(args.data, work / "packs", "fit", 64) / "test"
+    test = pack(args.data, work / "packs", "fit", 64, dry_run=args.dry_run) / "test"
 
     def train(name: str, data: Path, seeds: tuple[int, ...] = SEEDS) -> Job:
         return training(name, data, test, work, args.steps, seeds, args.set)
 
+    make = partial(subset, source, dry_run=args.dry_run)
     jobs = []
     for fold in range(FOLDS):
-        parts = [subset(source, work / "packs" / f"fold-{fold}-{part}", k) for part, k in _halves(fold).items()]
+        parts = [make(work / "packs" / f"fold-{fold}-{part}", keep) for part, keep in _halves(fold).items()]
         jobs.append(train(f"fold-{fold}", parts[0], (0,)))
     for count in WRITERS:
-        data = subset(source, work / "packs" / f"writers-{count}", lambda _, n, count=count: n < count)  # type: ignore[misc]
+        data = make(work / "packs" / f"writers-{count}", lambda _, n, count=count: n < count)  # type: ignore[misc]
         jobs.append(train(f"writers-{count}", data))
     slots = {"gpu": args.slots, "cpu": 0}
+    if args.dry_run:
+        clean_job = train("clean", work / "packs" / "clean")  # its data depends on the trained folds
+        run_jobs([*jobs, clean_job], work, slots=slots, minutes=0, dry_run=True)
+        return
     if run_jobs(jobs, work, slots=slots, minutes=args.minutes, devices=args.devices):
         data = clean(source, work, args.sure)
         jobs.append(train("clean", data))
@@ -127,7 +139,7 @@ def main() -> None:
     results = Results(work / "results.jsonl").load()
     print("| data | samples | top-1 % by seed |\n|---|---|---|")
     for job in jobs:
-        found = [results[goal]["top1"] for goal in sorted(job.goals) if goal in results]
+        found = [results[run]["top1"] for run in sorted(job.runs) if run in results]
         samples = len(Pack.open(next(a for a in job.arguments if a.startswith("data.train=")).partition("=")[2]))
         print(f"| {job.name} | {samples:,} | {', '.join(f'{t:.2f}' for t in found)} |")
 

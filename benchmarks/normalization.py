@@ -1,6 +1,7 @@
 """Which normalisation and input size? Trains ResNet-18 on each, then settings around the best; one run folder a line.
 
     python benchmarks/normalization.py DATA --work runs/normalization --minutes 8
+    python benchmarks/normalization.py DATA --dry-run       # prints the trainings and what they cost
 
 DATA holds hwdb100-train.gnt.xz and hwdb100-test.gnt.xz. Prints the table; benchmarks/normalization.md, which explains
 it, is written by hand.
@@ -13,7 +14,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+from hanmo.bench.dry_run import Cost, training_cost
 from hanmo.bench.jobs import Job, Results, run_jobs
+from hanmo.config import load_toml
+from hanmo.data.pack import Pack, is_pack
+from hanmo.train.config import Recipe
 
 HERE = Path(__file__).parent
 BASE = ("train", "@student")
@@ -47,15 +52,23 @@ SETTINGS: dict[str, tuple[str, ...]] = {
 }
 
 
-def pack(data: Path, work: Path, method: str, side: int) -> Path:
-    """Pack both halves once; returns the folder that holds ``train`` and ``test``."""
+def pack(data: Path, work: Path, method: str, side: int, *, dry_run: bool = False) -> Path:
+    """Pack both halves once; returns the folder of ``train`` and ``test``. A dry run packs nothing."""
     folder = work / f"{method}-{side}"
     for half in ("train", "test"):
-        if not (folder / half).exists():
+        if not dry_run and not (folder / half).exists():
             command = [sys.executable, "-m", "hanmo", "data", "pack", str(data / f"hwdb100-{half}.gnt.xz")]
             options = ["--out", str(folder / half), "--normalize", method, "--side", str(side), "--workers", "8"]
             subprocess.run([*command, *options], check=True, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     return folder
+
+
+def cost_of(recipe: Recipe, pack: Path) -> Cost | None:
+    """The cost of one training on labels alone; None before the data is packed, as in a first dry run."""
+    if not is_pack(pack):
+        return None
+    opened = Pack.open(pack)
+    return training_cost(recipe, len(opened), len(opened.charset), opened.normalization.side)
 
 
 def job(name: str, work: Path, packs: Path, epochs: int, seed: int, settings: tuple[str, ...]) -> Job:
@@ -68,7 +81,9 @@ def job(name: str, work: Path, packs: Path, epochs: int, seed: int, settings: tu
         *settings,  # last, so that a setting may change the epochs
     )
     sets = tuple(part for value in values for part in ("--set", value))
-    return Job(name=name, arguments=(*BASE, "--out", str(work / name), "--resume", *sets), seeds=(seed,), key="")
+    cost = cost_of(load_toml(BASE[1], Recipe, values), packs / "train")
+    arguments = (*BASE, "--out", str(work / name), "--resume", *sets)
+    return Job(name=name, arguments=arguments, seeds=(seed,), key="", cost=cost)
 
 
 def main() -> None:
@@ -79,21 +94,25 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--part", choices=["normalizations", "settings", "all"], default="all")
-    parser.add_argument("--slots", type=int, default=3)
+    parser.add_argument("--slots", type=int, default=3, help="trainings at the same time on a GPU")
+    parser.add_argument("--dry-run", action="store_true", help="print the trainings and their cost, and run nothing")
     args = parser.parse_args()
     rows: dict[str, list[Job]] = {}
     for seed in args.seeds:
         for method, side in NORMALIZATIONS if args.part != "settings" else []:
             stem = ("net.stem=stride4",) if side == 96 else ()
-            packs = pack(args.data, args.work / "packs", method, side)
+            packs = pack(args.data, args.work / "packs", method, side, dry_run=args.dry_run)
             rows.setdefault(f"{method}, {side} px", []).append(
                 job(f"{method}-{side}", args.work, packs, args.epochs, seed, stem)
             )
-        packs = pack(args.data, args.work / "packs", "fit", 64)
+        packs = pack(args.data, args.work / "packs", "fit", 64, dry_run=args.dry_run)
         for name, settings in SETTINGS.items() if args.part != "normalizations" else []:
             rows.setdefault(name, []).append(job(name, args.work, packs, args.epochs, seed, settings))
     jobs = [j for group in zip(*rows.values(), strict=True) for j in group]
-    run_jobs(jobs, args.work, slots={"gpu": args.slots, "cpu": 0}, minutes=args.minutes)
+    slots = {"gpu": args.slots, "cpu": 0}
+    run_jobs(jobs, args.work, slots=slots, minutes=args.minutes, dry_run=args.dry_run)
+    if args.dry_run:
+        return
     results = Results(args.work / "results.jsonl").load()
     lines = [
         f"`python benchmarks/normalization.py DATA --epochs {args.epochs} --seeds {' '.join(map(str, args.seeds))}`: "
@@ -103,7 +122,7 @@ def main() -> None:
         "|---|---|---|",
     ]
     for name, group in rows.items():
-        found = [results[goal] for j in group for goal in j.goals if goal in results]
+        found = [results[run] for j in group for run in j.runs if run in results]
         if found:
             top1 = ", ".join(f"{r['top1']:.2f}" for r in found)
             lines.append(f"| {name} | {top1} | {sum(r['top5'] for r in found) / len(found):.2f} |")

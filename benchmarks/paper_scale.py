@@ -1,6 +1,7 @@
 """The paper's comparison at its own scale: 100 classes, teachers, attention, distillation; three seeds a row.
 
     python benchmarks/paper_scale.py DATA --work runs/paper-scale --minutes 25      # repeat until nothing is left
+    python benchmarks/paper_scale.py DATA --work runs/paper-scale --dry-run       # prints the jobs and what they cost
     python benchmarks/paper_scale.py DATA --work runs/paper-scale --table-only
 
 DATA holds hwdb100-train.gnt.xz and hwdb100-test.gnt.xz (official writer split of CASIA-HWDB1.1). Every row is one
@@ -22,18 +23,22 @@ from typing import Any
 
 from normalization import pack
 
-from hanmo.bench.jobs import Done, Job, Record, Results, run_jobs
+from hanmo.bench.dry_run import Cost, training_cost
+from hanmo.bench.jobs import Job, Record, Results, RunId, run_jobs
 from hanmo.builtin import recipe_path
+from hanmo.config import load_toml
+from hanmo.data.pack import Pack, is_pack
 from hanmo.nets.registry import NetConfig, build_net, count_macs, count_parameters
+from hanmo.train.config import Recipe
 
 HERE = Path(__file__).parent
 RECORDS = HERE / "paper_scale.jsonl"
 KD = {"name": "kd", "weight": 0.9, "options": {"temperature": 3.0}}
 AT = {"name": "at", "options": {"teacher_layers": [f"members.0.layer{i}" for i in (2, 3, 4)]}}
 TEACHERS = ("teacher-deep", "teacher-wide")
-TWO: tuple[Done, ...] = tuple((name, 0) for name in TEACHERS)
+TWO: tuple[RunId, ...] = tuple((name, 0) for name in TEACHERS)
 SEEDS = (0, 1, 2)
-THREE: tuple[Done, ...] = tuple(("resnet18", seed) for seed in SEEDS)
+THREE: tuple[RunId, ...] = tuple(("resnet18", seed) for seed in SEEDS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +50,7 @@ class Row:
     recipe: str
     changes: tuple[str, ...] = ()
     net: NetConfig = field(default_factory=NetConfig)
-    teachers: tuple[Done, ...] = ()
+    teachers: tuple[RunId, ...] = ()
 
 
 def _attention(name: str) -> Row:
@@ -58,7 +63,7 @@ def _attention(name: str) -> Row:
 
 
 def _distilled(
-    title: str, methods: Iterable[dict[str, Any]], teachers: tuple[Done, ...] = TWO, changes: tuple[str, ...] = ()
+    title: str, methods: Iterable[dict[str, Any]], teachers: tuple[RunId, ...] = TWO, changes: tuple[str, ...] = ()
 ) -> Row:
     tables = ", ".join(_toml(m) for m in methods)
     return Row(title=title, recipe="@paper-scale", changes=(f"distill.methods=[{tables}]", *changes), teachers=teachers)
@@ -120,8 +125,19 @@ def jobs_of(name: str, row: Row, work: Path, packs: Path, epochs: int | None) ->
         seeds=SEEDS,
         key=key_of(row, epochs),
         after=row.teachers,
+        cost=cost_of(row, changes, packs / "train"),
     )
     return [train, *(_export(train, work, seed) for seed in SEEDS)]
+
+
+def cost_of(row: Row, changes: Sequence[str], pack: Path) -> Cost | None:
+    """The cost of a row, all seeds together; None before the data is packed, as in a first dry run."""
+    if not is_pack(pack):
+        return None
+    opened = Pack.open(pack)
+    teachers = [ROWS[teacher].net for teacher, _ in row.teachers]
+    recipe = load_toml(row.recipe, Recipe, changes)
+    return training_cost(recipe, len(opened), len(opened.charset), opened.normalization.side, teachers) * len(SEEDS)
 
 
 def _export(train: Job, work: Path, seed: int) -> Job:
@@ -144,7 +160,7 @@ def carry_on(work: Path) -> list[Record]:
     if not ours.path.exists():
         needed = {teacher for row in ROWS.values() for teacher in row.teachers}
         needed |= {(name, seed) for name, seed in records if name in ROWS and (f"{name}-int8", seed) not in records}
-        ours.add([record for goal, record in records.items() if goal not in needed])
+        ours.add([record for run, record in records.items() if run not in needed])
     return list(records.values())
 
 
@@ -152,11 +168,11 @@ def publish(before: Sequence[Record], work: Path) -> None:
     """Write :data:`RECORDS`: what was known before and what ``work`` adds, in the order of the table."""
     merged = {(r["job"], r["seed"]): r for r in before} | Results(work / "results.jsonl").load()
     names = [name + part for name in ROWS for part in ("", "-int8")]
-    lines = [json.dumps(merged[goal]) + "\n" for goal in sorted(merged, key=lambda g: (names.index(g[0]), g[1]))]
+    lines = [json.dumps(merged[run]) + "\n" for run in sorted(merged, key=lambda r: (names.index(r[0]), r[1]))]
     RECORDS.write_text("".join(lines), encoding="utf-8")
 
 
-def table(records: dict[Done, Record], epochs: int | None) -> list[str]:
+def table(records: dict[RunId, Record], epochs: int | None) -> list[str]:
     """The lines of the Markdown table for the rows that are done, by today's recipes."""
     lines = [
         "| net | parameters | MACs | seeds | top-1 % | top-5 % | int8 MB | int8 top-1 % |",
@@ -195,17 +211,21 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--epochs", type=int, help="instead of the recipes' own")
     parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS))
-    parser.add_argument("--slots", type=int, default=2, help="trainings at a time on a device")
+    parser.add_argument("--slots", type=int, default=2, help="trainings at the same time on a GPU")
     parser.add_argument("--devices", type=int, default=1, help="GPUs to use")
-    parser.add_argument("--exports", type=int, default=4, help="exports at a time on the CPU")
+    parser.add_argument("--exports", type=int, default=4, help="exports at the same time on the CPU")
     parser.add_argument("--table-only", action="store_true")
+    parser.add_argument("--dry-run", action="store_true", help="print the jobs and their cost, and run nothing")
     args = parser.parse_args()
     work = args.work.resolve()
     if not args.table_only:
-        packs = pack(args.data, work / "packs", "fit", 64)
-        before = carry_on(work)
+        packs = pack(args.data, work / "packs", "fit", 64, dry_run=args.dry_run)
         jobs = [j for name in args.rows for j in jobs_of(name, ROWS[name], work, packs, args.epochs)]
         slots = {"gpu": args.slots, "cpu": args.exports}
+        if args.dry_run:
+            run_jobs(jobs, work, slots=slots, minutes=0, dry_run=True)
+            return
+        before = carry_on(work)
         try:
             run_jobs(jobs, work, slots=slots, minutes=args.minutes, devices=args.devices)
         finally:

@@ -44,9 +44,11 @@ def test_rows_wait_for_their_teachers_and_share_the_recipe(base: str, tmp_path: 
     both = kd("both", teachers=("large", "kd+small"), label_weight=0.5)
     comparison = Comparison(bench(base, kd(), both, changes=("train.epochs=2",)), tmp_path / "out")
     assert list(comparison.rows) == ["small", "large", "kd+small", "both+small"]
-    assert comparison.rows["kd+small"].waits_for == (("large", 0),)
-    assert comparison.rows["both+small"].waits_for == (("large", 0), ("large", 1), ("kd+small", 0), ("kd+small", 1))
+    assert comparison.rows["kd+small"].teacher_runs == (("large", 0),)
+    assert comparison.rows["both+small"].teacher_runs == (("large", 0), ("large", 1), ("kd+small", 0), ("kd+small", 1))
     jobs = {job.name: job for job in comparison.jobs()}
+    assert not (tmp_path / "out").exists(), "jobs alone write nothing"
+    comparison.write_recipes()
     verb, path, *rest = jobs["both+small"].arguments
     written = load_toml(path, Recipe)
     assert (verb, written.net, written.train.epochs) == ("distill", SMALL, 2)
@@ -88,7 +90,9 @@ def test_a_student_is_trained_as_its_row_alone_is(base: str, tmp_path: Path) -> 
     assert [rows[name].recipe.train.epochs for name in ("small", "kd+small", "longer+small")] == [9, 9, 11]
     assert rows["kd+small"].recipe.augment.rotate == 12
     for change in ("net.width=32", "net = {width = 32}", "train.seed=3", "train={seed=3}", "distill.label_weight=1"):
-        with pytest.raises(ConfigError, match=f"{re.escape(repr(change))}: nets, methods and seeds are what the bench"):
+        with pytest.raises(
+            ConfigError, match=f"{re.escape(repr(change))}: nets, methods and seeds are set by the bench"
+        ):
             bench(base, changes=(change,))
 
 
@@ -104,12 +108,14 @@ def test_teachers_from_elsewhere_cost_too_and_are_looked_at(base: str, tmp_path:
 def test_teachers_whose_weights_are_gone_are_trained_again(base: str, tmp_path: Path) -> None:
     comparison = Comparison(bench(base, kd()), tmp_path)
     trained = [("small", 0), ("small", 1), ("large", 0), ("large", 1)]
-    assert comparison.lost(trained) == {("large", 0)}
-    assert comparison.lost([*trained, ("kd+small", 0), ("kd+small", 1)]) == set(), "nobody waits for it"
+    assert comparison.missing_teachers(trained) == {("large", 0)}
+    assert comparison.missing_teachers([*trained, ("kd+small", 0), ("kd+small", 1)]) == set(), (
+        "no row needs it any more"
+    )
     place = comparison.folder("large", 0)
     place.mkdir(parents=True)
     (place / "weights.safetensors").touch()
-    assert comparison.lost(trained) == set()
+    assert comparison.missing_teachers(trained) == set()
 
 
 @pytest.mark.parametrize(

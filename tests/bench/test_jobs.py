@@ -15,7 +15,7 @@ def test_of_two_records_about_the_same_the_later_counts(tmp_path: Path) -> None:
     assert results.load() == {}
     results.add([{"job": "a", "seed": 0, "key": "k", "top1": 1.0}, {"job": "a", "seed": 1, "key": "k", "top1": 2.0}])
     results.add([{"job": "a", "seed": 0, "key": "k", "top1": 3.0}])
-    assert {goal: record["top1"] for goal, record in results.load().items()} == {("a", 0): 3.0, ("a", 1): 2.0}
+    assert {run: record["top1"] for run, record in results.load().items()} == {("a", 0): 3.0, ("a", 1): 2.0}
 
 
 def test_a_last_line_that_was_cut_off_is_passed_over_and_other_damage_is_named(tmp_path: Path) -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from hanmo.bench.plot import Point, draw, pareto
-from hanmo.bench.report import BEGIN, END, Found, plus_minus, verdict, write_report
+from hanmo.bench.report import BEGIN, END, Accuracy, plus_minus, verdict, write_report
 from hanmo.errors import DataError
 
 
-def found(*top1: float) -> Found:
-    return Found(top1=top1, top5=top1)
+def found(*top1: float) -> Accuracy:
+    return Accuracy(top1=top1, top5=top1)
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ def found(*top1: float) -> Found:
         (found(99), found(90, 91), "one seed"),
     ],
 )
-def test_a_gain_counts_when_it_is_larger_than_both_spreads(taught: Found, alone: Found, said: str) -> None:
+def test_a_gain_counts_when_it_is_larger_than_both_spreads(taught: Accuracy, alone: Accuracy, said: str) -> None:
     assert verdict(taught, alone) == said
 
 
@@ -57,7 +57,7 @@ def test_a_report_is_written_between_its_two_lines(tmp_path: Path) -> None:
 def test_the_plot_shows_nets_with_and_without_times(tmp_path: Path, ms: float | None) -> None:
     points = [
         Point(title="alone", top1=96.0, spread=0.1, parameters=0.7, ms=ms),
-        Point(title="taught", top1=97.0, spread=0.1, parameters=0.7, ms=ms, taught=True),
+        Point(title="distilled", top1=97.0, spread=0.1, parameters=0.7, ms=ms, distilled=True),
     ]
     draw(points, tmp_path / "plot.png")
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")

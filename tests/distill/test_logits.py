@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hanmo.distill import build_method
-from hanmo.distill.logits import decoupled, dist_losses, dkd_loss, kd_loss, main_classes, unlikeness
+from hanmo.distill.logits import decoupled, dist_losses, dkd_loss, kd_loss, main_classes, pearson_distance
 from hanmo.nets.feature_hooks import Output
 
 CLASSES = torch.tensor([0, 3, 2, 3])
@@ -58,8 +58,8 @@ def test_dist_forgets_each_rows_scale_and_offset(scale: float, offset: float, ro
     one, other = logits(1), logits(2)
     moved = one.clone()
     moved[row] = moved[row] * scale + offset
-    torch.testing.assert_close(unlikeness(moved, other), unlikeness(one, other), rtol=1e-3, atol=1e-4)
-    torch.testing.assert_close(unlikeness(other, moved), unlikeness(one, other), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(pearson_distance(moved, other), pearson_distance(one, other), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(pearson_distance(other, moved), pearson_distance(one, other), rtol=1e-3, atol=1e-4)
 
 
 def test_dist_is_pearsons_correlation_both_ways() -> None:

@@ -29,7 +29,10 @@ def test_figures_are_those_of_the_answers(reader: Any, samples: list[Sample]) ->
     assert 0 <= result.ece <= 1
     assert result.nll > 0
     assert result.ms_per_char > 0
-    assert [(p.true, p.said, p.count, p.both) for p in result.confusions] == [("永", "山", 2, 2), ("永", "水", 1, 1)]
+    assert [(p.true, p.predicted, p.count, p.both) for p in result.confusions] == [
+        ("永", "山", 2, 2),
+        ("永", "水", 1, 1),
+    ]
     by_character = {score.character: score for score in result.per_class}
     assert len(by_character) == 10
     assert (by_character["永"].n, by_character["永"].top1, by_character["永"].taken_for) == (6, 50.0, "山")
@@ -42,7 +45,7 @@ def test_mistakes_carry_what_the_net_saw_and_where_it_lies(reader: Any, samples:
     sure = [mistake.probability for mistake in result.confident_mistakes]
     assert sure == sorted(sure, reverse=True)
     mistake = result.confusions[0].mistakes[0]
-    assert (mistake.true, mistake.said, mistake.source) == ("永", "山", "wrong.gnt")
+    assert (mistake.true, mistake.predicted, mistake.source) == ("永", "山", "wrong.gnt")
     np.testing.assert_array_equal(mistake.square, reader.bundle.normalization(samples[-2].image))
 
 
@@ -117,7 +120,7 @@ def test_closed_answers_only_with_what_occurs(reader: Any, samples: list[Sample]
     for given in (few, iter(few)):
         result = evaluate_recognizer(reader, given, closed=True)
         assert (result.closed, result.answers, result.n) == (True, 3, 12)
-        assert {pair.said for pair in result.confusions} <= set("永山火")
+        assert {pair.predicted for pair in result.confusions} <= set("永山火")
     assert evaluate_recognizer(reader, few).answers == 10
 
 

@@ -68,14 +68,14 @@ def test_classes_weighted_by_their_samples_make_the_accuracy(
 @given(answered())
 def test_confusions_are_all_the_mistakes_once(case: tuple[NDArray[np.float32], NDArray[np.int64]]) -> None:
     logits, labels = case
-    said = logits.argmax(axis=1)
+    predicted = logits.argmax(axis=1)
     found = confusions(logits, labels, top=100)
-    assert sorted(i for pair in found for i in pair.samples) == np.flatnonzero(said != labels).tolist()
+    assert sorted(i for pair in found for i in pair.samples) == np.flatnonzero(predicted != labels).tolist()
     assert [pair.count for pair in found] == sorted((pair.count for pair in found), reverse=True)
     for pair in found:
         assert pair.count == len(pair.samples)
-        assert {(int(labels[i]), int(said[i])) for i in pair.samples} == {(pair.true, pair.said)}
-        back = sum(other.count for other in found if (other.true, other.said) == (pair.said, pair.true))
+        assert {(int(labels[i]), int(predicted[i])) for i in pair.samples} == {(pair.true, pair.predicted)}
+        back = sum(other.count for other in found if (other.true, other.predicted) == (pair.predicted, pair.true))
         assert pair.both == pair.count + back
 
 
@@ -83,7 +83,7 @@ def test_figures_by_hand() -> None:
     logits = np.array([[3, 2, 1, 0], [3, 2, 1, 0], [0, 1, 2, 3], [0, 9, 2, 3]], np.float16)
     labels = np.array([0, 1, 0, 0])
     assert topk_accuracy(logits, labels, (1, 2, 4, 9)) == {1: 25.0, 2: 50.0, 4: 100.0, 9: 100.0}
-    assert [(p.true, p.said, p.count, p.both) for p in confusions(logits, labels, top=2)] == [
+    assert [(p.true, p.predicted, p.count, p.both) for p in confusions(logits, labels, top=2)] == [
         (0, 1, 1, 2),
         (1, 0, 1, 2),
     ]

@@ -107,7 +107,7 @@ def test_names_cannot_break_out_of_the_page(reader: Any, samples: list[Sample], 
 
 @pytest.mark.parametrize("character", ["<", "&", '"'])
 def test_characters_that_are_markup_are_escaped(evaluation: Evaluation, tmp_path: Path, character: str) -> None:
-    pair = replace(evaluation.confusions[0], true=character, said=character)
+    pair = replace(evaluation.confusions[0], true=character, predicted=character)
     score = replace(evaluation.per_class[0], character=character, taken_for=character)
     page = Page(write_report(replace(evaluation, confusions=(pair,), per_class=(score,)), tmp_path / "r.html"))
     assert f"{character}→{character}" in page.words

@@ -19,7 +19,7 @@ from hanmo.export.quantize import quantize, run_onnx
 from hanmo.nets.classics import Inception
 from hanmo.nets.ensemble import resize
 from hanmo.nets.feature_hooks import FeatureHooks
-from hanmo.nets.registry import LACKS, NETS, NetConfig, build_net, count_macs, count_parameters
+from hanmo.nets.registry import NETS, UNSUPPORTED_OPTIONS, NetConfig, build_net, count_macs, count_parameters
 from hanmo.nets.resnet import AveragePooling, WeightedPooling
 from hanmo.normalize import MEAN, STD
 
@@ -157,13 +157,13 @@ def test_options_a_net_has_not_are_refused(name: str) -> None:
         "depths": (1, 1, 1, 1),
         "kernel": 5,
     }
-    lacks = {"stn-resnet18": set(), "mobilenet": set(given) - {"attention"}}.get(name, set(given))
-    assert set(LACKS[name]) == lacks
+    unsupported = {"stn-resnet18": set(), "mobilenet": set(given) - {"attention"}}.get(name, set(given))
+    assert set(UNSUPPORTED_OPTIONS[name]) == unsupported
     for option, value in given.items():
-        if option in lacks:
+        if option in unsupported:
             with pytest.raises(
                 ConfigError,
-                match=f"^{option} = {re.escape(repr(value))}: net '{name}' has no choice of {option}; leave",
+                match=f"^{option} = {re.escape(repr(value))}: net '{name}' has no option {option}; leave",
             ):
                 NetConfig(name=name, **{option: value})
         else:

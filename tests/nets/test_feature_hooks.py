@@ -15,8 +15,8 @@ def test_features_come_by_name_and_the_net_stays_as_it_is() -> None:
     net = build_net(NetConfig(width=8), 5, 32).eval()
     x = torch.rand(2, 1, 32, 32)
     before, keys = net(x), list(net.state_dict())
-    tapped = FeatureHooks(net, ["layer1", "layer4", "layer2.0.conv1", "pool"])
-    logits, features, _ = tapped(x)
+    hooked = FeatureHooks(net, ["layer1", "layer4", "layer2.0.conv1", "pool"])
+    logits, features, _ = hooked(x)
     torch.testing.assert_close(logits, before, rtol=0, atol=0)
     assert list(net.state_dict()) == keys
     assert {name: tuple(f.shape) for name, f in features.items()} == {
@@ -28,15 +28,15 @@ def test_features_come_by_name_and_the_net_stays_as_it_is() -> None:
     torch.testing.assert_close(net.get_submodule("fc")(features["pool"]), logits)
     assert FeatureHooks(net)(x).features == {}
     net(x)
-    tapped(x)
-    assert tapped._seen == {}, "features are not held beyond the call"
+    hooked(x)
+    assert hooked._features == {}, "features are not held beyond the call"
 
 
 def test_features_are_those_of_this_call_and_carry_gradients() -> None:
     net = build_net(NetConfig(width=8), 5, 32)
-    tapped = FeatureHooks(net, ["layer2"])
-    assert tapped.training
-    one, two = tapped(torch.rand(2, 1, 32, 32)), tapped(torch.rand(2, 1, 32, 32))
+    hooked = FeatureHooks(net, ["layer2"])
+    assert hooked.training
+    one, two = hooked(torch.rand(2, 1, 32, 32)), hooked(torch.rand(2, 1, 32, 32))
     assert not torch.equal(one.features["layer2"], two.features["layer2"])
     one.features["layer2"].sum().backward()
     weight = net.get_parameter("conv1.weight")
@@ -64,8 +64,8 @@ def test_an_ensemble_is_the_mean_of_log_probabilities() -> None:
     ensemble = Ensemble(nets)
     expected = sum(net(x).log_softmax(-1) for net in nets) / 3
     torch.testing.assert_close(ensemble(x), expected)
-    tapped = FeatureHooks(ensemble, ["members.1.layer3"])
-    assert tapped(x).features["members.1.layer3"].shape == (2, 32, 4, 4)
+    hooked = FeatureHooks(ensemble, ["members.1.layer3"])
+    assert hooked(x).features["members.1.layer3"].shape == (2, 32, 4, 4)
     torch.testing.assert_close(Ensemble(nets[:1])(x).softmax(-1), nets[0](x).softmax(-1))
 
 
@@ -81,9 +81,9 @@ def test_a_net_sees_pictures_at_its_own_side_and_keeps_its_names() -> None:
     sizes: list[int] = []
     net.get_submodule("conv1").register_forward_pre_hook(lambda m, inputs: sizes.append(inputs[0].shape[-1]))
     names = list(net.state_dict())
-    tapped = FeatureHooks(resize_input(net, 32), ["layer1"])
+    hooked = FeatureHooks(resize_input(net, 32), ["layer1"])
     for side in (24, 32, 48):
-        tapped(torch.rand(2, 1, side, side))
+        hooked(torch.rand(2, 1, side, side))
     assert sizes == [32, 32, 32]
     assert list(net.state_dict()) == names
 

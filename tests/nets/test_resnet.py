@@ -9,7 +9,7 @@ from torch import nn
 from hanmo.config import from_table, to_table
 from hanmo.errors import ConfigError
 from hanmo.nets.attention import ATTENTION
-from hanmo.nets.registry import NETS, NetConfig, build_net, count_macs, count_parameters, register
+from hanmo.nets.registry import NETS, NetConfig, build_net, count_macs, count_parameters, register_net
 from hanmo.nets.resnet import AveragePooling, WeightedPooling
 
 Shapes = dict[str, tuple[int, ...]]
@@ -152,8 +152,8 @@ def test_dropout_acts_in_training_only() -> None:
         ({"dropout": -0.1}, "dropout -0.1 is not a share"),
         ({"depths": (2, 2, 2)}, r"depths \[2, 2, 2\]: the blocks of four stages"),
         ({"depths": (2, 2, 0, 1)}, "at least 1 each"),
-        ({"name": "vit", "depths": (1, 1, 1, 1)}, "net 'vit' has no choice of depths; leave it out"),
-        ({"name": "mobilenet", "kernel": 5}, "net 'mobilenet' has no choice of kernel; leave it out"),
+        ({"name": "vit", "depths": (1, 1, 1, 1)}, "net 'vit' has no option depths; leave it out"),
+        ({"name": "mobilenet", "kernel": 5}, "net 'mobilenet' has no option kernel; leave it out"),
     ],
 )
 def test_impossible_nets(wrong: dict[str, object], message: str) -> None:
@@ -186,7 +186,7 @@ def test_left_out_depths_and_kernel_change_and_store_nothing() -> None:
 def test_a_net_of_ones_own_can_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hanmo.nets.registry.NETS", dict(NETS))
 
-    @register("linear")
+    @register_net("linear")
     def linear(config: NetConfig, classes: int, side: int) -> nn.Module:
         return nn.Sequential(nn.Flatten(), nn.Linear(side * side, classes))
 

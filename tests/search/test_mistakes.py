@@ -70,7 +70,7 @@ def test_a_space_that_does_not_fit(run: Run, write: Write, tmp_path: Path, text:
         ("trails=3", "unknown key 'trails'; did you mean 'trials'?"),
         ("recipe=none.toml", "none.toml: cannot be read"),
         ("held_out=1.0", "held_out 1.0: a share of the training pack"),
-        ("budget=100", "budget 100: one trial alone sees 128 images"),
+        ("budget=100", "budget 100: one trial alone uses 128 images"),
         ("trials=0", "trials 0: at least 1"),
         ('trial_changes=["data.test=x"]', "trial_changes: data is the same for trials and the winner"),
         ('changes=["data.train=synth:x"]', "trains on drawn samples, of which none can be held out"),

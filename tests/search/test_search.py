@@ -97,7 +97,7 @@ def test_a_stopped_search_goes_on_as_if_it_had_not_been(
         patch.setattr(RunFolder, "log", stop)
         status, _, err = run(*command, "--out", "stopped")
     assert status == 130
-    assert "2 trials, 256 images; the same command goes on" in err
+    assert "2 trials, 256 images; the same command resumes" in err
     assert trials(tmp_path / "stopped")[-1]["state"] == "interrupted"
     assert run(*command, "--out", "stopped")[0] == 0
     straight, stopped = trials(tmp_path / "straight"), trials(tmp_path / "stopped")
@@ -156,7 +156,7 @@ def test_a_trial_that_is_out_of_time_goes_on(
 def test_nets_beyond_the_limits_are_not_trained(
     run: Run, write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hanmo.search.study.IN_VAIN", 20)
+    monkeypatch.setattr("hanmo.search.study.MAX_UNTRAINED", 20)
     more = "most_parameters = 100_000\nseed = 3"
     search = str(write(trials=2, more=more).absolute())
     assert run("search", search, "--device", "cpu")[0] == 0
@@ -168,10 +168,10 @@ def test_nets_beyond_the_limits_are_not_trained(
     assert all(trial["parameters"] <= 100_000 for trial in found if trial["state"] == "complete")
     status, _, err = run("search", search, "--device", "cpu", "--out", "none", "--set", "most_macs=10")
     assert status == 2
-    assert "the last 20 draws were not worth a training (more than " in err
+    assert "the last 20 trials were all refused (more than " in err
 
 
-def test_diverged_and_hopeless_trials_are_stopped(
+def test_diverged_and_pruned_trials_are_stopped(
     run: Run, write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("optuna.trial.Trial.should_prune", lambda trial: trial.number == 0)
@@ -192,5 +192,18 @@ def test_the_search_may_be_told_to_tune_on_the_test_pack(run: Run, write: Write,
     search = str(write(trials=1, more='objective = "test"'))
     status, _, err = run("search", search, "--device", "cpu")
     assert status == 0
-    assert f"judged by {drawn / 'small-test'}, on which it is thereby tuned" in err
+    assert f"trials compared on {drawn / 'small-test'}, which is then no independent test any more" in err
     assert not (tmp_path / "runs" / "search" / "data").exists()
+
+
+def test_a_dry_run_prints_the_costs_and_trains_nothing(run: Run, write: Write, tmp_path: Path) -> None:
+    command = ("search", str(write(trials=3)), "--device", "cpu")
+    status, out, err = run(*command, "--dry-run")
+    assert (status, out) == (0, ""), err
+    for part in ("10^15 MACs", "a trial, cheapest value", "all trials, at most", "trials compared on"):
+        assert part in err
+    assert not (tmp_path / "runs").exists()
+    (tmp_path / "runs" / "search").mkdir(parents=True)
+    (tmp_path / "runs" / "search" / "trials.jsonl").write_text('{"state": "complete"}\n{"state": "refused"}\n')
+    line = next(line for line in run(*command, "--dry-run")[2].splitlines() if "all trials" in line)
+    assert [cell.strip() for cell in line.split("\u2502")[1:-1]][1::3] == ["3", "1"], "trials asked for, and trained"

@@ -10,7 +10,7 @@ from optuna.distributions import FloatDistribution, IntDistribution
 
 from hanmo.errors import ConfigError
 from hanmo.search.config import Space
-from hanmo.search.space import Drawing, changed
+from hanmo.search.space import Drawing, with_settings
 
 BASE: dict[str, Any] = {"net": {"dropout": 0.0, "width": 16, "depths": [2, 2, 2, 2]}}
 
@@ -28,11 +28,11 @@ def test_the_last_step_ends_at_or_before_the_upper_end(space: Space, ends: Any) 
 
 
 def test_places_inside_lists_and_places_that_are_none() -> None:
-    assert changed(BASE, {"net.depths.3": 1})["net"]["depths"] == [2, 2, 2, 1]
+    assert with_settings(BASE, {"net.depths.3": 1})["net"]["depths"] == [2, 2, 2, 1]
     assert BASE["net"]["depths"] == [2, 2, 2, 2]
     for key in ("net.depths.0.x", "net.depths.0.x.y", "net.width.x"):
         with pytest.raises(ConfigError, match=f"space '{key}': '(0|width)' is a value of the recipe"):
-            changed(BASE, {key: 1})
+            with_settings(BASE, {key: 1})
 
 
 def test_choices_are_what_toml_and_json_share() -> None:

@@ -12,13 +12,13 @@ from pathlib import Path
 
 from torch import nn
 
-from hanmo.nets.registry import NetConfig, register
+from hanmo.nets.registry import NetConfig, register_net
 from hanmo.train.config import AugmentConfig, DataConfig, DistillConfig, MethodConfig, OptimConfig, Recipe, TrainConfig
 from hanmo.train.loop import Trainer
 from hanmo.train.parallel import Processes
 
 
-@register("no-norms")
+@register_net("no-norms")
 def no_norms(config: NetConfig, classes: int, side: int) -> nn.Module:
     """Batch norms see another batch when it is shared; without them the processes must compute the same."""
     layers = nn.Sequential()

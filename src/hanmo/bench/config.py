@@ -1,4 +1,4 @@
-"""The comparison: one TOML file, many trainings that differ in what is compared and in nothing else."""
+"""The TOML file of a bench: many trainings that differ only in the net or the method that is compared."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from hanmo.nets.registry import NetConfig
 from hanmo.train.config import MethodConfig
 
 FORBIDDEN = set("/\\\0 \t\n")
+"""Characters that a row's name may not have, because it is also a folder's name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,11 +28,15 @@ class NetRow:
 
 @dataclass(frozen=True, kw_only=True)
 class MethodRow:
-    """A way to teach, tried on every one of ``students`` (none: the bench's).
+    """A distillation method, or a sum of several, tried on every student.
 
-    ``teachers`` (none: the bench's) are rows: ``NAME`` is all seeds of it together, ``NAME/0`` the one of seed 0, and
-    ``NAME+STUDENT`` a method's student; or, with a slash or a colon elsewhere, run folders and ``onnx:`` teachers as in
-    recipes. A method that needs none sets ``alone``. ``title`` stands in the table, ``changes`` as in :class:`NetRow`.
+    ``title``: its name in the table.
+    ``students``: rows of nets; none: the bench's.
+    ``teachers``: none: the bench's. ``NAME`` is the ensemble of all seeds of a row, ``NAME/0`` its run of seed 0,
+    ``NAME+STUDENT`` a student that another method trained. Other names with a slash or a colon are run folders and
+    ``onnx:`` teachers, as in recipes.
+    ``alone``: the method needs no teacher.
+    ``changes``: as in :class:`NetRow`.
     """
 
     name: str
@@ -47,9 +52,14 @@ class MethodRow:
 
 @dataclass(frozen=True, kw_only=True)
 class BenchConfig:
-    """``recipe`` is the training that all rows share, without [distill]; ``changes`` hold for all of them.
+    """A bench.
 
-    Raises :class:`ConfigError` for rows that are named twice, and for students and teachers that are no rows.
+    ``recipe``: the training that all rows share, without a [distill] section.
+    ``changes``: changes to it for all rows.
+    ``seeds``: every row is trained once with each.
+    ``students``, ``teachers``: for methods that name none.
+
+    Raises :class:`ConfigError` for rows with the same name, and for students and teachers that are no rows.
     """
 
     name: str
@@ -63,8 +73,8 @@ class BenchConfig:
 
     def __post_init__(self) -> None:
         names = [*(row.name for row in self.nets), *(row.name for row in self.methods)]
-        if twice := [name for name, times in Counter(names).items() if times > 1]:
-            raise ConfigError(f"row {twice[0]!r} is there twice; every name once, it is a folder's, too")
+        if repeated := [name for name, times in Counter(names).items() if times > 1]:
+            raise ConfigError(f"row {repeated[0]!r} is there twice; every name once, because it is also a folder's")
         if wrong := [name for name in names if not name or name.startswith(".") or set(name) & (FORBIDDEN | set("+:"))]:
             raise ConfigError(f"row {wrong[0]!r}: a name is also a folder's: no slashes, spaces, plus or leading dot")
         if not self.nets or not self.seeds or len(set(self.seeds)) != len(self.seeds):
@@ -72,23 +82,25 @@ class BenchConfig:
         for change in (*self.changes, *(c for rows in (self.nets, self.methods) for row in rows for c in row.changes)):
             key = change.partition("=")[0].strip()
             if key in ("name", "train", "train.seed") or key.split(".")[0] in ("net", "distill"):
-                raise ConfigError(f"change {change!r}: nets, methods and seeds are what the bench itself says")
+                raise ConfigError(f"change {change!r}: nets, methods and seeds are set by the bench itself")
         nets = [row.name for row in self.nets]
         for method in self.methods:
-            _known(f"row {method.name!r}: student", self.students_of(method), nets)
+            _require_known(f"row {method.name!r}: student", self.students_of(method), nets)
             if method.alone == bool(self.teachers_of(method)):
                 raise ConfigError(f"row {method.name!r}: name teachers, or set alone = true when the method needs none")
             if not self.students_of(method):
                 raise ConfigError(f"row {method.name!r}: no students; name rows of nets here or for the whole bench")
 
     def students_of(self, row: MethodRow) -> tuple[str, ...]:
+        """The students of a method: its own, or else the bench's."""
         return row.students or self.students
 
     def teachers_of(self, row: MethodRow) -> tuple[str, ...]:
+        """The teachers of a method: its own, or else the bench's, or none where it needs none."""
         return row.teachers or (() if row.alone else self.teachers)
 
 
-def _known(what: str, names: Sequence[str], known: Collection[str]) -> None:
+def _require_known(what: str, names: Sequence[str], known: Collection[str]) -> None:
     for name in names:
         if name not in known:
             raise ConfigError(f"{what} {name!r} is no row of nets; {nearest(name, known)}")

@@ -1,4 +1,4 @@
-"""What a step of a training costs on the device, and what reading one character costs on a CPU."""
+"""Measured costs: time and memory of a training step on the device, and time to read one character on a CPU."""
 
 from __future__ import annotations
 
@@ -23,18 +23,19 @@ from hanmo.train.loop import Trainer
 from hanmo.train.parallel import Processes
 
 WARM_UP, STEPS = 8, 30
+"""Steps before timing starts (cuDNN tries its algorithms, memory is allocated), and steps that are timed."""
 
 
 def step_cost(recipe: Recipe, processes: Processes, steps: int = STEPS) -> Record:
-    """``ms`` a step (median; not compiled, since compiling hides what methods do differently) and peak ``mb``.
+    """The cost of a training step: ``ms``, the median, and on a GPU ``mb``, the peak memory in 10^6 bytes.
 
-    The device should have nothing else to do; memory (MB, 10^6 bytes) is known on a GPU only. The teachers must have
-    been trained.
+    The step is not compiled: the gains of compiling depend on the method. The device should have nothing else to do,
+    and the teachers must be trained already.
     """
     device = processes.device
     on_gpu = device.type == "cuda"
     if on_gpu:
-        gc.collect()  # hooks hold nets in cycles: the last row's must not count here
+        gc.collect()  # hooks and nets refer to each other; nets of the row before must not count here
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
     recipe = replace(recipe, train=replace(recipe.train, compile="no"))
@@ -64,8 +65,10 @@ def _batches(trainer: Trainer) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 def reading_cost(net: NetConfig, classes: int, side: int, rounds: int = 60) -> Record:
-    """Median ``ms`` of one square in fp32 on one CPU thread, the net alone. Weights are random: time does not depend
-    on them."""
+    """``ms``, the median time for one square in fp32 on one CPU thread, the net alone.
+
+    Weights are random, because the time does not depend on them.
+    """
     torch.manual_seed(0)
     model = export_onnx(build_net(net, classes, side), side)
     options = onnxruntime.SessionOptions()

@@ -1,8 +1,8 @@
-"""Runs ``hanmo`` commands side by side, skips those already done, and stops in time to go on later.
+"""The job runner of all experiments: runs ``hanmo`` commands side by side, skips finished ones, and can be resumed.
 
-A job is one command line ending in ``--json``; every line it prints is one record, kept in ``results.jsonl``. Jobs of
-the kind ``gpu`` share a device (compiling one net hides behind training another) and go to the one with the fewest,
-jobs of the kind ``cpu`` share the cores. Without a GPU all are of that kind.
+A job is one command line, run with ``--json``; every line that it prints is one record, kept in ``results.jsonl``. Jobs
+of kind ``gpu`` share the GPUs; each is started on the GPU with the fewest. Several on one GPU save time, because one
+net trains while another compiles. Jobs of kind ``cpu`` share the cores. Without a GPU all jobs run on the CPU.
 """
 
 from __future__ import annotations
@@ -18,18 +18,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from hanmo.bench.dry_run import Cost, print_dry_run
 from hanmo.errors import CheckpointError
 
 Record = dict[str, Any]
-Done = tuple[str, int]
-"""A job's name and a seed: what one record is about."""
+"""One line of results.jsonl: ``job``, ``key``, ``seed``, and the figures that the command printed."""
+RunId = tuple[str, int]
+"""A job's name and a seed: the run that one record is about."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """``arguments`` of hanmo, one record for each of ``seeds``; started when what is named in ``after`` is done.
+    """One command, which gives one record for each of its seeds.
 
-    ``key`` says by which settings: records of other settings do not count.
+    ``arguments``: the command line of hanmo, without ``hanmo`` and ``--json``.
+    ``key``: a digest of the settings; records with another key do not count as this job's.
+    ``after``: runs that must be finished before this job starts.
+    ``cost``: of all seeds together, for dry runs; None when it is not known.
     """
 
     name: str
@@ -37,35 +42,42 @@ class Job:
     seeds: tuple[int, ...]
     key: str
     kind: Literal["gpu", "cpu"] = "gpu"
-    after: tuple[Done, ...] = ()
+    after: tuple[RunId, ...] = ()
+    cost: Cost | None = None
 
     @property
-    def goals(self) -> set[Done]:
+    def runs(self) -> set[RunId]:
+        """The runs that it makes."""
         return {(self.name, seed) for seed in self.seeds}
 
 
 class Results:
-    """``results.jsonl``: a record a line; of two about the same the later counts."""
+    """The file ``results.jsonl``: one record a line. Of two records about the same run the later counts."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def load(self) -> dict[Done, Record]:
-        """The records; a last line that was cut off is passed over, :class:`CheckpointError` names any other damage."""
+    def load(self) -> dict[RunId, Record]:
+        """The records by run. A last line that was cut off is ignored; other damage raises :class:`CheckpointError`."""
         if not self.path.exists():
             return {}
-        found = {}
+        records = {}
         for number, line in enumerate(self.path.read_text(encoding="utf-8").splitlines(keepends=True), 1):
             if not line.endswith("\n"):
                 break
             try:
                 record = json.loads(line)
-                found[record["job"], record["seed"]] = {"key": "", **record}
+                records[record["job"], record["seed"]] = {"key": "", **record}  # old records have no key
             except (ValueError, KeyError, TypeError) as error:
                 raise CheckpointError(f"{self.path}: line {number} is no record; remove it to go on") from error
-        return found
+        return records
+
+    def keys(self) -> dict[RunId, str]:
+        """The finished runs and the keys of their settings."""
+        return {run: record["key"] for run, record in self.load().items()}
 
     def add(self, records: Collection[Record]) -> None:
+        """Append records; the file is created where it is missing."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if self.path.exists():
             whole = self.path.read_bytes()
@@ -75,51 +87,57 @@ class Results:
 
 
 class _Running:
-    """A started job and what it has said so far."""
+    """A started job and the records read from it so far."""
 
     def __init__(self, job: Job, folder: Path, device: int, *, on_gpu: bool) -> None:
         self.job, self.device = job, device
         stem = f"{job.name}-{job.seeds[0]}"
         self.out, self.log = folder / f"{stem}.out", folder / f"{stem}.log"
+        # On a GPU the CPU only feeds it. On CPUs two threads a job leave cores for the jobs beside it.
         environment = os.environ | {"OMP_NUM_THREADS": "1" if on_gpu else "2"}
         environment["CUDA_VISIBLE_DEVICES"] = _visible(device) if on_gpu else ""
         with self.out.open("w") as out, self.log.open("a") as log:
             command = [sys.executable, "-m", "hanmo", *job.arguments, "--json"]
-            # In a session of its own: Ctrl-C reaches it once, from us.
+            # In a session of its own, so that Ctrl-C reaches it once, from run_jobs, and not from the terminal as well.
             self.process = subprocess.Popen(command, stdout=out, stderr=log, env=environment, start_new_session=True)
         self.read = 0
 
-    def last_words(self) -> str:
-        """The end of what it wrote to stderr: of an error the line that says what it was."""
+    def error_message(self) -> str:
+        """The last line that it wrote to stderr, which names the error."""
         lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        return lines[-1] if lines else "without a word"
+        return lines[-1] if lines else "no message"
 
     def new_records(self) -> list[Record]:
+        """The records printed since the last call, without the paths of this machine."""
         lines = [line for line in self.out.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
-        fresh, self.read = lines[self.read :], len(lines)
-        told = [{k: v for k, v in json.loads(line).items() if k not in ("run", "bundle")} for line in fresh]
-        return [{"job": self.job.name, "key": self.job.key, "seed": self.job.seeds[0], **record} for record in told]
+        new_lines, self.read = lines[self.read :], len(lines)
+        about = {"job": self.job.name, "key": self.job.key, "seed": self.job.seeds[0]}  # a record may name its own seed
+        printed = [json.loads(line) for line in new_lines]
+        return [about | {k: v for k, v in record.items() if k not in ("run", "bundle")} for record in printed]
 
 
 def _visible(device: int) -> str:
     """The name of the ``device``-th GPU that this process may use."""
-    ours = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return ours.split(",")[device] if ours else str(device)
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return visible.split(",")[device] if visible else str(device)
 
 
 _GRACE = 30.0
-"""Seconds a training has to save what there is after Ctrl-C."""
+"""Seconds that a training has to write its checkpoint after Ctrl-C, before it is killed."""
+_POLL = 0.2
+"""Seconds between two looks at the running jobs; short against any training."""
 
 
 def _interrupt(running: Sequence[_Running]) -> None:
-    for one in running:
-        one.process.send_signal(signal.SIGINT)
+    """Stop jobs as Ctrl-C does, so that trainings write checkpoints."""
+    for started in running:
+        started.process.send_signal(signal.SIGINT)
     deadline = time.monotonic() + _GRACE
-    for one in running:
+    for started in running:
         try:
-            one.process.wait(max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:  # still compiling: nothing to save
-            one.process.kill()
+            started.process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:  # still compiling, so there is nothing to save
+            started.process.kill()
 
 
 def run_jobs(
@@ -129,67 +147,78 @@ def run_jobs(
     slots: dict[str, int],
     minutes: float,
     devices: int = 1,
-    again: Collection[Done] = (),
-    on_change: Callable[[Collection[Done], Sequence[str]], None] = lambda done, running: None,
+    rerun: Collection[RunId] = (),
+    on_change: Callable[[Collection[RunId], Sequence[str]], None] = lambda finished, running: None,
+    dry_run: bool = False,
 ) -> bool:
-    """Run what is not in ``folder/results.jsonl`` yet; False when time ran out or a job failed.
+    """Run the jobs that are not in ``folder/results.jsonl`` yet; False when time ran out or a job failed.
 
-    ``slots`` says how many jobs of each kind run at a time, those of the kind ``gpu`` on each of the ``devices``.
-    A training interrupted by the end of time, or by Ctrl-C, has checkpointed and goes on when the same call is made
-    again. What is named in ``again`` is run although it is done. ``on_change`` is told what is done and what runs.
+    ``slots``: how many jobs of each kind run at the same time; of kind ``gpu`` on each of the ``devices``.
+    ``minutes``: then running jobs are stopped as by Ctrl-C. Trainings write a checkpoint; the same call resumes them.
+    ``rerun``: finished runs to run again nevertheless.
+    ``on_change``: called with the finished runs and the names of the running jobs whenever one of them changes.
+    ``dry_run``: print the jobs and what they cost, run and write nothing, and return True.
     """
+    if dry_run:
+        print_dry_run(folder.name, jobs, Results(folder / "results.jsonl").keys())
+        return True
     results = Results(folder / "results.jsonl")
     results.add(())
     keys = {job.name: job.key for job in jobs}
-    done = {goal for goal, record in results.load().items() if record["key"] == keys.get(goal[0])} - set(again)
-    waiting = [job for job in jobs if not job.goals <= done]
+    finished = {run for run, key in results.keys().items() if key == keys.get(run[0])} - set(rerun)
+    waiting = [job for job in jobs if not job.runs <= finished]
     running: list[_Running] = []
     deadline = time.monotonic() + 60 * minutes
     try:
         while (waiting or running) and time.monotonic() < deadline:
-            started = _start(waiting, running, done, folder, slots, devices)
-            if not running:
+            any_started = _start(waiting, running, finished, folder, slots, devices)
+            if not running:  # the others wait for runs that failed or are no jobs of ours
                 break
-            if started:
-                on_change(done, [one.job.name for one in running])
-            time.sleep(0.2)
-            for one in list(running):
-                ended = one.process.poll() is not None
-                if _collect(one, results, done):
-                    on_change(done, [one.job.name for one in running])
+            if any_started:
+                on_change(finished, [started.job.name for started in running])
+            time.sleep(_POLL)
+            for started in list(running):
+                ended = started.process.poll() is not None  # before reading, so that its last lines are not missed
+                if _collect(started, results, finished):
+                    on_change(finished, [other.job.name for other in running])
                 if ended:
-                    running.remove(one)
-                    if one.process.returncode:
-                        print(f"{one.job.name}: exit {one.process.returncode}: {one.last_words()}", flush=True)
+                    running.remove(started)
+                    if code := started.process.returncode:
+                        print(f"{started.job.name}: exit {code}: {started.error_message()}", flush=True)
     finally:
         _interrupt(running)
-        for one in running:
-            _collect(one, results, done)
-    left = [job.name for job in jobs if not job.goals <= done]
+        for started in running:
+            _collect(started, results, finished)
+    left = [job.name for job in jobs if not job.runs <= finished]
     if left:
         print(f"left: {' '.join(left)}", flush=True)
     return not left
 
 
 def _start(
-    waiting: list[Job], running: list[_Running], done: set[Done], folder: Path, slots: dict[str, int], devices: int
+    waiting: list[Job],
+    running: list[_Running],
+    finished: set[RunId],
+    folder: Path,
+    slots: dict[str, int],
+    devices: int,
 ) -> bool:
-    """Start what has a slot and waits for nothing; whether anything was."""
+    """Start every job that has a free slot and whose ``after`` is finished; whether any was started."""
     before = len(running)
     for job in list(waiting):
         busy = [sum((r.job.kind, r.device) == (job.kind, d) for r in running) for d in range(max(devices, 1))]
         free = min(busy) < slots[job.kind] if job.kind == "gpu" else sum(busy) < slots[job.kind]
-        if free and done.issuperset(job.after):
+        if free and finished.issuperset(job.after):
             waiting.remove(job)
             running.append(_Running(job, folder, busy.index(min(busy)), on_gpu=job.kind == "gpu" and devices > 0))
     return len(running) > before
 
 
-def _collect(one: _Running, results: Results, done: set[Done]) -> bool:
-    """Keep what a job has said since it was last asked; whether there was anything."""
-    records = one.new_records()
+def _collect(started: _Running, results: Results, finished: set[RunId]) -> bool:
+    """Store and print the new records of a job; whether there were any."""
+    records = started.new_records()
     results.add(records)
-    done.update((record["job"], record["seed"]) for record in records)
+    finished.update((record["job"], record["seed"]) for record in records)
     for record in records:
         print(json.dumps(record, ensure_ascii=False), flush=True)
     return bool(records)

@@ -1,4 +1,4 @@
-"""Accuracy against size and speed, with the nets that no other beats in both."""
+"""Plot of accuracy against size and speed, with the Pareto front."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _PLACES = [
     for near in (8, 24)
     for side in (1, -1)
 ]
-"""Where a title may stand from its point, in typographic points, the best places first."""
+"""Offsets of a title from its point, in typographic points, in the order they are tried: near places first."""
 _DOT = 5
-"""Half the width that a point takes, in pixels."""
+"""Half the width of a point's mark in pixels; titles keep clear of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,11 +37,11 @@ class Point:
     spread: float
     parameters: float
     ms: float | None
-    taught: bool = False
+    distilled: bool = False
 
 
 def pareto(points: Sequence[tuple[float, float]]) -> list[int]:
-    """Numbers of those (cost, value) that no other beats in one and equals in the other, by rising cost."""
+    """The Pareto front: indices of the (cost, value) for which no other is cheaper and at least as good, by cost."""
     order = sorted(range(len(points)), key=lambda i: (points[i][0], -points[i][1]))
     front, best = [], float("-inf")
     for i in order:
@@ -69,8 +69,8 @@ def draw(points: Sequence[Point], out: Path) -> None:
 def _panel(figure: Figure, axes: Axes, points: Sequence[Point], costs: Sequence[float], label: str) -> None:
     front = pareto([(cost, point.top1) for cost, point in zip(costs, points, strict=True)])
     axes.plot([costs[i] for i in front], [points[i].top1 for i in front], color=INK, alpha=0.35, lw=1.2, zorder=1)
-    for taught, colour, name in ((False, BRUSH, "alone"), (True, CINNABAR, "taught, best method")):
-        some = [i for i, point in enumerate(points) if point.taught == taught]
+    for distilled, colour, name in ((False, BRUSH, "labels alone"), (True, CINNABAR, "distilled, best method")):
+        some = [i for i, point in enumerate(points) if point.distilled == distilled]
         if some:
             axes.errorbar(
                 [costs[i] for i in some],
@@ -96,13 +96,16 @@ def _panel(figure: Figure, axes: Axes, points: Sequence[Point], costs: Sequence[
 
 
 def _name(figure: Figure, axes: Axes, points: Sequence[Point], costs: Sequence[float], front: Sequence[int]) -> None:
-    """Each point's title at the first of some places beside it where it covers no other title and no point."""
+    """Write each point's title at the first of :data:`_PLACES` where it covers no other title and no point.
+
+    Where none is free, it stays at the last. Better nets are placed first, because readers look for them first.
+    """
     figure.draw_without_rendering()  # the layout decides how many pixels a unit of data has
     dots = [axes.transData.transform((cost, point.top1)) for cost, point in zip(costs, points, strict=True)]
     taken = [Bbox.from_bounds(x - _DOT, y - _DOT, 2 * _DOT, 2 * _DOT) for x, y in dots]
     for i in sorted(range(len(points)), key=lambda i: -points[i].top1):
         title = axes.annotate(
-            points[i].title.replace(", ", ",\n", 1) if points[i].taught else points[i].title,
+            points[i].title.replace(", ", ",\n", 1) if points[i].distilled else points[i].title,
             (costs[i], points[i].top1),
             xytext=_PLACES[0],
             textcoords="offset points",
@@ -115,7 +118,7 @@ def _name(figure: Figure, axes: Axes, points: Sequence[Point], costs: Sequence[f
         for right, up in _PLACES:
             title.set_position((right, up))
             title.set_horizontalalignment("left" if right > 0 else "right")
-            title.get_window_extent()  # moves it there, but measures its line, too
+            title.get_window_extent()  # moves the title; its result includes the line, which the next call leaves out
             box = Text.get_window_extent(title).padded(2)
             inside = axes.bbox.x0 < box.x0 and box.x1 < figure.bbox.x1
             if inside and not any(box.overlaps(other) for j, other in enumerate(taken) if j != i):

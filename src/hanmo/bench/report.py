@@ -1,4 +1,4 @@
-"""What a bench found, as Markdown tables: nets alone, then every method against its student alone."""
+"""The results of a bench as Markdown tables: nets trained on labels alone, then methods against their student."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hanmo.atomic import write_whole
 from hanmo.bench.comparison import Comparison, Row
-from hanmo.bench.jobs import Done, Record
+from hanmo.bench.jobs import Record, RunId
 from hanmo.errors import DataError
 from hanmo.nets.registry import build_net, count_macs, count_parameters
 
@@ -17,8 +17,8 @@ BEGIN, END = "<!-- hanmo bench: begin -->", "<!-- hanmo bench: end -->"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
-    """Accuracies in per cent of a row's seeds so far."""
+class Accuracy:
+    """Top-1 and top-5 in per cent of the finished seeds of a row."""
 
     top1: tuple[float, ...]
     top5: tuple[float, ...]
@@ -33,92 +33,98 @@ class Found:
         return statistics.stdev(self.top1) if len(self.top1) > 1 else 0.0
 
 
-def found_by(comparison: Comparison, records: Mapping[Done, Record]) -> dict[str, Found]:
-    """What is known of each row; records made with other settings do not count."""
-    found = {}
+def accuracies(comparison: Comparison, records: Mapping[RunId, Record]) -> dict[str, Accuracy]:
+    """The accuracy of every row that has records; records of other settings do not count."""
+    measured = {}
     for row in comparison.rows.values():
         key = comparison.key(row)
-        mine = [records[goal] for seed in comparison.config.seeds if (goal := (row.name, seed)) in records]
+        mine = [records[run] for seed in comparison.config.seeds if (run := (row.name, seed)) in records]
         mine = [record for record in mine if record["key"] == key and "top1" in record]
         if mine:
-            found[row.name] = Found(top1=tuple(r["top1"] for r in mine), top5=tuple(r["top5"] for r in mine))
-    return found
+            measured[row.name] = Accuracy(top1=tuple(r["top1"] for r in mine), top5=tuple(r["top5"] for r in mine))
+    return measured
 
 
 def tables(
-    comparison: Comparison, found: Mapping[str, Found], steps: Mapping[str, Record], reading: Mapping[str, Record]
+    comparison: Comparison, measured: Mapping[str, Accuracy], steps: Mapping[str, Record], reading: Mapping[str, Record]
 ) -> str:
     """Markdown. ``steps`` and ``reading`` are costs by row (:mod:`hanmo.bench.costs`); what is unknown stays empty."""
     students = dict.fromkeys(row.student for row in comparison.rows.values() if not row.is_alone)
-    parts = [_nets(comparison, found, reading), *(_methods(comparison, student, found, steps) for student in students)]
+    parts = [
+        _nets(comparison, measured, reading),
+        *(_methods(comparison, student, measured, steps) for student in students),
+    ]
     return "\n\n".join(part for part in parts if part)
 
 
-def _nets(comparison: Comparison, found: Mapping[str, Found], reading: Mapping[str, Record]) -> str:
+def _nets(comparison: Comparison, measured: Mapping[str, Accuracy], reading: Mapping[str, Record]) -> str:
     lines = [
         "| net | parameters | M MACs | CPU ms | seeds | top-1 % | top-5 % |",
         "|---|---|---|---|---|---|---|",
     ]
     for row in comparison.rows.values():
-        if row.is_alone and row.name in found:
-            one = found[row.name]
+        if row.is_alone and row.name in measured:
+            accuracy = measured[row.name]
             net = build_net(row.recipe.net, len(comparison.pack.charset), comparison.side)
             cells = [
                 row.title,
                 f"{count_parameters(net) / 1e6:.2f} M",
                 f"{count_macs(net, comparison.side) / 1e6:.0f}",
                 f"{reading[row.name]['ms']:.2f}" if row.name in reading else "",
-                str(len(one.top1)),
-                plus_minus(one.top1),
-                plus_minus(one.top5),
+                str(len(accuracy.top1)),
+                plus_minus(accuracy.top1),
+                plus_minus(accuracy.top5),
             ]
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) if len(lines) > 2 else ""
 
 
-def _methods(comparison: Comparison, student: str, found: Mapping[str, Found], steps: Mapping[str, Record]) -> str:
-    rows = [row for row in comparison.rows.values() if row.student == student and row.name in found]
+def _methods(
+    comparison: Comparison, student: str, measured: Mapping[str, Accuracy], steps: Mapping[str, Record]
+) -> str:
+    rows = [row for row in comparison.rows.values() if row.student == student and row.name in measured]
     if not any(not row.is_alone for row in rows):
         return ""
-    alone = found.get(student)
+    baseline = measured.get(student)
     lines = [
         f"Student: **{comparison.rows[student].title}**",
         "",
-        "| taught by | seeds | top-1 % | top-5 % | gain | verdict | ms a step, extra | MB, extra |",
+        "| distilled by | seeds | top-1 % | top-5 % | gain | verdict | ms a step, extra | MB, extra |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
-        one = found[row.name]
-        taught = not row.is_alone and alone is not None
+        accuracy = measured[row.name]
+        compared = None if row.is_alone else baseline
         cells = [
-            "nobody" if row.is_alone else row.title,
-            str(len(one.top1)),
-            plus_minus(one.top1),
-            plus_minus(one.top5),
-            f"{one.mean - alone.mean:+.2f}" if taught and alone else "",
-            verdict(one, alone) if taught and alone else "",
+            "labels alone" if row.is_alone else row.title,
+            str(len(accuracy.top1)),
+            plus_minus(accuracy.top1),
+            plus_minus(accuracy.top5),
+            f"{accuracy.mean - compared.mean:+.2f}" if compared else "",
+            verdict(accuracy, compared) if compared else "",
             *_extra(row, steps),
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def verdict(one: Found, alone: Found) -> str:
+def verdict(accuracy: Accuracy, baseline: Accuracy) -> str:
     """``better`` or ``worse`` when the means differ by more than both spreads together, else ``within spread``."""
-    gain, spread = one.mean - alone.mean, one.spread + alone.spread
-    if len(one.top1) < 2 or len(alone.top1) < 2:
+    gain, spread = accuracy.mean - baseline.mean, accuracy.spread + baseline.spread
+    if len(accuracy.top1) < 2 or len(baseline.top1) < 2:
         return "one seed"
     return "better" if gain > spread else "worse" if gain < -spread else "within spread"
 
 
 def _extra(row: Row, steps: Mapping[str, Record]) -> tuple[str, str]:
+    """Time and memory of a step: of a method, what it adds to the student's own; of a net alone, all of it."""
     if row.name not in steps:
         return "", ""
-    mine, alone = steps[row.name], steps.get(row.student, {})
-    if row.is_alone or not alone:
-        return f"{mine['ms']:.1f}", f"{mine['mb']:,.0f}" if "mb" in mine else ""
-    memory = f"{mine['mb'] - alone['mb']:+,.0f}" if "mb" in mine and "mb" in alone else ""
-    return f"{mine['ms'] - alone['ms']:+.1f}", memory
+    cost, baseline = steps[row.name], steps.get(row.student, {})
+    if row.is_alone or not baseline:
+        return f"{cost['ms']:.1f}", f"{cost['mb']:,.0f}" if "mb" in cost else ""
+    memory = f"{cost['mb'] - baseline['mb']:+,.0f}" if "mb" in cost and "mb" in baseline else ""
+    return f"{cost['ms'] - baseline['ms']:+.1f}", memory
 
 
 def plus_minus(values: Sequence[float]) -> str:
@@ -129,9 +135,9 @@ def plus_minus(values: Sequence[float]) -> str:
 
 
 def write_report(path: Path, text: str) -> None:
-    """Write ``text`` between :data:`BEGIN` and :data:`END` of the file; a file that is not there is made.
+    """Write ``text`` between :data:`BEGIN` and :data:`END` of the file; a missing file is created.
 
-    What people wrote around the two lines stays. Raises :class:`DataError` for a file without them.
+    The text around these two lines stays. Raises :class:`DataError` for a file without them.
     """
     if not path.exists():
         write_whole(path, f"{BEGIN}\n\n{text}\n\n{END}\n".encode())

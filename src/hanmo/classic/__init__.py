@@ -1,6 +1,6 @@
-"""The classic reader: gradient direction features, Fisher LDA and MQDF in numpy, without any net.
+"""The classic reader, the baseline of the time before nets: gradient features, Fisher LDA and MQDF, in numpy.
 
-features  squares -> direction features     lda     features -> few numbers     mqdf  these -> scores
+features  squares -> direction features     lda   features -> projected features     mqdf  these -> scores
 reader    the three as one      store     save and load
 baseline  run_classic: fit, test, figures; cross-validation
 """

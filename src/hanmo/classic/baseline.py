@@ -1,4 +1,4 @@
-"""The figures of the classic reader: fit on one pack, judge on another; choose settings within the first alone."""
+"""Fit the classic reader on one pack, measure it on another; choose settings by cross-validation on the first."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from hanmo.data.pack import Pack
 from hanmo.errors import ConfigError
 
 TIMED = 300
-"""Squares read one by one to take the time."""
+"""Squares read one by one to measure the time."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ClassicResult:
-    """What :func:`run_classic` found; accuracies are in per cent of all N test samples."""
+    """The result of :func:`run_classic`; accuracies are in per cent of all N test samples."""
 
     reader: ClassicReader
     scores: Floats
-    """(N, C), larger is likelier: what hanmo.evaluate.metrics takes as logits."""
+    """(N, C), larger is likelier; usable as logits of hanmo.evaluate.metrics."""
     n: int
     top1: float
     top5: float
@@ -69,35 +69,34 @@ def run_classic(train: Pack, test: Pack, config: ClassicConfig | None = None) ->
 def cross_validate(train: Pack, configs: Sequence[ClassicConfig], folds: int = 3) -> list[float]:
     """Mean top-1 in per cent of every config over ``folds`` parts of ``train``, each read by a reader of the others.
 
-    Configs that share their features, or these and the projection, share the work. For the parts see
-    :func:`writer_folds`.
+    Features and projections that several configs share are computed once. For the parts see :func:`writer_folds`.
     """
     parts = writer_folds(train, folds)
     total = np.zeros(len(configs))
-    found: dict[Any, Floats] = {}
+    features_of: dict[Any, Floats] = {}
     for config in configs:
-        if config.features not in found:
-            found[config.features] = config.features(train.images)
+        if config.features not in features_of:
+            features_of[config.features] = config.features(train.images)
     for fold in range(folds):
         held, labels = parts == fold, train.labels
         numbers: dict[ClassicConfig, tuple[Floats, Floats]] = {}
         for i, config in enumerate(configs):
-            key = replace(config, axes=1, minor=1.0, shrink=0.0)
+            key = replace(config, axes=1, minor=1.0, shrink=0.0)  # the projection does not depend on these
             if key not in numbers:
-                features = found[config.features]
+                features = features_of[config.features]
                 projection = Projection.fit(features[~held], labels[~held], config.dimensions, config.ridge)
                 numbers[key] = projection(features[~held]), projection(features[held])
-            known, unknown = numbers[key]
-            mqdf = MQDF.fit(known, labels[~held], config.axes, config.minor, config.shrink)
-            total[i] += top_accuracy(mqdf.scores(unknown), labels[held], 1) / folds
+            fitted, held_out = numbers[key]
+            mqdf = MQDF.fit(fitted, labels[~held], config.axes, config.minor, config.shrink)
+            total[i] += top_accuracy(mqdf.scores(held_out), labels[held], 1) / folds
     return total.tolist()
 
 
 def writer_folds(pack: Pack, folds: int) -> NDArray[np.int64]:
     """The part, 0 to ``folds`` - 1, that every sample belongs to, (N,): no writer is in two of them.
 
-    Where no writer is known, every class is cut into ``folds`` runs in the order of its samples: files whose classes
-    each list their writers in one order are thereby parted by writer, but for a few hands at the seams. Raises
+    If writers are unknown, every class is cut into ``folds`` consecutive parts. In files that list the writers of every
+    class in the same order, this separates writers too, except a few at the boundaries. Raises
     :class:`ConfigError` for fewer than 2 folds, or more than there are writers or samples of a class.
     """
     known = len(pack.writers) > 1
@@ -114,13 +113,13 @@ def writer_folds(pack: Pack, folds: int) -> NDArray[np.int64]:
 
 
 def top_accuracy(scores: Floats, labels: Classes, k: int) -> float:
-    """How many of N labels are among the ``k`` best of (N, C) scores, in per cent; ties count against the reader."""
+    """Per cent of N labels that are among the ``k`` best of (N, C) scores; ties count as wrong."""
     own = np.take_along_axis(scores, labels[:, None], axis=1)
     return 100 * float((np.count_nonzero(scores >= own, axis=1) <= k).mean())
 
 
 def _milliseconds(reader: ClassicReader, squares: NDArray[np.uint8]) -> float:
-    reader.scores(squares[:1])  # makes the tables
+    reader.scores(squares[:1])  # fills the cached tables, which should not be timed
     times = []
     for i in range(len(squares)):
         start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""What the fitting functions ask of features and labels."""
+"""Checks of features and labels before fitting."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def class_sizes(features: Floats, labels: Classes) -> NDArray[np.intp]:
     """Samples of every class from 0 to the largest label, (C,).
 
     Raises :class:`DataError` for what :func:`check_features` finds, for labels that do not fit, for fewer than two
-    classes and for a class of fewer than two samples, which shows no spread.
+    classes and for a class of fewer than two samples, whose variance is unknown.
     """
     check_features(features)
     if labels.shape != (len(features),) or not np.issubdtype(labels.dtype, np.integer) or (labels < 0).any():

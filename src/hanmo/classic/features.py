@@ -1,13 +1,13 @@
-"""Gradient direction features of normalised characters, in numpy alone.
+"""Gradient direction features of normalised characters, in numpy.
 
-The gradient of each pixel (Sobel) is split between its two neighbouring directions, and every direction's plane is
-blurred with a Gaussian and sampled on a grid: 8 directions on 8 x 8 points give the 512 numbers that handwritten
-Chinese character recognition was measured with for a decade.
+The gradient of each pixel (Sobel) is split between the two nearest directions. The plane of every direction is blurred
+with a Gaussian and sampled on a grid: 8 directions on 8 x 8 points give 512 numbers, the standard features of
+handwritten Chinese character recognition before nets.
 
 These are *normalised* gradient features (NGF): the gradient is taken on the normalised square. The cooperative kind
 (NCGF; Liu, "Normalization-cooperated gradient feature extraction for handwritten character recognition", TPAMI 29(8),
-2007) takes it on the original picture and only maps its place, which leaves directions as they were written; packs hold
-the squares alone, so that is not done here. Direction split, blur and power transform follow Liu, Nakashima, Sako,
+2007) takes it on the original picture and maps only its position, so that directions stay as written. Packs hold only
+squares, so that is not possible here. Direction split, blur and power transform follow Liu, Nakashima, Sako,
 Fujisawa, "Handwritten digit recognition: investigation of normalization and feature extraction techniques" (2004).
 """
 
@@ -23,7 +23,7 @@ from hanmo.errors import ConfigError, DataError
 Floats = NDArray[np.float32]
 
 _BATCH = 64
-"""Squares worked on together: their planes stay in the processor's cache."""
+"""Squares processed at a time: few enough that their planes stay in the processor's cache."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +96,9 @@ def sobel(squares: NDArray[np.uint8]) -> tuple[Floats, Floats]:
     Around the square lies paper.
     """
     ink = np.pad(squares, ((0, 0), (1, 1), (1, 1))).astype(np.float32)
-    ink /= 8 * 255
+    ink /= (
+        8 * 255
+    )  # full ink is 1; the Sobel kernel has weights 1, 2, 1 over a distance of 2, so 8 makes it a slope a pixel
     tall = ink[:, :-2] + 2 * ink[:, 1:-1] + ink[:, 2:]
     wide = ink[:, :, :-2] + 2 * ink[:, :, 1:-1] + ink[:, :, 2:]
     return tall[:, :, 2:] - tall[:, :, :-2], wide[:, 2:] - wide[:, :-2]

@@ -6,8 +6,8 @@ one minor variance t for the other d - k axes of all classes, the score of x is
 
     -( sum_j (a_j . (x - m))^2 / l_j  +  (|x - m|^2 - sum_j (a_j . (x - m))^2) / t  +  sum_j log l_j  +  (d - k) log t )
 
-which is twice the logarithm of the Gaussian's density, but for a constant. Before, variances are drawn towards a common
-one (Friedman, "Regularized discriminant analysis", 1989), and none is taken to be smaller than t.
+which is twice the logarithm of the Gaussian's density, without a constant. Before that, variances are shrunk towards a
+common one (Friedman, "Regularized discriminant analysis", 1989), and none is smaller than t.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from hanmo.classic.checks import Classes, Floats, check_features, class_means, c
 from hanmo.errors import ConfigError, DataError
 
 _PROJECTED = 1 << 21
-"""Projections on classes' axes worked on together: 8 MB of float32."""
+"""Projections on the axes of classes that are held at a time: 8 MB of float32."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -85,6 +85,7 @@ class MQDF:
             part = numbers[start : start + rows]
             along = (part @ weighted).reshape(-1, classes, axes)
             along -= offsets
+            # |x - m|² / t as expanded squares; ``inside`` takes back what the kept axes have too much in it.
             inside = np.einsum("nck,nck->nc", along, along)
             distance = (part * part).sum(axis=1)[:, None] - 2 * (part @ self.means.T) + lengths
             scores[start : start + rows] = inside - distance / np.float32(self.minor) - constants

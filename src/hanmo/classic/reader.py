@@ -20,11 +20,11 @@ from hanmo.normalize import Normalization
 
 @dataclass(frozen=True, kw_only=True)
 class ClassicConfig:
-    """What may be chosen; the defaults were chosen by cross-validation on hwdb100-train, line-density 64 px."""
+    """Settings; the defaults were chosen by cross-validation on hwdb100-train, line-density 64 px."""
 
     features: GradientFeatures = field(default_factory=GradientFeatures)
     dimensions: int = 160
-    """Numbers the features are projected to; no more than there are features."""
+    """Dimensions after the projection; at most the number of features."""
     ridge: float = 0.3
     """See :meth:`Projection.fit`."""
     axes: int = 40

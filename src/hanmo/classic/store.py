@@ -1,6 +1,6 @@
 """A fitted reader as one safetensors file: plain arrays and a JSON header, no pickle.
 
-The only module of the room that needs the ``train`` extra.
+The only module of this package that needs the ``train`` extra.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def load_reader(path: str | Path) -> ClassicReader:
     try:
         with safe_open(path, framework="np") as file:
             header = json.loads((file.metadata() or {})[_KEY])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
         if header["format"] != FORMAT:
             raise CheckpointError(f"{path}: of format {header['format']}, this program reads {FORMAT}; fit it again")
         return _assemble(header, tensors, str(path))
@@ -91,7 +91,7 @@ def _assemble(header: Mapping[str, Any], tensors: Mapping[str, Floats], where: s
         if tensors[name].shape != shape or tensors[name].dtype != np.float32 or not np.isfinite(tensors[name]).all():
             raise HanmoError(f"{name} is not {shape} finite float32")
     if not isinstance(minor, float) or not 0 < minor < np.inf or kept > width or (mqdf.variances <= 0).any():
-        raise HanmoError("its variances are no variances")
+        raise HanmoError("the variances are not positive")
     normalization = Normalization.from_dict(header["normalization"], where)
     return ClassicReader(
         charset=charset, normalization=normalization, features=features, projection=projection, mqdf=mqdf

@@ -1,4 +1,4 @@
-"""``hanmo evaluate --corruptions``: how well a bundle reads spoilt pictures."""
+"""``hanmo evaluate --corruptions``: how well a bundle reads corrupted pictures."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ def check_corrupted(files: Sequence[str], *, corruptions: bool, heat_map: Path |
         require_suffix(heat_map, ".png")
     for name in files:
         if is_pack(name):
-            raise ConfigError(f"{name}: a pack holds finished squares, which cannot be spoilt; name its sample files")
+            raise ConfigError(
+                f"{name}: a pack holds finished squares, which cannot be corrupted; name its sample files"
+            )
         find_inputs([name])
 
 
@@ -56,7 +58,7 @@ def evaluate_corrupted(
     as_json: bool,
     heat_map: Path | None,
 ) -> None:
-    """Measure the recogniser on spoilt pages of every source and print what was found."""
+    """Measure the recogniser on the corrupted pages of every source and print the results."""
     from hanmo.data.sheet import save_png
     from hanmo.evaluate.corrupt_measure import LIMIT
     from hanmo.evaluate.corrupt_plot import heat_map as draw
@@ -105,7 +107,7 @@ def _print(reports: Sequence[CorruptionReport]) -> None:
             "drop: points lost at severity 3; refused: % at severity 3; wrong: % wrong with a probability above 0.9",
             f"clean pages {report.clean.accuracy:.2f} %, mean corruption accuracy {report.mca:.2f} %, "
             f"mean drop at severity 3 {report.drop:.2f} points",
-            f"wrong with a probability above 0.9: {report.sure_wrong:.2f} % of the spoilt pages, "
+            f"wrong with a probability above 0.9: {report.sure_wrong:.2f} % of the corrupted pages, "
             f"{report.clean.sure_wrong:.2f} % of the clean ones",
         ]
         if report.outside:
@@ -138,7 +140,7 @@ def _table(report: CorruptionReport) -> Table:
     table.add_row("mean", *(f"{value:.1f}" for value in means))
     for name, values in (
         ("refused %", [s.refused for s in each]),
-        ("wrong, sure %", [s.sure_wrong for s in each]),
+        ("wrong > 0.9, %", [s.sure_wrong for s in each]),
         ("ECE %", [100 * s.ece for s in each]),
     ):
         table.add_row(name, *(f"{value:.1f}" for value in values))

@@ -44,20 +44,21 @@ def evaluate(
         typer.Argument(metavar="FILE...", help=".gnt or .gnt.xz files, folders of them or of pictures, packs."),
     ],
     bundle: Annotated[
-        Path | None, typer.Option("--bundle", help="The bundle to judge, or nano; the embedded one if not given.")
+        Path | None, typer.Option("--bundle", help="The bundle to evaluate, or nano; the embedded one by default.")
     ] = None,
     closed: Annotated[
         bool, typer.Option("--closed", help="Answer only with characters that occur in the file.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a file instead of a table.")] = False,
     report: Annotated[
-        Path | None, typer.Option("--report", metavar="OUT.html", help="Write a page with the details.")
+        Path | None, typer.Option("--report", metavar="OUT.html", help="Write an HTML page with the details.")
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads of the net.")] = 1,
     limit: Annotated[
         int | None,
         typer.Option(
-            min=0, help="Only the first N samples of each file; 0 or not given: all. For --corruptions see there."
+            min=0,
+            help="Only the first N samples of each file; 0: all. With --corruptions: N random samples, 300 by default.",
         ),
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures the net reads at a time.")] = 64,
@@ -68,14 +69,15 @@ def evaluate(
         bool,
         typer.Option(
             "--corruptions",
-            help="Read spoilt pictures: HWDB-C, 20 corruptions at 5 severities of --limit random samples a file (300).",
+            help="Measure robustness instead: HWDB-C, 20 corruptions at 5 severities (docs/corruptions.md).",
         ),
     ] = False,
     heat_map: Annotated[
-        Path | None, typer.Option("--heat-map", metavar="OUT.png", help="With --corruptions: draw the accuracies.")
+        Path | None,
+        typer.Option("--heat-map", metavar="OUT.png", help="With --corruptions: draw the accuracies as a heat map."),
     ] = None,
 ) -> None:
-    """Measure accuracy, calibration and speed; with --report also see the mistakes.
+    """Measure accuracy, calibration and speed. --report writes a page that also shows the mistakes.
 
     Examples: hanmo evaluate test.gnt.xz --bundle my-bundle --closed --report report.html
               hanmo evaluate test.gnt.xz --corruptions --heat-map corruptions.png
@@ -84,7 +86,7 @@ def evaluate(
     from hanmo.evaluate.report import SUFFIXES
     from hanmo.recognizer import Recognizer
 
-    # What can be known to go wrong goes wrong now, not after an hour of reading.
+    # Errors of options and files are raised now, not after an hour of reading.
     if report:
         require_suffix(report, *SUFFIXES)
     if corruptions or heat_map:
@@ -186,7 +188,7 @@ def _evaluate_one(
         pack = _first(pack, limit)
         total: int | None = len(pack)
     else:
-        # Of files nobody knows the number of samples before they are read, so the bar counts bytes where it can.
+        # The number of samples in a file is not known before it is read, so the bar counts bytes instead.
         total = None if limit else count_bytes([name]) * (2 if closed else 1)
     with reading(name, total, by_samples=pack is not None) as (on_bytes, on_samples):
         source = Source(name=name, limit=limit, mapping=mapping, on_bytes=on_bytes)
@@ -222,5 +224,5 @@ def _print(evaluations: Sequence[Evaluation]) -> None:
     for e in evaluations:
         if e.outside:
             labels = "label lies" if e.outside == 1 else "labels lie"
-            told = f"{e.file}: {e.outside:,} {labels} outside the charset, not scored; {e.outside_refused:,} refused"
-            console.print(Text(told))
+            line = f"{e.file}: {e.outside:,} {labels} outside the charset, not scored; {e.outside_refused:,} refused"
+            console.print(Text(line))

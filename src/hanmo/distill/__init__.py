@@ -7,6 +7,6 @@ from hanmo.distill import logits as logits
 from hanmo.distill import relations as relations
 from hanmo.distill import reuse as reuse
 from hanmo.distill import review as review
-from hanmo.distill.method import METHODS, Distillation, Method, build_method, register
+from hanmo.distill.method import METHODS, Distillation, Method, build_method, register, register_method
 
-__all__ = ["METHODS", "Distillation", "Method", "build_method", "register"]
+__all__ = ["METHODS", "Distillation", "Method", "build_method", "register", "register_method"]

@@ -1,4 +1,4 @@
-"""Methods that need no teacher: a virtual one, the student's own depth, or a peer."""
+"""Methods that need no trained teacher: a virtual teacher, self-distillation, and mutual learning with a peer."""
 
 from __future__ import annotations
 
@@ -10,29 +10,32 @@ from torch import Tensor, nn
 
 from hanmo.distill.layers import STAGES, Layered, above_zero, not_negative, pooled, total
 from hanmo.distill.logits import kd_loss
-from hanmo.distill.method import Method, register
+from hanmo.distill.method import Method, register_method
 from hanmo.errors import ConfigError
 from hanmo.nets.feature_hooks import Output
 
 
 def virtual_teacher(labels: Tensor, classes: int, sure: float, temperature: float) -> Tensor:
-    """Log-probabilities (N, C) of one who is ``sure`` of the label and to whom all others are alike, softened by T.
+    """Log-probabilities (N, C) of a virtual teacher, softened by ``temperature``.
 
-    ``labels`` are classes (N,) or shares (N, C).
+    It gives the label the probability ``sure`` and all other classes the same share of the rest. ``labels`` are
+    classes (N,) or probabilities (N, C).
     """
-    shares = F.one_hot(labels, classes).float() if labels.ndim == 1 else labels.float()
-    said = sure * shares + (1 - sure) / (classes - 1) * (1 - shares)
-    return F.log_softmax(said.log() / temperature, -1)
+    targets = F.one_hot(labels, classes).float() if labels.ndim == 1 else labels.float()
+    probabilities = sure * targets + (1 - sure) / (classes - 1) * (1 - targets)
+    return F.log_softmax(probabilities.log() / temperature, -1)
 
 
-@register("tf-kd")
+@register_method("tf-kd")
 class TeacherFreeKD(Method):
-    """A teacher that is made, not trained: ``sure`` of the label, and soft.
+    """Teacher-free KD (Tf-KD_reg) with a virtual teacher.
 
-    Yuan et al., "Revisiting Knowledge Distillation via Label Smoothing Regularization", CVPR 2020, Tf-KD_reg: sure
-    0.99, temperature 20, weight 0.1 and 0.9 for the labels (``label_weight = 0.9``). As in their code the student is
-    not softened; there the softmax is taken of the probabilities over T, here, as the paper defines it, of their
-    logarithms.
+    Loss: ``KL(p_v^T || p_s)``; p_v^T are the virtual teacher's probabilities softened by the temperature T
+    (:func:`virtual_teacher`), p_s the student's.
+
+    Yuan et al., "Revisiting Knowledge Distillation via Label Smoothing Regularization", CVPR 2020: ``sure`` 0.99,
+    temperature 20, weight 0.1 and ``label_weight = 0.9``. As in their code the student is not softened. Their code
+    takes the softmax of the probabilities over T; here it is of their logarithms, as the paper defines it.
     """
 
     weight = 0.1
@@ -46,12 +49,12 @@ class TeacherFreeKD(Method):
         self.sure, self.temperature = sure, temperature
 
     def loss(self, student: Output, teacher: Output, labels: Tensor) -> Tensor:
-        truth = virtual_teacher(labels, student.logits.shape[1], self.sure, self.temperature)
-        return kd_loss(student.logits, truth, 1.0)
+        teacher_logits = virtual_teacher(labels, student.logits.shape[1], self.sure, self.temperature)
+        return kd_loss(student.logits, teacher_logits, 1.0)  # softened above already
 
 
 class Exit(nn.Module):
-    """A classifier of its own for a map (N, C, H, W): features (N, ``width``) and logits (N, ``classes``)."""
+    """An auxiliary classifier on a map (N, C, H, W): features (N, ``width``) and logits (N, ``classes``)."""
 
     def __init__(self, channels: int, width: int, classes: int) -> None:
         super().__init__()
@@ -64,14 +67,16 @@ class Exit(nn.Module):
         return features, self.fc(features)
 
 
-@register("self")
+@register_method("self")
 class SelfDistillation(Layered):
-    """Each layer but the last gets a classifier, which learns from the labels and from what the whole net says.
+    """Self-distillation: every layer but the last gets an auxiliary classifier, taught by the net's own last layer.
+
+    Loss: ``sum over i of (1 - alpha) CE(z_i, y) + alpha T² KL(p^T || p_i^T) + hint |f_i - f|²``; z_i, p_i and f_i are
+    logits, probabilities and features of classifier i, p and f those of the whole net, y the label, T the temperature.
 
     Zhang et al., "Be Your Own Teacher: Improve the Performance of Convolutional Neural Networks via Self
-    Distillation", ICCV 2019: (1 - alpha) of the loss on labels, alpha of that on the net's logits, and ``hint`` of the
-    squared distance to its last features, for every classifier. Theirs are several convolutions deep, one here; they
-    teach the layers below and are not in the finished net. Give the recipe ``label_weight = 1``.
+    Distillation", ICCV 2019. Their auxiliary classifiers have several convolutions, ours one. The classifiers are not
+    part of the finished net. Give the recipe ``label_weight = 1``.
     """
 
     weight = 1.0
@@ -104,24 +109,27 @@ class SelfDistillation(Layered):
 
     def loss(self, student: Output, teacher: Output, labels: Tensor) -> Tensor:
         *maps, last = (student.features[layer] for layer in self.student_layers)
-        truth, deepest = student.logits.detach(), pooled(last.detach()).float()
+        # Detached: the deep layers teach the shallow ones, and are not pulled towards them.
+        teacher_logits, teacher_features = student.logits.detach(), pooled(last.detach()).float()
         losses = []
-        for leave, x in zip(self.exits, maps, strict=True):
-            features, logits = leave(x)
+        for classifier, x in zip(self.exits, maps, strict=True):
+            features, logits = classifier(x)
             losses.append((1 - self.alpha) * F.cross_entropy(logits.float(), labels))
-            losses.append(self.alpha * kd_loss(logits, truth, self.temperature))
-            losses.append(self.hint * F.mse_loss(features.float(), deepest))
+            losses.append(self.alpha * kd_loss(logits, teacher_logits, self.temperature))
+            losses.append(self.hint * F.mse_loss(features.float(), teacher_features))
         return total(losses)
 
 
-@register("mutual")
+@register_method("mutual")
 class MutualLearning(Method):
-    """Two nets of the same make learn together, each from the labels and from what the other says.
+    """Deep mutual learning: the student and an untrained peer of the same architecture teach each other.
 
-    Zhang et al., "Deep Mutual Learning", CVPR 2018, with two nets. The peer starts from other weights and belongs to
-    the method; the student alone is evaluated and kept (and averaged, and of few bits, where the recipe says so). They
-    take their steps at once, in the paper one after the other. The value is the sum of the two KL divergences and of
-    the peer's loss on the labels, unsmoothed; the student's own is the recipe's: ``label_weight = 1`` in the paper.
+    Loss: ``T² KL(p_peer || p_s) + T² KL(p_s || p_peer) + CE(z_peer, y)``; p are probabilities softened by the
+    temperature T, z_peer the peer's logits, y the label. The left side of each KL is taken as a constant.
+
+    Zhang et al., "Deep Mutual Learning", CVPR 2018, with two nets and ``label_weight = 1``. The peer starts from other
+    weights and belongs to the method: only the student is evaluated, averaged, quantised and kept. Both nets take
+    their steps at the same time, in the paper in turn.
     """
 
     weight = 1.0
@@ -137,7 +145,7 @@ class MutualLearning(Method):
 
     def loss(self, student: Output, teacher: Output, labels: Tensor) -> Tensor:
         assert student.pictures is not None
-        peer = self.peer(student.pictures).float()
-        learnt = kd_loss(student.logits, peer.detach(), self.temperature)
-        taught = kd_loss(peer, student.logits.detach(), self.temperature)
-        return learnt + taught + F.cross_entropy(peer, labels)
+        peer_logits = self.peer(student.pictures).float()
+        student_loss = kd_loss(student.logits, peer_logits.detach(), self.temperature)
+        peer_loss = kd_loss(peer_logits, student.logits.detach(), self.temperature)
+        return student_loss + peer_loss + F.cross_entropy(peer_logits, labels)

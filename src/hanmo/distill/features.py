@@ -1,4 +1,7 @@
-"""Methods that teach through inner features."""
+"""Methods that compare inner features: the student's layer i with the teacher's layer i.
+
+In the formulas s_i and t_i are the features of layer i of student and teacher.
+"""
 
 from __future__ import annotations
 
@@ -7,30 +10,33 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hanmo.distill.layers import STAGES, Layered, in_float32, pooled, same_size, total
-from hanmo.distill.method import register
+from hanmo.distill.method import register_method
 from hanmo.errors import ConfigError
 from hanmo.nets.feature_hooks import Output
 
 
 def attention_map(features: Tensor) -> Tensor:
-    """(N, C, H, W) -> (N, H·W): where the layer is active, mean of squares over channels, unit length."""
+    """(N, C, H, W) -> (N, H·W): the mean of squares over channels, scaled to unit length."""
     return F.normalize(features.float().square().mean(1).flatten(1), dim=-1)
 
 
 def at_loss(student: Tensor, teacher: Tensor) -> Tensor:
-    """Mean squared distance of two attention maps (N, C, H, W; channels may differ, the larger map is averaged)."""
+    """Mean squared distance of the attention maps of two feature maps (N, C, H, W).
+
+    Channels may differ; of different sizes the larger map is averaged down.
+    """
     student, teacher = same_size(student.float(), teacher.float())
     return (attention_map(student) - attention_map(teacher)).square().mean()
 
 
 @in_float32
 def nst_loss(student: Tensor, teacher: Tensor) -> Tensor:
-    """Squared maximum mean discrepancy of two maps (N, C, H, W), mean over pictures; channels are the samples.
+    """Squared maximum mean discrepancy (MMD²) of two maps (N, C, H, W), mean over pictures; channels are the samples.
 
-    A channel is its places (H·W) at unit length, the kernel is the square of the dot product. Its mean over all pairs
-    of channels is a dot product of second moments (H·W, H·W), so the discrepancy is a distance of two of these, and no
-    matrix of channels by channels is needed.
+    A sample is a channel as a vector of its H·W places at unit length; the kernel is k(x, y) = (x·y)².
     """
+    # The mean of (x·y)² over all pairs of channels is the dot product of the two second moments, mean of x xᵀ and mean
+    # of y yᵀ. So MMD² is the squared distance of two (H·W, H·W) matrices; no (C, C) kernel matrices are needed.
     student, teacher = same_size(student, teacher)
 
     def moments(features: Tensor) -> Tensor:
@@ -42,7 +48,10 @@ def nst_loss(student: Tensor, teacher: Tensor) -> Tensor:
 
 @in_float32
 def flow(first: Tensor, second: Tensor) -> Tensor:
-    """How channels of two maps of one net go together: (N, C, H, W), (N, D, H', W') -> (N, C, D), mean over places."""
+    """The FSP matrix of two maps of one net: (N, C, H, W), (N, D, H', W') -> (N, C, D).
+
+    Entry (c, d) is the mean over places of channel c times channel d.
+    """
     first, second = same_size(first, second)
     return torch.einsum("nchw,ndhw->ncd", first, second) / (first.shape[2] * first.shape[3])
 
@@ -52,9 +61,14 @@ def pkd_loss(student: Tensor, teacher: Tensor) -> Tensor:
     return F.mse_loss(F.normalize(student.float(), dim=-1), F.normalize(teacher.float(), dim=-1))
 
 
-@register("at")
+@register_method("at")
 class AttentionTransfer(Layered):
-    """AT. Zagoruyko, Komodakis, "Paying More Attention to Attention", ICLR 2017: sum over stages, weight 1000."""
+    """AT: the student's attention maps match the teacher's.
+
+    Loss: ``sum_i mean((A(s_i) - A(t_i))²)``; A is the attention map of a layer (:func:`attention_map`).
+
+    Zagoruyko, Komodakis, "Paying More Attention to Attention", ICLR 2017: weight 1000.
+    """
 
     weight = 1000.0
 
@@ -65,12 +79,14 @@ class AttentionTransfer(Layered):
         return total([at_loss(s, t) for s, t in self.pairs(student, teacher)])
 
 
-@register("fitnet")
+@register_method("fitnet")
 class FitNet(Layered):
-    """A hint: from the student's map a 1x1 convolution and a norm are to guess the teacher's, in the middle of the net.
+    """FitNets: a connector predicts the teacher's map (the hint) from the student's, in the middle of the net.
 
-    Romero et al., "FitNets: Hints for Thin Deep Nets", ICLR 2015. There the hint is a stage of its own before KD; here
-    it is learnt along with the rest, at the weight 100 and the layer of RepDistiller and mdistiller.
+    Loss: ``sum_i mean((r_i(s_i) - t_i)²)``; r_i is a 1x1 convolution with batch norm, trained with the student.
+
+    Romero et al., "FitNets: Hints for Thin Deep Nets", ICLR 2015. In the paper the hint is a separate stage before KD;
+    here it is trained together with the rest. Weight 100 and layer are those of RepDistiller and mdistiller.
     """
 
     weight = 100.0
@@ -94,9 +110,11 @@ class FitNet(Layered):
         return total(losses)
 
 
-@register("nst")
+@register_method("nst")
 class NeuronSelectivityTransfer(Layered):
-    """NST: the places that excite the student's channels are to be distributed as those of the teacher's.
+    """NST: the channels of the student are active at the same places as those of the teacher, as a distribution.
+
+    Loss: ``sum_i MMD²(s_i, t_i)``, the maximum mean discrepancy between the channels of both (:func:`nst_loss`).
 
     Huang, Wang, "Like What You Like: Knowledge Distill via Neuron Selectivity Transfer", 2017, with the polynomial
     kernel (degree 2, no constant), as in RepDistiller and mdistiller; the weight 50 is theirs too.
@@ -111,13 +129,15 @@ class NeuronSelectivityTransfer(Layered):
         return total([nst_loss(s, t) for s, t in self.pairs(student, teacher)])
 
 
-@register("fsp")
+@register_method("fsp")
 class FlowOfSolutionProcedure(Layered):
-    """FSP: the step from each layer to the next, as the products of their channels, is to be the teacher's.
+    """FSP (flow of the solution procedure): the student's step from each layer to the next matches the teacher's.
 
-    Yim et al., "A Gift from Knowledge Distillation", CVPR 2017. There it starts a net off, and both have the same
-    channels; here it is learnt along with the rest, by 1x1 convolutions where channels differ. Weight 50 as in
-    RepDistiller.
+    Loss: ``sum_i mean((G(r_i(s_i), r_j(s_j)) - G(t_i, t_j))²)`` with j = i + 1; G is the FSP matrix of two layers
+    (:func:`flow`), r_i the identity, or a 1x1 convolution where student and teacher have different channels.
+
+    Yim et al., "A Gift from Knowledge Distillation", CVPR 2017. In the paper it pretrains the student, and both nets
+    have the same channels; here it is trained together with the rest. Weight 50 as in RepDistiller.
     """
 
     weight = 50.0
@@ -136,19 +156,21 @@ class FlowOfSolutionProcedure(Layered):
 
     def loss(self, student: Output, teacher: Output, labels: Tensor) -> Tensor:
         pairs = self.pairs(student, teacher)
-        own = [connector(s) for connector, (s, _) in zip(self.connectors, pairs, strict=True)]
-        given = [t for _, t in pairs]
-        steps = range(len(pairs) - 1)
-        return total([F.mse_loss(flow(own[i], own[i + 1]), flow(given[i], given[i + 1])) for i in steps])
+        s = [connector(s) for connector, (s, _) in zip(self.connectors, pairs, strict=True)]
+        t = [t for _, t in pairs]
+        return total([F.mse_loss(flow(s[i], s[i + 1]), flow(t[i], t[i + 1])) for i in range(len(pairs) - 1)])
 
 
-@register("pkd")
+@register_method("pkd")
 class PatientKD(Layered):
-    """PKD: pooled features of several layers are to point where the teacher's do.
+    """PKD: pooled features of several layers have the same direction as the teacher's.
 
-    Sun et al., "Patient Knowledge Distillation for BERT Model Compression", EMNLP 2019, where the features are those
-    of the first token; here of a map they are the averages of its channels, and a linear layer bridges other widths.
-    The paper chooses the weight among 10, 100, 500 and 1000 for each task.
+    Loss: ``sum_i mean((r_i(s_i)/|r_i(s_i)| - t_i/|t_i|)²)``; s_i and t_i are pooled to vectors, r_i is the identity, or
+    a linear layer where the widths differ.
+
+    Sun et al., "Patient Knowledge Distillation for BERT Model Compression", EMNLP 2019. The paper takes the features
+    of the first token; here those of a map are the averages of its channels. The paper chooses the weight among 10,
+    100, 500 and 1000 for each task.
     """
 
     weight = 100.0

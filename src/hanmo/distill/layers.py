@@ -1,4 +1,4 @@
-"""What methods that look at layers share: pairs of layers, sizes that agree, losses in float32."""
+"""Shared by the methods that compare layers: pairs of layers, equal sizes, losses in float32."""
 
 from __future__ import annotations
 
@@ -15,13 +15,17 @@ from hanmo.errors import ConfigError
 from hanmo.nets.feature_hooks import Output
 
 STAGES = ("layer2", "layer3", "layer4")
+"""The layers compared by default: the last three stages, which every net here has."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 def in_float32(loss: Callable[P, T]) -> Callable[P, T]:
-    """A loss of tensors that come first: they arrive as float32, and autocast is off for the matrix products inside."""
+    """Decorator: tensor arguments arrive as float32, and autocast is off inside. The first argument is a tensor.
+
+    In half precision, matrix products lose the small differences that these losses measure.
+    """
 
     @wraps(loss)
     def exact(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -33,7 +37,7 @@ def in_float32(loss: Callable[P, T]) -> Callable[P, T]:
 
 
 def same_size(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
-    """Two maps (N, C, H, W; channels may differ), the larger one averaged down to the other's size."""
+    """Two maps (N, C, H, W), averaged down to the smaller height and width of both; channels may differ."""
     if one.shape[2:] == other.shape[2:]:
         return one, other
     size = (min(one.shape[2], other.shape[2]), min(one.shape[3], other.shape[3]))
@@ -41,14 +45,17 @@ def same_size(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def pooled(features: Tensor) -> Tensor:
-    """Maps (N, C, H, W) or tokens (N, L, C), averaged over places, to (N, C); (N, C) as it is."""
+    """Maps (N, C, H, W) or tokens (N, L, C), averaged over places to vectors (N, C); vectors stay as they are."""
     if features.ndim == 4:
         return features.mean((2, 3))
     return features.mean(1) if features.ndim == 3 else features
 
 
 class Layered(Method):
-    """A method that compares ``layers`` of the student with ``teacher_layers`` (the same by default), one by one."""
+    """A method that compares ``layers`` of the student with ``teacher_layers`` (the same by default), pair by pair.
+
+    Raises :class:`ConfigError` when there are no layers, or not as many of both.
+    """
 
     def __init__(self, *, layers: tuple[str, ...] = STAGES, teacher_layers: tuple[str, ...] = ()) -> None:
         super().__init__()
@@ -61,7 +68,7 @@ class Layered(Method):
             )
 
     def pairs(self, student: Output, teacher: Output) -> list[tuple[Tensor, Tensor]]:
-        """What each pair of layers gave, the student's first."""
+        """The features of each pair of layers: (student's, teacher's)."""
         layers = zip(self.student_layers, self.teacher_layers, strict=True)
         return [(student.features[s], teacher.features[t]) for s, t in layers]
 

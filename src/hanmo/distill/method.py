@@ -1,15 +1,16 @@
-"""What a distillation method is, and how recipes name one.
+"""The interface of a distillation method, and the registry that recipes name methods from.
 
-A method looks at what student and teacher say about the same pictures and returns a loss; :class:`Distillation` adds
-several up to ``(loss, parts)``. A method never edits a net's code: features come from layers it names, and weights of
-its own (connectors) are made in :meth:`Method.connect` and train, move, stop and go on with the student. To add one,
-write a file with a pure loss function and a small class, and import it in ``distill/__init__.py``::
+To add a method, write a class and register it; recipes then know it by that name, once its module is imported::
 
-    @register("mine")
+    @register_method("mine")
     class Mine(Method):
-        weight = 1.0                      # the paper's
-        def __init__(self, *, temperature: float = 4.0) -> None: ...
-        def loss(self, student: Output, teacher: Output, labels: Tensor) -> Tensor: ...
+        weight = 1.0  # the paper's weight of this loss in the sum
+        def __init__(self, *, temperature: float = 4.0) -> None: ...  # keyword arguments are the recipe's options
+        def loss(self, student: Output, teacher: Output, labels: Tensor) -> Tensor: ...  # a scalar
+
+A method compares the outputs of student and teacher for the same pictures. It never edits a net's code: it reads
+features from layers that it names, and creates its own weights (connectors) in :meth:`Method.connect`; these are
+trained, saved and resumed with the student. :class:`Distillation` adds several methods up to ``(loss, parts)``.
 """
 
 from __future__ import annotations
@@ -26,12 +27,16 @@ from hanmo.nets.feature_hooks import Output
 
 
 class Method(nn.Module):
-    """One way to teach. ``weight`` is its default share in the sum of losses.
+    """One distillation method. Subclasses define :meth:`loss`, and the hooks before it where they need them.
 
-    Options are keyword arguments of ``__init__``; their annotations are what recipes are checked against. A method that
-    needs no teacher (``needs_teacher = False``) is shown the student's own output in its place when there is none.
-    ``name`` is the one it is registered under. ``takes_empty_pages`` says that the loss also means something where the
-    teacher holds all classes for equally likely, because no character is on the picture.
+    ``name``: the name it is registered under.
+    ``weight``: the default weight of its loss in the sum; recipes may set another.
+    ``needs_teacher``: False for methods that work without one; they then get the student's own output in its place.
+    ``takes_empty_pages``: True if the loss also makes sense for pictures without a character, where the teacher's
+    probabilities are the same for all classes.
+    ``student_layers``, ``teacher_layers``: names of the layers whose features :meth:`loss` reads.
+
+    Options are keyword arguments of ``__init__``; recipes are checked against their annotations.
     """
 
     name: str = ""
@@ -44,16 +49,19 @@ class Method(nn.Module):
     def attach(self, student: nn.Module, teacher: nn.Module | None, build_student: Callable[[], nn.Module]) -> None:
         """Called once with the nets themselves, before :meth:`connect`.
 
-        Here a method may set or freeze weights of the student (never of the teacher), and make another untrained
-        net like the student by ``build_student()``. What it keeps as a module of its own is trained and saved with the
-        student.
+        A method may set or freeze weights of the student here (never of the teacher), and make another untrained net
+        like the student with ``build_student()``. A module that it stores as an attribute is trained and saved with
+        the student.
         """
 
     def connect(self, student: Output, teacher: Output) -> None:
-        """Called once with a sample of both outputs, before the optimiser is built: make connectors, check shapes."""
+        """Called once with an example output of both nets, before the optimiser exists: check shapes, make connectors.
+
+        Raises :class:`ConfigError` for layers that do not fit.
+        """
 
     def loss(self, student: Output, teacher: Output, labels: Tensor) -> Tensor:
-        """A scalar. ``labels`` are classes (N,) int64, or shares (N, C) where pictures were mixed or are empty."""
+        """A scalar. ``labels``: classes (N,) int64, or probabilities (N, C) where pictures were mixed or are empty."""
         raise TypeError(f"{type(self).__name__} defines no loss")
 
     def forward(self, student: Output, teacher: Output, labels: Tensor) -> Tensor:
@@ -61,11 +69,12 @@ class Method(nn.Module):
 
 
 METHODS: dict[str, type[Method]] = {}
+"""Name in recipes -> class."""
 M = TypeVar("M", bound=type[Method])
 
 
-def register(name: str) -> Callable[[M], M]:
-    """Register a :class:`Method` under the name recipes use."""
+def register_method(name: str) -> Callable[[M], M]:
+    """Make a :class:`Method` known to recipes as ``name``; a later registration of the same name replaces it."""
 
     def add(cls: M) -> M:
         METHODS[name] = cls
@@ -75,8 +84,16 @@ def register(name: str) -> Callable[[M], M]:
     return add
 
 
+register = register_method
+"""The name before :func:`register_net` existed; methods written by users may import it."""
+
+
 def build_method(name: str, options: Mapping[str, Any]) -> Method:
-    """The method ``name`` with its options; :class:`ConfigError` names what is unknown and the nearest known."""
+    """The method ``name`` with ``options``.
+
+    Raises :class:`ConfigError` for an unknown method or option, naming the nearest known one, and for a value of the
+    wrong type.
+    """
     if name not in METHODS:
         raise ConfigError(f"distillation method {name!r} is unknown; {nearest(name, METHODS)}")
     cls = METHODS[name]
@@ -91,10 +108,11 @@ def build_method(name: str, options: Mapping[str, Any]) -> Method:
 
 
 class Distillation(nn.Module):
-    """The weighted sum of methods and of the loss on true labels: ``(loss, parts)``.
+    """The total loss: ``label_weight * label_loss + sum of weight * method``; returned as ``(loss, parts)``.
 
-    ``label_loss`` is computed by the caller (it owns smoothing and mixing); ``parts`` are the unweighted values. No
-    gradient reaches the teacher, or what the student says in its place.
+    ``methods`` are (name, weight, method). The caller computes ``label_loss``, because label smoothing and mixup are
+    its business. ``parts`` holds the unweighted value of every term by name. No gradient reaches the teacher, nor the
+    student's output where it stands in for a teacher's.
     """
 
     def __init__(self, methods: Sequence[tuple[str, float, Method]], label_weight: float) -> None:
@@ -107,19 +125,23 @@ class Distillation(nn.Module):
 
     @property
     def student_layers(self) -> tuple[str, ...]:
+        """All layers of the student that some method reads, each once."""
         return tuple(dict.fromkeys(layer for m in self.methods for layer in m.student_layers))
 
     @property
     def teacher_layers(self) -> tuple[str, ...]:
+        """All layers of the teacher that some method reads, each once."""
         return tuple(dict.fromkeys(layer for m in self.methods for layer in m.teacher_layers))
 
     def attach(self, student: nn.Module, teacher: nn.Module | None, build_student: Callable[[], nn.Module]) -> None:
-        for one in self.methods:
-            one.attach(student, teacher, build_student)
+        """:meth:`Method.attach` of every method."""
+        for method in self.methods:
+            method.attach(student, teacher, build_student)
 
     def connect(self, student: Output, teacher: Output) -> None:
-        for one in self.methods:
-            one.connect(student, teacher)
+        """:meth:`Method.connect` of every method."""
+        for method in self.methods:
+            method.connect(student, teacher)
 
     def forward(
         self, student: Output, teacher: Output, labels: Tensor, label_loss: Tensor
@@ -128,7 +150,7 @@ class Distillation(nn.Module):
         teacher = Output(teacher.logits.detach(), features, teacher.pictures)
         loss = self.label_weight * label_loss
         parts = {"label": label_loss}
-        for name, weight, one in zip(self.names, self.weights, self.methods, strict=True):
-            parts[name] = one(student, teacher, labels)
+        for name, weight, method in zip(self.names, self.weights, self.methods, strict=True):
+            parts[name] = method(student, teacher, labels)
             loss = loss + weight * parts[name]
         return loss, parts

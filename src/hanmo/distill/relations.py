@@ -1,6 +1,7 @@
-"""Methods that teach how the pictures of a batch stand to each other; of several processes each sees its own share.
+"""Methods that compare relations between the pictures of a batch: distances, angles, similarities.
 
-Widths and sizes of student and teacher need not agree, so there are no connectors.
+Widths and sizes of student and teacher need not agree, so no connectors are needed. With several processes, each
+compares the pictures of its own share of the batch.
 """
 
 from __future__ import annotations
@@ -12,40 +13,44 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hanmo.distill.layers import Layered, above_zero, in_float32, not_negative, pooled, total
-from hanmo.distill.method import register
+from hanmo.distill.method import register_method
 from hanmo.errors import ConfigError
 from hanmo.nets.feature_hooks import Output
 
 LAST = ("layer4",)
+"""The layer compared by default: the last features before the classifier."""
 
 
 def differences(embeddings: Tensor) -> tuple[Tensor, Tensor]:
     """(N, C) -> distances (N, N), and the unit vectors (N, N, C) from the first picture of a pair to the second."""
     between = embeddings[None] - embeddings[:, None]
+    # The square root has no finite gradient at 0, where a picture meets itself.
     distances = between.square().sum(-1).clamp(min=1e-12).sqrt()
     return distances, between / distances.unsqueeze(-1)
 
 
 @in_float32
 def rkd_losses(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
-    """Huber losses on what pairs and triples of embeddings (N, C), (N, D) say.
+    """``(distance loss, angle loss)`` of embeddings (N, C) and (N, D), both Huber losses.
 
-    The first is on distances over their mean, the second on cosines of the angles at each picture between two others.
+    The first compares the distances of all pairs, the second the cosines of the angles of all triples.
     """
 
-    def said(embeddings: Tensor) -> tuple[Tensor, Tensor]:
+    def relations(embeddings: Tensor) -> tuple[Tensor, Tensor]:
+        """Distances (N, N) divided by their mean, and the cosine (N, N, N) of the angle at i between j and k."""
         distances, directions = differences(embeddings)
         count = len(embeddings)
-        mean = distances.sum() / (count * (count - 1))
+        mean = distances.sum() / (count * (count - 1))  # the diagonal is 0 and does not count
         return distances / mean, torch.einsum("ijc,ikc->ijk", directions, directions)
 
-    own, given = said(student), said(teacher)
-    return F.smooth_l1_loss(own[0], given[0]), F.smooth_l1_loss(own[1], given[1])
+    student_distances, student_angles = relations(student)
+    teacher_distances, teacher_angles = relations(teacher)
+    return F.smooth_l1_loss(student_distances, teacher_distances), F.smooth_l1_loss(student_angles, teacher_angles)
 
 
 @in_float32
 def sp_loss(student: Tensor, teacher: Tensor) -> Tensor:
-    """Mean squared distance of the similarities (N, N) of pictures in features (N, ...), rows at unit length."""
+    """Mean squared distance of the similarity matrices (N, N) of features (N, ...), rows scaled to unit length."""
 
     def similarities(features: Tensor) -> Tensor:
         rows = features.flatten(1)
@@ -56,24 +61,28 @@ def sp_loss(student: Tensor, teacher: Tensor) -> Tensor:
 
 @in_float32
 def correlations(embeddings: Tensor, gamma: float, order: int) -> Tensor:
-    """(N, C) -> (N, N): the Gaussian kernel exp(-gamma |x - y|²) of unit vectors, as a Taylor series of x·y."""
+    """(N, C) -> (N, N): the Gaussian kernel exp(-gamma |x - y|²) of unit vectors, as a Taylor series in x·y."""
+    # For unit vectors |x - y|² = 2 - 2 x·y, so the kernel is exp(-2 gamma) exp(2 gamma x·y); the series is the second.
     unit = F.normalize(embeddings, dim=1)
     dots = unit @ unit.T
     terms = [(2 * gamma) ** p / math.factorial(p) * dots**p for p in range(order + 1)]
     return math.exp(-2 * gamma) * torch.stack(terms).sum(0)
 
 
-class _Related(Layered):
+class _Relational(Layered):
     def connect(self, student: Output, teacher: Output) -> None:
         self.need_vectors(student, teacher)
 
 
-@register("rkd")
-class RelationalKD(_Related):
-    """RKD: distances of pairs and angles of triples in the last features are to be the teacher's.
+@register_method("rkd")
+class RelationalKD(_Relational):
+    """RKD: distances of pairs and angles of triples of pictures match the teacher's.
+
+    Loss: ``distance * Huber(d_s, d_t) + angle * Huber(a_s, a_t)``; d are the distances of all pairs of embeddings over
+    their mean, a the cosines of the angles of all triples, in student and teacher.
 
     Park et al., "Relational Knowledge Distillation", CVPR 2019: ``distance`` weighs 25 and ``angle`` 50. The cost of
-    the angles grows with the cube of the batch, so only its first ``pictures`` are looked at.
+    the angles grows with the cube of the batch, so only its first ``pictures`` are used.
     """
 
     weight = 1.0
@@ -101,9 +110,11 @@ class RelationalKD(_Related):
         return total(losses)
 
 
-@register("sp")
-class SimilarityPreserving(_Related):
-    """SP: pictures alike to the teacher's last map are to be alike to the student's.
+@register_method("sp")
+class SimilarityPreserving(_Relational):
+    """SP: pictures with similar features in the teacher have similar features in the student.
+
+    Loss: ``mean((G_s - G_t)²)``; G = F Fᵀ with rows scaled to unit length, F the features (N, ...) flattened.
 
     Tung, Mori, "Similarity-Preserving Knowledge Distillation", ICCV 2019: weight 3000.
     """
@@ -117,13 +128,16 @@ class SimilarityPreserving(_Related):
         return total([sp_loss(s, t) for s, t in self.pairs(student, teacher)])
 
 
-@register("cc")
-class CorrelationCongruence(_Related):
-    """CC: a kernel's correlations of pictures in the last features are to be the teacher's.
+@register_method("cc")
+class CorrelationCongruence(_Relational):
+    """CC: the correlations between pictures, measured with a Gaussian kernel, match the teacher's.
 
-    Peng et al., "Correlation Congruence for Knowledge Distillation", ICCV 2019: a Gaussian kernel with gamma 0.4,
-    expanded to order 2. The paper also fills batches by class or cluster, which is not done here. Its weight is for
-    features of another scale; 100 is ours: it brings the loss, of unit vectors here, to the size of that of ``rkd``.
+    Loss: ``mean((K_s - K_t)²)``; K is the kernel matrix (N, N) of the embeddings (:func:`correlations`).
+
+    Peng et al., "Correlation Congruence for Knowledge Distillation", ICCV 2019: gamma 0.4, expanded to ``order`` 2.
+    The paper also fills batches by class or cluster, which is not done here. The paper's weight is for features of
+    another scale. The weight 100 is our choice: it brings the loss, of unit vectors here, to the size of that of
+    ``rkd``.
     """
 
     weight = 100.0
@@ -141,7 +155,7 @@ class CorrelationCongruence(_Related):
         self.gamma, self.order = gamma, order
 
     def loss(self, student: Output, teacher: Output, labels: Tensor) -> Tensor:
-        def seen(features: Tensor) -> Tensor:
+        def kernel(features: Tensor) -> Tensor:
             return correlations(pooled(features), self.gamma, self.order)
 
-        return total([F.mse_loss(seen(s), seen(t)) for s, t in self.pairs(student, teacher)])
+        return total([F.mse_loss(kernel(s), kernel(t)) for s, t in self.pairs(student, teacher)])

@@ -1,4 +1,4 @@
-"""The student takes over the teacher's classifier and learns to feed it."""
+"""SimKD: the student reuses the teacher's classifier and learns features that fit it."""
 
 from __future__ import annotations
 
@@ -9,22 +9,24 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hanmo.distill.layers import Layered, same_size
-from hanmo.distill.method import register
+from hanmo.distill.method import register_method
 from hanmo.errors import ConfigError
 from hanmo.nets.feature_hooks import Output
 
 
-@register("simkd")
+@register_method("simkd")
 class SimKD(Layered):
-    """The student's ``head`` is the teacher's, frozen; its last map is to be the teacher's (mean squared distance).
+    """SimKD: the student's classifier is a frozen copy of the teacher's; its last map matches the teacher's.
 
-    Chen et al., "Knowledge Distillation with the Reused Teacher Classifier", CVPR 2022. The paper puts a projector of
-    three convolutions between student and head and keeps it for good; here the finished student stays a net of its
-    recipe, so there is no projector, and the last maps must have the same channels (those of ResNet-18 and 34 do). The
-    paper trains by this loss alone: give the recipe ``label_weight = 0``.
+    Loss: ``mean((s - t)²)``; s and t are the last maps of student and teacher.
 
-    ``head`` names what follows the map: its weights are copied from ``teacher_head`` (the same names by default; of an
-    ensemble ``members.0.pool`` and so on).
+    Chen et al., "Knowledge Distillation with the Reused Teacher Classifier", CVPR 2022, with ``label_weight = 0``: the
+    paper trains by this loss alone. The paper puts a projector of three convolutions between student and classifier
+    and keeps it in the finished net. Here the finished student remains the net of its recipe: there is no projector,
+    and the last maps must have the same channels (those of ResNet-18 and 34 have).
+
+    ``head``: names of the student's modules after that map. Their weights are copied from ``teacher_head`` (the same
+    names by default; for an ensemble ``members.0.pool`` and so on).
     """
 
     weight = 1.0
@@ -49,17 +51,19 @@ class SimKD(Layered):
     def attach(self, student: nn.Module, teacher: nn.Module | None, build_student: Callable[[], nn.Module]) -> None:
         assert teacher is not None
         for name, teacher_name in zip(self.head, self.teacher_head, strict=True):
-            own = _weights(self._layer(student, "student", "head", name))
-            given = _weights(self._layer(teacher, "teacher", "teacher_head", teacher_name))
-            shapes, wanted = ({k: tuple(v.shape) for k, v in weights.items()} for weights in (own, given))
+            student_weights = _weights(self._layer(student, "student", "head", name))
+            teacher_weights = _weights(self._layer(teacher, "teacher", "teacher_head", teacher_name))
+            shapes, wanted = (
+                {k: tuple(v.shape) for k, v in weights.items()} for weights in (student_weights, teacher_weights)
+            )
             if shapes != wanted:
                 raise ConfigError(
                     f"{self.name}: the student's {name!r} has {shapes}, the teacher's {teacher_name!r} {wanted}; the "
                     "student takes it over, so net.width and net.pool must fit the teacher's: else take fitnet or "
                     "review"
                 )
-            for key, parameter in own.items():
-                parameter.copy_(given[key])
+            for key, parameter in student_weights.items():
+                parameter.copy_(teacher_weights[key])
                 parameter.requires_grad_(False)
 
     def _layer(self, net: nn.Module, whose: str, option: str, name: str) -> nn.Module:
@@ -73,21 +77,21 @@ class SimKD(Layered):
 
     def connect(self, student: Output, teacher: Output) -> None:
         self.need_vectors(student, teacher)
-        ((own, given),) = self.pairs(student, teacher)
-        if own.ndim != given.ndim or own.ndim == 3 or own.shape[1] != given.shape[1]:
+        ((s, t),) = self.pairs(student, teacher)
+        if s.ndim != t.ndim or s.ndim == 3 or s.shape[1] != t.shape[1]:
             raise ConfigError(
-                f"{self.name}: student layer {self.student_layers[0]!r} gives {tuple(own.shape)}, teacher layer "
-                f"{self.teacher_layers[0]!r} {tuple(given.shape)}; both maps or both vectors of the same channels are "
+                f"{self.name}: student layer {self.student_layers[0]!r} gives {tuple(s.shape)}, teacher layer "
+                f"{self.teacher_layers[0]!r} {tuple(t.shape)}; both maps or both vectors of the same channels are "
                 "needed: set net.width, or take fitnet or review"
             )
 
     def loss(self, student: Output, teacher: Output, labels: Tensor) -> Tensor:
-        ((own, given),) = self.pairs(student, teacher)
-        if own.ndim == 4:
-            own, given = same_size(own, given)
-        return F.mse_loss(own.float(), given.float())
+        ((s, t),) = self.pairs(student, teacher)
+        if s.ndim == 4:
+            s, t = same_size(s, t)
+        return F.mse_loss(s.float(), t.float())
 
 
 def _weights(layer: nn.Module) -> dict[str, nn.Parameter]:
-    """Parameters by the names they have where none is parametrised (weights of few bits are)."""
+    """Parameters by their usual names; a parametrised layer (quantization-aware training) has other names for them."""
     return {k.replace("parametrizations.", "").removesuffix(".original"): v for k, v in layer.named_parameters()}

@@ -1,4 +1,4 @@
-"""Knowledge review: deep layers of the student help its shallow ones to imitate the teacher's."""
+"""Knowledge review: the student's deep features help its shallow ones to match the teacher's."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hanmo.distill.layers import STAGES, Layered, same_size, total
-from hanmo.distill.method import register
+from hanmo.distill.method import register_method
 from hanmo.nets.feature_hooks import Output
 
 WIDEST = 512
-"""The most channels in which levels are fused."""
+"""Most channels of the maps that are fused; a limit on cost for wide students, as in the authors' code."""
 
 
 def hierarchical_loss(student: Tensor, teacher: Tensor) -> Tensor:
-    """Mean squared distance of maps (N, C, H, W), and of their averages over 4x4, 2x2 and 1x1 parts, each half as
-    heavy as the one before; the weights sum to one."""
+    """HCL, the hierarchical context loss of maps (N, C, H, W).
+
+    The weighted mean of the squared distances of the maps and of their averages over 4x4, 2x2 and 1x1 parts. Each
+    level has half the weight of the one before.
+    """
     student, teacher = student.float(), teacher.float()
     losses, weights = [F.mse_loss(student, teacher)], [1.0]
     for parts in (4, 2, 1):
@@ -27,9 +30,11 @@ def hierarchical_loss(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 class Fusion(nn.Module):
-    """A map (N, inputs, H, W) and what came from deeper -> a guess (N, outputs, H, W), and what goes on to the next.
+    """ABF, attention-based fusion of a map with the fused map of the next deeper level.
 
-    Each place weighs the two by a sigmoid of both; the ``deepest`` level has nothing to fuse with.
+    (N, inputs, H, W) and the deeper map -> a prediction of the teacher's map (N, outputs, H, W), and the fused map
+    (N, middle, H, W) for the next level. Both maps get a weight at every place, a sigmoid of a 1x1 convolution of
+    both. The ``deepest`` level has no deeper map.
     """
 
     def __init__(self, inputs: int, middle: int, outputs: int, *, deepest: bool) -> None:
@@ -42,18 +47,21 @@ class Fusion(nn.Module):
         x = self.reduce(x)
         if self.attend is not None and deeper is not None:
             deeper = F.interpolate(deeper, size=x.shape[2:], mode="nearest")
-            shares = torch.sigmoid(self.attend(torch.cat([x, deeper], 1)))
-            x = x * shares[:, :1] + deeper * shares[:, 1:]
+            weights = torch.sigmoid(self.attend(torch.cat([x, deeper], 1)))
+            x = x * weights[:, :1] + deeper * weights[:, 1:]
         return self.expand(x), x
 
 
-@register("review")
+@register_method("review")
 class KnowledgeReview(Layered):
-    """From the deepest layer up, each is fused with all deeper ones before it is compared with the teacher's.
+    """ReviewKD: each layer of the student is fused with all deeper ones, then compared with the teacher's layer.
+
+    Loss: ``sum_i HCL(ABF(s_i, s_{i+1}, ...), t_i)``; s_i and t_i are the maps of layer i of student and teacher, ABF is
+    the fusion (:class:`Fusion`), HCL the distance (:func:`hierarchical_loss`).
 
     Chen et al., "Distilling Knowledge via Knowledge Review", CVPR 2021. The weight is 1 for ResNet-34 to 18 on
-    ImageNet and 0.6 to 8 on CIFAR-100; their warm-up of it over 20 epochs and their fifth level, the pooled features,
-    are not here.
+    ImageNet and 0.6 to 8 on CIFAR-100. Their warm-up of the weight over 20 epochs and their fifth level, the pooled
+    features, are not implemented.
     """
 
     weight = 1.0
@@ -72,7 +80,8 @@ class KnowledgeReview(Layered):
     def loss(self, student: Output, teacher: Output, labels: Tensor) -> Tensor:
         losses: list[Tensor] = []
         deeper = None
+        # From the deepest layer to the shallowest, so that each level gets the fusion of all deeper ones.
         for fusion, (s, t) in zip(self.fusions, self.pairs(student, teacher)[::-1], strict=True):
-            guess, deeper = fusion(s, deeper)
-            losses.append(hierarchical_loss(*same_size(guess, t)))
+            predicted, deeper = fusion(s, deeper)
+            losses.append(hierarchical_loss(*same_size(predicted, t)))
         return total(losses)

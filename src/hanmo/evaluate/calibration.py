@@ -1,8 +1,8 @@
-"""Do the probabilities mean what they say? Calibration error, temperature, refusal threshold.
+"""Calibration: expected calibration error, temperature scaling, refusal threshold.
 
-A reader is calibrated when, of all characters it names with 90 %, nine in ten are right. Guo et al., "On calibration
-of modern neural networks" (2017) measure the gap (expected calibration error, ECE) and close most of it with one
-number, a temperature that divides the logits and so never changes an answer.
+A reader is calibrated when nine in ten of its answers with a probability of 90 % are right. Guo et al., "On Calibration
+of Modern Neural Networks", ICML 2017, measure the gap as expected calibration error (ECE). They close most of it with
+one number, a temperature that divides all logits; it changes probabilities but never the order of the answers.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from hanmo.evaluate.metrics import Classes, Floats, Logits, check, slices
 
 TEMPERATURES = (0.05, 20.0)
-"""The range a fit searches. Logits that are never wrong want 0, logits that know nothing want infinity."""
+"""Range of the fit. For a net that is never wrong the best temperature is 0, for one that knows nothing infinity."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reliability:
-    """Answers sorted into equal ranges of probability, all (bins,): how sure they were, and how right.
+    """Reliability diagram: answers sorted into equal bins of probability, with accuracy and confidence of each bin.
 
     ``edges`` is (bins + 1,). ``confidence`` (mean probability) and ``accuracy`` are in [0, 1], NaN in empty bins.
     """
@@ -33,7 +33,7 @@ class Reliability:
 
     @property
     def error(self) -> float:
-        """Expected calibration error in [0, 1]: the gaps' mean, weighted by the counts; NaN if all are empty."""
+        """ECE in [0, 1]: the mean of ``|confidence - accuracy|``, weighted by the counts; NaN if all bins are empty."""
         total = int(self.count.sum())
         if not total:
             return math.nan
@@ -46,23 +46,25 @@ def reliability(probability: NDArray[np.floating], correct: NDArray[np.generic],
 
     Raises :class:`ValueError` for other shapes and for probabilities outside [0, 1] or NaN.
     """
-    sure, right = np.asarray(probability, np.float64), np.asarray(correct, np.float64)
-    if sure.ndim != 1 or sure.shape != right.shape or bins < 1:
-        raise ValueError(f"probabilities {sure.shape}, correct {right.shape}, {bins} bins: expected (N,), (N,), >= 1")
-    # Rounding may lift a sure answer to a hair above one.
-    if not np.all((sure >= 0) & (sure <= 1 + 1e-6)):
+    confidence, right = np.asarray(probability, np.float64), np.asarray(correct, np.float64)
+    if confidence.ndim != 1 or confidence.shape != right.shape or bins < 1:
+        raise ValueError(
+            f"probabilities {confidence.shape}, correct {right.shape}, {bins} bins: expected (N,), (N,), >= 1"
+        )
+    # Rounding may make a probability slightly larger than one.
+    if not np.all((confidence >= 0) & (confidence <= 1 + 1e-6)):
         raise ValueError("probabilities must lie in [0, 1]; apply softmax first")
-    place = np.minimum((sure * bins).astype(np.int64), bins - 1)
-    count = np.bincount(place, minlength=bins)
+    index = np.minimum((confidence * bins).astype(np.int64), bins - 1)
+    count = np.bincount(index, minlength=bins)
 
     def mean(values: Floats) -> Floats:
-        total = np.bincount(place, weights=values, minlength=bins)
+        total = np.bincount(index, weights=values, minlength=bins)
         means = np.full(bins, np.nan)
         np.divide(total, count, out=means, where=count > 0)
         return means
 
     edges = np.linspace(0.0, 1.0, bins + 1)
-    return Reliability(edges=edges, count=count, confidence=mean(np.minimum(sure, 1.0)), accuracy=mean(right))
+    return Reliability(edges=edges, count=count, confidence=mean(np.minimum(confidence, 1.0)), accuracy=mean(right))
 
 
 def expected_calibration_error(
@@ -73,7 +75,7 @@ def expected_calibration_error(
 
 
 def negative_log_likelihood(logits: Logits, labels: Classes, temperature: float = 1.0) -> Floats:
-    """``-log p(label)`` in nats, float64 (N,), without a detour over probabilities that underflow."""
+    """``-log p(label)`` in nats, float64 (N,), computed from logits, because small probabilities underflow."""
     check(logits, labels)
     loss = np.empty(len(labels), np.float64)
     for rows in slices(logits):
@@ -87,10 +89,11 @@ def negative_log_likelihood(logits: Logits, labels: Classes, temperature: float 
 def fit_temperature(logits: Logits, labels: Classes) -> float:
     """The temperature that minimises the mean negative log-likelihood, within :data:`TEMPERATURES`.
 
-    The loss is convex in ``b = 1 / T`` with slope ``mean(E_p[z] - z_label)`` and curvature ``mean(Var_p[z])``:
-    Newton's method in a bracket, which is halved instead where its steps do not shrink. A net that is never
-    wrong gets the lowest temperature. Raises :class:`ValueError` when there are no samples or a logit of a label is
-    not finite.
+    The loss is convex in ``b = 1 / T``; its slope is ``mean(E_p[z] - z_label)``, its curvature ``mean(Var_p[z])``. It
+    is minimised by Newton's method within a bracket; where Newton's steps do not shrink, the bracket is halved. A net
+    that is never wrong gets the lowest temperature.
+
+    Raises :class:`ValueError` when there are no samples or a logit of a label is not finite.
     """
     check(logits, labels)
     if not len(labels):
@@ -99,7 +102,7 @@ def fit_temperature(logits: Logits, labels: Classes) -> float:
         raise ValueError("the logits of some labels are not finite: no temperature can fit them")
     low, high, b = 1 / TEMPERATURES[1], 1 / TEMPERATURES[0], 1.0
     if _slope(logits, labels, high)[0] < 0:
-        return TEMPERATURES[0]
+        return TEMPERATURES[0]  # the loss still falls at the end of the range
     last = math.inf
     for _ in range(100):
         slope, curvature = _slope(logits, labels, b)
@@ -124,7 +127,7 @@ def _slope(logits: Logits, labels: Classes, b: float) -> tuple[float, float]:
         own = np.take_along_axis(z, labels[rows, None], axis=1)[:, 0]
         p = np.exp(b * z)
         p /= p.sum(axis=1, keepdims=True)
-        z = np.where(p > 0, z, 0.0)  # a class that cannot be answered: 0 times minus infinity is nothing here
+        z = np.where(p > 0, z, 0.0)  # a class that is no possible answer: 0 * -inf counts as 0
         mean = (p * z).sum(axis=1)
         slope += float((mean - own).sum())
         curvature += float(((p * z * z).sum(axis=1) - mean**2).sum())
@@ -132,10 +135,10 @@ def _slope(logits: Logits, labels: Classes, b: float) -> tuple[float, float]:
 
 
 def refusal_threshold(score: NDArray[np.floating], keep: float = 0.95) -> float:
-    """The score below which to refuse, so that at least a share ``keep`` of these answers (N,) stays.
+    """The score below which to refuse, so that at least a share ``keep`` of the answers (N,) is kept.
 
-    Scores are best probabilities, or :func:`hanmo.probability.evidence`. With ``keep=0.95`` one good picture in twenty
-    is refused. Raises :class:`ValueError` when there are no answers or ``keep`` is outside (0, 1].
+    A score is the best probability or the evidence (:func:`hanmo.probability.evidence`). With ``keep=0.95`` one good
+    picture in twenty is refused. Raises :class:`ValueError` when there are no answers or ``keep`` is outside (0, 1].
     """
     if not len(score) or not 0 < keep <= 1:
         raise ValueError(f"{len(score)} answers, keep {keep}: needs answers and a share in (0, 1]")

@@ -25,19 +25,19 @@ if TYPE_CHECKING:
     from hanmo.recognizer import Recognizer
 
 LIMIT = 300
-"""Samples of a file that are read unless told otherwise."""
+"""Samples of a file that are read by default."""
 PAGES = 1 + len(CORRUPTIONS) * len(SEVERITIES)
 """Pages of a sample: a clean one, and one of each corruption at each severity."""
 NEIGHBOURS = 4
-"""Other samples of the file that go with each, as many as a page has sides."""
+"""Other samples that may appear beside each sample, as many as a page has sides."""
 SURE = 0.9
-"""A wrong answer above this probability is one that its user would have trusted."""
+"""Probability above which a wrong answer counts as a confident mistake, which a user would have trusted."""
 
 
 class Reading(NamedTuple):
-    """What a reader made of a page: its best candidate, None for none, and the candidate's probability.
+    """A reader's answer for a page: the best candidate (None: no candidate) and its probability.
 
-    A reader without probabilities gives NaN. ``refused`` says that the reader would rather not answer.
+    A reader without probabilities gives NaN. ``refused``: the reader refused to answer.
     """
 
     character: str | None
@@ -50,7 +50,7 @@ Reader: TypeAlias = Callable[[Sequence[Grey]], Sequence[Reading]]
 
 
 class Chosen(NamedTuple):
-    """A sample to be read: its number in the file, its label and picture, and pictures that lie around it."""
+    """A sample to read: its number in the file, its label and picture, and pictures of its neighbours on the page."""
 
     number: int
     label: str
@@ -81,12 +81,14 @@ def evaluate_corruptions(
     file: str = "",
     on_progress: Callable[[int], None] | None = None,
 ) -> CorruptionReport:
-    """Measure a recogniser on the clean and the spoilt pages of ``limit`` random samples (0: of all).
+    """Measure a recogniser on the clean and the corrupted pages of ``limit`` random samples (0: of all).
 
-    ``samples`` are gone through twice, an iterator is read into memory for that. ``closed`` lets the recogniser answer
-    only with characters that occur in the file. ``file`` names the samples in the result; ``on_progress`` is told how
-    many pages are done, of 101 a sample. Raises :class:`DataError` when no sample has a label that the recogniser
-    knows, and :class:`ConfigError` for a negative limit or seed and for a batch of nothing.
+    ``samples`` are gone through twice, an iterator is read into memory for that. With ``closed`` the recogniser answers
+    only with characters that occur in the file. ``file`` names the samples in the result. ``on_progress`` is called
+    with the number of pages read so far, of 101 a sample.
+
+    Raises :class:`DataError` when no sample has a label that the recogniser knows, and :class:`ConfigError`
+    for a negative limit or seed and for a batch size below 1.
     """
     subset = choose_samples(samples, known=recognizer.bundle.charset, limit=limit, seed=seed, file=file)
     reader = reader_of(recognizer, batch_size=batch_size, among=subset.characters if closed else None)
@@ -127,7 +129,7 @@ def choose_samples(
 
 
 def reader_of(recognizer: Recognizer, *, batch_size: int = 64, among: Collection[str] | None = None) -> Reader:
-    """A recogniser as a :data:`Reader`. A page that it cannot use at all, a blank one say, counts as refused."""
+    """A recogniser as a :data:`Reader`. A page that it cannot read, for example a blank one, counts as refused."""
 
     def read(pages: Sequence[Grey]) -> list[Reading]:
         results = recognizer.recognize_batch(pages, 1, batch_size, among=among, errors="collect")
@@ -144,7 +146,7 @@ def reader_of(recognizer: Recognizer, *, batch_size: int = 64, among: Collection
 
 
 def pages_of(subset: Subset, corruption: str | None = None, severity: int = 1) -> list[Grey]:
-    """The pages of a subset, uint8 (112, 112) each: spoilt by a corruption, or clean without one."""
+    """The pages of a subset, uint8 (112, 112) each: corrupted by a corruption, or clean without one."""
     if corruption is None:
         return [clean_page(sample.image) for sample in subset.samples]
     return [corrupt(corruption, severity, s.image, s.number, s.neighbours) for s in subset.samples]
@@ -158,10 +160,10 @@ def measure(
     closed: bool = False,
     on_progress: Callable[[int], None] | None = None,
 ) -> CorruptionReport:
-    """Let a reader read the clean and all spoilt pages of a subset. ``name`` and ``closed`` go into the report.
+    """Let a reader read the clean and all corrupted pages of a subset. ``name`` and ``closed`` go into the report.
 
-    ``on_progress`` is told how many pages are done. Raises what the reader raises, and :class:`ConfigError` when it
-    does not answer every page.
+    ``on_progress`` is called with the number of pages read so far. Raises the errors of the reader, and
+    :class:`ConfigError` when it does not answer every page.
     """
     labels = [sample.label for sample in subset.samples]
     done = 0
@@ -206,12 +208,12 @@ def _around(index: int, total: int) -> tuple[int, ...]:
 def _score(readings: Sequence[Reading], labels: Sequence[str]) -> Score:
     right = np.array([reading.character == label for reading, label in zip(readings, labels, strict=True)])
     refused = np.array([reading.refused for reading in readings])
-    sure = np.array([reading.probability for reading in readings], np.float64)
+    probability = np.array([reading.probability for reading in readings], np.float64)
     named = np.array([reading.character is not None for reading in readings])
-    rated = named & np.isfinite(sure)
+    rated = named & np.isfinite(probability)
     return Score(
         accuracy=100 * float((right & ~refused).mean()),
         refused=100 * float(refused.mean()),
-        sure_wrong=100 * float((rated & ~right & ~refused & (sure > SURE)).mean()),
-        ece=expected_calibration_error(sure[rated], right[rated]),
+        sure_wrong=100 * float((rated & ~right & ~refused & (probability > SURE)).mean()),
+        ece=expected_calibration_error(probability[rated], right[rated]),
     )

@@ -1,4 +1,4 @@
-"""What HWDB-C found: plain frozen records, the only thing the table, the JSON and the heat map need."""
+"""Results of HWDB-C as plain frozen records, for the table, the JSON and the heat map."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from hanmo.evaluate.corruptions import SEVERITIES, VERSION
 
 JUDGED = 3
-"""The severity at which the drop against clean pages is stated: a person still reads these pages without effort."""
+"""Severity at which the drop against clean pages is reported: people still read these pages without effort."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class Score:
 
 @dataclass(frozen=True, kw_only=True)
 class CorruptionReport:
-    """A reader on the clean and the spoilt pages of one file.
+    """A reader on the clean and the corrupted pages of one file.
 
     ``n`` samples of the ``total`` in ``file`` were read, drawn with ``seed``; ``outside`` have labels that the reader
     does not know and could not be drawn. ``closed`` says that the reader chose among the file's characters only.
@@ -61,7 +61,7 @@ class CorruptionReport:
 
     @property
     def sure_wrong(self) -> float:
-        """Per cent of all spoilt pages that were read wrongly with a probability above 0.9."""
+        """Per cent of all corrupted pages that were read wrongly with a probability above 0.9."""
         return _mean([score.sure_wrong for score in self.severities])
 
     def mean(self, corruption: str) -> float:

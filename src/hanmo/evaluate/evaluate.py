@@ -1,16 +1,17 @@
 """A recogniser and labelled pictures in, an :class:`Evaluation` out.
 
-Pictures stream through in batches and only a few numbers a picture are kept, so the size of the set hardly matters.
+Pictures are read in batches, and only a few numbers of each are kept, so memory does not grow much with the test set.
 
-What counts as what:
+Special cases are scored like this:
 
-- a label **outside** the bundle's charset has no right answer. It is counted apart, never scored, and only asked
-  whether the recogniser would have refused it;
-- a **blank** picture is a wrong answer: its writer meant something and the reader names nothing. No probability
-  goes with it, so it takes no part in calibration, refusals and confusions;
-- a probability or evidence below what the bundle asks for is **refused**. Top-k still scores the answer
-  underneath, as the field does; ``top1_answered`` scores only what was not refused;
-- a **closed** test restricts the answers to the characters that occur in it, as the 100-way tests of papers do.
+- **outside**: the label is not in the bundle's charset, so no answer can be right. Such a picture is not scored; it is
+  counted apart, with the number of those that the recogniser refused.
+- **blank**: the picture has no ink. It counts as a wrong answer. It has no probability, so it is left out of
+  calibration, refusals and confusions.
+- **refused**: the probability or the evidence is below the bundle's threshold. Top-k accuracy scores the best
+  candidates nevertheless, as papers do; ``top1_answered`` scores only the answers that were not refused.
+- **closed**: the recogniser may only answer with characters that occur in the test set, as in papers that test
+  100-way on 100 characters. The open test is among all characters of the bundle (3,755-way).
 """
 
 from __future__ import annotations
@@ -40,15 +41,16 @@ if TYPE_CHECKING:
     from hanmo.recognizer import Recognizer
 
 PICTURES_KEPT = 10_000
-"""Mistakes whose pictures are remembered, the most confident ones first: 41 MB at 64 px."""
+"""Mistakes whose pictures are kept, the most confident ones: 41 MB at 64 pixels."""
 
 CONFUSIONS = 20
+"""Confused pairs in the result."""
 PICTURES_A_CONFUSION = 10
 CONFIDENT_MISTAKES = 30
 
 
 class Batch(NamedTuple):
-    """Pictures ready for the net, (B, S, S), with a label and a source each; labels of blank ones; seconds it took."""
+    """Squares uint8 (B, S, S) with a label and a source each; labels of blank pictures; seconds of normalisation."""
 
     squares: Squares
     labels: list[str]
@@ -70,7 +72,7 @@ def evaluate_recognizer(
 
     ``samples`` is a pack of the bundle's normalisation or anything that yields samples; a closed test goes through it
     twice, once for the labels (an iterator is read into memory for that). ``file`` names it in the result.
-    ``on_progress`` is told how many samples are done. Raises :class:`DataError` when there are none,
+    ``on_progress`` is called with the number of samples read so far. Raises :class:`DataError` when there are none,
     :class:`PackError` when a pack was normalised differently and :class:`ConfigError` for a batch of nothing.
     """
     if batch_size < 1:
@@ -97,19 +99,23 @@ def evaluate_recognizer(
 
 
 class _Scored(NamedTuple):
-    """A row for each scored picture: classes, ranks, probability of the answer, loss of the label, not refused."""
+    """Numbers kept of the scored pictures, each (N,)."""
 
     label: NDArray[np.int64]
-    said: NDArray[np.int64]
+    predicted: NDArray[np.int64]
     above: NDArray[np.int64]
+    """Classes with a larger logit than the label, see :class:`Ranks`."""
     tied: NDArray[np.int64]
-    sure: NDArray[np.float64]
+    confidence: NDArray[np.float64]
+    """Probability of the predicted class."""
     nll: NDArray[np.float64]
+    """Negative log-likelihood of the label."""
     answered: NDArray[np.bool_]
+    """Not refused."""
 
 
 class _Tally:
-    """Everything remembered of the pictures seen so far."""
+    """Collects the numbers of all batches and turns them into an :class:`Evaluation`."""
 
     def __init__(self, recognizer: Recognizer, allowed: NDArray[np.int64] | None) -> None:
         self.recognizer = recognizer
@@ -124,6 +130,7 @@ class _Tally:
         self.mistakes: list[tuple[float, int, Mistake]] = []  # a heap, the least confident on top
 
     def add(self, batch: Batch) -> None:
+        """Read a batch and keep its numbers."""
         self.blank += [self.charset.index(label) for label in batch.blank if label in self.charset]
         self.outside += sum(label not in self.charset for label in batch.blank)
         if not batch.labels:
@@ -140,39 +147,41 @@ class _Tally:
         self._score(batch, logits, known)
 
     def _score(self, batch: Batch, logits: NDArray[np.floating[Any]], known: NDArray[np.bool_]) -> None:
-        bundle, said = self.recognizer.bundle, answers(logits)
-        sure = softmax(logits, bundle.temperature)[np.arange(len(said)), said]
-        if not np.isfinite(sure).all():
+        bundle, predicted = self.recognizer.bundle, answers(logits)
+        confidence = softmax(logits, bundle.temperature)[np.arange(len(predicted)), predicted]
+        if not np.isfinite(confidence).all():
             raise BundleError("the net of this bundle answers with numbers that are not finite; export it again")
         inside = np.array([label in self.charset for label in batch.labels])
         self.outside += int((~inside).sum())
-        answered = known & (sure >= bundle.refusal_threshold)
+        answered = known & (confidence >= bundle.refusal_threshold)
         self.outside_refused += int((~answered[~inside]).sum())
         rows = np.flatnonzero(inside)
         labels = self.charset.encode([batch.labels[row] for row in rows])
         above, tied = ranks(logits[rows], labels)
         nll = negative_log_likelihood(logits[rows], labels, bundle.temperature)
-        self.scored.append(_Scored(labels, said[rows], above, tied, sure[rows], nll, answered[rows]))
-        for row in rows[said[rows] != labels]:
-            self._remember(batch, int(row), self.charset[said[row]], float(sure[row]))
+        self.scored.append(_Scored(labels, predicted[rows], above, tied, confidence[rows], nll, answered[rows]))
+        for row in rows[predicted[rows] != labels]:
+            self._remember(batch, int(row), self.charset[predicted[row]], float(confidence[row]))
 
-    def _remember(self, batch: Batch, row: int, said: str, sure: float) -> None:
+    def _remember(self, batch: Batch, row: int, predicted: str, confidence: float) -> None:
         order = -(self.pictures - len(batch.labels) + row)  # of equally confident mistakes the first stays
-        if len(self.mistakes) == PICTURES_KEPT and (sure, order) < self.mistakes[0][:2]:
+        if len(self.mistakes) == PICTURES_KEPT and (confidence, order) < self.mistakes[0][:2]:
             return
         square, source = batch.squares[row].copy(), batch.sources[row]
-        mistake = Mistake(true=batch.labels[row], said=said, probability=sure, square=square, source=source)
-        heapq.heappush(self.mistakes, (sure, order, mistake))
+        mistake = Mistake(
+            true=batch.labels[row], predicted=predicted, probability=confidence, square=square, source=source
+        )
+        heapq.heappush(self.mistakes, (confidence, order, mistake))
         if len(self.mistakes) > PICTURES_KEPT:
             heapq.heappop(self.mistakes)
 
     def evaluation(self, *, file: str, pack: Pack | None, batch_size: int) -> Evaluation:
-        """All of it as figures."""
-        label, said, above, tied, sure, nll, answered = map(np.concatenate, zip(*self.scored, strict=True))
-        standing = Ranks(above, tied)
-        blank = np.zeros(len(self.blank))
-        credit = {k: np.concatenate([standing.credit(k), blank]) for k in (1, 5, 10)}
-        bins = reliability(sure, credit[1][: len(sure)])
+        """The figures of all batches so far."""
+        label, predicted, above, tied, confidence, nll, answered = map(np.concatenate, zip(*self.scored, strict=True))
+        label_ranks = Ranks(above, tied)
+        blank = np.zeros(len(self.blank))  # blank pictures count as wrong
+        credit = {k: np.concatenate([label_ranks.credit(k), blank]) for k in (1, 5, 10)}
+        bins = reliability(confidence, credit[1][: len(confidence)])
         mistakes = [mistake for *_, mistake in sorted(self.mistakes, key=lambda item: item[:2], reverse=True)]
         return Evaluation(
             file=file,
@@ -189,47 +198,51 @@ class _Tally:
             top10=100 * _mean(credit[10]),
             refused=int((~answered).sum()),
             outside_refused=self.outside_refused,
-            top1_answered=100 * _mean(credit[1][: len(sure)][answered]),
+            top1_answered=100 * _mean(credit[1][: len(confidence)][answered]),
             ece=bins.error,
             nll=_mean(nll),
             ms_per_char=1000 * self.seconds / self.pictures if self.pictures else math.nan,
-            per_class=self._per_class(np.concatenate([label, np.array(self.blank, int)]), credit[1], label, said),
-            confusions=self._confusions(said, label, mistakes),
+            per_class=self._per_class(np.concatenate([label, np.array(self.blank, int)]), credit[1], label, predicted),
+            confusions=self._confusions(predicted, label, mistakes),
             confident_mistakes=tuple(mistakes[:CONFIDENT_MISTAKES]),
             reliability=bins,
         )
 
     def _per_class(
-        self, every: NDArray[np.int64], credit: NDArray[np.float64], label: NDArray[np.int64], said: NDArray[np.int64]
+        self,
+        all_labels: NDArray[np.int64],
+        credit: NDArray[np.float64],
+        label: NDArray[np.int64],
+        predicted: NDArray[np.int64],
     ) -> tuple[ClassScore, ...]:
+        """A score for every class that occurs; ``all_labels`` and ``credit`` include the blank pictures."""
         taken_for: dict[int, int] = {}
-        for (true, to), _ in Counter(pair_counts(said, label)).most_common():
+        for (true, to), _ in Counter(pair_counts(predicted, label)).most_common():
             taken_for.setdefault(true, to)
-        shares = 100 * class_means(credit, every, len(self.charset))
-        counts = np.bincount(every, minlength=len(self.charset))
+        accuracies = 100 * class_means(credit, all_labels, len(self.charset))
+        counts = np.bincount(all_labels, minlength=len(self.charset))
         return tuple(
             ClassScore(
                 character=self.charset[c],
                 n=int(counts[c]),
-                top1=float(shares[c]),
+                top1=float(accuracies[c]),
                 taken_for=self.charset[taken_for[c]] if c in taken_for else "",
             )
             for c in np.flatnonzero(counts).tolist()
         )
 
     def _confusions(
-        self, said: NDArray[np.int64], label: NDArray[np.int64], mistakes: list[Mistake]
+        self, predicted: NDArray[np.int64], label: NDArray[np.int64], mistakes: list[Mistake]
     ) -> tuple[ConfusedPair, ...]:
         pictures: dict[tuple[str, str], list[Mistake]] = {}
         for mistake in mistakes:
-            pictures.setdefault((mistake.true, mistake.said), []).append(mistake)
-        named = [
-            (self.charset[pair.true], self.charset[pair.said], pair) for pair in confused_pairs(said, label, CONFUSIONS)
-        ]
+            pictures.setdefault((mistake.true, mistake.predicted), []).append(mistake)
+        pairs = confused_pairs(predicted, label, CONFUSIONS)
+        named = [(self.charset[pair.true], self.charset[pair.predicted], pair) for pair in pairs]
         return tuple(
             ConfusedPair(
                 true=true,
-                said=to,
+                predicted=to,
                 count=pair.count,
                 both=pair.both,
                 mistakes=tuple(pictures.get((true, to), [])[:PICTURES_A_CONFUSION]),
@@ -263,7 +276,7 @@ def _from_pack(pack: Pack, size: int) -> Iterator[Batch]:
 
 
 def _classes_present(samples: Iterable[Sample] | Pack, charset: Charset) -> NDArray[np.int64]:
-    """The classes that occur, in order: what a closed test may answer."""
+    """The classes that occur, in order: the possible answers of a closed test."""
     if isinstance(samples, Pack):
         labels = {samples.charset[c] for c in np.unique(samples.labels)}
     else:

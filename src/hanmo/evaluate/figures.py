@@ -1,6 +1,6 @@
-"""Drawings for the report, as text that stands inside the page: SVG curves and base64 PNG pictures.
+"""Figures for the report as text inside the page: SVG curves and base64 PNG pictures.
 
-Colours come from the page's style sheet by class name, so one drawing serves light and dark.
+Colours come from the page's style sheet by class name, so one drawing works in light and dark mode.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from hanmo.evaluate.result import Squares
 
 
 def picture(square: Squares) -> str:
-    """(S, S) uint8, ink bright -> a ``data:`` address of a PNG, ink dark on paper as it was written."""
+    """(S, S) uint8, ink bright -> a ``data:`` URL of a PNG with dark ink on white."""
     file = io.BytesIO()
     # 32 grey levels look the same at this size and halve the file.
     Image.fromarray(255 - (square & 0xF8)).save(file, "PNG", optimize=True)
@@ -25,7 +25,7 @@ def picture(square: Squares) -> str:
 
 
 def reliability_diagram(bins: Reliability) -> str:
-    """Accuracy (a dark mark) against probability for every filled bin, the gap between them in red, and the shares."""
+    """An SVG: of every bin the accuracy (dark mark), its gap to the probability (red), and the share of answers."""
     left, top, side, strip = 46, 12, 300, 56
     base = top + side
     foot = base + 14 + strip
@@ -36,9 +36,9 @@ def reliability_diagram(bins: Reliability) -> str:
         accuracy, confidence = float(bins.accuracy[i]), float(bins.confidence[i])
         common, gap = side * min(accuracy, confidence), side * abs(accuracy - confidence)
         height = max(strip * share[i] / share.max(), 1)
-        told = f"{bins.count[i]:,} answers: {confidence:.1%} sure, {accuracy:.1%} right"
+        tooltip = f"{bins.count[i]:,} answers: probability {confidence:.1%}, {accuracy:.1%} right"
         parts.append(
-            f"<g><title>{told}</title>"
+            f"<g><title>{tooltip}</title>"
             f"{_bar('bar', x + 1, base - common, width - 2, common)}"
             f"{_bar('gap', x + 1, base - common - gap, width - 2, gap)}"
             f"{_bar('right', x + 1, base - side * accuracy - 1, width - 2, 2)}"
@@ -54,7 +54,7 @@ def reliability_diagram(bins: Reliability) -> str:
 
 
 def class_curve(accuracies: Sequence[float]) -> str:
-    """Accuracy in per cent of every class, worst first, as one stepped area."""
+    """An SVG: accuracy in per cent of every class, worst first, as one stepped area."""
     values = sorted(accuracies)
     left, top, width, height = 46, 12, 560, 220
     base, floor = top + height, min(10 * (values[0] // 10), 90.0)

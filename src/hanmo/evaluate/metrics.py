@@ -1,11 +1,11 @@
-"""What is counted: top-k accuracy, accuracy by class, confusions. Pure functions on numpy arrays.
+"""Metrics: top-k accuracy, accuracy by class, confusions. Pure functions on numpy arrays.
 
-Every function reads ``logits`` (N, C), float16 or float32, in slices of rows, so 224,419 x 3,755 of them (the
-ICDAR-2013 set) need no second copy. ``labels`` (N,) are classes 0 to C - 1.
+Every function reads ``logits`` (N, C), float16 or float32, in slices of rows, so that the 224,419 x 3,755 logits of the
+ICDAR-2013 test set need no second copy. ``labels`` (N,) are classes 0 to C - 1.
 
-Ties are broken as a fair coin would: when a label shares its logit with t - 1 other classes, its credit at k is the
-chance that it lands among the first k. Quantised nets tie often, and a net that answers the same for every class
-then scores 1 / C and not 100 %. NaN ranks above everything: a broken net is wrong.
+Ties count by chance: when a label shares its logit with t - 1 other classes, its credit at k is the probability that it
+is among the first k in random order. Quantised nets have many ties, and a net with the same logit for every class
+scores 1 / C, not 100 %. NaN ranks above everything, so that a broken net is wrong.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ Classes = NDArray[np.integer]
 Floats = NDArray[np.float64]
 
 _SLICE = 4_000_000
-"""Logits looked at together: 16 MB of float32."""
+"""Logits processed at a time: 16 MB of float32."""
 
 
 class Ranks(NamedTuple):
-    """Where the label of each sample stands, int64 (N,): ``above`` classes beat it, ``tied`` share its logit (>= 1)."""
+    """Rank of each sample's label, int64 (N,): ``above`` classes have a larger logit, ``tied`` (>= 1) the same."""
 
     above: NDArray[np.int64]
     tied: NDArray[np.int64]
 
     def credit(self, k: int) -> Floats:
-        """Chance that the label is among the first ``k`` answers, float64 (N,) in [0, 1]: 0 or 1 without ties."""
+        """Probability that the label is among the first ``k`` answers, float64 (N,); without ties it is 0 or 1."""
         return np.clip((k - self.above) / self.tied, 0.0, 1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Confusion:
-    """``true`` was taken for ``said`` in the ``samples`` (row numbers); ``both`` counts the two ways together."""
+    """Class ``true`` was read as ``predicted`` in ``samples`` (row numbers); ``both`` counts both directions."""
 
     true: int
-    said: int
+    predicted: int
     count: int
     both: int
     samples: tuple[int, ...]
@@ -68,9 +68,9 @@ def topk_accuracy(logits: Logits, labels: Classes, ks: Sequence[int] = (1, 5, 10
     if any(k < 1 for k in ks):
         raise ValueError(f"top-k needs k >= 1, not {min(ks)}")
     if not len(labels):
-        raise ValueError("no samples: an accuracy of nothing is not a number")
-    standing = ranks(logits, labels)
-    return {k: 100 * float(standing.credit(k).mean()) for k in ks}
+        raise ValueError("no samples: the accuracy of no samples is not defined")
+    label_ranks = ranks(logits, labels)
+    return {k: 100 * float(label_ranks.credit(k).mean()) for k in ks}
 
 
 def per_class_accuracy(logits: Logits, labels: Classes) -> Floats:
@@ -88,40 +88,40 @@ def class_means(values: Floats, labels: Classes, classes: int) -> Floats:
 
 
 def confusions(logits: Logits, labels: Classes, top: int = 20) -> list[Confusion]:
-    """The ``top`` most frequent (true, said) pairs, most frequent first."""
+    """The ``top`` most frequent (true, predicted) pairs, most frequent first."""
     check(logits, labels)
     return confused_pairs(answers(logits), labels, top)
 
 
-def confused_pairs(said: Classes, labels: Classes, top: int = 20) -> list[Confusion]:
-    """As :func:`confusions`, of answers (N,) already taken; equal counts go by the two-way count, then by class."""
-    count = pair_counts(said, labels)
+def confused_pairs(predicted: Classes, labels: Classes, top: int = 20) -> list[Confusion]:
+    """As :func:`confusions`, from ``predicted`` classes (N,). Equal counts are ordered by ``both``, then by class."""
+    count = pair_counts(predicted, labels)
     both = {pair: n + count.get(pair[::-1], 0) for pair, n in count.items()}
     order = sorted(count, key=lambda pair: (-count[pair], -both[pair], pair))
     return [
         Confusion(
             true=true,
-            said=to,
+            predicted=to,
             count=count[true, to],
             both=both[true, to],
-            samples=tuple(np.flatnonzero((labels == true) & (said == to)).tolist()),
+            samples=tuple(np.flatnonzero((labels == true) & (predicted == to)).tolist()),
         )
         for true, to in order[:top]
     ]
 
 
-def pair_counts(said: Classes, labels: Classes) -> dict[tuple[int, int], int]:
-    """How often each (true, said) pair of two different classes occurs, in the order of the classes."""
-    wrong = said != labels
-    width = 1 + max(int(labels.max(initial=0)), int(said.max(initial=0)))
-    codes, counts = np.unique(labels[wrong].astype(np.int64) * width + said[wrong], return_counts=True)
+def pair_counts(predicted: Classes, labels: Classes) -> dict[tuple[int, int], int]:
+    """How often each (true, predicted) pair of two different classes occurs, in the order of the classes."""
+    wrong = predicted != labels
+    width = 1 + max(int(labels.max(initial=0)), int(predicted.max(initial=0)))
+    codes, counts = np.unique(labels[wrong].astype(np.int64) * width + predicted[wrong], return_counts=True)
     return {divmod(code, width): n for code, n in zip(codes.tolist(), counts.tolist(), strict=True)}
 
 
 def restrict(logits: Logits, classes: Classes) -> Logits:
-    """A copy in which only ``classes`` can be answered: the logits of all others are minus infinity.
+    """A copy for a closed test: the logits of all classes but ``classes`` are minus infinity.
 
-    The width stays C, so class numbers keep their meaning. This is how a closed test is scored. Raises
+    The width stays C, so class numbers keep their meaning. Raises
     :class:`ValueError` when ``classes`` is empty or names a class beyond C.
     """
     if not len(classes) or classes.min() < 0 or classes.max() >= logits.shape[1]:

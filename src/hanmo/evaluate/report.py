@@ -1,4 +1,4 @@
-"""An evaluation as one HTML file: no script, nothing fetched, light and dark, to open, mail or print anywhere."""
+"""An evaluation as one HTML file without scripts or external files, in light and dark mode."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ dd { margin: 0; overflow-wrap: anywhere; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: 14px; }
 th { text-align: left; font-weight: 500; } td, th { padding: 6px 16px 6px 0; border-bottom: 1px solid var(--line); }
 td.n, th.n { text-align: right; white-space: nowrap; } .glyph { font: 26px/1.2 var(--kai); white-space: nowrap; }
-.glyph i { font: 16px/1 sans-serif; color: var(--soft); padding: 0 6px; } .said { color: var(--red); }
+.glyph i { font: 16px/1 sans-serif; color: var(--soft); padding: 0 6px; } .predicted { color: var(--red); }
 img { width: 52px; height: 52px; border: 1px solid var(--line); border-radius: 4px; margin: 1px 3px 1px 0;
   vertical-align: middle; background: #fff; }
 @media (max-width: 700px) { td, th { padding-right: 8px; } td img { width: 32px; height: 32px; } }
@@ -50,7 +50,7 @@ img { width: 52px; height: 52px; border: 1px solid var(--line); border-radius: 4
 .worst div { display: grid; grid-template-columns: 36px 1fr 56px 70px; align-items: center; gap: 10px;
   font-size: 14px; }
 .worst u { display: block; height: 8px; border-radius: 4px; background: var(--shade); overflow: hidden; }
-.worst small .said { font: 18px/1 var(--kai); }
+.worst small .predicted { font: 18px/1 var(--kai); }
 .worst u s { display: block; height: 8px; background: var(--blue); } .worst span { font-variant-numeric: tabular-nums; }
 svg { max-width: 100%; height: auto; } svg text { font-size: 12px; fill: var(--soft); } .grid { stroke: var(--line); }
 .bar, .count { fill: var(--blue); } .count { opacity: 0.6; } .gap { fill: var(--red); opacity: 0.4; }
@@ -87,9 +87,9 @@ def write_report(
 ) -> Path:
     """Write one page about one or several evaluated files; returns ``path``.
 
-    ``conditions`` are named facts printed as they are (the bundle, its net, threads); ``made`` defaults to now. The
-    page holds pictures of the mistakes: whoever may not see the samples may not see the page. Raises
-    :class:`ConfigError` for a name that is no page's, :class:`StorageError` when it cannot be written.
+    ``conditions`` are facts to print (the bundle, its net, threads); ``made`` defaults to now. The page contains
+    pictures of the mistakes, so it may not be shown to people who may not see the samples. Raises
+    :class:`ConfigError` for a name that does not end in .html, :class:`StorageError` when it cannot be written.
     """
     target = require_suffix(path, *SUFFIXES)
     several = [evaluations] if isinstance(evaluations, Evaluation) else list(evaluations)
@@ -146,7 +146,7 @@ def _headline(e: Evaluation) -> str:
 def _confusions(pairs: Iterable[ConfusedPair]) -> str:
     rows = [
         [
-            f'<span class="glyph">{_arrow(p.true, p.said)}</span>',
+            f'<span class="glyph">{_arrow(p.true, p.predicted)}</span>',
             "".join(_image(m) for m in p.mistakes),
             f"{p.count:,}",
             f"{p.both:,}",
@@ -156,15 +156,14 @@ def _confusions(pairs: Iterable[ConfusedPair]) -> str:
     if not rows:
         return "<h3>Most confused pairs</h3><p>None: every answer is right.</p>"
     return (
-        "<h3>Most confused pairs</h3><p>What was written → what was read, with the pictures as the net saw them, "
-        "the most confident mistakes first.</p>"
-        + _table(["written → read", "pictures", "times", "both ways"], rows, numbers=2)
+        "<h3>Most confused pairs</h3><p>Written → read, with the net's input pictures, the most confident mistakes "
+        "first.</p>" + _table(["written → read", "pictures", "times", "both ways"], rows, numbers=2)
     )
 
 
 def _confident(mistakes: Iterable[Mistake]) -> str:
     figures = [
-        f'<figure>{_image(m)}<div class="glyph">{_arrow(m.true, m.said)}</div>'
+        f'<figure>{_image(m)}<div class="glyph">{_arrow(m.true, m.predicted)}</div>'
         f"<small>{m.probability:.1%}</small></figure>"
         for m in mistakes
     ]
@@ -180,9 +179,9 @@ def _calibration(e: Evaluation) -> str:
     if not e.reliability.count.any():
         return ""
     return (
-        "<h3>Can the probabilities be trusted?</h3><p>Each bar holds the answers of one range of probability, its mark "
-        "says how many were right. On the dashed line they are right as often as they claim; red is the gap, above the "
-        f"mark where the net is too sure, below it where it is too modest. The mean gap (ECE) is {_ece(e.ece)}, the "
+        "<h3>Calibration</h3><p>Each bar stands for the answers of one range of probability; its mark shows how "
+        "many were right. On the dashed line accuracy equals probability. Red is the gap: above the mark the net is "
+        f"too confident, below it not confident enough. The mean gap (ECE) is {_ece(e.ece)}, the "
         f"mean negative log-likelihood {e.nll:.3f} nats.</p>{reliability_diagram(e.reliability)}"
     )
 
@@ -220,7 +219,7 @@ def _facts(facts: Mapping[str, str]) -> str:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: int) -> str:
-    """A table of ready-made HTML cells whose last ``numbers`` columns are numbers."""
+    """A table of cells that are HTML already; the last ``numbers`` columns are right-aligned numbers."""
 
     def line(cells: Sequence[str], tag: str) -> str:
         kinds = [""] * (len(cells) - numbers) + [' class="n"'] * numbers
@@ -230,16 +229,16 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: int) -> 
 
 
 def _image(m: Mistake) -> str:
-    told = escape(f"{m.true} → {m.said}, {m.probability:.1%}{', ' if m.source else ''}{m.source}")
-    return f'<img src="{picture(m.square)}" alt="{told}" title="{told}">'
+    text = escape(f"{m.true} → {m.predicted}, {m.probability:.1%}{', ' if m.source else ''}{m.source}")
+    return f'<img src="{picture(m.square)}" alt="{text}" title="{text}">'
 
 
-def _arrow(true: str, said: str) -> str:
-    return f'{escape(true)}<i>→</i><span class="said">{escape(said)}</span>'
+def _arrow(true: str, predicted: str) -> str:
+    return f'{escape(true)}<i>→</i><span class="predicted">{escape(predicted)}</span>'
 
 
 def _taken_for(score: ClassScore) -> str:
-    return f'→ <span class="said">{escape(score.taken_for)}</span>' if score.taken_for else ""
+    return f'→ <span class="predicted">{escape(score.taken_for)}</span>' if score.taken_for else ""
 
 
 def _code(character: str) -> str:

@@ -1,4 +1,4 @@
-"""What an evaluation found: plain frozen records, the only thing the report and the command line need."""
+"""The result of an evaluation as plain frozen records, for the report and the command line."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Squares = NDArray[np.uint8]
 
 @dataclass(frozen=True, kw_only=True)
 class Mistake:
-    """One wrong answer: ``square`` (S, S) uint8 is what the net saw, ink bright; ``source`` says where it lies."""
+    """One wrong answer: ``square`` is the net's input, uint8 (S, S), ink bright; ``source`` names file and writer."""
 
     true: str
-    said: str
+    predicted: str
     probability: float
     square: Squares
     source: str
@@ -27,10 +27,10 @@ class Mistake:
 
 @dataclass(frozen=True, kw_only=True)
 class ConfusedPair:
-    """``true`` was taken for ``said`` ``count`` times, ``both`` times one way or the other."""
+    """``true`` was read as ``predicted`` ``count`` times; ``both`` counts both directions."""
 
     true: str
-    said: str
+    predicted: str
     count: int
     both: int
     mistakes: tuple[Mistake, ...]
@@ -38,7 +38,7 @@ class ConfusedPair:
 
 @dataclass(frozen=True, kw_only=True)
 class ClassScore:
-    """One character: ``n`` pictures, ``top1`` per cent, and what it was ``taken_for`` most often ("" if never)."""
+    """One character: ``n`` pictures, ``top1`` in per cent, and its most frequent wrong answer ``taken_for`` or ""."""
 
     character: str
     n: int
@@ -48,12 +48,14 @@ class ClassScore:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """What a recogniser made of one file; the module describes how odd pictures count.
+    """The figures of a recogniser on one file; :mod:`hanmo.evaluate.evaluate` explains the special cases.
 
-    ``n`` pictures were scored, ``blank`` ones among them; ``outside`` were not, and ``left_out`` never came: their
-    pack had skipped them. Accuracies are in per cent, ``ece`` in [0, 1], ``nll`` in nats; a figure without a picture
-    to rest on is NaN. ``answers`` is the number of characters the recogniser chose from. ``ms_per_char`` counts
-    inference, and normalisation unless a pack brought it along (``packed``); decoding files is not counted.
+    ``n``: scored pictures, ``blank`` ones included. ``outside``: pictures with labels outside the charset, not scored.
+    ``left_out``: samples that the pack had skipped when it was made.
+    ``answers``: number of characters that the recogniser could answer with.
+    ``top1``, ``top5``, ``top10``, ``top1_answered``: in per cent. ``ece``: in [0, 1]. ``nll``: in nats. NaN where there
+    is no picture to measure on.
+    ``ms_per_char``: inference, and normalisation unless the file is a pack (``packed``); decoding is not counted.
     """
 
     file: str

@@ -1,7 +1,8 @@
-"""Biases that make good what rounding the weights did on average.
+"""Bias correction: change the biases so that rounding the weights does not shift a layer's outputs on average.
 
-Activations are mostly positive, so the errors of a channel's rounded weights do not cancel out: they shift it. Nagel et
-al., "Data-Free Quantization Through Weight Equalization and Bias Correction", ICCV 2019, with means seen on samples.
+Activations are mostly positive, so the errors of a channel's rounded weights do not cancel out but shift its mean. With
+the weight error E = W_rounded - W, the shift is E mean(x), and it is subtracted from the bias. Nagel et al., "Data-Free
+Quantization Through Weight Equalization and Bias Correction", ICCV 2019; here mean(x) is measured on samples.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ from torch import Tensor
 
 
 class _Rounded(NamedTuple):
-    """A layer whose weights were rounded: ``error`` (out, in / groups, ...) is what they have too much."""
+    """A layer with rounded weights. ``error`` (out, in / groups, ...) is the rounded weight minus the exact one.
+
+    ``input_name`` is its input in the exact model, ``bias`` its int32 bias in the quantised one.
+    """
 
     node: onnx.NodeProto
     input_name: str
@@ -31,10 +35,10 @@ class _Rounded(NamedTuple):
 
 
 def correct_biases(fused: bytes, small: bytes, batches: Iterable[Mapping[str, NDArray[np.uint8]]]) -> bytes:
-    """``small``, which is ``fused`` in int8 or int4 with QDQ nodes, with biases moved by what rounding weights cost.
+    """The model ``small`` with corrected biases; ``small`` is ``fused`` in int8 or int4 with QDQ nodes.
 
-    ``batches`` are inputs of either model; over them the mean of every layer's input in ``fused`` is taken.
-    Convolutions of two dimensions and linear layers that have a bias of their own are corrected, others left alone.
+    ``batches`` are inputs of either model; the mean of every layer's input in ``fused`` is taken over them. Corrected
+    are 2-D convolutions and linear layers with a bias that no other layer uses.
     """
     net = onnx.load_from_string(small)
     tensors = {tensor.name: tensor for tensor in net.graph.initializer}
@@ -45,54 +49,54 @@ def correct_biases(fused: bytes, small: bytes, batches: Iterable[Mapping[str, ND
     for layer in layers:
         shift = _shift(layer.node, layer.error, means[layer.input_name])
         bias = numpy_helper.to_array(tensors[layer.bias])
-        moved = bias - np.rint(shift / layer.bias_scale)
-        tensors[layer.bias].CopyFrom(numpy_helper.from_array(moved.astype(np.int32), layer.bias))
+        corrected = bias - np.rint(shift / layer.bias_scale)  # the bias is stored in int32 steps of its scale
+        tensors[layer.bias].CopyFrom(numpy_helper.from_array(corrected.astype(np.int32), layer.bias))
     return bytes(net.SerializeToString())
 
 
 def _shift(node: onnx.NodeProto, error: Tensor, mean: Tensor) -> NDArray[np.float64]:
-    """What errors in the weights of ``node`` add to its outputs on average, (out,), if its input is ``mean``."""
+    """The mean change (out,) of the outputs of ``node`` by the weight ``error``, for inputs with the given ``mean``."""
     if node.op_type == "Gemm":
         return (error @ mean).numpy()
-    told = _attributes(node)
-    top, left, bottom, right = told.get("pads", (0, 0, 0, 0))
+    attributes = _attributes(node)
+    top, left, bottom, right = attributes.get("pads", (0, 0, 0, 0))
     padded = F.pad(mean[None], (left, right, top, bottom))
-    added = F.conv2d(
-        padded, error, None, told.get("strides", 1), 0, told.get("dilations", 1), groups=told.get("group", 1)
-    )
-    return added.mean((0, 2, 3)).numpy()
+    strides, dilations = attributes.get("strides", 1), attributes.get("dilations", 1)
+    change = F.conv2d(padded, error, None, strides, 0, dilations, groups=attributes.get("group", 1))
+    return change.mean((0, 2, 3)).numpy()  # one bias a channel, so the mean over places
 
 
 def _layers(
     plain: onnx.GraphProto, rounded: onnx.GraphProto, tensors: Mapping[str, onnx.TensorProto]
 ) -> list[_Rounded]:
+    """The layers of ``rounded`` that can be corrected; a layer has the same node name in both graphs."""
     exact = {node.name: node for node in plain.node if node.name}
     weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in plain.initializer}
     makers = {output: node for node in rounded.node for output in node.output}
     uses = Counter(name for node in rounded.node for name in node.input)
-    found = []
+    layers = []
     for node in rounded.node:
-        same = exact.get(node.name)
-        if node.op_type not in ("Conv", "Gemm") or same is None or len(node.input) < 3:
+        original = exact.get(node.name)
+        if node.op_type not in ("Conv", "Gemm") or original is None or len(node.input) < 3:
             continue
         weight, bias = makers.get(node.input[1]), makers.get(node.input[2])
-        if weight is None or bias is None or same.input[1] not in weights or uses[bias.input[0]] > 1:
+        if weight is None or bias is None or original.input[1] not in weights or uses[bias.input[0]] > 1:
             continue
-        error = _dequantized(weight, makers, tensors) - weights[same.input[1]].astype(np.float64)
-        told = _attributes(node)
+        error = _dequantized(weight, makers, tensors) - weights[original.input[1]].astype(np.float64)
+        attributes = _attributes(node)
         if node.op_type == "Gemm":
-            error = error if told.get("transB", 0) else error.T
-        elif error.ndim != 4 or told.get("auto_pad", b"NOTSET") != b"NOTSET":
+            error = error if attributes.get("transB", 0) else error.T
+        elif error.ndim != 4 or attributes.get("auto_pad", b"NOTSET") != b"NOTSET":
             continue
         scale = numpy_helper.to_array(tensors[bias.input[1]]).astype(np.float64)
-        found.append(_Rounded(node, same.input[0], torch.from_numpy(error.copy()), bias.input[0], scale))
-    return found
+        layers.append(_Rounded(node, original.input[0], torch.from_numpy(error.copy()), bias.input[0], scale))
+    return layers
 
 
 def _dequantized(
     node: onnx.NodeProto, makers: Mapping[str, onnx.NodeProto], tensors: Mapping[str, onnx.TensorProto]
 ) -> NDArray[np.float64]:
-    """The weights that a DequantizeLinear gives, also those of four bits, which come through a cast."""
+    """The output of a DequantizeLinear node on stored weights; int4 weights reach it through a cast."""
     name, scale_name = node.input[:2]
     stored = tensors[name] if name in tensors else tensors[makers[name].input[0]]
     levels = numpy_helper.to_array(stored).astype(np.float64)

@@ -1,4 +1,4 @@
-"""A finished run -> a bundle, verified."""
+"""A finished run -> a verified bundle."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from hanmo.probability import evidence
 from hanmo.train.run import TrainedNet, load_trained
 
 FITTED_SAMPLES = 5_000
-"""Enough for one number; 20,000 take six seconds with 3,755 classes."""
+"""Samples for the temperature and the refusal threshold: enough for one number each; more takes seconds."""
 VERIFIED_SAMPLES = 20_000
-"""At most so many samples are compared; more changes no verdict."""
+"""Most samples compared by the verification: more would not change its result."""
 
 
 def export_bundle(
@@ -41,30 +41,36 @@ def export_bundle(
 ) -> tuple[Bundle, Check]:
     """Export the net of ``run`` to the bundle folder ``out``.
 
-    ``calibration`` and ``test`` are packs of the net's normalisation and charset; int8 ranges come from the first,
-    which is not opened for fp32, the verdict from the second. The temperature of the probabilities and the evidence
-    below which to refuse (one in twenty of its samples) are fitted on the pack ``held_out``, samples the net was not
-    trained on; without one they are 1 and 0. A pack ``refusal`` takes its place for the evidence: of clean squares,
-    where ``held_out`` has spoilt ones, which speak less clearly than most pictures do. A ``temperature`` is used
-    instead of a fitted one: where the pictures to be read are known to be harder or easier than the samples.
-    ``licence`` says what the weights may be used for; it also stands for sources that name none.
-    Raises :class:`ExportError` when the exported model does not answer as the net (unless ``force``),
-    :class:`PackError`, :class:`CheckpointError`.
+    All packs have the net's normalisation, and characters that the net knows.
+
+    ``calibration``: the pack for int8 activation ranges; not opened for fp32.
+    ``test``: the pack on which the exported model is compared with the net.
+    ``held_out``: a pack of samples that the net was not trained on. The temperature and the evidence threshold for
+    refusals (one in twenty of its samples is refused) are fitted on it; without it they are 1 and 0.
+    ``refusal``: another pack for the evidence threshold. Use clean squares here if ``held_out`` has degraded ones,
+    whose evidence is lower than that of most pictures.
+    ``temperature``: used instead of a fitted one, if the pictures to read are known to be harder or easier.
+    ``licence``: of the weights, and of sources that name no licence.
+
+    Raises :class:`ExportError` when the exported model does not agree with the net (unless ``force``),
+    :class:`PackError`, :class:`CheckpointError`, and :class:`ConfigError` for a pack with unknown characters.
     """
     trained = load_trained(run)
     # Clean squares are the same in every version of the normalisation, so the bundle reads with the newest.
     trained = replace(trained, normalization=replace(trained.normalization, version=VERSION))
     squares, labels = _samples(test, trained)
-    seen, classes = _samples(calibration, trained) if int8 else (squares, labels)
-    unseen = _samples(held_out, trained) if held_out else None
+    calibration_squares, classes = _samples(calibration, trained) if int8 else (squares, labels)
+    held_out_samples = _samples(held_out, trained) if held_out else None
     model = export_onnx(trained.net, trained.normalization.side)
-    small = quantize(model, np.asarray(seen[calibration_indices(classes)])) if int8 else None
+    small = quantize(model, np.asarray(calibration_squares[calibration_indices(classes)])) if int8 else None
     check = verify(trained.net, model, small, *_some(squares, labels, VERIFIED_SAMPLES))
     check.require(force=force)
-    wanted = _samples(refusal, trained) if refusal else unseen
+    refusal_samples = _samples(refusal, trained) if refusal else held_out_samples
     if temperature is None:
-        temperature = fit_temperature(*_answers(small or model, *unseen)) if unseen else 1.0
-    least_evidence = refusal_threshold(evidence(_answers(small or model, *wanted)[0])) if wanted else 0.0
+        temperature = fit_temperature(*_answers(small or model, *held_out_samples)) if held_out_samples else 1.0
+    least_evidence = 0.0
+    if refusal_samples:
+        least_evidence = refusal_threshold(evidence(_answers(small or model, *refusal_samples)[0]))
     bundle = write_bundle(
         out,
         small or model,
@@ -76,7 +82,7 @@ def export_bundle(
         net=str(trained.config),
         parameters=count_parameters(trained.net),
         precision="int8" if small else "fp32",
-        trained_on=[_source(told, licence) for told in trained.trained_on],
+        trained_on=[_source(source, licence) for source in trained.trained_on],
         licence=licence,
         temperature=temperature,
         least_evidence=least_evidence,
@@ -91,10 +97,10 @@ def _answers(model: bytes, squares: np.ndarray, labels: np.ndarray) -> tuple[np.
     return run_onnx(model, squares), labels
 
 
-def _source(told: str, licence: str) -> DataSource:
-    """What a run recorded of a source: what is drawn and who teaches names its licence; otherwise ``licence``."""
-    named = re.fullmatch(r"((?:drawn|taught by)\b.+) \(([^()]+)\)", told)
-    return DataSource(name=named[1], licence=named[2]) if named else DataSource(name=told, licence=licence)
+def _source(recorded: str, licence: str) -> DataSource:
+    """A source as a run recorded it. Drawn data and teachers name their licence in brackets; others get ``licence``."""
+    named = re.fullmatch(r"((?:drawn|taught by)\b.+) \(([^()]+)\)", recorded)
+    return DataSource(name=named[1], licence=named[2]) if named else DataSource(name=recorded, licence=licence)
 
 
 def _some(squares: np.ndarray, labels: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:

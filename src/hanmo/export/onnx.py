@@ -1,4 +1,4 @@
-"""A trained net -> one self-contained ONNX model that takes uint8 squares."""
+"""A trained net -> one ONNX model that takes uint8 squares."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ INPUT, OUTPUT = "squares", "logits"
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporter warns about its own internals; its result is verified against torch, number by number."""
+    """Silence the exporter's warnings about its own internals; :mod:`hanmo.export.verify` checks the result."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -33,8 +33,8 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-class _Reader(nn.Module):
-    """uint8 (N, 1, S, S) -> logits (N, C): the scaling of the input is part of the model."""
+class _WithInputScaling(nn.Module):
+    """uint8 (N, 1, S, S) -> logits (N, C); the standardisation of the input is part of the model."""
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
@@ -48,11 +48,11 @@ class _Reader(nn.Module):
 
 def export_onnx(net: nn.Module, side: int) -> bytes:
     """An fp32 ONNX model: ``squares`` uint8 (N, 1, side, side) -> ``logits`` float32 (N, C), N free."""
-    reader = _Reader(net.cpu().eval())
+    model_with_scaling = _WithInputScaling(net.cpu().eval())
     example = torch.zeros(2, 1, side, side, dtype=torch.uint8)
     with _quiet():
         program = torch.onnx.export(
-            reader,
+            model_with_scaling,
             (example,),
             dynamo=True,
             opset_version=OPSET,
@@ -65,7 +65,7 @@ def export_onnx(net: nn.Module, side: int) -> bytes:
     assert program is not None
     model = program.model_proto
     _pool_globally(model.graph)
-    for node in model.graph.node:  # source paths and stack traces of the machine that exported
+    for node in model.graph.node:  # remove file paths and stack traces of the exporting machine
         del node.metadata_props[:]
         node.doc_string = ""
     del model.graph.value_info[:]
@@ -74,10 +74,10 @@ def export_onnx(net: nn.Module, side: int) -> bytes:
 
 
 def _pool_globally(graph: onnx.GraphProto) -> None:
-    """Write every mean over all places of a map as GlobalAveragePool, which ONNX Runtime computes in int8.
+    """Replace every mean over all places of a map by GlobalAveragePool, which ONNX Runtime computes in int8.
 
-    torch's exporter writes ReduceMean even for an adaptive average pool. The Runtime knows no int8 kernel for that: it
-    would turn the whole map into floats for a few averages.
+    torch's exporter writes ReduceMean even for an adaptive average pool. ONNX Runtime has no int8 kernel for it and
+    would convert the whole map to floats for a few averages.
     """
     constants = {tensor.name: tensor for tensor in graph.initializer}
     ranks = {value.name: len(value.type.tensor_type.shape.dim) for value in graph.value_info}
@@ -100,7 +100,7 @@ def _pool_globally(graph: onnx.GraphProto) -> None:
 
 
 def _axes(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]) -> set[int]:
-    """The axes over which a node averages a tensor of four, counted from the first; none if they are no constant."""
+    """The axes, 0 to 3, over which a node averages a 4-D tensor; empty if they are not constant."""
     if len(node.input) < 2 or node.input[1] not in constants:
         return set()
     return {int(axis) % 4 for axis in numpy_helper.to_array(constants[node.input[1]]).ravel()}

@@ -28,29 +28,31 @@ from hanmo.export.int4 import store_in_four_bits
 from hanmo.export.onnx import INPUT
 
 CALIBRATION_SAMPLES = 512
+"""Samples from which the activation ranges are taken."""
 PERCENTILES = (99.99, 99.999)
-"""Per cent of a layer's activations that its eight bits are made for; which of these is tried out on every net."""
+"""Percentiles of a layer's activations that its eight bits cover. Both are tried for every net: the better is kept."""
 _BATCH = 32
+"""Squares that calibration and bias correction run at a time."""
 
 
 def quantize(model: bytes, squares: NDArray[np.uint8]) -> bytes:
-    """Weights int8 per output channel, activations uint8, QDQ nodes; ranges seen on ``squares`` uint8 (N, S, S).
+    """Static int8 quantisation with QDQ nodes, calibrated on ``squares`` uint8 (N, S, S).
 
-    Weights use seven of the eight bits: processors without VNNI add products in 16 bits, which eight would overflow,
-    and the same model would answer otherwise there. Weights that take few values are stored in four bits
-    (:mod:`hanmo.export.int4`) and compute in eight; biases make good what rounding shifted
-    (:mod:`hanmo.export.bias_correction`). Ranges leave out the rarest activations: of :data:`PERCENTILES` the one is
-    taken whose logits for ``squares`` are nearest to those of ``model``.
+    Weights are int8 with a scale for every output channel, activations uint8. Weights use only seven of the eight bits:
+    processors without VNNI add products in 16 bits, which eight bits would overflow, and the answers would differ
+    there. Weights that take few values are stored in four bits (:mod:`hanmo.export.int4`). Biases are corrected
+    (:mod:`hanmo.export.bias_correction`). Activation ranges leave out the rarest values: of :data:`PERCENTILES` the one
+    is used whose logits for ``squares`` are nearest to those of ``model``, by mean squared distance.
     Raises :class:`StorageError` when the folder for temporary files is full.
     """
-    exact = run_onnx(model, squares)
+    fp32_logits = run_onnx(model, squares)
     with storing(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory(prefix="hanmo-") as scratch:
         plain, fused = Path(scratch, "plain.onnx"), Path(scratch, "fused.onnx")
         plain.write_bytes(model)
         with _quiet():
             quant_pre_process(str(plain), str(fused), skip_symbolic_shape=True)
-            tried = [_quantize(fused, squares, percentile) for percentile in PERCENTILES]
-    return min(tried, key=lambda small: float(np.square(run_onnx(small, squares) - exact).mean()))
+            candidates = [_quantize(fused, squares, percentile) for percentile in PERCENTILES]
+    return min(candidates, key=lambda small: float(np.square(run_onnx(small, squares) - fp32_logits).mean()))
 
 
 def _quantize(fused: Path, squares: NDArray[np.uint8], percentile: float) -> bytes:
@@ -73,21 +75,21 @@ def _quantize(fused: Path, squares: NDArray[np.uint8], percentile: float) -> byt
 
 
 def _coordinates(model: onnx.ModelProto) -> list[str]:
-    """Names of the nodes that say where a GridSample looks: in eight bits they would miss by fractions of a pixel."""
+    """Names of the nodes that compute GridSample's coordinates; in eight bits they would miss by pixel fractions."""
     makers = {output: node for node in model.graph.node for output in node.output}
-    wanted = [node.input[1] for node in model.graph.node if node.op_type == "GridSample"]
+    pending = [node.input[1] for node in model.graph.node if node.op_type == "GridSample"]
     names: set[str] = set()
-    while wanted:
-        node = makers.get(wanted.pop())
+    while pending:
+        node = makers.get(pending.pop())
         if node is not None and node.name not in names:
             names.add(node.name)
-            wanted += node.input
+            pending += node.input
     return sorted(names)
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """onnxruntime logs advice about pre-processing that was just done, and prints its progress."""
+    """Silence onnxruntime: it advises pre-processing that was just done, and prints its progress."""
     root = logging.getLogger()
     level = root.level
     root.setLevel(logging.ERROR)
@@ -101,10 +103,11 @@ def _quiet() -> Iterator[None]:
 def calibration_indices(
     labels: NDArray[np.int64], count: int = CALIBRATION_SAMPLES, seed: int = 0
 ) -> NDArray[np.int64]:
-    """Indices of about ``count`` samples, as evenly over the classes as there are samples."""
+    """Indices of ``count`` random samples (all if there are fewer), spread over the classes as evenly as possible."""
     order = np.random.default_rng(seed).permutation(len(labels))
     by_class = order[np.argsort(labels[order], kind="stable")]
     counts = np.bincount(labels)
+    # The first sample of every class, then the second of every class, and so on.
     turn = np.concatenate([np.arange(n) for n in counts[counts > 0]])
     return np.sort(by_class[np.argsort(turn, kind="stable")][:count])
 
@@ -124,7 +127,7 @@ def _batches(squares: NDArray[np.uint8], size: int) -> Iterator[NDArray[np.uint8
 
 
 class _Squares(CalibrationDataReader):  # type: ignore[misc]
-    """Feeds the calibrator, which takes batches of one size only: the last is filled up with the first squares."""
+    """Batches for the calibrator. All must have one size, so the last is filled up with the first squares."""
 
     def __init__(self, squares: NDArray[np.uint8]) -> None:
         size = min(_BATCH, len(squares))

@@ -1,9 +1,9 @@
-"""The nets that work on handwritten Chinese characters is compared with, for small grey pictures.
+"""Published nets that papers on handwritten Chinese characters compare with, adapted to small grey pictures.
 
-Each function gives a :class:`hanmo.nets.staged.Staged` for pictures of ``side`` S only. Stages 1 to 4 give maps of S/2,
-S/4, S/8 and S/16 pixels a side, as a ResNet's do, unless it says otherwise. ``width`` / 64 scales the channels;
-``dropout`` acts before the classifier and, where there are several fully connected layers, between them. Parameters are
-what training sets, counted at 64 pixels and full width.
+Each function returns a :class:`hanmo.nets.staged.Staged` for pictures of ``side`` S only. Stages 1 to 4 return maps of
+S/2, S/4, S/8 and S/16 pixels a side, as a ResNet's do, unless the docstring says otherwise. ``width`` / 64 scales the
+channels. ``dropout`` acts before the classifier and between fully connected layers. Docstrings give the number of
+trainable parameters at 64 pixels and full width, for 3,755 and for 100 classes.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ from hanmo.nets.staged import Staged, convolution, hidden, scaled
 def alexnet(classes: int, *, width: int = 64, side: int = 64, dropout: float = 0.0) -> Staged:
     """AlexNet: five convolutions and three fully connected layers; 52.66 M parameters (3,755), 37.69 M (100).
 
-    Krizhevsky, Sutskever, Hinton, "ImageNet Classification with Deep Convolutional Neural Networks", NeurIPS 2012. Its
-    channels, pools (3x3, stride 2) and 4,096 hidden units; but one 5x5 convolution of stride 2 as the stem, where 224
-    pixels had 11x11 of stride 4 and one pool less, one column instead of two, and batch norm after every convolution
-    for its response normalisation. Stages 3 and 4 both give S/8. The paper's dropout is 0.5.
+    Krizhevsky, Sutskever, Hinton, "ImageNet Classification with Deep Convolutional Neural Networks", NeurIPS 2012. As
+    in the paper: channels, pools (3x3, stride 2) and 4,096 hidden units. Differences: the first convolution is 5x5 with
+    stride 2 and without a pool before it (for 224 pixels: 11x11, stride 4); one column instead of two; batch norm
+    after every convolution instead of response normalisation. Stages 3 and 4 both return S/8. The paper's dropout is
+    0.5.
     """
     c = [scaled(channels, width) for channels in (96, 256, 384, 384, 256)]
     stages = [
@@ -42,8 +43,8 @@ def vgg16_bn(classes: int, *, width: int = 64, side: int = 64, dropout: float = 
     """VGG-16 with batch norm: 55.28 M parameters (3,755), 40.30 M (100).
 
     Simonyan, Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition", ICLR 2015, configuration
-    D. The stem is its first two convolutions, each stage a pool and the two or three convolutions after it. The first
-    hidden layer of 4,096 sees 2x2 places at 64 pixels (7x7 at 224). The paper's dropout is 0.5.
+    D. The stem is its first two convolutions; each stage is a pool and the two or three convolutions after it. The
+    first hidden layer of 4,096 units gets 2x2 places at 64 pixels (7x7 at 224). The paper's dropout is 0.5.
     """
     c = [scaled(channels, width) for channels in (64, 128, 256, 512, 512)]
     stages = [
@@ -78,11 +79,12 @@ def googlenet(classes: int, *, width: int = 64, side: int = 64, dropout: float =
     """HCCR-GoogLeNet, four Inception modules: 6,451,291 parameters (3,755), 2,704,916 (100).
 
     Zhong, Jin, Xie, "High Performance Offline Handwritten Chinese Character Recognition Using GoogLeNet and Directional
-    Feature Maps", ICDAR 2015. The layers are those of the definition its authors published, for a grey picture alone;
-    that one has 6,448,163 parameters, with biases where ours has batch norm (3,128 more), while the paper says 7.26 M,
-    with directional maps beside the picture (they add 25,088) and without a table to recount. Its pictures have 120
-    pixels; up to 96 the stem's first pool is left out, so that the last map has 8x8 places at 64 (theirs 7x7). Batch
-    norm stands for response normalisation. Stages give S/2, S/4, S/8 and S/8. The paper's dropout is 0.4.
+    Feature Maps", ICDAR 2015. The layers are those of the authors' published definition for a grey picture alone.
+    That net has 6,448,163 parameters; ours has 3,128 more, because batch norm replaces biases and response
+    normalisation. The paper states 7.26 M: its input has directional maps as well (25,088 parameters), and it has no
+    table to recount the rest. Its pictures have 120 pixels. Up to 96 pixels the stem's first pool is left out, so that
+    the last map has 8x8 places at 64 pixels (theirs 7x7). Stages return S/2, S/4, S/8 and S/8. The paper's dropout
+    is 0.4.
     """
     first, second = scaled(64, width), scaled(192, width)
     one = Inception(second, (64, 96, 128, 16, 32, 32), width)
@@ -98,7 +100,7 @@ def googlenet(classes: int, *, width: int = 64, side: int = 64, dropout: float =
     ]
     places = math.ceil(side / (16 if side > 96 else 8))
     step, reduced, units = max(places // 2, 1), scaled(128, width), scaled(1024, width)
-    corners = min(places, 2)  # the last map's averages over four parts, which overlap where it has an odd side
+    corners = min(places, 2)  # the last map is averaged over 2x2 parts, which overlap if its side is odd
     pool = nn.Sequential(
         nn.AvgPool2d(math.ceil(places / 2), step),
         convolution(four.outputs, reduced, 1),
@@ -112,10 +114,11 @@ def melnyk_net(classes: int, *, width: int = 64, side: int = 64, dropout: float 
     """Melnyk-Net, 14 convolutions and weighted pooling: at 96 pixels 6,518,635 parameters (3,755), 4,877,540 (100).
 
     Melnyk, You, Li, "A high-performance CNN method for offline handwritten Chinese character recognition and
-    visualization", Soft Computing 2020. Its 6,523,819 count the 5,184 running statistics of the norms too. The pooling
-    has a weight for each place: 8,960 fewer at 64 pixels. Every stage narrows in its middle (a 3x3 bottleneck); the
-    stem is the first two convolutions. Average pools are padded on both sides, where the authors' framework pads after;
-    the pooling starts as the average, theirs as the sum. The paper's dropout is 0.5.
+    visualization", Soft Computing 2020. The paper's 6,523,819 include the 5,184 running statistics of the norms. The
+    pooling has a weight for each place, so there are 8,960 fewer at 64 pixels. Every stage has fewer channels in its
+    middle (a 3x3 bottleneck); the stem is the first two convolutions. Differences: average pools are padded on both
+    sides, where the authors' framework pads after; the weighted pooling starts as the average, theirs as the sum. The
+    paper's dropout is 0.5.
     """
     table = ((64, 64), (96, 64, 96), (128, 96, 128), (256, 192, 256), (448, 256, 448))
     c = [[scaled(channels, width) for channels in stage] for stage in table]
@@ -129,10 +132,10 @@ def melnyk_net(classes: int, *, width: int = 64, side: int = 64, dropout: float 
 
 
 def _chain(*channels: int) -> list[nn.Sequential]:
-    """3x3 convolutions, one after the other."""
+    """3x3 convolutions in sequence, through these numbers of channels."""
     return [convolution(before, after, 3) for before, after in pairwise(channels)]
 
 
 def _connected(last: nn.Module, inputs: int, units: int, dropout: float) -> nn.Sequential:
-    """A last pool and two hidden layers: maps -> (N, units), what the classifier sees."""
+    """A last pool and two hidden layers: maps -> (N, units), the classifier's input."""
     return nn.Sequential(last, nn.Flatten(), hidden(inputs, units), nn.Dropout(dropout), hidden(units, units))

@@ -1,4 +1,4 @@
-"""Reading a net's inner features without touching its code."""
+"""Forward hooks that return a net's inner features; the net's code stays unchanged."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hanmo.errors import ConfigError
 
 
 class Output(NamedTuple):
-    """``logits`` (N, C), the named ``features``, each as its layer gave it, and the ``pictures`` (N, 1, S, S) seen."""
+    """``logits`` (N, C), ``features`` by layer name, each as its layer returned it, and the input ``pictures``."""
 
     logits: Tensor
     features: dict[str, Tensor]
@@ -20,16 +20,16 @@ class Output(NamedTuple):
 
 
 class FeatureHooks(nn.Module):
-    """A net whose forward also returns the outputs of the layers named.
+    """A net whose forward returns an :class:`Output`: the logits and the outputs of the named ``layers``.
 
-    The layers are watched by forward hooks; the net itself, its parameters and their names stay as they are.
-    Raises :class:`ConfigError` that lists the layers there are when one is unknown.
+    The net itself, its parameters and their names stay as they are. Raises :class:`ConfigError` for an unknown layer;
+    the message lists the known ones.
     """
 
     def __init__(self, net: nn.Module, layers: Sequence[str] = ()) -> None:
         super().__init__()
         self.net = net
-        self._seen: dict[str, Tensor] = {}
+        self._features: dict[str, Tensor] = {}
         known = {name: module for name, module in net.named_modules() if name}
         for layer in layers:
             if layer not in known:
@@ -37,18 +37,18 @@ class FeatureHooks(nn.Module):
                 near = difflib.get_close_matches(layer, known, n=1)
                 hint = f"did you mean {near[0]!r}? " if near else ""
                 raise ConfigError(f"the net has no layer {layer!r}; {hint}it has: {', '.join(top)}")
-            known[layer].register_forward_hook(self._watch(layer))
+            known[layer].register_forward_hook(self._store(layer))
 
-    def _watch(self, name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
+    def _store(self, name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
         def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            self._seen[name] = output
+            self._features[name] = output
 
         return hook
 
     def forward(self, x: Tensor) -> Output:
-        # A new dict each time: what the net saw elsewhere must not change what torch.compile was told, and features
-        # kept here beyond the call would hold their memory.
-        self._seen = {}
+        # A new dict for every call: a net that also runs without these hooks' forward would leave features here, and
+        # torch.compile would compile again for the changed dict. Features kept beyond the call would hold memory.
+        self._features = {}
         logits = self.net(x)
-        features, self._seen = self._seen, {}
+        features, self._features = self._features, {}
         return Output(logits, features, x)

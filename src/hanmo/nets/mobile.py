@@ -1,4 +1,4 @@
-"""A net of few operations, for processors that have few to spare."""
+"""MobileNetV2: a net of few multiply-accumulates, for slow processors."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from hanmo.nets.resnet import Attention, AveragePooling
 from hanmo.nets.staged import Staged, scaled
 
 _STAGES = (((16, 1, 1), (24, 1, 2)), ((32, 2, 3),), ((64, 2, 4), (96, 1, 3)), ((160, 2, 3), (320, 1, 1)))
-"""A stage's groups of blocks: channels, stride of the first, how many."""
+"""For every stage its groups of blocks: (channels, stride of the first block, number of blocks)."""
 
 
 class InvertedResidual(nn.Module):
-    """A 1x1 convolution that widens, a 3x3 of every channel by itself, a 1x1 that narrows; a shortcut where it fits.
+    """A 1x1 convolution that widens, a depthwise 3x3 convolution, a 1x1 that narrows; a shortcut where shapes agree.
 
     (N, inputs, H, W) -> (N, outputs, ⌈H/stride⌉, ⌈W/stride⌉)
     """
@@ -55,12 +55,12 @@ class MobileNet(Staged):
                 for i in range(depth):
                     outputs = scaled(channels, width)
                     blocks.append(InvertedResidual(inputs, outputs, stride if i == 0 else 1, expansion, attention))
-                    inputs, expansion = outputs, 6
+                    inputs, expansion = outputs, 6  # the first block alone does not widen
             stages.append(nn.Sequential(*blocks))
         features = max(1280, scaled(1280, width))
         pool = nn.Sequential(_convolution(inputs, features, 1), AveragePooling())
         super().__init__(_convolution(1, first, 3, 2), stages, pool, features, classes, dropout)
-        for block in self.modules():  # each starts as its shortcut, as a ResNet's does
+        for block in self.modules():  # every block starts as its shortcut alone, as in our ResNets
             if isinstance(block, InvertedResidual) and block.shortcut:
                 norm = block.narrow[1]
                 assert isinstance(norm, nn.BatchNorm2d)

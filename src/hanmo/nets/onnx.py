@@ -1,7 +1,11 @@
-"""An ONNX classifier as a torch module: run on any device, in any batch, and compiled with what surrounds it.
+"""An ONNX classifier as a torch module, so that it can run on any device and be compiled with the student.
 
-Only what picture classifiers are made of (:data:`OPERATIONS`) is understood, in 32-bit or 16-bit floats; a graph of
-others is refused when the module is built. Weights become buffers: such a net teaches, it is not trained.
+Only the operations of image classifiers are supported (:data:`OPERATIONS`), in 32-bit or 16-bit floats; other graphs
+are refused when the module is built. Weights become buffers: such a net is a teacher and is never trained.
+
+An operation here is a function of attributes that returns a function of inputs. An input is a tensor, or a list of
+whole numbers that is a shape, axes or the like: these stay in Python, because on a GPU every look at one would wait
+for the device.
 """
 
 from __future__ import annotations
@@ -24,10 +28,10 @@ Operation = Callable[..., Any]
 
 
 class OnnxNet(nn.Module):
-    """The graph of an ONNX model with one input and one output: what the input maps to, as the file says.
+    """The graph of an ONNX model with one input and one output; shapes are those of the model.
 
-    Raises :class:`ConfigError` for a file that is no such model, or that holds operations unknown here (all of them
-    are named).
+    Raises :class:`ConfigError` for a model with more inputs or outputs, and for unsupported operations (the message
+    names all of them).
     """
 
     def __init__(self, model: onnx.ModelProto) -> None:
@@ -40,7 +44,7 @@ class OnnxNet(nn.Module):
         if unknown := sorted({node.op_type for node in graph.node} - {*OPERATIONS, "Constant"}):
             raise ConfigError(f"unknown operations: {', '.join(unknown)}; export the net with simpler ones")
         self._input, self._output = inputs[0], graph.output[0].name
-        self._numbers: dict[str, Any] = {}  # shapes, axes and the like: never on a device
+        self._numbers: dict[str, Any] = {}  # shapes, axes and the like: lists, never on a device
         constants = [(tensor.name, tensor) for tensor in graph.initializer]
         constants += [(node.output[0], _constant(node)) for node in graph.node if node.op_type == "Constant"]
         self._buffers_of: dict[str, str] = {}
@@ -66,8 +70,8 @@ class OnnxNet(nn.Module):
             values[name] = getattr(self, buffer)
         for operation, inputs, (output,) in self._steps:
             values[output] = operation(*(values[name] for name in inputs))
-        found: Tensor = values[self._output]
-        return found
+        output_value: Tensor = values[self._output]
+        return output_value
 
 
 def _constant(node: onnx.NodeProto) -> onnx.TensorProto:
@@ -84,14 +88,14 @@ _SAME = (b"SAME_UPPER", b"SAME_LOWER")
 
 
 def _refuse_uneven_steps(attributes: Attributes) -> None:
-    """Padding by name is computed here for a stride and a dilation of 1 alone."""
+    """Raise :class:`ConfigError` for SAME padding with a stride or dilation: its size would depend on the input's."""
     steps = (*attributes.get("strides", ()), *attributes.get("dilations", ()))
     if attributes.get("auto_pad", b"NOTSET") in _SAME and any(step != 1 for step in steps):
         raise ConfigError("auto_pad with strides or dilations; export the net with explicit pads")
 
 
 def _pads(attributes: Attributes, kernel: Sequence[int]) -> tuple[list[int], list[int]]:
-    """Rows and columns of padding before and after, (top, left) and (bottom, right)."""
+    """Padding as ([top, left], [bottom, right])."""
     automatic = attributes.get("auto_pad", b"NOTSET")
     if automatic in _SAME:
         small, large = [(k - 1) // 2 for k in kernel], [k // 2 for k in kernel]
@@ -107,6 +111,7 @@ def _convolution(attributes: Attributes) -> Operation:
 
     def run(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         before, after = _pads(attributes, weight.shape[2:])
+        # torch's convolution pads both sides alike; uneven padding is a separate step.
         if before == after:
             return F.conv2d(x, weight, bias, strides, before, dilations, groups)
         x = F.pad(x, (before[1], after[1], before[0], after[0]))
@@ -135,7 +140,7 @@ def _batch_norm(attributes: Attributes) -> Operation:
 def _softmax(attributes: Attributes) -> Operation:
     if attributes["opset"] >= 13:
         return lambda x: x.softmax(attributes.get("axis", -1))
-    axis = attributes.get("axis", 1)  # of old, all axes from this one on were one
+    axis = attributes.get("axis", 1)  # before opset 13, all axes from this one on count as one
 
     def run(x: Tensor) -> Tensor:
         return x.flatten(axis).softmax(-1).reshape(x.shape)
@@ -157,7 +162,7 @@ def _clip(attributes: Attributes) -> Operation:
     def run(x: Tensor, low: Tensor | None = None, high: Tensor | None = None) -> Tensor:
         least = attributes.get("min", float("-inf")) if low is None else low
         most = attributes.get("max", float("inf")) if high is None else high
-        return x.clamp(min=least).clamp(max=most)  # a number and a tensor cannot be given at once
+        return x.clamp(min=least).clamp(max=most)  # torch takes two numbers or two tensors at once, not one of each
 
     return run
 
@@ -176,7 +181,7 @@ def _cast(attributes: Attributes) -> Operation:
     whole = attributes["to"] not in (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16)
 
     def run(x: Any) -> Any:
-        if not isinstance(x, Tensor):  # shapes are whole numbers already
+        if not isinstance(x, Tensor):  # a list holds whole numbers already
             return x
         return x.long() if whole else x.float()
 
@@ -235,7 +240,7 @@ def _unsqueeze(attributes: Attributes) -> Operation:
 
 
 def _plain(function: Operation) -> Callable[[Attributes], Operation]:
-    """An operation without attributes."""
+    """An operation that has no attributes."""
     return lambda attributes: function
 
 
@@ -272,4 +277,4 @@ OPERATIONS: dict[str, Callable[[Attributes], Operation]] = {
     "Squeeze": _squeeze,
     "Unsqueeze": _unsqueeze,
 }
-"""An operation's name in ONNX -> its attributes -> what it does to its inputs (tensors, or lists that are shapes)."""
+"""Name in ONNX -> function of the node's attributes -> function of the node's inputs."""

@@ -1,8 +1,10 @@
-"""A net that begins as part of another: narrower, with fewer blocks or classes, or with attention the other lacked.
+"""Structured pruning: initialise a net with the strongest channels of a trained net that is wider or deeper.
 
-Structured pruning by the scales of batch norms (Liu et al., "Learning Efficient Convolutional Networks through Network
-Slimming", ICCV 2017), on channels as they are shared: what a stage hands from block to block is one set of channels,
-what is inside a block is its own.
+The new net may be narrower, have fewer blocks or classes, or have attention that the trained net has not.
+
+The strength of a channel comes from the scales of batch norms (Liu et al., "Learning Efficient Convolutional Networks
+through Network Slimming", ICCV 2017). Residual blocks of one stage add their outputs, so they must all keep the same
+channels: a stage has one set of channels between its blocks, and every block has a set of its own inside.
 """
 
 from __future__ import annotations
@@ -16,81 +18,94 @@ from hanmo.nets.attention import EfficientChannelAttention, SqueezeExcitation
 from hanmo.nets.resnet import BasicBlock, ResNet
 
 State = Mapping[str, Tensor]
+"""A state dict: name -> tensor."""
 
 
-def can_prune_to(net: nn.Module, given: State) -> bool:
-    """Whether ``given`` is the state of a wider or deeper net of ``net``'s kind, a ResNet of basic blocks."""
+def can_prune_to(net: nn.Module, source: State) -> bool:
+    """Whether ``source`` is the state of a ResNet of basic blocks from which ``net`` can be pruned.
+
+    ``net`` must be a ResNet of basic blocks, nowhere wider or deeper, with the same stem, pooling, kernel sizes and
+    number of classes. Attention may be added, not dropped.
+    """
     if type(net) is not ResNet or not all(isinstance(block, BasicBlock) for block in _blocks(net).values()):
         return False
-    own = net.state_dict()
-    theirs = {name for name in own if ".attention." not in name}
-    drops_attention = any(".attention." in name for name in given) and theirs == own.keys()
-    simple_stem = not any(name.startswith(("reduce.", "transformer.")) for name in (*own, *given))
-    alike = ("pool.weight" in own) == ("pool.weight" in given) and len(own["fc.bias"]) == len(given.get("fc.bias", ()))
+    target = net.state_dict()
+    required = {name for name in target if ".attention." not in name}  # attention can start as the identity
+    drops_attention = any(".attention." in name for name in source) and required == target.keys()
+    simple_stem = not any(name.startswith(("reduce.", "transformer.")) for name in (*target, *source))
+    same_pool = ("pool.weight" in target) == ("pool.weight" in source)
+    same_classes = len(target["fc.bias"]) == len(source.get("fc.bias", ()))
     return (
-        theirs <= given.keys()
+        required <= source.keys()
         and simple_stem
-        and alike
+        and same_pool
+        and same_classes
         and not drops_attention
-        and all(
-            own[name].ndim == given[name].ndim
-            and all(small <= large for small, large in zip(own[name].shape, given[name].shape, strict=True))
-            and own[name].shape[2:] == given[name].shape[2:]
-            for name in theirs
-        )
+        and all(_is_part_of(target[name], source[name]) for name in required)
+    )
+
+
+def _is_part_of(small: Tensor, large: Tensor) -> bool:
+    """Whether no dimension of ``small`` is longer, and those after the channels (kernels, places) are the same."""
+    return (
+        small.ndim == large.ndim
+        and all(s <= t for s, t in zip(small.shape, large.shape, strict=True))
+        and small.shape[2:] == large.shape[2:]
     )
 
 
 @torch.no_grad()
-def prune_to(net: ResNet, given: State) -> None:
-    """Give ``net`` the strongest channels of the net whose state is ``given`` (see :func:`can_prune_to`).
+def prune_to(net: ResNet, source: State) -> None:
+    """Copy the strongest channels of the state ``source`` into ``net``, in place (see :func:`can_prune_to`).
 
-    A channel's strength is the sum of the squared scales of the norms that write it. Blocks that ``net`` has not are
-    left out. Attention that ``given`` lacks, or has of another kind, begins as the identity where its kind can (squeeze
-    and excitation, ECA), else as it was initialised.
+    The strength of a channel is the sum of the squared scales of the batch norms that write it. Blocks that ``net`` has
+    not are left out. Attention that ``source`` has not, or has of another kind, starts as the identity where its kind
+    can (SE, ECA), else as it was initialised.
     """
-    own = net.state_dict()
+    target = net.state_dict()
     blocks = _blocks(net)
-    chosen: dict[str, Tensor] = {}  # name of a norm -> which of its channels are kept
-    stream = torch.zeros(0, dtype=torch.long)
+    kept: dict[str, Tensor] = {}  # name of a norm -> indices of its channels that are kept
+    stream = torch.zeros(0, dtype=torch.long)  # channels between the blocks of the present stage
+    # All norms that write into the same stream must keep the same channels, so their strengths are added.
     for stage in range(1, 5):
         writers = [f"{block}.bn2" for block in blocks if block.startswith(f"layer{stage}.")]
-        writers += [f"layer{stage}.0.downsample.1"] if f"layer{stage}.0.downsample.1.weight" in own else []
-        writers += ["bn1"] if stage == 1 else []
-        stream = _strongest([given[f"{writer}.weight"] for writer in writers], len(own[f"{writers[0]}.weight"]))
-        chosen |= dict.fromkeys(writers, stream)
+        writers += [f"layer{stage}.0.downsample.1"] if f"layer{stage}.0.downsample.1.weight" in target else []
+        writers += ["bn1"] if stage == 1 else []  # the stem's output is the first stage's stream
+        stream = _strongest([source[f"{writer}.weight"] for writer in writers], len(target[f"{writers[0]}.weight"]))
+        kept |= dict.fromkeys(writers, stream)
     for block in blocks:
-        chosen[f"{block}.bn1"] = _strongest([given[f"{block}.bn1.weight"]], len(own[f"{block}.bn1.weight"]))
+        kept[f"{block}.bn1"] = _strongest([source[f"{block}.bn1.weight"]], len(target[f"{block}.bn1.weight"]))
 
     def keep(name: str, *channels: Tensor) -> None:
-        part = given[name]
-        for axis, some in enumerate(channels):
-            part = part.index_select(axis, some)
-        own[name].copy_(part)
+        """Copy a tensor, of each of its first axes only the given channels."""
+        part = source[name]
+        for axis, indices in enumerate(channels):
+            part = part.index_select(axis, indices)
+        target[name].copy_(part)
 
-    for norm, channels in chosen.items():
+    for norm, channels in kept.items():
         for name in ("weight", "bias", "running_mean", "running_var"):
             keep(f"{norm}.{name}", channels)
         keep(f"{norm}.num_batches_tracked")
-    keep("conv1.weight", chosen["bn1"])
-    before = chosen["bn1"]
+    keep("conv1.weight", kept["bn1"])
+    inputs = kept["bn1"]
     for block, module in blocks.items():
-        inside, after = chosen[f"{block}.bn1"], chosen[f"{block}.bn2"]
-        keep(f"{block}.conv1.weight", inside, before)
-        keep(f"{block}.conv2.weight", after, inside)
-        if f"{block}.downsample.0.weight" in own:
-            keep(f"{block}.downsample.0.weight", after, before)
-        _attend(module, f"{block}.attention.", after, given)
-        before = after
-    own["fc.weight"].copy_(given["fc.weight"][:, stream])
-    own["fc.bias"].copy_(given["fc.bias"])
-    if "pool.weight" in own:
+        inner, outputs = kept[f"{block}.bn1"], kept[f"{block}.bn2"]
+        keep(f"{block}.conv1.weight", inner, inputs)
+        keep(f"{block}.conv2.weight", outputs, inner)
+        if f"{block}.downsample.0.weight" in target:
+            keep(f"{block}.downsample.0.weight", outputs, inputs)
+        _prune_attention(module, f"{block}.attention.", outputs, source)
+        inputs = outputs
+    target["fc.weight"].copy_(source["fc.weight"][:, stream])
+    target["fc.bias"].copy_(source["fc.bias"])
+    if "pool.weight" in target:
         keep("pool.weight", stream)
 
 
 @torch.no_grad()
 def select_classes(net: nn.Module, chosen: Tensor) -> None:
-    """From now on the net tells only the classes ``chosen`` (C,) apart, in that order: rows of ``fc``."""
+    """Reduce the classifier ``fc`` to the classes ``chosen`` (C,), in that order; in place."""
     last = net.get_submodule("fc")
     assert isinstance(last, nn.Linear)
     kept = nn.Linear(last.in_features, len(chosen), bias=last.bias is not None)
@@ -101,30 +116,34 @@ def select_classes(net: nn.Module, chosen: Tensor) -> None:
 
 
 def _blocks(net: ResNet) -> dict[str, BasicBlock]:
+    """Name -> block, in the order of the forward pass."""
     return {
         f"layer{stage}.{i}": block for stage in range(1, 5) for i, block in enumerate(getattr(net, f"layer{stage}"))
     }
 
 
 def _strongest(scales: list[Tensor], count: int) -> Tensor:
+    """Indices of the ``count`` strongest channels, ascending. Equally strong ones: the first (a stable sort)."""
     strength = sum((scale.square() for scale in scales), torch.zeros(len(scales[0])))
     return strength.argsort(descending=True, stable=True)[:count].sort().values
 
 
-def _attend(block: BasicBlock, prefix: str, channels: Tensor, given: State) -> None:
-    """The block's attention takes what ``given`` has of it for its ``channels``, or begins as the identity."""
-    theirs = {name.removeprefix(prefix): part for name, part in given.items() if name.startswith(prefix)}
-    if isinstance(block.attention, SqueezeExcitation) and "reduce.weight" in theirs:
-        hidden = _strongest([theirs["expand.weight"].flatten(1).norm(dim=0)], len(block.attention.reduce.weight))
-        theirs["reduce.weight"] = theirs["reduce.weight"][hidden][:, channels]
-        theirs["reduce.bias"] = theirs["reduce.bias"][hidden]
-        theirs["expand.weight"] = theirs["expand.weight"][channels][:, hidden]
-        theirs["expand.bias"] = theirs["expand.bias"][channels]
-    own = block.attention.state_dict()
-    if theirs.keys() == own.keys() and all(part.shape == own[name].shape for name, part in theirs.items()):
-        block.attention.load_state_dict(theirs)
+def _prune_attention(block: BasicBlock, prefix: str, channels: Tensor, source: State) -> None:
+    """Copy the attention of ``source`` for the kept ``channels``, or let the block's attention start as identity."""
+    pruned = {name.removeprefix(prefix): part for name, part in source.items() if name.startswith(prefix)}
+    if isinstance(block.attention, SqueezeExcitation) and "reduce.weight" in pruned:
+        # A hidden unit is as strong as the weights with which it acts on the channels.
+        hidden = _strongest([pruned["expand.weight"].flatten(1).norm(dim=0)], len(block.attention.reduce.weight))
+        pruned["reduce.weight"] = pruned["reduce.weight"][hidden][:, channels]
+        pruned["reduce.bias"] = pruned["reduce.bias"][hidden]
+        pruned["expand.weight"] = pruned["expand.weight"][channels][:, hidden]
+        pruned["expand.bias"] = pruned["expand.bias"][channels]
+    target = block.attention.state_dict()
+    if pruned.keys() == target.keys() and all(part.shape == target[name].shape for name, part in pruned.items()):
+        block.attention.load_state_dict(pruned)
     elif isinstance(block.attention, SqueezeExcitation | EfficientChannelAttention):
-        # Whatever it sees, it now scales by the same factor, which the norm before it makes good.
+        # The attention now scales every channel by one factor. The norm before it is divided by the same factor, so
+        # the block computes what it computed without attention.
         factor = block.attention.make_constant()
         block.bn2.weight.div_(factor)
         block.bn2.bias.div_(factor)

@@ -1,8 +1,8 @@
-"""Weights that take few values: what a small file can hold is what training has to get used to.
+"""Quantization-aware training of weights: training with the few values that a small file can hold.
 
-Rounded in the forward pass, untouched in the backward one (straight-through; Jacob et al., "Quantization and Training
-of Neural Networks for Efficient Integer-Arithmetic-Only Inference", CVPR 2018), evenly spaced about zero and scaled
-for every output channel.
+Weights are rounded in the forward pass, and the backward pass ignores the rounding (straight-through estimator; Jacob
+et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference", CVPR 2018). The
+levels are symmetric about zero, evenly spaced, and have one scale for every output channel.
 """
 
 from __future__ import annotations
@@ -14,40 +14,45 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 CLIP = 3.0
-"""Weights beyond so many root mean squares of their channel are clipped: the rest then has finer steps."""
+"""Weights beyond this many root mean squares of their channel are clipped, so that the others get finer steps."""
 
 MIN_QUANTIZED_WEIGHTS = 4_096
-"""Layers of fewer weights stay as they are, here and on disk; they would save next to nothing."""
+"""Layers with fewer weights are not quantised, in training and in the file: they would save next to nothing."""
 
 _ORIGINAL = ".parametrizations.weight.original"
+"""End of the name under which torch's parametrize stores the full-precision weight."""
 
 
 class FakeQuantize(nn.Module):
-    """Weights (out, ...) -> the nearest of 2^bits - 1 multiples of a step that each output channel has of its own."""
+    """Weights (out, ...) -> the nearest of 2^bits - 1 levels; every output channel has a step of its own."""
 
     def __init__(self, bits: int) -> None:
         super().__init__()
-        self.most = 2 ** (bits - 1) - 1
+        self.max_level = 2 ** (bits - 1) - 1  # 7 for 4 bits: levels -7 to 7
 
     def forward(self, weight: Tensor) -> Tensor:
         channels = weight.detach().flatten(1).float()
-        reach = torch.minimum(channels.abs().amax(1), CLIP * channels.square().mean(1).sqrt())
-        step = (reach / self.most).clamp(min=1e-12).view(-1, *[1] * (weight.ndim - 1))
-        clipped = weight.clamp(-self.most * step, self.most * step)
+        limit = torch.minimum(channels.abs().amax(1), CLIP * channels.square().mean(1).sqrt())
+        step = (limit / self.max_level).clamp(min=1e-12).view(-1, *[1] * (weight.ndim - 1))
+        clipped = weight.clamp(-self.max_level * step, self.max_level * step)
         rounded = torch.round(clipped / step) * step
-        straight: Tensor = clipped + (rounded - clipped).detach()
-        return straight
+        # The value is ``rounded``, the gradient that of ``clipped``: none for weights beyond the limit.
+        straight_through: Tensor = clipped + (rounded - clipped).detach()
+        return straight_through
 
 
 def train_quantized(net: nn.Module, bits: int) -> None:
-    """Let the convolutions and linear layers of ``net`` compute with weights of ``bits`` bits, in place."""
+    """Make the convolutions and linear layers of ``net`` compute with weights of ``bits`` bits, in place.
+
+    Small layers are left out (:data:`MIN_QUANTIZED_WEIGHTS`).
+    """
     for module in _large_layers(net):
         parametrize.register_parametrization(module, "weight", FakeQuantize(bits))
 
 
 @torch.no_grad()
 def quantize_weights(net: nn.Module, bits: int) -> None:
-    """Round the weights of the same layers for good, in place."""
+    """Round the weights of the same layers once, in place, without changing how the net computes."""
     for module in _large_layers(net):
         module.weight.copy_(FakeQuantize(bits)(module.weight))
 
@@ -61,9 +66,9 @@ def _large_layers(net: nn.Module) -> list[nn.Conv1d | nn.Conv2d | nn.Linear]:
 
 
 def quantized_state(state: Mapping[str, Tensor], bits: int) -> dict[str, Tensor]:
-    """The state of a net after :func:`train_quantized` -> that of a plain one which computes the same."""
-    few = FakeQuantize(bits)
+    """The state dict of a net after :func:`train_quantized` -> that of a plain net which computes the same."""
+    quantize = FakeQuantize(bits)
     return {
-        name.replace(_ORIGINAL, ".weight"): few(tensor) if name.endswith(_ORIGINAL) else tensor
+        name.replace(_ORIGINAL, ".weight"): quantize(tensor) if name.endswith(_ORIGINAL) else tensor
         for name, tensor in state.items()
     }

@@ -1,4 +1,13 @@
-"""A name and a few options -> a network."""
+"""The registry of nets: a name and a few options -> a network.
+
+To add a net, write a function and register it; recipes then know it by that name, once its module is imported::
+
+    @register_net("mine", unsupported=("stem", "kernel"))  # options that recipes may not set for it
+    def mine(config: NetConfig, classes: int, side: int) -> nn.Module:
+        return MyNet(classes, width=config.width)  # (N, 1, side, side) float -> logits (N, classes)
+
+Methods that compare features expect stages named ``layer1`` to ``layer4``, then ``pool`` and ``fc``.
+"""
 
 from __future__ import annotations
 
@@ -23,12 +32,19 @@ from hanmo.nets.vit import VisionTransformer
 
 @dataclass(frozen=True, kw_only=True)
 class NetConfig:
-    """What to build: ``name`` is a key of :data:`NETS`, ``attention`` one of
-    :data:`hanmo.nets.attention.ATTENTION`, ``width`` the channels of a ResNet's first stage, 64 as published (other
-    nets' channels are multiplied by ``width``/64), ``stem`` and ``pool`` as in :class:`hanmo.nets.resnet.ResNet`,
-    ``dropout`` the share of features dropped before the classifier. ``depths`` are the blocks of a ResNet's four
-    stages and ``kernel`` the size of its first convolution (None: the net's own). What a net has no choice of
-    (:data:`LACKS`) is refused."""
+    """The net section of a recipe.
+
+    ``name``: a key of :data:`NETS`.
+    ``attention``: a key of :data:`hanmo.nets.attention.ATTENTION`.
+    ``width``: channels of a ResNet's first stage, 64 as published; other nets' channels are multiplied by width / 64.
+    ``stem``, ``pool``: as in :class:`hanmo.nets.resnet.ResNet`.
+    ``dropout``: share of features dropped before the classifier.
+    ``depths``: number of blocks in each of a ResNet's four stages. None: the net's own.
+    ``kernel``: size of a ResNet's first convolution. None: the net's own.
+
+    Raises :class:`ConfigError` for unknown names, impossible values, and options that the net does not support
+    (:data:`UNSUPPORTED_OPTIONS`).
+    """
 
     name: str = "resnet18"
     attention: str = "none"
@@ -40,18 +56,18 @@ class NetConfig:
     kernel: Literal[3, 5] | None = None
 
     def __post_init__(self) -> None:
-        _known("net", self.name, NETS)
-        _known("attention", self.attention, ATTENTION)
+        _require_known("net", self.name, NETS)
+        _require_known("attention", self.attention, ATTENTION)
         if self.width < MIN_CHANNELS:
             raise ConfigError(f"width {self.width} is too small: at least {MIN_CHANNELS} channels")
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout {self.dropout} is not a share: at least 0 and under 1")
         if self.depths is not None and (len(self.depths) != 4 or min(self.depths) < 1):
             raise ConfigError(f"depths {list(self.depths)}: the blocks of four stages, at least 1 each")
-        for option in LACKS.get(self.name, ()):
+        for option in UNSUPPORTED_OPTIONS.get(self.name, ()):
             value = getattr(self, option)
             if value != getattr(NetConfig, option):
-                raise ConfigError(f"{option} = {value!r}: net {self.name!r} has no choice of {option}; leave it out")
+                raise ConfigError(f"{option} = {value!r}: net {self.name!r} has no option {option}; leave it out")
 
     def __str__(self) -> str:
         parts = [self.name]
@@ -66,94 +82,96 @@ class NetConfig:
 
 Builder = Callable[[NetConfig, int, int], nn.Module]
 NETS: dict[str, Builder] = {}
-LACKS: dict[str, tuple[str, ...]] = {}
-"""A net's name -> the options of :class:`NetConfig` that it has no choice of."""
+"""Name in recipes -> function that builds the net."""
+UNSUPPORTED_OPTIONS: dict[str, tuple[str, ...]] = {}
+"""A net's name -> the options of :class:`NetConfig` that it does not support."""
 
 
-def register(name: str, lacks: Iterable[str] = ()) -> Callable[[Builder], Builder]:
-    """Make ``name`` known to recipes; the decorated function takes (NetConfig, classes, side).
+def register_net(name: str, unsupported: Iterable[str] = ()) -> Callable[[Builder], Builder]:
+    """Make a function (NetConfig, classes, side) -> net known to recipes as ``name``.
 
-    Recipes that give one of the options it ``lacks`` are refused.
+    Recipes that set one of the ``unsupported`` options are refused. A later registration of the same name replaces it.
     """
 
     def add(builder: Builder) -> Builder:
         NETS[name] = builder
-        LACKS[name] = tuple(lacks)
+        UNSUPPORTED_OPTIONS[name] = tuple(unsupported)
         return builder
 
     return add
 
 
 def build_net(config: NetConfig, classes: int, side: int = 64) -> nn.Module:
-    """A freshly initialised net for pictures (N, 1, side, side), float, with ``classes`` logits."""
+    """An untrained net: pictures (N, 1, side, side) float -> logits (N, classes)."""
     return NETS[config.name](config, classes, side)
 
 
 def count_parameters(net: nn.Module) -> int:
-    """Numbers in a net that training sets (statistics of norms are not among them)."""
+    """The number of trainable parameters; running statistics of norms are not counted."""
     return sum(p.numel() for p in net.parameters())
 
 
 def count_macs(net: nn.Module, side: int) -> int:
-    """Multiply-accumulate operations for one (1, 1, side, side) picture: convolutions and matrix products."""
+    """MACs, the multiply-accumulate operations for one (1, 1, side, side) picture: convolutions and matrix products."""
     device = next(net.parameters()).device
     was_training = net.training
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         net.eval()(torch.zeros(1, 1, side, side, device=device))
     net.train(was_training)
-    return int(counter.get_total_flops()) // 2
+    return int(counter.get_total_flops()) // 2  # a multiply-accumulate counts as two operations
 
 
 def _resnet(block: type[BasicBlock] | type[Bottleneck], depths: tuple[int, ...]) -> Builder:
     def build(config: NetConfig, classes: int, side: int) -> nn.Module:
-        return ResNet(block, config.depths or depths, classes, **_residual(config, side))
+        return ResNet(block, config.depths or depths, classes, **_resnet_options(config, side))
 
     return build
 
 
-def _residual(config: NetConfig, side: int) -> dict[str, Any]:
+def _resnet_options(config: NetConfig, side: int) -> dict[str, Any]:
     """The options of a ResNet."""
     attention = ATTENTION[config.attention]
     shape = {"stem": config.stem, "kernel": config.kernel, "pool": config.pool}
-    return {**shape, "attention": attention, **_sized(config, side)}
+    return {**shape, "attention": attention, **_common_options(config, side)}
 
 
-def _sized(config: NetConfig, side: int) -> dict[str, Any]:
+def _common_options(config: NetConfig, side: int) -> dict[str, Any]:
     """The options that every net has."""
     return {"width": config.width, "dropout": config.dropout, "side": side}
 
 
-NETS["resnet16"] = _resnet(BasicBlock, (2, 2, 2, 1))  # the last stage holds most weights: for small files
-NETS["resnet18"] = _resnet(BasicBlock, (2, 2, 2, 2))
-NETS["resnet34"] = _resnet(BasicBlock, (3, 4, 6, 3))
-NETS["resnet50"] = _resnet(Bottleneck, (3, 4, 6, 3))
+# ResNet-16 is ours: the last stage holds most of the weights, so one block less there makes a much smaller file.
+register_net("resnet16")(_resnet(BasicBlock, (2, 2, 2, 1)))
+register_net("resnet18")(_resnet(BasicBlock, (2, 2, 2, 2)))
+register_net("resnet34")(_resnet(BasicBlock, (3, 4, 6, 3)))
+register_net("resnet50")(_resnet(Bottleneck, (3, 4, 6, 3)))
 
 
-@register("stn-resnet18")
+@register_net("stn-resnet18")
 def _spatial(config: NetConfig, classes: int, side: int) -> nn.Module:
-    return SpatialResNet(classes, depths=config.depths or (2, 2, 2, 2), **_residual(config, side))
+    return SpatialResNet(classes, depths=config.depths or (2, 2, 2, 2), **_resnet_options(config, side))
 
 
-@register("mobilenet", lacks=("stem", "pool", "depths", "kernel"))
+@register_net("mobilenet", unsupported=("stem", "pool", "depths", "kernel"))
 def _mobile(config: NetConfig, classes: int, side: int) -> nn.Module:
     return MobileNet(classes, width=config.width, attention=ATTENTION[config.attention], dropout=config.dropout)
 
 
-def _plain(name: str, make: Callable[..., nn.Module]) -> None:
-    """Register a net that has a width and dropout, and nothing else to choose."""
+def _register_fixed(name: str, make: Callable[..., nn.Module]) -> None:
+    """Register a net whose only options are width and dropout."""
 
-    @register(name, lacks=("attention", "stem", "pool", "depths", "kernel"))
+    @register_net(name, unsupported=("attention", "stem", "pool", "depths", "kernel"))
     def build(config: NetConfig, classes: int, side: int) -> nn.Module:
-        return make(classes, **_sized(config, side))
+        return make(classes, **_common_options(config, side))
 
 
-_plain("alexnet", alexnet)
-_plain("vgg16-bn", vgg16_bn)
-_plain("googlenet", googlenet)
-_plain("melnyk-net", melnyk_net)
-_plain("vit", VisionTransformer)
+_register_fixed("alexnet", alexnet)
+_register_fixed("vgg16-bn", vgg16_bn)
+_register_fixed("googlenet", googlenet)
+_register_fixed("melnyk-net", melnyk_net)
+_register_fixed("vit", VisionTransformer)
 
 
-def _known(kind: str, name: str, table: Collection[str]) -> None:
+def _require_known(kind: str, name: str, table: Collection[str]) -> None:
     if name not in table:
         raise ConfigError(f"{kind} {name!r} is unknown; {nearest(name, table)}")

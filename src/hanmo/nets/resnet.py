@@ -20,18 +20,19 @@ Pool = Literal["average", "weighted"]
 
 
 class AveragePooling(nn.Module):
-    """(N, C, H, W) -> (N, C)."""
+    """Global average pooling, (N, C, H, W) -> (N, C)."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x.mean((2, 3))
 
 
 class WeightedPooling(nn.Module):
-    """(N, C, H, W) -> (N, C): each channel's own weighted average over places, starting as the plain average.
+    """Global weighted average pooling, (N, C, H, W) -> (N, C), with a trained weight for every channel and place.
+
+    It starts as the plain average, which forgets where in the picture a stroke is.
 
     Melnyk, You, Li, "A high-performance CNN method for offline handwritten Chinese character recognition and
-    visualization", Soft Computing 2020 (global weighted average pooling): where a stroke is matters, and the plain
-    average forgets it.
+    visualization", Soft Computing 2020.
     """
 
     def __init__(self, channels: int, height: int, width: int) -> None:
@@ -86,13 +87,15 @@ class Bottleneck(nn.Module):
 
 
 class ResNet(nn.Module):
-    """(N, 1, S, S) -> logits (N, classes).
+    """A ResNet for grey pictures: (N, 1, S, S) -> logits (N, classes).
 
-    ``depths`` counts the blocks of the four stages, ``width`` the channels of the first (doubled by each next).
-    ``stem``: ``stride2`` one 3x3 convolution (stage 1 sees S/2), ``stride4`` two of them (S/4, for 96 pixels and
-    more), ``imagenet`` the original 7x7 and max-pool (S/4); ``kernel`` is another size of the first convolution.
-    ``pool`` ``weighted`` learns how much each place of the last map counts, so the net is for pictures of ``side`` S
-    only. ``dropout`` acts before the classifier.
+    ``depths``: number of blocks in each of the four stages.
+    ``width``: channels of the first stage; each further stage has twice as many.
+    ``stem``: ``stride2`` is one 3x3 convolution (stage 1 gets S/2), ``stride4`` two of them (S/4, for 96 pixels and
+    more), ``imagenet`` the original 7x7 convolution and max-pool (S/4).
+    ``kernel``: another size of the first convolution.
+    ``pool``: ``weighted`` is :class:`WeightedPooling`, whose net is for pictures of ``side`` S only.
+    ``dropout``: share of features dropped before the classifier.
     """
 
     def __init__(
@@ -133,7 +136,7 @@ class ResNet(nn.Module):
                 blocks.append(block(inputs, width << stage, stride, attention))
                 inputs = (width << stage) * block.expansion
             self.add_module(f"layer{stage + 1}", nn.Sequential(*blocks))
-        places = math.ceil(side / (16 if stem == "stride2" else 32))
+        places = math.ceil(side / (16 if stem == "stride2" else 32))  # side of the last map
         self.pool = WeightedPooling(inputs, places, places) if pool == "weighted" else AveragePooling()
         self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear(inputs, classes)
@@ -143,7 +146,8 @@ class ResNet(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d) and module.bias is None:
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-            # The last norm of a branch starts at zero, so every block starts as its shortcut (Goyal et al., 2017).
+            # The last norm of a branch starts at zero, so every block starts as its shortcut: Goyal et al.,
+            # "Accurate, Large Minibatch SGD: Training ImageNet in 1 Hour", 2017.
             if isinstance(module, BasicBlock):
                 nn.init.zeros_(module.bn2.weight)
             elif isinstance(module, Bottleneck):

@@ -1,4 +1,4 @@
-"""A ResNet that first moves, turns and scales the character as it sees fit.
+"""A ResNet behind a spatial transformer, which moves, turns and scales the character first.
 
 Jaderberg et al., "Spatial Transformer Networks", NeurIPS 2015; for this task Zhong, Zhang, Yin, Liu, "Handwritten
 Chinese character recognition with spatial transformer and deep residual networks", ICPR 2016.
@@ -20,10 +20,11 @@ from hanmo.normalize import MEAN, STD
 
 
 class SpatialTransformer(nn.Module):
-    """(N, 1, S, S) -> the same pictures, each under an affine map of its own; paper comes in from outside.
+    """(N, 1, S, S) -> the same pictures, each under an affine map of its own; places from outside are paper.
 
-    A small net (``localise``) looks for the six numbers of the map, for pictures of ``side`` S only, and starts at the
-    identity. Coordinates are computed in 32 bits: the 8 bits of bf16 would miss by a fraction of a pixel.
+    A small localisation net (``localise``) predicts the six numbers of the map, for pictures of ``side`` S only. It
+    starts at the identity. Coordinates are computed in 32 bits, because the 8-bit precision of bf16 would miss by a
+    fraction of a pixel.
     """
 
     def __init__(self, side: int, width: int = 64) -> None:
@@ -43,27 +44,29 @@ class SpatialTransformer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         side = x.shape[-1]
         (a, b, right), (c, d, down) = (row.unbind(1) for row in self.map(x).unbind(1))
-        at = (torch.arange(side, device=x.device, dtype=torch.float32) * 2 + 1) / side - 1
-        rows, columns = at.view(1, side, 1), at.view(1, 1, side)
-        across = _each(a) * columns + _each(b) * rows + _each(right)
-        along = _each(c) * columns + _each(d) * rows + _each(down)
+        centres = (torch.arange(side, device=x.device, dtype=torch.float32) * 2 + 1) / side - 1  # of the pixels
+        rows, columns = centres.view(1, side, 1), centres.view(1, 1, side)
+        x_from = _for_each_picture(a) * columns + _for_each_picture(b) * rows + _for_each_picture(right)
+        y_from = _for_each_picture(c) * columns + _for_each_picture(d) * rows + _for_each_picture(down)
+        # grid_sample reads 0 outside the picture. Paper is 0 before it is standardised, -MEAN / STD after.
         paper = -MEAN / STD
-        moved = F.grid_sample(x.float() - paper, torch.stack((across, along), -1), align_corners=False) + paper
+        moved = F.grid_sample(x.float() - paper, torch.stack((x_from, y_from), -1), align_corners=False) + paper
         return moved.to(x.dtype)
 
     def map(self, x: Tensor) -> Tensor:
-        """The affine maps (N, 2, 3) from places in the result to places in the pictures, both -1 to 1."""
-        seen = self.localise(x).float()
-        # Written out, since autocast would compute the layer in bf16.
-        numbers: Tensor = (seen.unsqueeze(1) * self.affine.weight).sum(-1) + self.affine.bias
+        """The affine maps (N, 2, 3) from places in the result to places in the pictures; both range from -1 to 1."""
+        features = self.localise(x).float()
+        # The linear layer is written out, because autocast would compute it in bf16.
+        numbers: Tensor = (features.unsqueeze(1) * self.affine.weight).sum(-1) + self.affine.bias
         return numbers.view(-1, 2, 3)
 
 
 class SpatialResNet(ResNet):
     """ResNet-18 behind a spatial transformer: (N, 1, S, S) -> logits (N, classes); options as :class:`ResNet`.
 
-    13,150,625 parameters (3,755), 11,275,610 (100) at 64 pixels, of which the ``transformer`` has 56,630. The paper's
-    residual net is another, and its localising net is not known here: four small convolutions and a hidden layer.
+    13,150,625 parameters (3,755 classes), 11,275,610 (100) at 64 pixels; 56,630 of them are the ``transformer``'s. The
+    paper uses another residual net and does not describe its localisation net; ours has four small convolutions and
+    a hidden layer.
     """
 
     def __init__(
@@ -76,5 +79,6 @@ class SpatialResNet(ResNet):
         return super().forward(self.transformer(x))
 
 
-def _each(numbers: Tensor) -> Tensor:
+def _for_each_picture(numbers: Tensor) -> Tensor:
+    """(N,) -> (N, 1, 1), to multiply with rows and columns."""
     return numbers.view(-1, 1, 1)

@@ -1,4 +1,4 @@
-"""What the convolutional nets share: four stages that are named as a ResNet's, so features are tapped by one name."""
+"""Shared by the convolutional nets: four stages with the names of a ResNet's, so feature hooks fit all nets."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 MIN_CHANNELS = 8
-"""Channels a layer has at least: with fewer, torch 2.13 on CPUs without AVX-512 writes beyond its memory."""
+"""Fewest channels of a layer. With fewer, torch 2.13 writes beyond its memory on CPUs without AVX-512."""
 
 
 def scaled(channels: int, width: int) -> int:
-    """``channels`` of the published net in one ``width``/64 as wide."""
+    """``channels`` of the published net, multiplied by ``width`` / 64."""
     return max(MIN_CHANNELS, round(channels * width / 64))
 
 
@@ -28,10 +28,10 @@ def hidden(inputs: int, outputs: int) -> nn.Sequential:
 
 
 class Staged(nn.Module):
-    """(N, 1, S, S) -> logits (N, classes), by way of ``stem``, ``layer1`` to ``layer4``, ``pool``, ``fc``.
+    """(N, 1, S, S) -> logits (N, classes), through ``stem``, ``layer1`` to ``layer4``, ``pool`` and ``fc``.
 
-    The stages give maps (N, C, H, W), ``pool`` what the classifier sees: (N, ``features``). ``dropout`` acts between
-    the two.
+    The stages return maps (N, C, H, W), ``pool`` returns the classifier's input (N, ``features``). ``dropout`` acts
+    before ``fc``.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """A small vision transformer.
 
-Dosovitskiy et al., "An Image is Worth 16x16 Words", ICLR 2021; without a class token: the tokens' average is what the
-classifier sees (Beyer, Zhai, Kolesnikov, "Better plain ViT baselines for ImageNet-1k", 2022).
+Dosovitskiy et al., "An Image is Worth 16x16 Words", ICLR 2021; without a class token: the classifier
+gets the average of the tokens (Beyer, Zhai, Kolesnikov, "Better plain ViT baselines for ImageNet-1k", 2022).
 """
 
 from __future__ import annotations
@@ -12,14 +12,16 @@ from torch import Tensor, nn
 from hanmo.errors import ConfigError
 
 PATCH, HEADS = 8, 4
+"""Side of a patch in pixels, and number of attention heads. 64 pixels give 8 x 8 tokens."""
 _DEPTHS = (1, 2, 2, 1)
+"""Blocks in ``layer1`` to ``layer4``: six in all, split so that features can be compared at four depths."""
 
 
 class Attention(nn.Module):
-    """Every token looks at all: (N, T, C) -> (N, T, C), in :data:`HEADS` heads.
+    """Multi-head self-attention, (N, T, C) -> (N, T, C), with :data:`HEADS` heads.
 
-    Vaswani et al., "Attention Is All You Need", NeurIPS 2017; the product as published, not a fused kernel: so few
-    tokens gain nothing by one, and plain products are counted, exported and quantised like any other.
+    Vaswani et al., "Attention Is All You Need", NeurIPS 2017. The products are written out instead of a fused kernel:
+    64 tokens gain nothing from one, and plain products are counted, exported and quantised like any other.
     """
 
     def __init__(self, channels: int) -> None:
@@ -36,7 +38,7 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention and a hidden layer four times as wide, each behind its norm and beside a shortcut: (N, T, C), same."""
+    """Pre-norm transformer block: attention, then a hidden layer of 4 C units, each with a shortcut; (N, T, C)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -52,7 +54,7 @@ class Block(nn.Module):
 
 
 class Patches(nn.Module):
-    """(N, 1, S, S) -> tokens (N, (S/8)², C): each patch of 8x8 pixels projected, plus what is learnt of its place."""
+    """(N, 1, S, S) -> tokens (N, (S/8)², C): each patch of 8x8 pixels projected, plus a learnt position embedding."""
 
     def __init__(self, channels: int, side: int) -> None:
         super().__init__()
@@ -65,7 +67,7 @@ class Patches(nn.Module):
 
 
 class TokenPooling(nn.Module):
-    """(N, T, C) -> (N, C): the norm, then the average over tokens."""
+    """(N, T, C) -> (N, C): layer norm, then the average over tokens."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -77,11 +79,10 @@ class TokenPooling(nn.Module):
 
 
 class VisionTransformer(nn.Module):
-    """(N, 1, S, S) -> logits (N, classes); 5,737,131 parameters (3,755), 4,797,796 (100) at 64 pixels.
+    """(N, 1, S, S) -> logits (N, classes); 5,737,131 parameters (3,755 classes), 4,797,796 (100) at 64 pixels.
 
-    ``width`` is the channels of a head, a quarter of a token's; six blocks stand in ``layer1`` to ``layer4`` (1, 2, 2,
-    1), whose features are tokens (N, T, C) in reading order. For pictures of ``side`` S only; raises
-    :class:`ConfigError` for a side that is no multiple of 8.
+    ``width``: channels of one head; a token has four times as many. ``layer1`` to ``layer4`` return tokens (N, T, C) in
+    reading order. For pictures of ``side`` S only. Raises :class:`ConfigError` for a side that is no multiple of 8.
     """
 
     def __init__(self, classes: int, *, width: int = 64, side: int = 64, dropout: float = 0.0) -> None:

@@ -1,1 +1,1 @@
-"""A search over recipes: many short trainings that differ in a few values, and the best of them."""
+"""Hyperparameter search: many short trainings that differ in a few values of a recipe, and the best of them."""

@@ -1,4 +1,4 @@
-"""The search: one TOML file that names a recipe, what of it may vary, and what all of it may cost."""
+"""The TOML file of a search: a recipe, the values of it that vary, and the budget."""
 
 from __future__ import annotations
 
@@ -18,14 +18,18 @@ FIXED = {
     "data.real": "trials on other data cannot be compared",
     "train.seed": "a lucky seed is no better recipe",
 }
-"""Keys that may not vary, and why."""
+"""Keys of the recipe that may not vary, and why."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Space:
-    """What the recipe's ``key`` (as for ``--set``; a number counts in a list) may be.
+    """The values that one ``key`` of the recipe may take.
 
-    Either one of ``choices``, or from ``low`` to ``high``, both included: evenly, by ``step``, or by the logarithm.
+    ``key``: written as for ``--set``; a number is an index of a list (``net.depths.3``).
+    Either ``choices``, or a range from ``low`` to ``high``, both included: uniform, in multiples of ``step``, or
+    uniform in the logarithm (``log``).
+
+    Raises :class:`ConfigError` for keys that may not vary and for impossible ranges.
     """
 
     key: str
@@ -62,14 +66,17 @@ class Space:
 
 @dataclass(frozen=True, kw_only=True)
 class SearchConfig:
-    """``recipe`` is the training that is varied; ``changes`` hold for all of it, ``trial_changes`` for trials only.
+    """A search.
 
-    The search ends after ``trials`` trainings, or when trainings have seen ``budget`` images in total. Trials are
-    judged by top-1 on the share ``held_out`` of the recipe's training pack, on which they do not train, or, with
-    ``objective`` ``test``, on its ``data.test``: that is tuning on it. Nets beyond ``most_parameters`` or ``most_macs``
-    are never trained. ``prune`` stops hopeless trainings where they are evaluated on the way.
+    ``recipe``: the training that is varied. ``changes``: changes to it; ``trial_changes``: for the trials only.
+    ``sampler``: how the values of a trial are chosen (:func:`hanmo.search.sampling.sampler`).
+    ``trials``, ``budget``: the search ends after so many trainings, or so many training images in total.
+    ``objective``: trials are compared by top-1. ``held-out``: on the share ``held_out`` of the training pack, on which
+    they do not train; ``test``: on the recipe's ``data.test``, which is then no longer an independent test.
+    ``most_parameters``, ``most_macs``: larger nets are not trained.
+    ``prune``: how trials that fall behind are stopped early, where they are evaluated on the way.
 
-    Raises :class:`ConfigError` for impossible values, and for keys of the space that are there twice.
+    Raises :class:`ConfigError` for impossible values, and for keys of the space that occur twice.
     """
 
     name: str
@@ -100,13 +107,13 @@ class SearchConfig:
             raise ConfigError(f"seed {self.seed}: 0 to 2^31 - 1")
         if not 0 < self.held_out < 1:
             raise ConfigError(f"held_out {self.held_out}: a share of the training pack, above 0 and below 1")
-        _apart([space.key for space in self.space])
+        _require_disjoint([space.key for space in self.space])
         if self.sampler == "cma-es" and sum(not space.choices for space in self.space) < 2:
             raise ConfigError("sampler 'cma-es' moves in ranges of numbers; name at least two, or take 'tpe'")
 
 
-def _apart(keys: Iterable[str]) -> None:
-    """No key twice, nor one inside another."""
+def _require_disjoint(keys: Iterable[str]) -> None:
+    """Raise :class:`ConfigError` for a key that occurs twice or lies inside another."""
     for one, other in combinations(sorted(keys), 2):
         if one == other or other.startswith(f"{one}."):
             raise ConfigError(f"space {other!r}: is there twice, or is part of {one!r}")

@@ -1,4 +1,4 @@
-"""The data of the trials: what they train on, and what they are judged by."""
+"""The data of the trials: what they train on, and what they are compared on."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from hanmo.train.mixed import open_training
 
 
 class Judging:
-    """How the trials of a search in the folder ``out`` are judged. Nothing is written before :meth:`prepare`.
+    """The data of a search in the folder ``out``. Nothing is written before :meth:`prepare`.
 
-    Of held-out samples no writer trains, where writers are known: the training pack is split once, by the search's
-    seed, into two packs in ``out/data``. Raises :class:`ConfigError` when there is nothing to judge by, and what
-    opening the data raises.
+    With held-out samples the training pack is split once, by the search's seed, into two packs in ``out/data``. Where
+    writers are known, no writer is in both. Raises :class:`ConfigError` when there are no samples to compare trials
+    on, and the errors of opening the data.
     """
 
     def __init__(self, config: SearchConfig, recipe: Recipe, out: Path) -> None:
@@ -32,12 +32,13 @@ class Judging:
         if self.split and recipe.data.train.startswith(SYNTH_PREFIX):
             raise ConfigError(
                 f"{config.recipe}: trains on drawn samples, of which none can be held out; set objective = 'test' and "
-                "in changes data.test, a pack that is not the one for the last word"
+                "in changes data.test, a pack that is not the one of the final test"
             )
         if not self.split and recipe.data.test is None:
             raise ConfigError(f"{config.recipe}: has no data.test for objective = 'test'; name one in changes")
         training, self.described = open_training(recipe.data, torch.device("cpu"))
-        self.classes, self.side, self.samples = len(self.described.charset), training.side, len(training)
+        self.classes, self.side = len(self.described.charset), training.side
+        self.samples = self.training_samples = len(training)
         self.digest = self.described.digest
         if self.split:
             pack = Pack.open(recipe.data.train)
@@ -45,11 +46,11 @@ class Judging:
             self.samples, held = map(len, self.parts)
             if not held or not self.samples:
                 raise ConfigError(f"held_out {config.held_out} of {len(pack)} samples leaves one part empty")
-            self.told = f"{held:,} held-out samples of {recipe.data.train}"
+            self.description = f"{held:,} held-out samples of {recipe.data.train}"
         else:
             assert recipe.data.test is not None
             self.digest += Pack.open(recipe.data.test).digest
-            self.told = f"{recipe.data.test}, on which it is thereby tuned"
+            self.description = f"{recipe.data.test}, which is then no independent test any more"
 
     def prepare(self) -> None:
         """Write the two parts, unless they are there already."""
@@ -63,7 +64,7 @@ class Judging:
             elif len(Pack.open(place)) != len(part):
                 raise PackError(f"{place}: is not what this search would hold out; remove it")
 
-    def of_trials(self) -> DataConfig:
+    def trial_data(self) -> DataConfig:
         """The data section of every trial."""
         if not self.split:
             return self.data

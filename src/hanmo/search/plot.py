@@ -1,4 +1,4 @@
-"""Accuracy of the trials over the images that all trainings have seen."""
+"""Plot of the trials' accuracy over the training images used so far."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from hanmo.train.plots import BRUSH, CINNABAR, GOLD, INK
 def draw(rows: Sequence[TrialRow], out: Path) -> None:
     """A PNG: every trained trial where its training ended, and the best so far; stopped trials at the bottom."""
     trained = [row for row in rows if row.state in TRAINED]
-    seen = [total / 1e6 for total in accumulate(row.images for row in trained)]
-    complete = [(x, row.top1) for x, row in zip(seen, trained, strict=True) if row.top1 is not None]
+    used = [total / 1e6 for total in accumulate(row.images for row in trained)]
+    complete = [(x, row.top1) for x, row in zip(used, trained, strict=True) if row.top1 is not None]
     figure = Figure(figsize=(8, 4.5), dpi=150, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     if complete:
-        across, values = zip(*complete, strict=True)
-        axes.plot(across, values, "o", color=BRUSH, markersize=4, label="trials")
+        positions, values = zip(*complete, strict=True)
+        axes.plot(positions, values, "o", color=BRUSH, markersize=4, label="trials")
         best = list(accumulate(values, max))
-        axes.step(across, best, where="post", color=CINNABAR, linewidth=1.6, label="best so far")
-    stopped = [x for x, row in zip(seen, trained, strict=True) if row.top1 is None]
+        axes.step(positions, best, where="post", color=CINNABAR, linewidth=1.6, label="best so far")
+    stopped = [x for x, row in zip(used, trained, strict=True) if row.top1 is None]
     if stopped:
         floor = axes.get_ylim()[0]
         axes.plot(stopped, [floor] * len(stopped), "x", color=GOLD, markersize=5, label="stopped early", clip_on=False)
     axes.set_title("Search", loc="left", fontweight="bold", color=INK, pad=12)
-    axes.set_xlabel("images seen, millions")
+    axes.set_xlabel("training images, millions")
     axes.set_ylabel("top-1 %")
     axes.grid(axis="y", color=INK, alpha=0.12, linewidth=0.7)
     axes.spines[["top", "right", "left"]].set_visible(False)

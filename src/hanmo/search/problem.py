@@ -1,4 +1,4 @@
-"""From a search's TOML file to what every trial trains; whatever can be wrong is found here."""
+"""From the TOML file of a search to the recipe of every trial. All input errors are raised here, before training."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from hanmo.nets.feature_hooks import FeatureHooks
 from hanmo.nets.registry import NetConfig, build_net, count_macs, count_parameters
 from hanmo.search.config import SearchConfig
 from hanmo.search.judging import Judging
-from hanmo.search.space import Drawing, Settings, changed
+from hanmo.search.space import Drawing, Settings, with_settings
 from hanmo.train.config import DistillConfig, Recipe
 from hanmo.train.teachers import build_methods, build_teacher, connect
 
 
 class SearchProblem:
-    """What a search in the folder ``out`` varies; nothing is written.
+    """The recipes, the space and the data of a search in the folder ``out``. Nothing is written.
 
-    Raises :class:`ConfigError` for a space that does not fit the recipe, and what opening data and teachers raises.
+    ``base`` is the recipe with ``changes``, ``short`` the one that trials vary. Raises :class:`ConfigError` for a
+    space that does not fit the recipe, and the errors of opening data and teachers.
     """
 
     def __init__(self, config: SearchConfig, out: Path) -> None:
@@ -32,13 +33,14 @@ class SearchProblem:
         if short.data != self.base.data:
             raise ConfigError("trial_changes: data is the same for trials and the winner; name it in changes")
         self.judging = Judging(config, self.base, out)
-        self.short = replace(short, name=config.name, data=self.judging.of_trials())
+        self.short = replace(short, name=config.name, data=self.judging.trial_data())
         self.drawing = Drawing(config.space, to_table(self.short))
         self.sizes: dict[NetConfig, tuple[int, int]] = {}
         self._check()
 
     def _check(self) -> None:
-        for recipe in (self.short, *self.drawing.each_alone()):
+        """Build every net and recipe that one changed value alone gives, and connect teachers and methods."""
+        for recipe in self.trial_recipes():
             self.images_of(recipe)
             self.size_of(recipe.net)
         for _ in Drawing(self.config.space, to_table(self.base)).each_alone():  # the winner's recipe, too
@@ -47,18 +49,18 @@ class SearchProblem:
             self._check_teaching(self.short.net, self.short.distill)
         budget, images = self.config.budget, self.images_of(self.short)
         if budget is not None and self.fixed_length and images > budget:
-            raise ConfigError(f"budget {budget:,}: one trial alone sees {images:,} images")
+            raise ConfigError(f"budget {budget:,}: one trial alone uses {images:,} images")
 
     def size_of(self, net: NetConfig) -> tuple[int, int]:
-        """Parameters and multiply-accumulates; raises :class:`ConfigError` for nets that cannot be built."""
+        """Parameters and MACs of a net. Raises :class:`ConfigError` for nets that cannot be built."""
         if net not in self.sizes:
-            with torch.device("meta"):  # shapes alone
+            with torch.device("meta"):  # shapes without memory or computation
                 built = build_net(net, self.judging.classes, self.judging.side)
             self.sizes[net] = count_parameters(built), count_macs(built, self.judging.side)
         return self.sizes[net]
 
     def _check_teaching(self, net: NetConfig, distill: DistillConfig) -> None:
-        """Teachers that are not there and layers that do not fit are named now."""
+        """Raise an error for missing teachers and for layers that do not fit."""
         teacher, _ = build_teacher(distill, self.judging.described, torch.device("cpu"))
 
         def build_student() -> nn.Module:
@@ -70,19 +72,23 @@ class SearchProblem:
         )
 
     def images_of(self, recipe: Recipe) -> int:
-        """What a whole training of ``recipe`` sees."""
+        """Training images of a whole trial. Raises :class:`ConfigError` for a batch larger than the data."""
         samples, batch = self.judging.samples, recipe.train.batch
         if batch > samples:
             raise ConfigError(f"train.batch {batch} is larger than the {samples} samples that trials train on")
         return samples // batch * batch * recipe.train.epochs
 
+    def trial_recipes(self) -> list[Recipe]:
+        """The recipe of the trials as it stands, and with every choice and both ends of every range, one at a time."""
+        return [self.short, *self.drawing.each_alone()]
+
     @property
     def fixed_length(self) -> bool:
-        """Whether all trials see as many images, unless they are stopped."""
+        """Whether all trials use the same number of images, unless they are stopped."""
         return not {"train.epochs", "train.batch"} & self.drawing.spaces.keys()
 
     def winner(self, settings: Settings) -> Recipe:
-        """The recipe of the best settings for all the training data; it looks at ``data.test`` once, at its end."""
-        recipe = from_table(changed(to_table(self.base), settings), Recipe)
+        """The recipe of the best settings, for all the training data; ``data.test`` is used once, at its end."""
+        recipe = from_table(with_settings(to_table(self.base), settings), Recipe)
         every = 0 if self.judging.split else recipe.train.evaluate_every
         return replace(recipe, name=f"{self.config.name}-best", train=replace(recipe.train, evaluate_every=every))

@@ -1,4 +1,4 @@
-"""What a search has found: one line a trial, and the best of them."""
+"""The results of a search: one row for every trial, and the best of them."""
 
 from __future__ import annotations
 
@@ -9,13 +9,18 @@ from typing import Any, Literal
 
 State = Literal["complete", "repeated", "pruned", "diverged", "refused", "interrupted", "failed", "running"]
 TRAINED: tuple[State, ...] = ("complete", "pruned", "diverged")
-"""States of trials that were trained and count."""
+"""States of trials that were trained; only these count against ``trials``."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrialRow:
-    """A trial: ``top1`` in per cent (None: not measured to the end), the ``images`` its training saw, and ``why`` it
-    did not come to its end."""
+    """A trial.
+
+    ``top1``: in per cent; None if the training did not end.
+    ``images``: training images used.
+    ``settings``: the values of the space, by key.
+    ``why``: the reason why it did not end, else empty.
+    """
 
     trial: int
     state: State
@@ -28,13 +33,14 @@ class TrialRow:
     why: str = ""
 
     def __str__(self) -> str:
-        found = f"{self.top1:.2f} %" if self.top1 is not None else self.state
+        result = f"{self.top1:.2f} %" if self.top1 is not None else self.state
         size = "" if self.parameters is None else f"  {self.parameters / 1e6:.2f} M"
-        return f"trial {self.trial}: {found}{size}  {told(self.settings)}{f'  ({self.why})' if self.why else ''}"
+        reason = f"  ({self.why})" if self.why else ""
+        return f"trial {self.trial}: {result}{size}  {format_settings(self.settings)}{reason}"
 
 
-def told(settings: dict[str, Any]) -> str:
-    """Settings on one line, as for ``--set``."""
+def format_settings(settings: dict[str, Any]) -> str:
+    """Settings on one line, written as for ``--set``."""
     return " ".join(f"{key}={_short(value)}" for key, value in settings.items())
 
 
@@ -45,7 +51,7 @@ def _short(value: Any) -> str:
 
 
 def best_of(rows: Sequence[TrialRow], most: int = 10) -> list[TrialRow]:
-    """The best trials by top-1, of equal ones the smaller, then the earlier first."""
+    """The ``most`` best complete trials by top-1; among equals the smaller net, then the earlier trial comes first."""
     complete = [row for row in rows if row.state == "complete"]
     return sorted(complete, key=lambda row: (-(row.top1 or 0.0), row.parameters or 0, row.trial))[:most]
 
@@ -56,7 +62,7 @@ def lines(rows: Sequence[TrialRow]) -> str:
 
 
 def summary(rows: Sequence[TrialRow], *, finished: bool) -> dict[str, Any]:
-    """Counts of trials by state, the images they saw, and the best."""
+    """For ``--json``: counts of trials by state, training images used, and the best trial."""
     counts = {state: sum(row.state == state for row in rows) for state in dict.fromkeys(row.state for row in rows)}
     best = best_of(rows, 1)
     return {

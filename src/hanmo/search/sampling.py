@@ -1,4 +1,4 @@
-"""Samplers and pruners by name. All are Optuna's."""
+"""Samplers and pruners by name; all are from Optuna."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from optuna.samplers import BaseSampler, CmaEsSampler, RandomSampler, TPESampler
 from hanmo.search.config import SearchConfig
 
 AT_RANDOM = 10
-"""Trained trials before TPE begins to model; until then it draws at random."""
+"""Trained trials before TPE starts to model results; until then it samples at random. Optuna's default."""
 
 
 def quiet() -> None:
-    """Leave the talking to us: Optuna logs every trial."""
+    """Turn off Optuna's log of every trial; the command line prints them itself."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
@@ -26,26 +26,27 @@ def require(config: SearchConfig) -> None:
         importlib.import_module("cmaes")
 
 
-def sampler(config: SearchConfig, number: int, in_vain: int) -> BaseSampler:
-    """The sampler for the draw of that ``number``; its random numbers depend on the search's seed and the number alone.
+def sampler(config: SearchConfig, number: int, untrained: int) -> BaseSampler:
+    """The sampler of trial ``number``. Its random numbers depend only on the search's seed and the number.
 
-    All else a sampler knows it reads from the trials before, so a search that goes on does not draw its first trials
-    again; TPE (Bergstra et al., NeurIPS 2011) and random draw what they would have drawn without a stop. CMA-ES (Hansen
-    2016) moves in the ranges; choices, which it has no distances for, are then drawn by TPE.
-    TPE begins when enough draws were trained: the ``in_vain`` ones beyond the limits tell it little.
+    Everything else it reads from the earlier trials. So a resumed search does not repeat its first trials, and TPE
+    (Bergstra et al., "Algorithms for Hyper-Parameter Optimization", NeurIPS 2011) and random sampling continue as if
+    there had been no stop. CMA-ES (Hansen, "The CMA Evolution Strategy: A Tutorial", 2016) samples the ranges; choices
+    have no distances, so TPE samples these. ``untrained`` is the number of trials that were refused or repeated: they
+    say little about accuracy, so they do not count towards :data:`AT_RANDOM`.
     """
-    mixed = hashlib.sha256(f"{config.seed} {number}".encode()).digest()
-    seed = int.from_bytes(mixed[:4], "little") >> 1
+    digest = hashlib.sha256(f"{config.seed} {number}".encode()).digest()
+    seed = int.from_bytes(digest[:4], "little") >> 1  # 31 bits, as numpy's seeds allow
     if config.sampler == "random":
         return RandomSampler(seed=seed)
-    tpe = TPESampler(seed=seed, n_startup_trials=AT_RANDOM + in_vain)
+    tpe = TPESampler(seed=seed, n_startup_trials=AT_RANDOM + untrained)
     if config.sampler == "tpe":
         return tpe
     return CmaEsSampler(seed=seed, independent_sampler=tpe, warn_independent_sampling=False)
 
 
 def pruner(config: SearchConfig) -> BasePruner:
-    """What stops a training: worse than the median of others after as many epochs, or not among the best quarter."""
+    """When to stop a trial early: below the median of the others after as many epochs, or not in the best quarter."""
     if config.prune == "no":
         return NopPruner()
     return MedianPruner() if config.prune == "median" else SuccessiveHalvingPruner()

@@ -1,4 +1,4 @@
-"""From the entries of a search's space to what the sampler draws, and back to recipes."""
+"""From the space of a search to Optuna's distributions, and from sampled values back to recipes."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from hanmo.train.config import Recipe
 
 Table = dict[str, Any]
 Settings = dict[str, Any]
-"""Keys of the space with their values in a recipe."""
+"""Key of the space -> value in a recipe."""
 
 
-def changed(table: Table, settings: Mapping[str, Any]) -> Table:
-    """A copy of a recipe's tables with other values; raises :class:`ConfigError` for a place that is not there."""
+def with_settings(table: Table, settings: Mapping[str, Any]) -> Table:
+    """A copy of a recipe's tables with other values. Raises :class:`ConfigError` for a key that does not exist."""
     table = copy.deepcopy(table)
     for key, value in settings.items():
         *path, last = key.split(".")
-        inside: Any = table
+        parent: Any = table
         for part in path:
-            inside = inside[_index(inside, part, key)] if isinstance(inside, list) else inside.setdefault(part, {})
-            if not isinstance(inside, dict | list):
+            parent = parent[_index(parent, part, key)] if isinstance(parent, list) else parent.setdefault(part, {})
+            if not isinstance(parent, dict | list):
                 raise ConfigError(f"space {key!r}: {part!r} is a value of the recipe, with nothing inside")
-        inside[_index(inside, last, key) if isinstance(inside, list) else last] = value
+        parent[_index(parent, last, key) if isinstance(parent, list) else last] = value
     return table
 
 
@@ -41,10 +41,9 @@ def _index(values: Sequence[Any], part: str, key: str) -> int:
 
 
 class Drawing:
-    """What the sampler draws for ``spaces`` around the recipe with the tables ``base``.
+    """The distributions that the sampler draws from, for ``spaces`` around the recipe with the tables ``base``.
 
-    Building one tries every choice and both ends of every range, each by itself. Raises :class:`ConfigError` for what
-    the recipe refuses.
+    Raises :class:`ConfigError` for a range or choice that no distribution can express.
     """
 
     def __init__(self, spaces: Sequence[Space], base: Table) -> None:
@@ -53,11 +52,14 @@ class Drawing:
         self.distributions = {space.key: _distribution(space, base) for space in spaces}
 
     def settings(self, drawn: Mapping[str, Any]) -> Settings:
-        """What was drawn, as values of the recipe."""
+        """Sampled values as values of the recipe."""
         return {key: json.loads(value) if self.spaces[key].choices else value for key, value in drawn.items()}
 
     def each_alone(self) -> Iterator[Recipe]:
-        """The recipe with every choice, and with both ends of every range."""
+        """The recipe with every choice and both ends of every range, one change at a time.
+
+        Raises :class:`ConfigError` for values that the recipe refuses, naming the key.
+        """
         for key, space in self.spaces.items():
             distribution = self.distributions[key]
             if isinstance(distribution, FloatDistribution | IntDistribution):
@@ -66,14 +68,15 @@ class Drawing:
                 values = space.choices
             for value in values:
                 try:
-                    yield from_table(changed(self.base, {key: value}), Recipe, where="the recipe")
+                    yield from_table(with_settings(self.base, {key: value}), Recipe, where="the recipe")
                 except ConfigError as error:
-                    told = str(error)
-                    raise ConfigError(told if told.startswith("space ") else f"space {key!r}: {told}") from error
+                    message = str(error)
+                    named = message if message.startswith("space ") else f"space {key!r}: {message}"
+                    raise ConfigError(named) from error
 
 
 def _distribution(space: Space, base: Table) -> BaseDistribution:
-    if space.choices:  # written out, since samplers know no lists
+    if space.choices:  # as JSON, because Optuna's choices cannot be lists or tables
         try:
             return CategoricalDistribution([json.dumps(choice, ensure_ascii=False) for choice in space.choices])
         except TypeError as error:
@@ -81,7 +84,7 @@ def _distribution(space: Space, base: Table) -> BaseDistribution:
     low, high, step = space.low, space.high, space.step
     assert low is not None
     assert high is not None
-    if step is not None:  # the last step ends at or before high
+    if step is not None:  # high becomes the last step at or below it; decimals, because 0.1 is no exact float
         low_, step_ = Decimal(str(low)), Decimal(str(step))
         last = low_ + (Decimal(str(high)) - low_) // step_ * step_
         high = int(last) if last == last.to_integral_value() and isinstance(high, int) else float(last)
@@ -94,7 +97,7 @@ def _distribution(space: Space, base: Table) -> BaseDistribution:
 
 
 def _is_whole(space: Space, base: Table) -> bool:
-    """As the recipe's value is; where it has none, as the ends of the range are."""
+    """Whether values are whole numbers: as the recipe's value is, or where it has none, as the ends of the range."""
     value: Any = base
     for part in space.key.split("."):
         if isinstance(value, list) and part.isdecimal() and int(part) < len(value):

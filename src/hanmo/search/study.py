@@ -1,15 +1,15 @@
-"""The search itself: draws settings, trains each, and goes on where it was stopped.
+"""The search loop: samples settings, trains each, and resumes where it was stopped.
 
   OUT/
-    study.journal   what Optuna knows of every trial
-    trials.jsonl    the same to read: a JSON object a trial
-    trials/N/       the run of trial N; weights only of the best so far
+    study.journal   Optuna's record of every trial
+    trials.jsonl    the same for people: one JSON object a trial
+    trials/N/       the run folder of trial N; weights only of the best so far
     data/           the two parts of the training pack, when a part is held out
-    best.toml       the winner's recipe, for all the training data
-    search.png      accuracy over images seen
+    best.toml       the recipe of the best trial, for all the training data
+    search.png      accuracy over training images
 
-One process at a time may search in a folder. Under cma-es the journal holds the sampler's state as Optuna pickles it,
-so go on only with a folder of your own.
+Only one process at a time may search in a folder. With cma-es the journal holds the sampler's state as a pickle of
+Optuna, and reading a pickle runs its code: resume only folders that you trust.
 """
 
 from __future__ import annotations
@@ -33,18 +33,19 @@ from hanmo.errors import CheckpointError, ConfigError, one_line
 from hanmo.search.problem import SearchProblem
 from hanmo.search.report import TRAINED, State, TrialRow, best_of, lines
 from hanmo.search.sampling import pruner, quiet, require, sampler
-from hanmo.search.space import changed
+from hanmo.search.space import with_settings
 from hanmo.search.training import Outcome, OutOfTime, train_trial
 from hanmo.train.config import Recipe
 from hanmo.train.parallel import Processes
 from hanmo.train.run import WEIGHTS
 
-IN_VAIN = 200
-"""Trials in a row that are not worth a training, after which the search ends."""
+MAX_UNTRAINED = 200
+"""Trials in a row that were refused or repeated, after which the search ends: the space seems to be exhausted."""
 
-NO_BUDGET = "beyond what is left of the budget"
+NO_BUDGET = "more than what is left of the budget"
 
-_TOLD = ("state", "images", "parameters", "macs", "seconds", "why")
+_ATTRIBUTES = ("state", "images", "parameters", "macs", "seconds", "why")
+"""User attributes of a trial in the journal that become fields of its row."""
 
 _STATES: dict[TrialState, State] = {
     TrialState.RUNNING: "running",
@@ -54,7 +55,7 @@ _STATES: dict[TrialState, State] = {
 
 
 class Search:
-    """Carries out ``problem``; :meth:`open` it, then :meth:`run`."""
+    """Runs the search of ``problem``: first :meth:`open`, then :meth:`run`."""
 
     def __init__(self, problem: SearchProblem, processes: Processes) -> None:
         if processes.world > 1:
@@ -64,9 +65,9 @@ class Search:
         self.problem, self.config, self.out, self.processes = problem, problem.config, problem.out, processes
 
     def open(self) -> None:
-        """Begin the study in ``out`` or take up the one there.
+        """Create the study in ``out``, or resume the one there.
 
-        What ran when the last search was stopped is queued again, unless it was lost without a word twice. Raises
+        Trials that were killed are queued again, unless that happened twice with the same settings. Raises
         :class:`ConfigError` when the folder holds another search, :class:`CheckpointError` when it is damaged.
         """
         journal = self.out / "study.journal"
@@ -83,15 +84,16 @@ class Search:
                 )
             except (ValueError, KeyError) as error:
                 raise CheckpointError(f"{journal}: damaged ({one_line(error)}); search in another folder") from error
-        self._same_as_before()
+        self._require_same_search()
         self.problem.judging.prepare()
         for trial in self.study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
-            lost = trial.user_attrs.get("lost", 0) + 1
+            kills = trial.user_attrs.get("lost", 0) + 1
             self.study.tell(trial.number, state=TrialState.FAIL)
-            if lost < 2:
-                self._again(trial, lost)
+            if kills < 2:  # settings that kill the process twice would kill it a third time
+                self._requeue(trial, kills)
 
-    def _same_as_before(self) -> None:
+    def _require_same_search(self) -> None:
+        """Raise :class:`ConfigError` when the folder holds a search of another recipe, space or data."""
         config = {k: v for k, v in to_table(self.config).items() if k not in ("trials", "budget")}
         now: dict[str, Any] = {
             "search": config,
@@ -109,9 +111,9 @@ class Search:
                 what = f"{part} ({', '.join(other)})" if other else part
                 raise ConfigError(f"{self.out}: holds a search with another {what}; take a new --out")
 
-    def _again(self, trial: FrozenTrial, lost: int) -> None:
-        told = {"instead of": trial.number, "lost": lost}
-        self.study.enqueue_trial(trial.params, user_attrs=told)
+    def _requeue(self, trial: FrozenTrial, kills: int) -> None:
+        """Queue the settings of a trial again; journals hold these names of the attributes."""
+        self.study.enqueue_trial(trial.params, user_attrs={"instead of": trial.number, "lost": kills})
 
     def run(
         self,
@@ -120,13 +122,14 @@ class Search:
         on_record: Callable[[int, dict[str, Any]], None],
         on_trial: Callable[[TrialRow], None],
     ) -> bool:
-        """Search on until ``deadline`` (of :func:`time.monotonic`); whether all trials are done or the budget spent.
+        """Run trials until ``deadline`` (of :func:`time.monotonic`); True when the search is finished.
 
-        ``on_record`` hears the records of the training of each trial, ``on_trial`` of each trial that is over. Ctrl-C
-        raises :class:`KeyboardInterrupt` when the trial's training is saved and queued again.
+        ``on_record`` is called with every record of a trial's training, ``on_trial`` with every finished trial. Ctrl-C
+        raises :class:`KeyboardInterrupt` after the trial's training is saved and its settings are queued again. Raises
+        :class:`ConfigError` when :data:`MAX_UNTRAINED` trials in a row were refused and none was ever trained.
         """
-        in_vain = 0
-        while in_vain < IN_VAIN and self._is_room():
+        untrained = 0  # in a row
+        while untrained < MAX_UNTRAINED and self._has_budget():
             if time.monotonic() >= deadline:
                 return False
             trial = self._ask()
@@ -141,36 +144,42 @@ class Search:
             on_trial(self._row(self.study.get_trials(deepcopy=False)[trial.number]))
             if outcome.why == NO_BUDGET:
                 break
-            in_vain = 0 if outcome.state in TRAINED else in_vain + 1
-            if in_vain == IN_VAIN and not best_of(self.rows()):
-                raise ConfigError(
-                    f"the last {in_vain} draws were not worth a training ({outcome.why}); loosen the limits"
-                )
+            untrained = 0 if outcome.state in TRAINED else untrained + 1
+            if untrained == MAX_UNTRAINED and not best_of(self.rows()):
+                raise ConfigError(f"the last {untrained} trials were all refused ({outcome.why}); loosen the limits")
         return True
 
-    def _is_room(self) -> bool:
+    def _has_budget(self) -> bool:
+        """Whether another trial may be trained; where trials differ in length, :meth:`_try` decides about each."""
         rows = self.rows()
         if sum(row.state in TRAINED for row in rows) >= self.config.trials:
             return False
-        return not self.problem.fixed_length or self._left(rows) >= self.problem.images_of(self.problem.short)
+        return not self.problem.fixed_length or self._images_left(rows) >= self.problem.images_of(self.problem.short)
 
-    def _left(self, rows: list[TrialRow]) -> float:
+    def _images_left(self, rows: list[TrialRow]) -> float:
+        """What is left of the budget of training images."""
         return math.inf if self.config.budget is None else self.config.budget - sum(row.images for row in rows)
 
     def _ask(self) -> Trial:
+        """The next trial, with sampled settings or with those of an interrupted one."""
         trials = self.study.get_trials(deepcopy=False)
-        number = sum("instead of" not in trial.user_attrs for trial in trials)  # as if none had been interrupted
-        in_vain = sum(row.state in ("refused", "repeated") for row in self.rows())
-        self.study.sampler = sampler(self.config, number, in_vain)
+        # Repetitions of interrupted trials do not count, so a resumed search samples what it would have sampled.
+        number = sum("instead of" not in trial.user_attrs for trial in trials)
+        untrained = sum(row.state in ("refused", "repeated") for row in self.rows())
+        self.study.sampler = sampler(self.config, number, untrained)
         return self.study.ask(self.problem.drawing.distributions)
 
+    def _recipe_of(self, trial: Trial) -> Recipe:
+        drawing = self.problem.drawing
+        return from_table(with_settings(drawing.base, drawing.settings(trial.params)), Recipe)
+
     def _try(self, trial: Trial, deadline: float, on_record: Callable[[int, dict[str, Any]], None]) -> Outcome:
-        """Train what was drawn, unless it is not worth it."""
+        """Train a trial, unless its settings are impossible, beyond a limit, or those of an earlier trial."""
         try:
-            recipe = from_table(changed(self.problem.drawing.base, self.problem.drawing.settings(trial.params)), Recipe)
+            recipe = self._recipe_of(trial)
             parameters, macs = self.problem.size_of(recipe.net)
             images = self.problem.images_of(recipe)
-        except ConfigError as error:  # each value is possible, but not all of them together
+        except ConfigError as error:  # every value is possible by itself, but not in this combination
             return Outcome(state="refused", why=one_line(error))
         trial.set_user_attr("parameters", parameters)
         trial.set_user_attr("macs", macs)
@@ -179,7 +188,7 @@ class Search:
             if most is not None and value > most:
                 return Outcome(state="refused", why=f"more than {most:,} {name}")
         rows, settings = self.rows(), self.problem.drawing.settings(trial.params)
-        if images > self._left(rows):
+        if images > self._images_left(rows):
             return Outcome(state="refused", why=NO_BUDGET)
         for row in rows:
             if row.state in TRAINED and row.settings == settings:
@@ -188,7 +197,7 @@ class Search:
         return train_trial(recipe, self._folder_of(trial), trial, self.processes, deadline, on_record)
 
     def _folder_of(self, trial: Trial) -> Path:
-        """The run folder of a trial; one that is made up for takes over the run that was interrupted."""
+        """The run folder of a trial. The repetition of an interrupted trial takes over its folder and so resumes it."""
         folder = self.out / "trials" / str(trial.number)
         before = self.out / "trials" / str(trial.user_attrs.get("instead of"))
         if before.exists() and not folder.exists():
@@ -197,6 +206,7 @@ class Search:
         return folder
 
     def _tell(self, trial: Trial, outcome: Outcome) -> None:
+        """Store the outcome of a trial in the journal and in trials.jsonl."""
         for name in ("state", "images", "seconds", "why"):
             trial.set_user_attr(name, getattr(outcome, name))
         if outcome.top1 is None:
@@ -207,17 +217,17 @@ class Search:
         write_whole(self.out / "trials.jsonl", lines(self.rows()).encode())
 
     def _give_up(self, trial: Trial, error: BaseException) -> None:
-        """Note that a trial failed; one that was interrupted is queued again."""
+        """Store that a trial failed; the settings of an interrupted one are queued again."""
         interrupted = isinstance(error, KeyboardInterrupt)
         trial.set_user_attr("state", "interrupted" if interrupted else "failed")
         trial.set_user_attr("why", "" if interrupted else one_line(error))
         frozen = self.study.tell(trial, state=TrialState.FAIL)
         if interrupted:
-            self._again(frozen, lost=0)
+            self._requeue(frozen, kills=0)
         write_whole(self.out / "trials.jsonl", lines(self.rows()).encode())
 
     def _tidy(self, number: int) -> None:
-        """Keep weights of the best trial only, and no checkpoints."""
+        """Delete the checkpoints of a finished trial, and all weights but those of the best one."""
         best = best_of(self.rows(), 1)
         for folder in (self.out / "trials").glob("*"):
             if not best or folder.name != str(best[0].trial):
@@ -225,23 +235,23 @@ class Search:
         shutil.rmtree(self.out / "trials" / str(number) / "checkpoints", ignore_errors=True)
 
     def rows(self) -> list[TrialRow]:
-        """All trials drawn so far."""
+        """All trials so far."""
         trials = self.study.get_trials(deepcopy=False)
         return [self._row(trial) for trial in trials if trial.state != TrialState.WAITING]
 
     def _row(self, trial: FrozenTrial) -> TrialRow:
-        told = {name: trial.user_attrs[name] for name in _TOLD if name in trial.user_attrs}
-        if trial.state == TrialState.FAIL and told.get("state") != "failed":  # killed, maybe at its very end
-            told |= {"state": "interrupted", "images": 0}  # the trial that makes up for it counts them
+        stored = {name: trial.user_attrs[name] for name in _ATTRIBUTES if name in trial.user_attrs}
+        if trial.state == TrialState.FAIL and stored.get("state") != "failed":  # killed, maybe at its very end
+            stored |= {"state": "interrupted", "images": 0}  # its repetition counts these images
         return TrialRow(
             trial=trial.number,
-            **{"state": _STATES.get(trial.state, "complete"), **told},
+            **{"state": _STATES.get(trial.state, "complete"), **stored},
             top1=trial.value if trial.state == TrialState.COMPLETE else None,
             settings=self.problem.drawing.settings(trial.params),
         )
 
     def write_winner(self) -> Path | None:
-        """``best.toml``; None while no trial is complete."""
+        """Write ``best.toml`` and return its path; None while no trial is complete."""
         best = best_of(self.rows(), 1)
         if not best:
             return None

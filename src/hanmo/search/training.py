@@ -1,4 +1,4 @@
-"""One trial: a training that reports to the study on its way."""
+"""One trial: a training that reports its evaluations to the study."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Record = dict[str, Any]
 
 
 class OutOfTime(KeyboardInterrupt):
-    """The search has used up its time; to a training it is the same as Ctrl-C."""
+    """The search has used up its time. A training handles it as Ctrl-C: it writes a checkpoint."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +37,11 @@ class Outcome:
     why: str = ""
 
 
-class _Watch:
-    """Listens to a training: tells the study, and stops it when it is hopeless or time is out."""
+class _Reporter:
+    """Called with every record of a training: reports to the study, and stops the training when it falls behind.
+
+    Raises :class:`TrialPruned` for a trial that the pruner stops, :class:`OutOfTime` after the deadline.
+    """
 
     def __init__(self, trial: Trial, batch: int, deadline: float, on_record: Callable[[int, Record], None]) -> None:
         self.trial, self.batch, self.deadline, self.on_record = trial, batch, deadline, on_record
@@ -57,7 +60,7 @@ class _Watch:
 
     def report(self, record: Record) -> None:
         epoch = round(record["epoch"])
-        if epoch not in self.reported:  # a training that goes on may evaluate its last epoch again
+        if epoch not in self.reported:  # a resumed training may evaluate its last epoch again
             self.reported.add(epoch)
             self.trial.report(record["top1"], epoch)
 
@@ -70,26 +73,29 @@ def train_trial(
     deadline: float,
     on_record: Callable[[int, Record], None],
 ) -> Outcome:
-    """Train ``recipe`` into ``folder``, from its checkpoint when there is one."""
-    began = time.perf_counter()
-    watch = _Watch(trial, recipe.train.batch, deadline, on_record)
+    """Train ``recipe`` into ``folder``, or resume from its checkpoint.
+
+    Errors of this recipe alone (it diverges, runs out of memory, does not fit the teacher) become its outcome.
+    """
+    start = time.perf_counter()
+    reporter = _Reporter(trial, recipe.train.batch, deadline, on_record)
     for record in RunFolder(folder).records():
         if record["kind"] == "eval":
-            watch.report(record)
+            reporter.report(record)
     state: State = "complete"
     top1, why = None, ""
     try:
-        trainer = Trainer(recipe, folder, processes, watch)
-    except ConfigError as error:  # as a teacher's layer that does not fit this student
+        trainer = Trainer(recipe, folder, processes, reporter)
+    except ConfigError as error:  # for example a teacher's layer that does not fit this student
         return Outcome(state="refused", why=one_line(error))
     try:
         record = trainer.run(resume=True)
-        top1, watch.images = record["top1"], record["step"] * recipe.train.batch
+        top1, reporter.images = record["top1"], record["step"] * recipe.train.batch
     except TrialPruned:
-        state, why = "pruned", "hopeless"
+        state, why = "pruned", "fell behind"
     except DivergedError:
-        state, why = "diverged", "the loss is no number any more"
+        state, why = "diverged", "the loss is not a number"
     except torch.OutOfMemoryError:
         state, why = "diverged", "more memory than the device has"
-    seconds = round(time.perf_counter() - began, 2)
-    return Outcome(state=state, top1=top1, images=watch.images, seconds=seconds, why=why)
+    seconds = round(time.perf_counter() - start, 2)
+    return Outcome(state=state, top1=top1, images=reporter.images, seconds=seconds, why=why)
