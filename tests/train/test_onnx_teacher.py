@@ -172,7 +172,7 @@ def test_a_damaged_graph_is_said_in_words(tmp_path: Path) -> None:
 
 def test_a_student_learns_from_it_and_records_it(small: Any, drawn: Path, tmp_path: Path) -> None:
     recipe = small()
-    labels = "\n".join(Trainer(recipe, tmp_path / "x", Processes.join("cpu")).pack.charset.characters)
+    labels = "\n".join(Trainer(recipe, tmp_path / "x", Processes.join("cpu")).setup.data.info.charset.characters)
     count = labels.count("\n") + 2
     path = write(tmp_path, np.random.default_rng(0).normal(size=(256, count)) / 16, labels=labels)
     Trainer(small(train={"epochs": 1}), tmp_path / "first", Processes.join("cpu")).run()

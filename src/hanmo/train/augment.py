@@ -1,6 +1,6 @@
 """Augmentation of whole batches on the device.
 
-Randomness and picture work are apart: :func:`draw` takes all random numbers from one explicit generator in three
+Randomness and picture work are apart: XX all random numbers from one explicit generator in three
 calls, :func:`apply` is a pure function of pictures and numbers, so it compiles into few kernels.
 
 Shapes: N pictures, S the side, G the cells of the elastic grid, K numbers a picture.
@@ -31,7 +31,7 @@ _SHARES = [1, 2, 2, 2, 2, 1, 1, 1, 1, 1, 2, 2, 3]
 """How the K numbers of a picture are dealt out in :func:`apply`."""
 
 
-def draw(config: AugmentConfig, count: int, side: int, generator: torch.Generator) -> Randomness:
+def sample_augmentation(config: AugmentConfig, count: int, side: int, generator: torch.Generator) -> Randomness:
     """All random numbers for ``count`` pictures, on the generator's device; the same state, the same numbers."""
     device, cells = generator.device, config.elastic_cells
     return Randomness(

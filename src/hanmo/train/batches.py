@@ -21,7 +21,7 @@ SHARE_OF_MEMORY = 0.5
 """A pack larger than this share of the free device memory stays in the memory map and is copied batch by batch."""
 
 
-class Described(Protocol):
+class DataInfo(Protocol):
     """What a run records of its data: a :class:`Pack`, or the recipe of drawn samples."""
 
     @property
@@ -49,7 +49,7 @@ class TrainingData(Protocol):
         ...
 
 
-def steps_of(samples: int, batch: int, processes: Processes) -> int:
+def steps_per_epoch(samples: int, batch: int, processes: Processes) -> int:
     """Whole batches in an epoch; :class:`ConfigError` when there is none or the processes cannot share one."""
     if batch % processes.world:
         raise ConfigError(f"train.batch {batch} cannot be shared by {processes.world} processes; take a multiple")
@@ -65,7 +65,7 @@ def shuffled(samples: int, epoch: int, batch: int, seed: int, processes: Process
     """
     order = torch.randperm(samples, generator=torch.Generator().manual_seed(seed * 100_003 + epoch))
     share = batch // processes.world
-    for number in range(start, steps_of(samples, batch, processes)):
+    for number in range(start, steps_per_epoch(samples, batch, processes)):
         first = number * batch + processes.rank * share
         yield order[first : first + share]
 

@@ -9,7 +9,7 @@ from hanmo.charset import list_characters
 from hanmo.errors import CharsetError, ConfigError
 from hanmo.nets.pruning import can_prune_to, prune_to, select_classes
 from hanmo.nets.resnet import ResNet
-from hanmo.train.batches import Described
+from hanmo.train.batches import DataInfo
 from hanmo.train.checkpoint import load_into
 from hanmo.train.run import TrainedNet, load_trained
 
@@ -17,7 +17,7 @@ MARGINS_APART = 0.015
 """How far margins, as shares of the side, may differ between what a net was trained on and what it is shown."""
 
 
-def start_from(net: nn.Module, path: str, pack: Described) -> tuple[str, ...]:
+def start_from(net: nn.Module, path: str, pack: DataInfo) -> tuple[str, ...]:
     """Give a net the weights of a finished run, and say what that was trained on.
 
     Of one that knows more characters it takes ours, of a wider or deeper ResNet the strongest channels
@@ -32,7 +32,7 @@ def start_from(net: nn.Module, path: str, pack: Described) -> tuple[str, ...]:
     return trained.trained_on
 
 
-def load_fitting(path: str, pack: Described, role: str) -> TrainedNet:
+def load_fitting(path: str, pack: DataInfo, role: str) -> TrainedNet:
     """The net of a run, telling only the data's characters apart; ``role`` is what errors call it."""
     trained = load_trained(path)
     if trained.charset != pack.charset:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,12 +28,12 @@ from hanmo.config import dump_toml, from_table, load_toml, to_table
 from hanmo.errors import CheckpointError, ConfigError
 from hanmo.nets.registry import NetConfig, build_net
 from hanmo.normalize import Normalization
-from hanmo.train.batches import Described
+from hanmo.train.batches import DataInfo
 from hanmo.train.checkpoint import load_into, save_tensors
 from hanmo.train.config import Recipe
 from hanmo.train.shards import first_shard, load_weights
 
-WEIGHTS, RECIPE = "weights.safetensors", "recipe.toml"
+WEIGHTS, RECIPE, SEEDS = "weights.safetensors", "recipe.toml", "seeds.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +74,7 @@ class RunFolder:
         if not self.recipe.exists():
             write_whole(self.recipe, dump_toml(recipe).encode())
 
-    def describe(self, device: torch.device, packs: dict[str, Described]) -> None:
+    def describe(self, device: torch.device, packs: dict[str, DataInfo]) -> None:
         """Record versions and data digests; :class:`ConfigError` when the run was begun on other data."""
         data = {role: {"digest": p.digest, "samples": len(p)} for role, p in packs.items()}
         recorded = self.path / "environment.json"
@@ -125,7 +125,7 @@ class RunFolder:
         self,
         tensors: dict[str, Tensor],
         recipe: Recipe,
-        pack: Described,
+        pack: DataInfo,
         sources: Sequence[str],
         accuracy: dict[str, float],
     ) -> None:
@@ -137,6 +137,29 @@ class RunFolder:
             "accuracy": accuracy,
         }
         save_tensors(self.weights, tensors, header)
+
+
+def note_seeds(folder: Path, seeds: Iterable[int]) -> None:
+    """Note in ``folder/seeds.json`` which seeds are trained below it, so that resuming needs only the folder."""
+    every = list(dict.fromkeys((*planned_seeds(folder), *seeds)))
+    write_whole(folder / SEEDS, (json.dumps({"seeds": every}) + "\n").encode())
+
+
+def planned_seeds(folder: Path) -> list[int]:
+    """The seeds that :func:`note_seeds` noted, begun or not; none for a folder of an earlier version."""
+    file = folder / SEEDS
+    if not file.exists():
+        return []
+    seeds = _read_json(file).get("seeds")
+    if not (isinstance(seeds, list) and all(isinstance(seed, int) for seed in seeds)):
+        raise CheckpointError(f"{file}: damaged (no list of seeds); remove it to go on without it")
+    return seeds
+
+
+def begun_seeds(folder: Path) -> list[int]:
+    """The seeds of the runs ``folder/seed-N``, in order of their numbers."""
+    names = [file.parent.name.removeprefix("seed-") for file in folder.glob(f"seed-*/{RECIPE}")]
+    return sorted(int(name) for name in names if name.isdecimal())
 
 
 def weights_of(run: str | Path) -> Path:
