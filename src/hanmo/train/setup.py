@@ -27,8 +27,10 @@ class TrainingSetup:
 
     def __init__(self, recipe: Recipe, processes: Processes) -> None:
         torch.backends.cudnn.benchmark = True  # shapes never change, so a search for the fastest convolutions pays
-        self.processes, self.device = processes, processes.device
-        self._open(recipe)
+        self.processes, self.device, self.recipe = processes, processes.device, recipe
+        self.data = open_data(recipe.data, self.device)
+        # Counted before teachers are loaded, so that a batch that is too large is reported at once.
+        self.steps_per_epoch = steps_per_epoch(len(self.data.train), recipe.train.batch, processes)
         self.teacher: FeatureHooks | None = None
         self.teacher_sources: list[str] = []
         if recipe.distill:
@@ -48,16 +50,12 @@ class TrainingSetup:
         normalisation and pages.
         """
         if recipe.data != self.recipe.data:
-            self._open(recipe)
+            self.data = open_data(recipe.data, self.device)
+        self.steps_per_epoch = steps_per_epoch(len(self.data.train), recipe.train.batch, self.processes)
         self.recipe = recipe
         student = build_student(recipe, self.data, self.teacher, self.device)
         self.state.restart(student.hooks.net, student.distillation, recipe.optim)
         self._note_sources(student)
-
-    def _open(self, recipe: Recipe) -> None:
-        self.recipe = recipe
-        self.data = open_data(recipe.data, self.device)
-        self.steps_per_epoch = steps_per_epoch(len(self.data.train), recipe.train.batch, self.processes)
 
     @property
     def steps(self) -> int:
