@@ -33,7 +33,8 @@ def _calibration_pack(run: Path, data: DataConfig, *, int8: bool) -> Path:
         recipe = data.train.removeprefix(SYNTH_PREFIX)
         raise ConfigError(
             f"{run}: was trained on characters drawn during the training, so there is no pack to calibrate on; "
-            f"draw a pack, hanmo synth {recipe} --set per_character=2 --seed 99 --out PACK, and name it with --calibration"
+            f"draw a pack, hanmo synth {recipe} --set per_character=2 --seed 99 --out PACK, and name it with "
+            "--calibration"
         )
     return Path(data.train)
 

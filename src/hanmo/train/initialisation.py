@@ -1,4 +1,4 @@
-"""What a net begins as: the weights of a finished training, whole or pruned to the characters and channels needed."""
+"""Initialises a net with the weights of a finished run, pruned to the characters and channels that it needs."""
 
 from __future__ import annotations
 
@@ -14,14 +14,18 @@ from hanmo.train.checkpoint import load_into
 from hanmo.train.run import TrainedNet, load_trained
 
 MARGINS_APART = 0.015
-"""How far margins, as shares of the side, may differ between what a net was trained on and what it is shown."""
+"""How far the margins of a net's training data and of its input may differ, as shares of the side.
+
+One pixel of 64: margins of whole pixels cannot be equal shares on squares of every side.
+"""
 
 
 def start_from(net: nn.Module, path: str, pack: DataInfo) -> tuple[str, ...]:
-    """Give a net the weights of a finished run, and say what that was trained on.
+    """Load the weights of a finished run into ``net``; returns what the run was trained on.
 
-    Of one that knows more characters it takes ours, of a wider or deeper ResNet the strongest channels
-    (:mod:`hanmo.nets.pruning`). Raises as :func:`build_teacher`, :class:`CheckpointError` if the nets are unlike.
+    Of a run that knows more characters, only ours are taken; of a wider or deeper ResNet, the strongest channels
+    (:mod:`hanmo.nets.pruning`). Raises what :func:`load_fitting` raises, and :class:`CheckpointError` if the nets are
+    of another make.
     """
     trained = load_fitting(path, pack, "net")
     given = trained.net.state_dict()
@@ -33,7 +37,11 @@ def start_from(net: nn.Module, path: str, pack: DataInfo) -> tuple[str, ...]:
 
 
 def load_fitting(path: str, pack: DataInfo, role: str) -> TrainedNet:
-    """The net of a run, telling only the data's characters apart; ``role`` is what errors call it."""
+    """The net of a run, reduced to the data's characters; ``role`` is its name in errors.
+
+    Raises :class:`CheckpointError` for a run without weights, :class:`CharsetError` when it lacks characters of the
+    data, :class:`ConfigError` when it reads squares of another normalisation (another side is allowed).
+    """
     trained = load_trained(path)
     if trained.charset != pack.charset:
         unknown = [c for c in pack.charset if c not in trained.charset]
