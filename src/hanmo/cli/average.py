@@ -31,7 +31,7 @@ def average(
     from hanmo.train.average import AverageOptions, average_runs
 
     if statistics_share is not None and statistics is None:
-        raise ConfigError("--statistics-share needs a pack to move the statistics to; name it with --statistics")
+        raise ConfigError("--statistics-share needs a pack to move the statistics to; name it by --statistics")
     options = AverageOptions(shares=tuple(share or ()), weight_bits=weight_bits, statistics=statistics)
     if statistics_share is not None:
         options = replace(options, statistics_share=statistics_share)
