@@ -318,7 +318,7 @@ def test_off_a_terminal_a_line_is_logged_every_ten_seconds(
     log = io.StringIO()
     display = progress_display("x", Console(file=log))
     trainer = Trainer(small(), tmp_path / "run", Processes.join("cpu"))
-    display.begin(trainer, "x")
+    display.start_run(trainer, "x")
     for step in range(1, 21):
         clock.now += 4
         display.show({"kind": "train", "step": step, "loss": 1.25, "images_per_s": 1.0})

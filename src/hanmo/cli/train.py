@@ -205,7 +205,7 @@ def _train_each(plan: _Plan, processes: Processes, display: ProgressDisplay, as_
                 note_seeds(plan.folder, [one.train.seed for one in plan.runs.values()])
         else:
             trainer.restart(recipe, place)
-        display.begin(trainer, plan.title(place))
+        display.start_run(trainer, plan.title(place))
         record = trainer.run(resume=plan.resume)
         if processes.is_first:
             plot_run(place / "metrics.jsonl", place / "plots")

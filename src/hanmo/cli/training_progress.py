@@ -44,8 +44,8 @@ class ProgressDisplay:
             f"{len(data.info.charset)} classes, {len(data.train):,} samples on {trainer.processes.device}"
         )
 
-    def begin(self, trainer: Trainer, title: str) -> None:
-        """A run called ``title`` begins, or goes on."""
+    def start_run(self, trainer: Trainer, title: str) -> None:
+        """Show the run ``title`` from now on; a resumed one starts at its checkpoint."""
         self.steps, self.batch = trainer.setup.steps, trainer.recipe.train.batch
         self.last_line = time.monotonic()
 
@@ -93,7 +93,7 @@ class BarDisplay(ProgressDisplay):
     def __exit__(self, *error: object) -> None:
         self.progress.stop()
 
-    def begin(self, trainer: Trainer, title: str) -> None:
+    def start_run(self, trainer: Trainer, title: str) -> None:
         total, done = trainer.setup.steps, trainer.state.step
         self.progress.reset(self.task, description=title, total=total, completed=done, figures="")
 

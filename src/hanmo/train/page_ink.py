@@ -64,8 +64,8 @@ def without_impulses(pages: Tensor) -> Tensor:
     many, dense = (impulses * share for share in (paper.IMPULSES, paper.DENSE))
     once = torch.where((many >= size)[:, None, None], kept, pages)
     kept, impulses = _without_extremes(once)
-    again = (many >= size) & (impulses * paper.IMPULSES >= size)
-    twice = torch.where(again[:, None, None], kept, once)
+    still_many = (many >= size) & (impulses * paper.IMPULSES >= size)
+    twice = torch.where(still_many[:, None, None], kept, once)
     return torch.where((dense > size)[:, None, None], _median(pages), twice)
 
 

@@ -128,15 +128,15 @@ class RunFolder:
         self,
         tensors: dict[str, Tensor],
         recipe: Recipe,
-        pack: DataInfo,
+        info: DataInfo,
         sources: Sequence[str],
         accuracy: dict[str, float],
     ) -> None:
         """Write ``weights.safetensors``; raises :class:`StorageError`."""
         header = {
             "net": to_table(recipe.net),
-            "charset": str(pack.charset),
-            "normalization": pack.normalization.as_dict(),
+            "charset": str(info.charset),
+            "normalization": info.normalization.as_dict(),
             "trained_on": list(sources),
             "accuracy": accuracy,
         }

@@ -55,7 +55,7 @@ class Speedometer:
     """Images a second between two logs. The median leaves out the first interval, in which code is compiled."""
 
     def __init__(self, device: torch.device) -> None:
-        self.device, self.began = device, time.perf_counter()
+        self.device, self.started = device, time.perf_counter()
         self.rates: list[float] = []
         self.restart()
 
@@ -72,9 +72,9 @@ class Speedometer:
     def paused(self) -> Iterator[None]:
         """Time within the block (an evaluation, a checkpoint) does not count as training."""
         self._wait()
-        began = time.perf_counter()
+        paused = time.perf_counter()
         yield
-        self.since += time.perf_counter() - began
+        self.since += time.perf_counter() - paused
 
     def rate(self) -> float:
         self._wait()
@@ -92,4 +92,4 @@ class Speedometer:
 
     @property
     def seconds(self) -> float:
-        return time.perf_counter() - self.began
+        return time.perf_counter() - self.started
