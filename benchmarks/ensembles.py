@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from hanmo.nets.tta import VIEWS, transform
-from hanmo.train.augment import apply, draw, unchanged
+from hanmo.train.augment import apply, sample_augmentation, unchanged
 from hanmo.train.batches import DeviceData
 from hanmo.train.config import AugmentConfig
 from hanmo.train.objective import standardise
@@ -45,7 +45,9 @@ def log_probabilities(net: nn.Module, data: DeviceData, views: int) -> Tensor:
     for _ in range(max(views, 1)):
         batches = []
         for images, _labels in data.in_order(512):
-            x = apply(images, draw(LIGHT, len(images), data.side, generator), LIGHT) if views else unchanged(images)
+            x = unchanged(images)
+            if views:
+                x = apply(images, sample_augmentation(LIGHT, len(images), data.side, generator), LIGHT)
             batches.append(net(standardise(x)).float().log_softmax(-1).cpu())
         total = total + torch.cat(batches)
     return total / max(views, 1)

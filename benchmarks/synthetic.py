@@ -31,7 +31,6 @@ from hanmo.train.config import Recipe
 from hanmo.train.drawn import SYNTH_PREFIX
 from hanmo.train.loop import Trainer
 from hanmo.train.measure import measure
-from hanmo.train.mixed import open_training
 from hanmo.train.parallel import Processes
 from hanmo.train.run import load_trained
 
@@ -131,10 +130,7 @@ def main() -> None:
         if trainer is None:
             trainer = Trainer(recipe, folder, processes)
         else:  # what is compiled stays compiled
-            trainer.recipe = recipe
-            trainer.data, trainer.pack = open_training(recipe.data, processes.device)
-            trainer.packs["train"] = trainer.pack
-            trainer.again(seed, folder)
+            trainer.restart(recipe, folder)
         end = trainer.run()
         record = {
             "row": row,

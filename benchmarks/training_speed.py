@@ -58,7 +58,7 @@ def measure(
         train=TrainConfig(epochs=10_000, batch=batch, compile=mode),  # type: ignore[arg-type]
     )
     trainer = Trainer(recipe, Path(tempfile.mkdtemp()) / "run", processes)
-    batches = (b for epoch in range(10_000) for b in trainer.data.epoch(epoch, batch, 0, processes))
+    batches = (b for epoch in range(10_000) for b in trainer.setup.data.train.epoch(epoch, batch, 0, processes))
 
     def steps(count: int) -> float:
         wait(processes.device)

@@ -9,7 +9,7 @@ import re
 import sys
 import tomllib
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -41,7 +41,10 @@ def load_toml(path: str | Path, into: type[T], overrides: Iterable[str] = ()) ->
 
 def from_table(table: Mapping[str, Any], into: type[T], where: str = "") -> T:
     """Build the dataclass ``into`` from nested tables; errors name the place as ``where: section.key``."""
-    return _build(table, into, where, ())
+    try:
+        return _build(table, into, where, ())
+    except _UnknownKeyError as error:
+        raise ConfigError(f"{error}; {_suggestion(error.key, error.known, list(_key_paths(into)))}") from None
 
 
 def to_table(config: object) -> dict[str, Any]:
@@ -114,7 +117,7 @@ def _build(table: Mapping[str, Any], into: type[T], where: str, prefix: tuple[st
     table = _by_present_names(table, known.values(), where, prefix)
     for key in table:
         if key not in known:
-            raise ConfigError(f"{where}: unknown key {'.'.join((*prefix, key))!r}; {nearest(key, known, prefix)}")
+            raise _UnknownKeyError(where, (*prefix, key), known)
     values = {}
     for name, field in known.items():
         if name in table:
@@ -125,6 +128,35 @@ def _build(table: Mapping[str, Any], into: type[T], where: str, prefix: tuple[st
         return into(**values)
     except ConfigError as error:
         raise ConfigError(f"{where}: {'.'.join(prefix)}: {error}" if prefix else f"{where}: {error}") from error
+
+
+class _UnknownKeyError(ConfigError):
+    """An unknown ``key``, as a path of keys, where only the keys ``known`` are possible."""
+
+    def __init__(self, where: str, key: tuple[str, ...], known: Iterable[str]) -> None:
+        super().__init__(f"{where}: unknown key {'.'.join(key)!r}")
+        self.key, self.known = key, tuple(known)
+
+
+def _suggestion(key: tuple[str, ...], known: Iterable[str], paths: list[tuple[str, ...]]) -> str:
+    """The key that was meant: of this name in another section, else a similar one here, else a similar one anywhere."""
+    *section, name = key
+    elsewhere = next((path for path in paths if path[-1] == name), None)
+    here = nearest(name, known, section)
+    if elsewhere is None and not here.startswith("did you mean"):
+        similar = difflib.get_close_matches(name, [path[-1] for path in paths], n=1, cutoff=0.7)
+        elsewhere = next((path for path in paths if [path[-1]] == similar), None)
+    return f"did you mean {'.'.join(elsewhere)!r}?" if elsewhere else here
+
+
+def _key_paths(into: Any, prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The path of every key of a dataclass and of the sections in it."""
+    for name, hint in get_type_hints(into).items():
+        yield (*prefix, name)
+        optional = get_origin(hint) in (Union, types.UnionType)
+        for section in get_args(hint) if optional else (hint,):
+            if dataclasses.is_dataclass(section):
+                yield from _key_paths(section, (*prefix, name))
 
 
 def _by_present_names(

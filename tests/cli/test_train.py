@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,7 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from rich.console import Console
 
+from hanmo.cli.train import _Plan
+from hanmo.cli.training_progress import BarDisplay, _duration, progress_display
+from hanmo.train.loop import Trainer
+from hanmo.train.parallel import Processes
 from hanmo.train.run import RunFolder
 
 RECIPE = """
@@ -173,3 +181,172 @@ def test_torchrun_starts_the_command_line(recipe: Path, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert second.read_bytes() == kept
+
+
+def interrupt_at(monkeypatch: pytest.MonkeyPatch, folder: str, kind: str = "eval") -> pytest.MonkeyPatch:
+    """Let the next record of ``kind`` in a run folder of this name be followed by a Ctrl-C."""
+    log = RunFolder.log
+
+    def stop(run_folder: RunFolder, record: dict[str, Any]) -> None:
+        log(run_folder, record)
+        if run_folder.path.name == folder and record["kind"] == kind:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(RunFolder, "log", stop)
+    return monkeypatch
+
+
+def command_that_goes_on(err: str) -> list[str]:
+    """The arguments of the command that a stopped training named."""
+    line = next(line for line in err.splitlines() if line.startswith("go on with: "))
+    program, *arguments = shlex.split(line.removeprefix("go on with: "))
+    assert program == "hanmo"
+    return arguments
+
+
+def test_a_stopped_run_names_the_command_that_goes_on(
+    run: Run, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("train", str(recipe), "--device", "cpu", "--out", "straight")[0] == 0
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, "a run")
+        status, _, err = run("train", str(recipe), "--set", "train.seed=0", "--device", "cpu", "--out", "a run")
+    assert status == 130
+    arguments = command_that_goes_on(err)
+    assert arguments == ["train", "--resume", "a run", "--device", "cpu"]
+    recipe.unlink()  # the run folder has all that is needed
+    assert run(*arguments)[0] == 0
+    one, other = (tmp_path / name / "weights.safetensors" for name in ("straight", "a run"))
+    assert one.read_bytes() == other.read_bytes()
+
+
+def test_several_seeds_go_on_by_their_folder_alone(
+    run: Run, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seeds that were not begun are trained as well."""
+    command = ("train", str(recipe), "--device", "cpu", "--seeds", "3,1,2", "--json")
+    assert run(*command, "--out", "straight")[0] == 0
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, "seed-1")
+        status, _, err = run(*command, "--out", "stopped")
+    assert status == 130
+    assert not (tmp_path / "stopped" / "seed-2").exists()
+    status, out, err = run(*command_that_goes_on(err), "--json")
+    assert status == 0, err
+    assert [record["seed"] for record in _records(out)] == [3, 1, 2]
+    for seed in (3, 1, 2):
+        one, other = (tmp_path / name / f"seed-{seed}" / "weights.safetensors" for name in ("straight", "stopped"))
+        assert one.read_bytes() == other.read_bytes()
+    (tmp_path / "stopped" / "seeds.json").unlink()  # as in runs of before
+    status, out, err = run("train", "--resume", "stopped", "--device", "cpu", "--json")
+    assert [record["seed"] for record in _records(out)] == [1, 2, 3], err
+
+
+def test_a_run_folder_in_place_of_a_recipe_needs_resume_alone(run: Run, recipe: Path, tmp_path: Path) -> None:
+    assert run("train", str(recipe), "--device", "cpu", "--out", "done")[0] == 0
+    (tmp_path / "empty").mkdir()
+    for command, message in (
+        ("train done", "done: is a run folder, not a recipe; go on with it by: hanmo train --resume done"),
+        ("train --resume empty", "empty: holds no run (no recipe.toml); name a run folder, or a recipe"),
+        ("train --resume done --seeds 0,1", "done: a run folder knows its place and its seeds; leave out"),
+        ("train --resume done --out other", "done: a run folder knows its place and its seeds; leave out"),
+        (
+            "distill --resume done",
+            "done: has no [distill] section; add one with teachers, or use: hanmo train --resume",
+        ),
+        ("train --resume done --set train.epochs=3", "done: holds another recipe (train.epochs was 2, now 3)"),
+    ):
+        status, out, err = run(*command.split())
+        assert (status, out) == (2, "")
+        assert message in err
+    assert run("train", "--resume", "done", "--device", "cpu")[0] == 0, "a finished run has nothing left to do"
+
+
+def test_a_student_goes_on_by_its_folder(
+    run: Run, recipe: Path, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("train", str(recipe), "--device", "cpu", "--out", "teacher")[0] == 0
+    student = tmp_path / "student.toml"
+    student.write_text(RECIPE.format(packs=drawn) + DISTILL.format(teacher="elsewhere"), encoding="utf-8")
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, "student")
+        command = ("distill", str(student), "--teacher", "teacher", "--device", "cpu", "--out", "student")
+        status, _, err = run(*command)
+    assert status == 130
+    assert command_that_goes_on(err) == ["distill", "--resume", "student", "--device", "cpu"]
+    status, _, err = run("train", "--resume", "student")
+    assert status == 2
+    assert "student: has a [distill] section; use: hanmo distill --resume student" in err
+    assert run("distill", "--resume", "student", "--device", "cpu")[0] == 0
+
+
+def test_stopped_before_anything_was_written_there_is_nothing_to_go_on_with(
+    run: Run, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("hanmo.train.setup.open_data", interrupt)
+    status, _, err = run("train", str(recipe), "--device", "cpu")
+    assert status == 130
+    assert "go on with" not in err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_under_torchrun_the_command_names_torchrun(monkeypatch: pytest.MonkeyPatch, small: Any) -> None:
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    plan = _Plan(verb="train", folder=Path("runs/x"), runs={Path("runs/x"): small()}, resume=False)
+    command = plan.resuming_command(None, Processes(world=4, device=torch.device("cpu")))
+    assert command == "torchrun --nproc-per-node 2 -m hanmo train --resume runs/x"
+
+
+class Clock:
+    """A clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+def test_off_a_terminal_a_line_is_logged_every_ten_seconds(
+    monkeypatch: pytest.MonkeyPatch, small: Any, tmp_path: Path
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr("hanmo.cli.training_progress.time", clock)
+    log = io.StringIO()
+    display = progress_display("x", Console(file=log))
+    trainer = Trainer(small(), tmp_path / "run", Processes.join("cpu"))
+    display.start_run(trainer, "x")
+    for step in range(1, 21):
+        clock.now += 4
+        display.show({"kind": "train", "step": step, "loss": 1.25, "images_per_s": 1.0})
+    lines = log.getvalue().splitlines()
+    assert lines[0] == "step 3 of 20: loss 1.250, 1 images/s, 4 min 32 s left"  # 17 steps of 16 images
+    assert [line.split()[1] for line in lines] == ["3", "6", "9", "12", "15", "18", "20"]
+    assert lines[-1].endswith(", 0 s left")
+    assert isinstance(progress_display("x", Console(file=log, force_terminal=True)), BarDisplay)
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.2, "0 s"), (59.6, "1 min 00 s"), (3599, "59 min 59 s")])
+def test_durations(seconds: float, text: str) -> None:
+    assert _duration(seconds) == text
+    assert _duration(11100) == "3 h 05 min"
+
+
+def test_a_short_run_logs_its_last_step(run: Run, recipe: Path) -> None:
+    _, _, err = run("train", str(recipe), "--device", "cpu")
+    assert "step 10 of 10: loss " in err
+
+
+@pytest.mark.parametrize(
+    ("override", "suggestion"),
+    [("epochs=3", "train.epochs"), ("optim.batch=3", "train.batch"), ("epoch=3", "train.epochs"), ("nam=x", "name")],
+)
+def test_a_key_in_the_wrong_section_is_suggested_where_it_belongs(
+    run: Run, recipe: Path, override: str, suggestion: str
+) -> None:
+    status, _, err = run("train", str(recipe), "--set", override)
+    assert status == 2
+    assert f"unknown key '{override.split('=')[0]}'; did you mean '{suggestion}'?" in err

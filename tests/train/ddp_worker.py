@@ -50,7 +50,7 @@ def train(recipe: Recipe, out: Path, processes: Processes) -> str:
     """Train and return a digest of all weights and statistics."""
     trainer = Trainer(recipe, out, processes)
     trainer.run()
-    tensors = trainer.net.state_dict().values()
+    tensors = trainer.state.net.state_dict().values()
     return hashlib.sha256(b"".join(tensor.numpy().tobytes() for tensor in tensors)).hexdigest()
 
 

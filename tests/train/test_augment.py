@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hanmo.train.augment import apply, draw, unchanged
+from hanmo.train.augment import apply, sample_augmentation, unchanged
 from hanmo.train.config import AugmentConfig
 
 STRENGTHS = [f.name for f in fields(AugmentConfig) if f.name != "elastic_cells"]
@@ -25,7 +25,7 @@ def pictures(side: int = 24) -> Tensor:
 
 
 def changed(config: AugmentConfig, seed: int = 0, side: int = 24) -> Tensor:
-    return apply(pictures(side), draw(config, 6, side, torch.Generator().manual_seed(seed)), config)
+    return apply(pictures(side), sample_augmentation(config, 6, side, torch.Generator().manual_seed(seed)), config)
 
 
 def test_the_same_generator_the_same_pictures() -> None:
@@ -33,7 +33,7 @@ def test_the_same_generator_the_same_pictures() -> None:
     assert torch.equal(changed(config, 1), changed(config, 1))
     assert not torch.equal(changed(config, 1), changed(config, 2))
     generator = torch.Generator().manual_seed(1)
-    first, second = (draw(config, 6, 24, generator) for _ in range(2))
+    first, second = (sample_augmentation(config, 6, 24, generator) for _ in range(2))
     assert not torch.equal(first.uniform, second.uniform)
 
 
@@ -68,7 +68,7 @@ def test_turning_right_is_turning_right() -> None:
     config = AugmentConfig(**{**NOTHING, "rotate": 90.0})
     images = torch.zeros(2, 24, 24, dtype=torch.uint8)
     images[:, 2:6, 10:14] = 255
-    randomness = draw(config, 2, 24, torch.Generator())
+    randomness = sample_augmentation(config, 2, 24, torch.Generator())
     randomness.uniform[:] = 0
     randomness.uniform[0, 0], randomness.uniform[1, 0] = 1, -1
     x = apply(images, randomness, config)[:, 0]
@@ -82,7 +82,7 @@ def test_perspective_and_shift_keep_to_their_units() -> None:
     config = AugmentConfig(**{**NOTHING, "translate": 0.25})
     images = torch.zeros(1, 24, 24, dtype=torch.uint8)
     images[0, 10:14, 10:14] = 255
-    randomness = draw(config, 1, 24, torch.Generator())
+    randomness = sample_augmentation(config, 1, 24, torch.Generator())
     randomness.uniform[:] = 1
     ink = apply(images, randomness, config)[0, 0]
     centre = (ink.sum(0) * (torch.arange(24) + 0.5)).sum() / ink.sum()
@@ -92,7 +92,7 @@ def test_perspective_and_shift_keep_to_their_units() -> None:
 @pytest.mark.parametrize("stroke", [1.0, -1.0])
 def test_the_pen_grows_and_thins(stroke: float) -> None:
     config = AugmentConfig(**{**NOTHING, "stroke": 1.0})
-    randomness = draw(config, 6, 24, torch.Generator())
+    randomness = sample_augmentation(config, 6, 24, torch.Generator())
     randomness.uniform[:] = stroke
     before, after = unchanged(pictures()).sum(), apply(pictures(), randomness, config).sum()
     assert (after > 1.3 * before) if stroke > 0 else (after < 0.7 * before)

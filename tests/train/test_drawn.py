@@ -10,9 +10,9 @@ import torch
 
 from hanmo.errors import CharsetError, ConfigError
 from hanmo.train.config import DataConfig
+from hanmo.train.data import open_training
 from hanmo.train.drawn import DrawnData
 from hanmo.train.loop import Trainer
-from hanmo.train.mixed import open_training
 from hanmo.train.parallel import Processes
 from hanmo.train.run import load_trained
 
@@ -71,14 +71,14 @@ def test_a_resumed_run_goes_on_exactly(small: Any, recipe: Path, tmp_path: Path)
     Trainer(made, tmp_path / "whole", Processes.join("cpu")).run()
 
     def stop(record: dict[str, Any]) -> None:
-        if trainer.step >= 5:
+        if trainer.state.step >= 5:
             raise KeyboardInterrupt
 
     trainer = Trainer(made, tmp_path / "parts", Processes.join("cpu"), stop)
     advance = trainer.advance
 
     def interrupted(*batch: Any) -> Any:
-        if trainer.step == 5:
+        if trainer.state.step == 5:
             raise KeyboardInterrupt
         return advance(*batch)
 

@@ -83,11 +83,11 @@ def test_the_same_seed_the_same_weights(small: Any, tmp_path: Path) -> None:
     assert a != c
 
 
-def test_a_trainer_begun_again_is_a_new_one(small: Any, tmp_path: Path) -> None:
+def test_a_restarted_trainer_equals_a_new_one(small: Any, tmp_path: Path) -> None:
     run(small(train={"epochs": 1, "seed": 2}), tmp_path / "new")
     trainer = Trainer(small(train={"epochs": 1, "seed": 1}), tmp_path / "first", Processes.join("cpu"))
     trainer.run()
-    trainer.again(2, tmp_path / "again")
+    trainer.restart(small(train={"epochs": 1, "seed": 2}), tmp_path / "again")
     trainer.run()
     for name in ("weights.safetensors", "recipe.toml"):
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "new" / name).read_bytes()
@@ -133,7 +133,7 @@ def test_precisions(small: Any, tmp_path: Path, precision: str) -> None:
 def test_a_cpu_is_not_compiled_for_unless_asked(small: Any, tmp_path: Path) -> None:
     trainer = Trainer(small(), tmp_path / "run", Processes.join("cpu"))
     for mode in ("auto", "no"):
-        assert compiled(trainer.objective, mode, CPU) is trainer.objective
+        assert compiled(trainer.setup.objective, mode, CPU) is trainer.setup.objective
 
 
 def test_a_loss_that_explodes_stops_the_run(small: Any, tmp_path: Path) -> None:

@@ -15,13 +15,13 @@ from hanmo.errors import ConfigError
 from hanmo.nets.feature_hooks import FeatureHooks
 from hanmo.nets.resnet import AveragePooling
 from hanmo.train import speed
-from hanmo.train.augment import draw
+from hanmo.train.augment import sample_augmentation
 from hanmo.train.config import AugmentConfig, DistillConfig, MethodConfig, Recipe
 from hanmo.train.loop import Trainer
+from hanmo.train.methods import connect
 from hanmo.train.objective import Objective
 from hanmo.train.parallel import Processes
 from hanmo.train.run import RunFolder, load_trained
-from hanmo.train.teachers import connect
 
 ALONE = ("tf-kd", "self", "mutual")
 
@@ -55,11 +55,11 @@ def test_every_method_trains(name: str, small: Any, teacher: Path, tmp_path: Pat
     recipe = taught(small, teacher, name)
     recipe = small(distill=recipe.distill, optim=recipe.optim, train={"epochs": 1, "precision": "bf16"})
     trainer = start(recipe, tmp_path / "run")
-    before = {k: v.clone() for k, v in trainer.net.state_dict().items()}
+    before = {k: v.clone() for k, v in trainer.state.net.state_dict().items()}
     trainer.run()
     parts = RunFolder(tmp_path / "run").records()[0]["parts"]
     assert set(parts) == {"label", name}
-    assert not torch.equal(trainer.net.conv1.weight, before["conv1.weight"])  # type: ignore[union-attr, arg-type]
+    assert not torch.equal(trainer.state.net.conv1.weight, before["conv1.weight"])  # type: ignore[union-attr, arg-type]
     kept = load_trained(tmp_path / "run").net
     assert kept.state_dict().keys() == before.keys()
     if name == "simkd":
@@ -89,15 +89,15 @@ def test_the_next_seed_begins_as_a_new_trainer_would(small: Any, teacher: Path, 
     recipe = taught(small, teacher, "simkd", "review", "mutual")
     trainer = start(recipe, tmp_path / "first")
     trainer.run()
-    trainer.again(8, tmp_path / "again")
     other = small(distill=recipe.distill, optim=recipe.optim, train={"epochs": 1, "seed": 8, "checkpoint_every": 0})
+    trainer.restart(other, tmp_path / "again")
     fresh = start(other, tmp_path / "fresh")
-    for old, new in zip(trainer.learners, fresh.learners, strict=True):
+    for old, new in zip(trainer.state.learners, fresh.state.learners, strict=True):
         states = old.state_dict(), new.state_dict()
         assert states[0].keys() == states[1].keys()
         assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
-    peer = fresh.learners[1].methods[2].peer  # type: ignore[index, union-attr]
-    assert not torch.equal(peer.conv1.weight, fresh.net.conv1.weight)  # type: ignore[union-attr, arg-type]
+    peer = fresh.state.learners[1].methods[2].peer  # type: ignore[index, union-attr]
+    assert not torch.equal(peer.conv1.weight, fresh.state.net.conv1.weight)  # type: ignore[union-attr, arg-type]
 
 
 def test_all_methods_compile_to_one_graph() -> None:
@@ -123,7 +123,8 @@ def test_all_methods_compile_to_one_graph() -> None:
     )
     images = torch.randint(0, 256, (6, 16, 16), dtype=torch.uint8)
     labels = torch.tensor([0, 1, 2, 3, 4, 0])
-    inputs = images, labels, draw(AugmentConfig(), 6, 16, torch.Generator().manual_seed(0)), torch.tensor(0.7)
+    randomness = sample_augmentation(AugmentConfig(), 6, 16, torch.Generator().manual_seed(0))
+    inputs = images, labels, randomness, torch.tensor(0.7)
     state = {k: v.clone() for k, v in goal.state_dict().items()}
     expected, parts = goal(*inputs)
     goal.load_state_dict(state)

@@ -14,8 +14,9 @@ from hanmo.data.sample import Sample
 from hanmo.errors import CharsetError, ConfigError, PackError
 from hanmo.normalize import Normalization
 from hanmo.train.config import DataConfig
+from hanmo.train.data import open_training
 from hanmo.train.loop import Trainer
-from hanmo.train.mixed import MixedData, open_training
+from hanmo.train.mixed import MixedData
 from hanmo.train.parallel import Processes
 from hanmo.train.run import load_trained
 

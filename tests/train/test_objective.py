@@ -12,7 +12,7 @@ from hanmo.distill import Distillation, build_method
 from hanmo.nets.feature_hooks import FeatureHooks
 from hanmo.nets.registry import NetConfig, build_net
 from hanmo.normalize import MEAN, STD
-from hanmo.train.augment import Randomness, draw
+from hanmo.train.augment import Randomness, sample_augmentation
 from hanmo.train.config import AugmentConfig
 from hanmo.train.objective import Objective, standardise
 
@@ -46,7 +46,7 @@ def objective(
 
 
 def randomness() -> Randomness:
-    return draw(STILL, 6, SIDE, torch.Generator().manual_seed(0))
+    return sample_augmentation(STILL, 6, SIDE, torch.Generator().manual_seed(0))
 
 
 def logits_of(goal: Objective) -> torch.Tensor:

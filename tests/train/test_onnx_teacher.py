@@ -95,9 +95,12 @@ def test_what_does_not_fit_is_said(tmp_path: Path) -> None:
     for change, message in (
         ({"after": [" "]}, r"gives \(2, 4\), but there are 5 labels"),
         ({"labels": "metadata:other"}, "no metadata 'other'; it has: names"),
-        ({"labels": "labels.txt"}, "labels.txt: cannot be read as labels"),
+        (
+            {"labels": "labels.txt"},
+            "labels.txt: cannot be found beside .*teacher.toml, in the current folder",
+        ),
         ({"side": 24}, "cannot read 1 channels of 24 pixels"),
-        ({"model": "none.onnx"}, "none.onnx: cannot be read"),
+        ({"model": "none.onnx"}, "none.onnx: cannot be found beside .*; put it there, as models/none.onnx"),
         ({"std": 0.0}, "std above 0"),
         ({"licence": "OFL (a kind of)"}, "without parentheses"),
     ):
@@ -172,7 +175,7 @@ def test_a_damaged_graph_is_said_in_words(tmp_path: Path) -> None:
 
 def test_a_student_learns_from_it_and_records_it(small: Any, drawn: Path, tmp_path: Path) -> None:
     recipe = small()
-    labels = "\n".join(Trainer(recipe, tmp_path / "x", Processes.join("cpu")).pack.charset.characters)
+    labels = "\n".join(Trainer(recipe, tmp_path / "x", Processes.join("cpu")).setup.data.info.charset.characters)
     count = labels.count("\n") + 2
     path = write(tmp_path, np.random.default_rng(0).normal(size=(256, count)) / 16, labels=labels)
     Trainer(small(train={"epochs": 1}), tmp_path / "first", Processes.join("cpu")).run()
@@ -181,3 +184,33 @@ def test_a_student_learns_from_it_and_records_it(small: Any, drawn: Path, tmp_pa
     Trainer(taught, tmp_path / "student", Processes.join("cpu")).run()
     trained_on = load_trained(tmp_path / "student").trained_on
     assert trained_on == (*load_trained(tmp_path / "first").trained_on, "taught by: a test (CC0-1.0)")
+
+
+def test_the_model_is_looked_for_beside_the_file_then_here_then_in_models(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "described").mkdir()
+    path = write(tmp_path / "described", np.zeros((256, 4)), labels="火\n水\n山")
+    model = (tmp_path / "described" / "model.onnx").read_bytes()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models").mkdir()
+    places = [tmp_path / "models", tmp_path, tmp_path / "described"]  # the first choice last
+    for place in places:
+        (place / "model.onnx").unlink(missing_ok=True)
+    for place, other in zip(places, [*places[1:], None], strict=True):
+        (place / "model.onnx").write_bytes(model)
+        load_onnx_teacher(str(path), CHARSET, SQUARES)
+        if other is not None:
+            (place / "model.onnx").write_bytes(b"not taken while there is one in the place before")
+    (tmp_path / "labels.txt").write_text("火\n水\n山", encoding="utf-8")
+    text = path.read_text(encoding="utf-8").replace("'metadata:names'", "'labels.txt'")
+    path.write_text(text, encoding="utf-8")
+    load_onnx_teacher(str(path), CHARSET, SQUARES)
+
+
+def test_the_teacher_that_comes_with_hanmo_says_where_its_model_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"as models/PP-OCRv6_rec_small\.onnx \(.*ppocr-teacher\.toml says"):
+        load_onnx_teacher("@ppocr-teacher", CHARSET, SQUARES)

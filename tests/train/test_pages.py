@@ -25,12 +25,13 @@ from hanmo.synth.mix import Mix, MixConfig
 from hanmo.synth.noise import keys_of
 from hanmo.synth.paper.page import PageConfig
 from hanmo.synth.strokes.hand import StyleConfig
-from hanmo.train.augment import draw
+from hanmo.train.augment import sample_augmentation
 from hanmo.train.checkpoint import load_tensors, save_tensors
 from hanmo.train.config import AugmentConfig, DataConfig, DistillConfig, MethodConfig, PageTrainingConfig, Recipe
+from hanmo.train.data import open_training
 from hanmo.train.drawn import DrawnData
 from hanmo.train.loop import Trainer
-from hanmo.train.mixed import MixedData, open_training
+from hanmo.train.mixed import MixedData
 from hanmo.train.objective import Objective, standardise
 from hanmo.train.pages import Pages, random_keys
 from hanmo.train.parallel import Processes
@@ -66,7 +67,7 @@ def shown(
 ) -> tuple[Pages, Tensor, Tensor]:
     pages = Pages(PageConfig(), 96, SMALL, augment, views)
     generator = torch.Generator().manual_seed(seed)
-    randomness = draw(augment, len(images), images.shape[-1], generator)
+    randomness = sample_augmentation(augment, len(images), images.shape[-1], generator)
     return pages, *pages.show(images, randomness, random_keys(len(images), generator))[:2]
 
 
@@ -131,7 +132,7 @@ def test_showing_compiles_to_one_graph(monkeypatch: pytest.MonkeyPatch) -> None:
     pages = Pages(PageConfig(), 96, SMALL, AugmentConfig(), PageTrainingConfig(spoilt_teacher_share=0.2))
     generator = torch.Generator().manual_seed(0)
     images = drawn_squares(32, 3)
-    inputs = images, draw(pages.augment, 12, 32, generator), random_keys(12, generator)
+    inputs = images, sample_augmentation(pages.augment, 12, 32, generator), random_keys(12, generator)
     compiled = torch.compile(pages.show, backend="eager", fullgraph=True, dynamic=False)(*inputs)
     assert all(torch.equal(a, b) for a, b in zip(compiled[:2], pages.show(*inputs)[:2], strict=True))
 
@@ -211,7 +212,7 @@ def test_a_stopped_distillation_on_pages_goes_on_bit_for_bit(
     train(recipe, tmp_path / "straight")
 
     def stopping(*batch: Any) -> Any:
-        if trainer.step == 4:
+        if trainer.state.step == 4:
             raise KeyboardInterrupt
         return advance(*batch)
 
@@ -298,13 +299,17 @@ def test_the_toy_recipe_learns(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     recipe = load_toml("@pages-toy", Recipe, ["train.epochs=3"])
     trainer = Trainer(recipe, tmp_path / "toy", Processes.join("cpu"))
     trainer.run()
-    images, labels = next(iter(trainer.data.epoch(99, 200, 0, ALONE)))
-    assert trainer.show_pages
+    images, labels = next(iter(trainer.setup.data.train.epoch(99, 200, 0, ALONE)))
+    assert trainer.setup.show_pages
     generator = torch.Generator().manual_seed(0)
-    views = trainer.show_pages(images, draw(STILL, 200, images.shape[-1], generator), random_keys(200, generator))[:2]
-    trainer.net.load_state_dict(load_trained(tmp_path / "toy").net.state_dict())
-    trainer.net.eval()
-    spoilt, clean = ((trainer.net(standardise(v[:, None] / 255)).argmax(1) == labels).float().mean() for v in views)
+    views = trainer.setup.show_pages(
+        images, sample_augmentation(STILL, 200, images.shape[-1], generator), random_keys(200, generator)
+    )[:2]
+    trainer.state.net.load_state_dict(load_trained(tmp_path / "toy").net.state_dict())
+    trainer.state.net.eval()
+    spoilt, clean = (
+        (trainer.state.net(standardise(v[:, None] / 255)).argmax(1) == labels).float().mean() for v in views
+    )
     assert min(spoilt, clean) > 0.18, "chance is 0.1, with a standard deviation of 0.02"
 
 
@@ -315,7 +320,7 @@ def test_of_a_share_of_pages_nothing_is_written() -> None:
     images = drawn_squares(32, 3, 40)
     pages = Pages(PageConfig(), 96, SMALL, STILL, PageTrainingConfig(clean_share=0.25, empty_share=0.2))
     generator = torch.Generator().manual_seed(0)
-    randomness = draw(STILL, 40, images.shape[-1], generator)
+    randomness = sample_augmentation(STILL, 40, images.shape[-1], generator)
     student, teacher, empty = pages.show(images, randomness, random_keys(40, generator))
     assert empty is not None
     assert 0 < int(empty.sum()) <= 8, "where the front end finds nothing on the page, the clean square is shown"

@@ -103,3 +103,16 @@ def test_pyplot_is_left_alone(tmp_path: Path) -> None:
     before = "matplotlib.pyplot" in sys.modules
     plot_run(write(tmp_path / "m.jsonl", train_record(1), eval_record(1, 10.0)), tmp_path)
     assert ("matplotlib.pyplot" in sys.modules) == before
+
+
+def test_the_final_evaluation_is_drawn(tmp_path: Path) -> None:
+    end = {**eval_record(1000, 95.0), "kind": "end", "images_per_s": 900.0, "seconds": 3.0}
+    run = read_run(write(tmp_path / "m.jsonl", train_record(1000), eval_record(500, 90.0), end))
+    assert run.column("eval", "top1").tolist() == [90.0, 95.0]
+    assert [p.name for p in plot_run(write(tmp_path / "m.jsonl", train_record(1000), end), tmp_path)] == [
+        "loss.png",
+        "accuracy.png",
+        "learning_rate.png",
+    ]
+    without_test_pack = {"kind": "end", "step": 1000, "epoch": 10.0, "seconds": 3.0}
+    assert not read_run(write(tmp_path / "m.jsonl", train_record(1000), without_test_pack)).evaluated

@@ -90,7 +90,7 @@ def test_a_net_begins_with_the_weights_of_another(small: Any, tmp_path: Path) ->
     first = Trainer(small(train={"epochs": 1}), tmp_path / "first", Processes.join("cpu"))
     first.run()
     trainer = Trainer(small(train={"start": str(tmp_path / "first")}), tmp_path / "second", Processes.join("cpu"))
-    begun, ended = trainer.net.state_dict(), load_trained(tmp_path / "first").net.state_dict()
+    begun, ended = trainer.state.net.state_dict(), load_trained(tmp_path / "first").net.state_dict()
     assert all(torch.equal(begun[name], tensor) for name, tensor in ended.items())
 
 
@@ -117,9 +117,9 @@ def test_a_net_that_knows_more_characters_begins_and_teaches_with_ours(small: An
         distill=DistillConfig(teachers=(str(tmp_path / "first"),)),
     )
     trainer = Trainer(recipe, tmp_path / "second", Processes.join("cpu"))
-    assert trainer.teacher is not None
-    x = torch.randn(2, 1, trainer.data.side, trainer.data.side)
+    assert trainer.setup.teacher is not None
+    x = torch.randn(2, 1, trainer.setup.data.train.side, trainer.setup.data.train.side)
     with torch.inference_mode():
         known = load_trained(tmp_path / "first").net(x)[:, [3, 2, 1]]
-        torch.testing.assert_close(trainer.teacher(x).logits, known)
-        torch.testing.assert_close(trainer.net.eval()(x), known)
+        torch.testing.assert_close(trainer.setup.teacher(x).logits, known)
+        torch.testing.assert_close(trainer.state.net.eval()(x), known)

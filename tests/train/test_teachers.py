@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ from hanmo.nets.registry import NetConfig, build_net
 from hanmo.train.checkpoint import latest_checkpoint, load_tensors
 from hanmo.train.config import DistillConfig, MethodConfig, Recipe
 from hanmo.train.loop import Trainer
+from hanmo.train.methods import connect
 from hanmo.train.parallel import Processes
-from hanmo.train.teachers import connect
 
 
 class Hint(Method):
@@ -63,7 +64,7 @@ def saved(folder: Path) -> dict[str, Tensor]:
 
 def test_connectors_learn_and_are_saved(recipe: Recipe, tmp_path: Path) -> None:
     trainer = Trainer(recipe, tmp_path / "run", Processes.join("cpu"))
-    untrained = {f"method.{k}": v.clone() for k, v in trainer.learners[1].state_dict().items()}
+    untrained = {f"method.{k}": v.clone() for k, v in trainer.state.learners[1].state_dict().items()}
     trainer.run()
     learnt = saved(tmp_path / "run")
     assert learnt.keys() == untrained.keys()
@@ -89,12 +90,12 @@ def test_a_stopped_run_goes_on_with_its_connectors(recipe: Recipe, tmp_path: Pat
 def test_the_next_seed_begins_with_connectors_of_its_own(recipe: Recipe, tmp_path: Path) -> None:
     """As a new trainer would, whatever the seed before has taught them."""
     first = Trainer(recipe, tmp_path / "first", Processes.join("cpu"))
-    before = {k: v.clone() for k, v in first.learners[1].state_dict().items()}
+    before = {k: v.clone() for k, v in first.state.learners[1].state_dict().items()}
     first.run()
-    first.again(8, tmp_path / "again")
-    assert not torch.equal(first.learners[1].get_parameter("_registered.0.scale"), before["_registered.0.scale"])
-    first.again(recipe.train.seed, tmp_path / "again")
-    for name, tensor in first.learners[1].state_dict().items():
+    first.restart(replace(recipe, train=replace(recipe.train, seed=8)), tmp_path / "again")
+    assert not torch.equal(first.state.learners[1].get_parameter("_registered.0.scale"), before["_registered.0.scale"])
+    first.restart(recipe, tmp_path / "again")
+    for name, tensor in first.state.learners[1].state_dict().items():
         assert torch.equal(tensor, before[name]), name
     first.run()
     assert (tmp_path / "again" / "weights.safetensors").read_bytes() == (

@@ -20,12 +20,13 @@ from hanmo.errors import CharsetError, CheckpointError, ConfigError
 from hanmo.nets.feature_hooks import FeatureHooks
 from hanmo.nets.registry import build_net
 from hanmo.train.config import DistillConfig, MethodConfig, Recipe
+from hanmo.train.data import open_training
 from hanmo.train.drawn import SYNTH_PREFIX
 from hanmo.train.initialisation import load_fitting
-from hanmo.train.mixed import open_training
+from hanmo.train.methods import build_methods, connect
 from hanmo.train.onnx_teacher import ONNX_PREFIX, load_onnx_teacher
 from hanmo.train.run import WEIGHTS
-from hanmo.train.teachers import build_methods, combine_teachers, connect
+from hanmo.train.teachers import combine_teachers
 
 
 @dataclass(frozen=True, kw_only=True)

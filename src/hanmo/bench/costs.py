@@ -47,7 +47,6 @@ def step_cost(recipe: Recipe, processes: Processes, steps: int = STEPS) -> Recor
                 torch.cuda.synchronize(device)
             start = time.perf_counter()
             trainer.advance(images, labels, recipe.optim.learning_rate)
-            trainer.step += 1
             if on_gpu:
                 torch.cuda.synchronize(device)
             times.append(1000 * (time.perf_counter() - start))
@@ -60,7 +59,7 @@ def step_cost(recipe: Recipe, processes: Processes, steps: int = STEPS) -> Recor
 def _batches(trainer: Trainer) -> Iterator[tuple[Tensor, Tensor]]:
     train = trainer.recipe.train
     return chain.from_iterable(
-        trainer.data.epoch(epoch, train.batch, train.seed, trainer.processes) for epoch in count()
+        trainer.setup.data.train.epoch(epoch, train.batch, train.seed, trainer.processes) for epoch in count()
     )
 
 

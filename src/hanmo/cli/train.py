@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hanmo.errors import ConfigError
+
 if TYPE_CHECKING:
-    from rich.console import Console
-
+    from hanmo.cli.training_progress import ProgressDisplay
     from hanmo.train.config import Recipe
-    from hanmo.train.loop import Trainer
+    from hanmo.train.parallel import Processes
 
-RecipePath = Annotated[Path, typer.Argument(help="The experiment as a TOML file.", metavar="RECIPE")]
+RecipePath = Annotated[
+    Path, typer.Argument(help="A recipe (a TOML file or @NAME); with --resume also a run folder.", metavar="RECIPE")
+]
 Out = Annotated[Path | None, typer.Option(help="The run folder to make; runs/NAME by default.", metavar="RUN")]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in the run folder.")]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on from the last checkpoint. --resume RUN needs nothing else.")
+]
 Set = Annotated[list[str] | None, typer.Option("--set", help="Change one value, as in --set train.epochs=3.")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda or cuda:1; the first GPU by default.")]
 Teachers = Annotated[
     list[str] | None, typer.Option("--teacher", help="A run folder, or onnx:TEACHER.toml; instead of the recipe's.")
 ]
-Seeds = Annotated[str | None, typer.Option(help="Train once a seed, as in --seeds 0,1,2, into RUN/seed-N.")]
+Seeds = Annotated[str | None, typer.Option(help="Train once for each seed, as in --seeds 0,1,2, into RUN/seed-N.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the final record of each run as a JSON object.")]
 
 
@@ -39,9 +48,11 @@ def train(
 
     Example: hanmo train @teacher --set train.epochs=20
 
+    After Ctrl-C or a crash: hanmo train --resume runs/teacher
+
     Under torchrun the same command trains on several GPUs: torchrun --nproc-per-node 2 -m hanmo train RECIPE
     """
-    _run(_load(recipe, set_, distilling=False), out, resume, _numbers(seeds), device, as_json)
+    _train_all(_plan("train", recipe, set_, out, seeds, resume=resume), device, as_json)
 
 
 def distill(
@@ -59,112 +70,145 @@ def distill(
     The recipe of the best ResNet-18 by default. Its teachers: hanmo train @paper-teacher --seeds 0,1,2
 
     Example: hanmo distill @paper --teacher runs/teacher --teacher runs/another
+
+    After Ctrl-C or a crash: hanmo distill --resume runs/paper
     """
     if teacher:
         named = json.dumps(teacher, ensure_ascii=False)
-        set_ = [f"distill.teachers={named}", "distill.teacher_weights=[]", *(set_ or [])]  # weights were the others'
-    _run(_load(recipe, set_, distilling=True), out, resume, _numbers(seeds), device, as_json)
+        # The recipe's weights belong to its own teachers, so they go too.
+        set_ = [f"distill.teachers={named}", "distill.teacher_weights=[]", *(set_ or [])]
+    _train_all(_plan("distill", recipe, set_, out, seeds, resume=resume), device, as_json)
 
 
-def _load(path: Path, overrides: list[str] | None, *, distilling: bool) -> Recipe:
+@dataclass(frozen=True, kw_only=True)
+class _Plan:
+    """What one command trains: recipes by their run folders, all below ``folder``; they differ in the seed alone."""
+
+    verb: str
+    folder: Path
+    runs: dict[Path, Recipe]
+    resume: bool
+
+    @property
+    def name(self) -> str:
+        return next(iter(self.runs.values())).name
+
+    def title(self, place: Path) -> str:
+        """What the progress display calls a run: the recipe's name, and the seed where there are several folders."""
+        return self.name if place == self.folder else f"{self.name}, seed {self.runs[place].train.seed}"
+
+    def resuming_command(self, device: str | None, processes: Processes) -> str:
+        """The command line that goes on with these runs."""
+        words = ["hanmo", self.verb, "--resume", str(self.folder)]
+        if processes.world > 1:
+            here = os.environ.get("LOCAL_WORLD_SIZE", str(processes.world))
+            words = ["torchrun", "--nproc-per-node", here, "-m", *words]
+        return shlex.join([*words, *(["--device", device] if device else [])])
+
+
+def _plan(
+    verb: str, path: Path, overrides: list[str] | None, out: Path | None, seeds: str | None, *, resume: bool
+) -> _Plan:
+    """Which recipes to train into which folders; raises :class:`ConfigError` for impossible flags."""
+    if path.is_dir():
+        if out or seeds:
+            raise ConfigError(f"{path}: a run folder knows its place and its seeds; leave out --out and --seeds")
+        return _plan_of_folder(verb, path, overrides, resume=resume)
+    recipe = _load(verb, path, path, overrides)
+    folder = out or Path("runs") / recipe.name
+    runs = _runs_of_seeds(recipe, folder, _numbers(seeds)) or {folder: recipe}
+    return _Plan(verb=verb, folder=folder, runs=runs, resume=resume)
+
+
+def _plan_of_folder(verb: str, folder: Path, overrides: list[str] | None, *, resume: bool) -> _Plan:
+    """The run in a folder, or the runs of several seeds below it, by the recipe that was kept there."""
+    from hanmo.train.run import RECIPE, begun_seeds, planned_seeds
+
+    begun = begun_seeds(folder)
+    if not (folder / RECIPE).exists() and not begun:
+        raise ConfigError(f"{folder}: holds no run (no {RECIPE}); name a run folder, or a recipe to begin with")
+    if not resume:
+        raise ConfigError(f"{folder}: is a run folder, not a recipe; go on with it by: hanmo {verb} --resume {folder}")
+    if (folder / RECIPE).exists():
+        recipe = _load(verb, folder / RECIPE, folder, overrides)
+        return _Plan(verb=verb, folder=folder, runs={folder: recipe}, resume=True)
+    # One recipe for all: a seed that was not begun has none of its own yet, and the others differ in nothing else.
+    recipe = _load(verb, folder / f"seed-{begun[0]}" / RECIPE, folder, overrides)
+    return _Plan(
+        verb=verb, folder=folder, runs=_runs_of_seeds(recipe, folder, planned_seeds(folder) or begun), resume=True
+    )
+
+
+def _runs_of_seeds(recipe: Recipe, folder: Path, seeds: Iterable[int]) -> dict[Path, Recipe]:
+    return {folder / f"seed-{seed}": replace(recipe, train=replace(recipe.train, seed=seed)) for seed in seeds}
+
+
+def _load(verb: str, file: Path, named: Path, overrides: list[str] | None) -> Recipe:
+    """The recipe in ``file``, checked for ``verb``; ``named`` is the recipe or folder that the user named."""
     from hanmo.config import load_toml
-    from hanmo.errors import ConfigError
     from hanmo.train.config import Recipe
 
-    recipe = load_toml(path, Recipe, overrides or ())
-    if distilling and recipe.distill is None:
-        raise ConfigError(f"{path}: has no [distill] section; add one with teachers, or use: hanmo train {path}")
-    if not distilling and recipe.distill is not None:
-        raise ConfigError(f"{path}: has a [distill] section; use: hanmo distill {path}")
+    recipe = load_toml(file, Recipe, overrides or ())
+    flag = "--resume " if named != file else ""
+    if verb == "distill" and recipe.distill is None:
+        raise ConfigError(
+            f"{named}: has no [distill] section; add one with teachers, or use: hanmo train {flag}{named}"
+        )
+    if verb == "train" and recipe.distill is not None:
+        raise ConfigError(f"{named}: has a [distill] section; use: hanmo distill {flag}{named}")
     return recipe
 
 
 def _numbers(seeds: str | None) -> list[int]:
-    from hanmo.errors import ConfigError
-
     try:
         return [int(part) for part in seeds.split(",")] if seeds else []
     except ValueError:
         raise ConfigError(f"--seeds {seeds}: write whole numbers with commas, as in --seeds 0,1,2") from None
 
 
-def _run(recipe: Recipe, out: Path | None, resume: bool, seeds: list[int], device: str | None, as_json: bool) -> None:
-    from dataclasses import replace
-
+def _train_all(plan: _Plan, device: str | None, as_json: bool) -> None:
+    """Train one run after another; Ctrl-C names the command that goes on."""
     from rich.console import Console
 
-    from hanmo.train.loop import Trainer
+    from hanmo.cli.training_progress import progress_display
     from hanmo.train.parallel import Processes
-    from hanmo.train.plots import plot_run
     from hanmo.train.run import RunFolder
 
-    folder = out or Path("runs") / recipe.name
-    folders = {seed: folder / f"seed-{seed}" for seed in seeds} or {recipe.train.seed: folder}
-    first = next(iter(folders))
-    recipes = {seed: replace(recipe, train=replace(recipe.train, seed=seed)) for seed in folders}
     processes = Processes.join(device)
     if processes.is_first:
-        for seed, place in folders.items():  # before the first seed has taken hours
-            RunFolder(place).check(recipes[seed], resume=resume)
+        for place, recipe in plan.runs.items():  # all of them now: an hour into the first seed would be late
+            RunFolder(place).check(recipe, resume=plan.resume)
     console = Console(stderr=True, quiet=not processes.is_first)
-    with _Display(recipe.name, console) as display:
-        trainer = Trainer(recipes[first], folders[first], processes, display.show)
-        display.describe(trainer)
-        for seed, place in folders.items():
-            if seed != first:
-                trainer.again(seed, place)
-            display.begin(trainer, f"{recipe.name}, seed {seed}" if seeds else recipe.name)
-            record = trainer.run(resume=resume)
-            if processes.is_first:
-                plot_run(place / "metrics.jsonl", place / "plots")
-                if as_json:
-                    typer.echo(json.dumps({"run": str(place), "seed": seed, **record}, ensure_ascii=False))
+    try:
+        with progress_display(plan.name, console) as display:
+            _train_each(plan, processes, display, as_json)
+    except KeyboardInterrupt:
+        if processes.is_first and any(RunFolder(place).recipe.exists() for place in plan.runs):
+            typer.echo(f"go on with: {plan.resuming_command(device, processes)}", err=True)
+        raise
     if processes.is_first:
-        console.print(f"weights, metrics and plots in [bold]{folder}[/]")
+        console.print(f"weights, metrics and plots in [bold]{plan.folder}[/]")
     processes.leave()
 
 
-class _Display:
-    """The progress bar of a training and the lines above it."""
+def _train_each(plan: _Plan, processes: Processes, display: ProgressDisplay, as_json: bool) -> None:
+    from hanmo.train.loop import Trainer
+    from hanmo.train.plots import plot_run
+    from hanmo.train.run import note_seeds
 
-    def __init__(self, name: str, console: Console) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self.console = console
-        self.progress = Progress(
-            TextColumn("[bold]{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[said]}"),
-            TimeRemainingColumn(),
-            console=console,
-            disable=console.quiet,
-        )
-        self.task = self.progress.add_task(name, total=None, said="preparing")
-
-    def __enter__(self) -> _Display:
-        self.progress.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.progress.stop()
-
-    def describe(self, trainer: Trainer) -> None:
-        from hanmo.nets.registry import count_macs, count_parameters
-
-        self.console.print(
-            f"[bold]{trainer.recipe.net}[/]: {count_parameters(trainer.net) / 1e6:.2f} M parameters, "
-            f"{count_macs(trainer.net, trainer.data.side) / 1e6:.0f} M MACs a character, "
-            f"{len(trainer.pack.charset)} classes, {len(trainer.data):,} samples on {trainer.processes.device}",
-            highlight=False,
-        )
-
-    def begin(self, trainer: Trainer, name: str) -> None:
-        self.progress.reset(self.task, description=name, total=trainer.steps, completed=trainer.step, said="")
-
-    def show(self, record: dict[str, Any]) -> None:
-        if record["kind"] == "train":
-            said = f"loss {record['loss']:.3f}  {record['images_per_s']:,.0f} images/s"
-            self.progress.update(self.task, completed=record["step"], said=said)
-        elif "top1" in record:
-            self.console.print(f"  epoch {record['epoch']:.0f}: top-1 {record['top1']:.2f} %", highlight=False)
+    trainer: Trainer | None = None
+    for place, recipe in plan.runs.items():
+        if trainer is None:
+            trainer = Trainer(recipe, place, processes, display.show)
+            display.describe(trainer)
+            if processes.is_first and place != plan.folder:
+                note_seeds(plan.folder, [one.train.seed for one in plan.runs.values()])
+        else:
+            trainer.restart(recipe, place)
+        display.start_run(trainer, plan.title(place))
+        record = trainer.run(resume=plan.resume)
+        if processes.is_first:
+            plot_run(place / "metrics.jsonl", place / "plots")
+            if as_json:
+                facts = {"run": str(place), "seed": recipe.train.seed, **record}
+                typer.echo(json.dumps(facts, ensure_ascii=False))

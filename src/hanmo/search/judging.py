@@ -13,8 +13,8 @@ from hanmo.data.split import split_by_writer
 from hanmo.errors import ConfigError, PackError
 from hanmo.search.config import SearchConfig
 from hanmo.train.config import DataConfig, Recipe
+from hanmo.train.data import open_training
 from hanmo.train.drawn import SYNTH_PREFIX
-from hanmo.train.mixed import open_training
 
 
 class Judging:

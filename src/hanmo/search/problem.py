@@ -16,7 +16,8 @@ from hanmo.search.config import SearchConfig
 from hanmo.search.judging import Judging
 from hanmo.search.space import Drawing, Settings, with_settings
 from hanmo.train.config import DistillConfig, Recipe
-from hanmo.train.teachers import build_methods, build_teacher, connect
+from hanmo.train.methods import build_methods, connect
+from hanmo.train.teachers import build_teacher
 
 
 class SearchProblem:

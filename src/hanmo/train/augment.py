@@ -1,7 +1,7 @@
 """Augmentation of whole batches on the device.
 
-Randomness and picture work are apart: :func:`draw` takes all random numbers from one explicit generator in three
-calls, :func:`apply` is a pure function of pictures and numbers, so it compiles into few kernels.
+Random numbers and image operations are apart. :func:`sample_augmentation` takes all random numbers from one generator
+in three calls; :func:`apply` is a pure function of pictures and numbers, so torch.compile makes few kernels of it.
 
 Shapes: N pictures, S the side, G the cells of the elastic grid, K numbers a picture.
 """
@@ -20,7 +20,7 @@ from hanmo.train.config import AugmentConfig
 
 
 class Randomness(NamedTuple):
-    """Raw random numbers for a batch, on its device, float32."""
+    """Random numbers for the augmentation of a batch of N pictures, float32 on its device."""
 
     uniform: Tensor  # (N, K) in [-1, 1]
     knots: Tensor  # (N, 3, G, G) normal: displacement across, down, darkness
@@ -28,11 +28,11 @@ class Randomness(NamedTuple):
 
 
 _SHARES = [1, 2, 2, 2, 2, 1, 1, 1, 1, 1, 2, 2, 3]
-"""How the K numbers of a picture are dealt out in :func:`apply`."""
+"""How many of the K numbers of a picture each operation of :func:`apply` takes, in the order of its code."""
 
 
-def draw(config: AugmentConfig, count: int, side: int, generator: torch.Generator) -> Randomness:
-    """All random numbers for ``count`` pictures, on the generator's device; the same state, the same numbers."""
+def sample_augmentation(config: AugmentConfig, count: int, side: int, generator: torch.Generator) -> Randomness:
+    """All random numbers for ``count`` pictures of ``side`` pixels; they depend on the generator's state alone."""
     device, cells = generator.device, config.elastic_cells
     return Randomness(
         torch.rand(count, sum(_SHARES), generator=generator, device=device) * 2 - 1,
@@ -42,7 +42,7 @@ def draw(config: AugmentConfig, count: int, side: int, generator: torch.Generato
 
 
 def apply(images: Tensor, randomness: Randomness, config: AugmentConfig) -> Tensor:
-    """uint8 (N, S, S) -> float32 (N, 1, S, S) in [0, 1], 0 = paper, changed as the random numbers say."""
+    """Augment pictures: uint8 (N, S, S) -> float32 (N, 1, S, S) in [0, 1], where 0 is paper."""
     side = images.shape[-1]
     angle, stretch, shear, shift, tilt, stroke, blur, gain, gamma, noise, corner, size, visit = torch.split(
         randomness.uniform, _SHARES, 1
@@ -58,11 +58,13 @@ def apply(images: Tensor, randomness: Randomness, config: AugmentConfig) -> Tens
     x = unchanged(images)
     if config.intrude:
         x = torch.maximum(x, _neighbour(x, visit, config.intrude))
+    # Geometry in a single resampling: every further one would blur the strokes.
     x = F.grid_sample(x, _grid(warp, fields[..., :2] * 2 * config.elastic), align_corners=False)
     x = x * (1 + fields[..., 2].unsqueeze(1) * config.fade).clamp(0, 2)
     x = thickened(x, _per_picture(stroke) * config.stroke)
     x = x + _per_picture(blur).abs() * config.blur * (_blur(x) - x)
-    # The exponent bends the grey levels, the factor dims or darkens the ink.
+    # The exponent bends the grey levels; the factor below dims or darkens the ink. The clamp guards
+    # against a base below 0, whose power is not a number.
     x = x.clamp(min=1e-4) ** torch.exp(_per_picture(gamma) * config.contrast)
     x = x * (1 + _per_picture(gain) * config.contrast / 2)
     x = x * _outside_hole((corner + 1) / 2 * side, size.abs() * config.cutout * side, side)
@@ -70,7 +72,7 @@ def apply(images: Tensor, randomness: Randomness, config: AugmentConfig) -> Tens
 
 
 def unchanged(images: Tensor) -> Tensor:
-    """What :func:`apply` gives without any change: uint8 (N, S, S) -> float32 (N, 1, S, S) in [0, 1]."""
+    """Pictures without augmentation, in the format of :func:`apply`: uint8 (N, S, S) -> float32 (N, 1, S, S)."""
     return images.unsqueeze(1).float() / 255
 
 
@@ -100,9 +102,11 @@ def _smooth(knots: Tensor, side: int) -> Tensor:
 
 
 def _neighbour(x: Tensor, visit: Tensor, share: float) -> Tensor:
-    """What a ``share`` of pictures see of the next character: another picture of the batch, most of it outside."""
+    """Neighbouring characters for a ``share`` of the pictures: the edge of another picture of the batch."""
     which, along, across = visit.T
-    near = torch.where((which.abs() < share)[:, None], 1.5 + 0.4 * along.abs()[:, None], 4.0)  # 4: wholly outside
+    # Shifts are in half sides: by 1.5 to 1.9 the outer quarter to twentieth of the neighbour reaches into the picture,
+    # by 4 nothing of it.
+    near = torch.where((which.abs() < share)[:, None], 1.5 + 0.4 * along.abs()[:, None], 4.0)
     sideways = torch.stack((torch.where(across > 0, 1.0, -1.0), torch.zeros_like(across)), 1)
     direction = torch.where((which > 0)[:, None], sideways, sideways.flip(1))
     shift = torch.cat((torch.eye(2, device=x.device).expand(len(x), 2, 2), (direction * near)[:, :, None]), 2)
@@ -110,12 +114,13 @@ def _neighbour(x: Tensor, visit: Tensor, share: float) -> Tensor:
 
 
 def _grid(warp: Tensor, field: Tensor) -> Tensor:
-    """Where each output pixel looks: (N, S, S, 2) in [-1, 1], the homography first, then the elastic ``field``."""
+    """The input place of each output pixel, (N, S, S, 2) in [-1, 1]: the homography, then the elastic ``field``."""
     side = field.shape[1]
     axis = (torch.arange(side, device=warp.device) + 0.5) * (2 / side) - 1
     ones = torch.ones(side, side, device=warp.device)
     plane = torch.stack((axis.expand(side, side), axis[:, None].expand(side, side), ones), -1)
     seen = torch.einsum("hwk,njk->nhwj", plane, warp)
+    # Divided by the homogeneous coordinate, which a strong perspective could bring near 0.
     return seen[..., :2] / seen[..., 2:].clamp(min=0.2) + field
 
 
@@ -137,7 +142,7 @@ def _outside_hole(centre: Tensor, size: Tensor, side: int) -> Tensor:
 
 
 def _blur(x: Tensor) -> Tensor:
-    """A 5-tap Gaussian of one pixel, by rows and columns."""
-    taps = torch.tensor([0.0545, 0.2442, 0.4026, 0.2442, 0.0545], device=x.device)
-    x = F.conv2d(x, taps.view(1, 1, 1, 5), padding=(0, 2))
-    return F.conv2d(x, taps.view(1, 1, 5, 1), padding=(2, 0))
+    """A Gaussian blur with a standard deviation of one pixel, by rows and columns."""
+    kernel = torch.tensor([0.0545, 0.2442, 0.4026, 0.2442, 0.0545], device=x.device)
+    x = F.conv2d(x, kernel.view(1, 1, 1, 5), padding=(0, 2))
+    return F.conv2d(x, kernel.view(1, 1, 5, 1), padding=(2, 0))

@@ -1,4 +1,4 @@
-"""One net out of several that began alike: the mean of their weights."""
+"""The mean of the weights of several nets that were trained on from the same weights."""
 
 from __future__ import annotations
 
@@ -22,13 +22,15 @@ from hanmo.train.shards import first_shard
 from hanmo.train.statistics import move_statistics
 
 MEASURED = 3000
-"""Samples of a pack that the norms' statistics are measured on, at most."""
+"""At most so many samples of a pack are used to measure the norms' statistics; more change them very little."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AverageOptions:
-    """``shares`` are what each run counts (none: all alike). ``weight_bits`` rounds the large layers of the mean as
-    ``train.weight_bits`` does (0: not at all). With a pack ``statistics`` the norms' statistics move by
+    """How runs are averaged.
+
+    ``shares`` are the weights of the runs in the mean (empty: all equal). ``weight_bits`` rounds the large layers of
+    the mean as ``train.weight_bits`` does (0: no rounding). With a pack ``statistics`` the norms' statistics move
     ``statistics_share`` of the way to those of its samples (:func:`hanmo.train.statistics.move_statistics`).
     """
 
@@ -50,13 +52,14 @@ def average_runs(runs: Sequence[str | Path], out: str | Path, options: AverageOp
     """Write the mean of the weights of finished ``runs`` into the folder ``out``; returns the file's path.
 
     Wortsman et al., "Model soups: averaging weights of multiple fine-tuned models improves accuracy without increasing
-    inference time", ICML 2022; of a net and what it became in another training, the same, "Robust fine-tuning of
-    zero-shot models", CVPR 2022: it keeps most of what either reads. It works for nets that went on from the same
-    weights, one after another or each by itself; nothing of it works for nets that began at random. Integer buffers
-    are the first run's. Raises :class:`CheckpointError` for fewer than two runs (one is enough where only its
-    statistics move), for nets, charsets or normalisations that differ, and where ``out`` is a run or has weights;
-    :class:`ConfigError` for as many shares as there are no runs, :class:`PackError` for the pack. The file names the
-    pack's sources among what the net was trained on.
+    inference time", ICML 2022. For a net and its fine-tuned version: Wortsman et al., "Robust fine-tuning of zero-shot
+    models", CVPR 2022; the mean reads most of what either reads. It works only for nets that were trained on from the
+    same weights, not for nets that were initialised apart. Integer buffers are taken from the first run. The sources
+    of the pack ``statistics`` are recorded with those of the runs.
+
+    Raises :class:`CheckpointError` for fewer than two runs (one is enough with ``statistics``), for nets, charsets or
+    normalisations that differ, and where ``out`` has a run or weights already; :class:`ConfigError` for another number
+    of shares than of runs, :class:`PackError` for the pack.
     """
     options = options or AverageOptions()
     file = Path(out) / WEIGHTS
@@ -89,9 +92,9 @@ def _require_alike(first: TrainedNet, first_run: str | Path, other: TrainedNet, 
         if what == "normalization":  # clean squares are the same in every version
             own = replace(own, version=theirs.version)
         if own != theirs:
-            told = f"{theirs}, {own} in {first_run}" if what != "charset" else f"not that of {first_run}"
+            difference = f"{theirs}, {own} in {first_run}" if what != "charset" else f"not that of {first_run}"
             raise CheckpointError(
-                f"{other_run}: its {'net' if what == 'config' else what} is {told}; all must be alike"
+                f"{other_run}: its {'net' if what == 'config' else what} is {difference}; all must be alike"
             )
 
 
@@ -107,7 +110,7 @@ def _mean(trained: Sequence[TrainedNet], shares: Sequence[float]) -> dict[str, T
 
 
 def _fitting(path: str | Path, trained: TrainedNet) -> Pack:
-    """A pack whose squares are made as the net's are, but for the version."""
+    """Open a pack whose squares are normalised as the net's are; the version may differ."""
     pack = Pack.open(Path(path))
     pack.require(normalization=replace(trained.normalization, version=pack.normalization.version))
     return pack

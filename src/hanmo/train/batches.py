@@ -1,4 +1,4 @@
-"""Training data handed out in shuffled batches on the device, and a pack as such data."""
+"""Shuffled batches of training data on the device, and packs as such data."""
 
 from __future__ import annotations
 
@@ -18,11 +18,14 @@ from hanmo.normalize import Normalization
 from hanmo.train.parallel import Processes
 
 SHARE_OF_MEMORY = 0.5
-"""A pack larger than this share of the free device memory stays in the memory map and is copied batch by batch."""
+"""A pack larger than this share of the free GPU memory stays in the memory map and is copied batch by batch.
+
+The other half is for the nets, their gradients and activations.
+"""
 
 
-class Described(Protocol):
-    """What a run records of its data: a :class:`Pack`, or the recipe of drawn samples."""
+class DataInfo(Protocol):
+    """The description of a data set, which a run records: a :class:`Pack`, or the recipe of drawn samples."""
 
     @property
     def charset(self) -> Charset: ...
@@ -36,7 +39,7 @@ class Described(Protocol):
 
 
 class TrainingData(Protocol):
-    """What a training takes batches from. ``side`` is what the net sees; squares to be put on pages are larger."""
+    """A source of batches. ``side`` is that of the net's input, in pixels; squares to be put on pages are larger."""
 
     side: int
 
@@ -45,12 +48,15 @@ class TrainingData(Protocol):
     def epoch(
         self, epoch: int, batch: int, seed: int, processes: Processes, start: int = 0
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Batches of one epoch from number ``start``: this process' share of images, uint8 (n, S, S), and labels."""
+        """This process' share of each batch of an epoch, from batch number ``start``: images and labels.
+
+        Images are uint8 (n, S, S), labels int64 (n,).
+        """
         ...
 
 
-def steps_of(samples: int, batch: int, processes: Processes) -> int:
-    """Whole batches in an epoch; :class:`ConfigError` when there is none or the processes cannot share one."""
+def steps_per_epoch(samples: int, batch: int, processes: Processes) -> int:
+    """Whole batches in an epoch; :class:`ConfigError` if there is none, or if the processes cannot share one evenly."""
     if batch % processes.world:
         raise ConfigError(f"train.batch {batch} cannot be shared by {processes.world} processes; take a multiple")
     if batch > samples:
@@ -59,13 +65,14 @@ def steps_of(samples: int, batch: int, processes: Processes) -> int:
 
 
 def shuffled(samples: int, epoch: int, batch: int, seed: int, processes: Processes, start: int = 0) -> Iterator[Tensor]:
-    """The numbers, (n,) on the CPU, of this process' share in each batch of an epoch from number ``start`` on.
+    """The sample numbers, int64 (n,) on the CPU, of this process' share of each batch, from batch ``start`` on.
 
-    Every process shuffles alike and takes its slice, so the global batches do not depend on their number.
+    Every process shuffles in the same way and takes its slice, so batches do not depend on the number of processes.
     """
+    # The multiplier gives every (seed, epoch) another order, for up to 100,003 epochs.
     order = torch.randperm(samples, generator=torch.Generator().manual_seed(seed * 100_003 + epoch))
     share = batch // processes.world
-    for number in range(start, steps_of(samples, batch, processes)):
+    for number in range(start, steps_per_epoch(samples, batch, processes)):
         first = number * batch + processes.rank * share
         yield order[first : first + share]
 
@@ -101,7 +108,7 @@ class DeviceData:
     def epoch(
         self, epoch: int, batch: int, seed: int, processes: Processes, start: int = 0
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Batches of one epoch from number ``start``: this process' share of images and labels."""
+        """This process' share of each batch of an epoch, from batch number ``start``: images and labels."""
         for indices in shuffled(len(self), epoch, batch, seed, processes, start):
             yield self.images(indices), self.labels[indices.to(self.labels.device)]
 

@@ -1,7 +1,7 @@
-"""Checkpoints that are whole or not there, in safetensors: no pickle is written or read.
+"""Checkpoint files in safetensors, written whole or not at all. No pickle is written or read.
 
 A checkpoint is one file ``step-00001234.safetensors``: tensors under ``net.``, ``average.``, ``method.`` and
-``optimizer.``, and a JSON header with the step and with what the net is, so another net's file is refused.
+``optimizer.`` (:class:`hanmo.train.state.TrainState`), and a JSON header with the step and the name of the net.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from hanmo.atomic import write_whole
 from hanmo.errors import CheckpointError
 
 KEPT = 2
+"""Checkpoints that are kept: the last, and the one before in case the disk damages the last."""
 _PATTERN = "step-*.safetensors"
 
 

@@ -1,4 +1,4 @@
-"""The recipe: one TOML file, one experiment."""
+"""The recipe: one TOML file that describes one experiment."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from hanmo.nets.registry import NetConfig
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """``train`` and ``test`` are packs of the same normalisation; ``test`` is only ever measured on.
+    """``train`` and ``test`` are packs of the same normalisation; the net never trains on ``test``.
 
-    ``train`` may also be ``synth:`` and the path of a recipe of drawn handwriting: then no two epochs are alike. Of
-    every batch of that, ``real_share`` may be samples of the pack ``real`` instead.
+    ``train`` may also be ``synth:`` and a recipe of drawn handwriting: then every epoch has new samples. With ``real``,
+    a pack, ``real_share`` of each batch are samples of that pack instead.
     """
 
     train: str
@@ -32,7 +32,7 @@ class DataConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentConfig:
-    """How far a picture may be changed; every value is the largest change, 0 switches it off.
+    """Augmentation. Every value is the largest change of a picture; 0 switches it off.
 
     ``rotate`` degrees; ``shear``, ``scale`` (logarithm of each axis' factor), ``translate``, ``perspective`` and
     ``elastic`` (root mean square displacement, on a grid of ``elastic_cells``) in units of the side; ``stroke``
@@ -66,13 +66,12 @@ class AugmentConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class PageTrainingConfig:
-    """Who sees the pages, where characters are drawn on pages; all are shares of a batch.
+    """What student and teacher see of characters that are drawn on pages; all values are shares of a batch.
 
-    Of ``clean_share`` the student, too, sees the clean square, so that it goes on reading those; of
-    ``spoilt_teacher_share`` the teacher sees the student's spoilt one. Of ``empty_share`` nothing is written on the
-    page: whatever is printed on it, the student learns that all characters are equally likely (not with mixup, and
-    only by methods with ``takes_empty_pages``). All others show a spoilt
-    square to the student and the clean one to the teacher.
+    Usually the student sees the spoilt square of the page and the teacher the clean one. In ``clean_share`` of a batch
+    both see the clean square, so that the student keeps reading those; in ``spoilt_teacher_share`` both see the spoilt
+    one. In ``empty_share`` no character is on the page, and the student learns that all characters are equally likely;
+    this works without mixup only, and with methods that have ``takes_empty_pages``.
     """
 
     clean_share: float = 0.3
@@ -122,15 +121,15 @@ class OptimConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """How long and how. ``batch`` is over all processes.
+    """Length and means of the training. ``batch`` counts samples over all processes.
 
-    ``start`` is a finished run (or a folder of shards) whose weights the net begins with, of a wider net the strongest
-    channels; none: it begins at random. ``weight_bits`` are those that every large layer's weights are trained to do
-    with, 2 to 7; 0 leaves them free. Exported, weights of at most four bits are stored in four.
+    ``start`` is a finished run (or a folder of shards) whose weights the net starts from; of a wider net the strongest
+    channels are taken. None: random weights. ``weight_bits`` turns on quantization-aware training of the large layers,
+    2 to 7 bits a weight; 0 leaves it off. Exports store weights of up to four bits in four bits.
 
     ``precision`` and ``compile`` ``auto`` mean bf16 and yes on a GPU, fp32 and no on a CPU; compiled nets run as CUDA
-    graphs unless ``no-graphs``. ``evaluate_every`` and ``checkpoint_every`` are in epochs. The end is evaluated and its
-    weights saved in any case; with 0 nothing is before, but for a checkpoint when Ctrl-C stops the training.
+    graphs unless ``no-graphs``. ``evaluate_every`` and ``checkpoint_every`` are in epochs, 0 for never. The finished
+    net is evaluated and saved in any case, and Ctrl-C always saves a checkpoint.
     """
 
     epochs: int = 40
@@ -156,7 +155,7 @@ class TrainConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class MethodConfig:
-    """One distillation method by name, its weight in the sum (None: the method's own) and its options."""
+    """One distillation method: its name, its weight in the loss (None: the method's default) and its options."""
 
     name: str
     weight: float | None = None
@@ -171,9 +170,9 @@ class MethodConfig:
 class DistillConfig:
     """``teachers`` are run folders, or ``onnx:`` and a TOML file (:mod:`hanmo.train.onnx_teacher`).
 
-    There are none where no method needs one, as ``mutual``. Several teach by the mean of their log-probabilities,
-    weighted by ``teacher_weights`` (none: all alike), each by test-time augmentation of
-    ``teacher_tta`` views (1, 3 or 5; :mod:`hanmo.nets.tta`). ``label_weight`` is what the true labels count.
+    It is empty for methods without teachers, such as ``mutual``. Several teachers answer with the mean of their
+    log-probabilities, weighted by ``teacher_weights`` (empty: all equal), each by test-time augmentation of
+    ``teacher_tta`` views (1, 3 or 5; :mod:`hanmo.nets.tta`). ``label_weight`` is the weight of the loss on true labels.
     """
 
     teachers: tuple[str, ...] = ()
@@ -210,7 +209,7 @@ class DistillConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """The whole of an experiment."""
+    """One experiment: everything that decides the weights a training ends with."""
 
     name: str
     data: DataConfig
@@ -220,7 +219,7 @@ class Recipe:
     train: TrainConfig = field(default_factory=TrainConfig)
     distill: DistillConfig | None = None
     page_training: PageTrainingConfig | None = field(default=None, metadata={"alias": "views"})
-    """Only where ``data.train`` draws on pages; none there: the defaults."""
+    """Only where ``data.train`` draws on pages; None means the defaults there."""
 
     def __post_init__(self) -> None:
         if not self.name or set(self.name) & set("/\\\0") or self.name.startswith("."):

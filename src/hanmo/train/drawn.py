@@ -1,4 +1,4 @@
-"""Training data that is drawn as it is needed: every epoch sees characters that were never drawn before."""
+"""Training data that is drawn during the training: no character is seen twice."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from hanmo.train.parallel import Processes
 from hanmo.train.squares import finer
 
 SYNTH_PREFIX = "synth:"
-"""What ``data.train`` begins with when the rest of it is a recipe to draw from, not a pack."""
+"""The prefix of ``data.train`` that is a recipe to draw from; without it, it is a pack."""
 
 _AT_ONCE = {"cpu": 512, "cuda": 8192}
-"""Samples drawn in one go: enough to keep the device busy, few enough to be ready for the first step."""
+"""Samples drawn together, by kind of device: enough to keep it busy, few enough for a quick first step."""
 
 
 class DrawnData:
-    """The samples of a recipe, drawn into squares of its normalisation on the device, as :class:`TrainingData`.
+    """Training data (:class:`TrainingData`) that draws the samples of a recipe on the device.
 
-    For a recipe with a ``[page]`` the squares are those of :func:`finer`, to be put on pages
-    (:class:`hanmo.train.pages.Pages`); ``side`` is what the net sees in any case, ``drawn`` how batches are made.
-    An epoch has ``per_character`` samples of each class, each by a hand of its own. Sample n of epoch e depends on the
-    recipe's seed, the training's seed, e and n alone. Raises :class:`ConfigError` for a normalisation other than
-    ``fit``, which is how the drawn are placed, and what :class:`Mix` raises.
+    An epoch has ``per_character`` samples of each class, each in another handwriting. Sample n of epoch e depends on
+    the recipe's seed, the training's seed, e and n alone. The squares have the normalisation ``drawn``. For a recipe
+    with a ``[page]`` section these are the larger ones of :func:`finer`, to be put on pages
+    (:class:`hanmo.train.pages.Pages`); ``side`` is that of the net's input in any case. Raises :class:`ConfigError` for
+    a normalisation other than ``fit``, since drawn characters are placed in this way, and what :class:`Mix` raises.
     """
 
     def __init__(self, path: str | Path, device: torch.device) -> None:
@@ -45,8 +45,8 @@ class DrawnData:
         self.drawn = finer(self.normalization) if recipe.page else self.normalization
         self.mix = Mix(recipe.mix, self.charset, recipe.style, device)
         self.sources = self.mix.sources
-        told = f"{dump_toml(recipe)} {self.mix.digest}"
-        self.digest = hashlib.sha256(told.encode()).hexdigest()
+        identity = f"{dump_toml(recipe)} {self.mix.digest}"
+        self.digest = hashlib.sha256(identity.encode()).hexdigest()
 
     def __len__(self) -> int:
         return len(self.recipe)
@@ -54,10 +54,11 @@ class DrawnData:
     def epoch(
         self, epoch: int, batch: int, seed: int, processes: Processes, start: int = 0
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Batches of one epoch from number ``start``: this process' share of images and labels."""
+        """This process' share of each batch of an epoch, from batch number ``start``: images and labels."""
         base = derive(derive(torch.tensor(self.recipe.seed, device=self.device), seed), epoch)
         ahead = max(1, _AT_ONCE[self.device.type] * processes.world // batch)
         shares = shuffled(len(self), epoch, batch, seed, processes, start)
+        # Several batches are drawn in one call, since drawing a few characters keeps a GPU waiting.
         while group := list(islice(shares, ahead)):
             numbers = torch.cat(group).to(self.device)
             classes = numbers % len(self.charset)

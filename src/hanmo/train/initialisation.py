@@ -1,4 +1,4 @@
-"""What a net begins as: the weights of a finished training, whole or pruned to the characters and channels needed."""
+"""Initialises a net with the weights of a finished run, pruned to the characters and channels that it needs."""
 
 from __future__ import annotations
 
@@ -9,21 +9,25 @@ from hanmo.charset import list_characters
 from hanmo.errors import CharsetError, ConfigError
 from hanmo.nets.pruning import can_prune_to, prune_to, select_classes
 from hanmo.nets.resnet import ResNet
-from hanmo.train.batches import Described
+from hanmo.train.batches import DataInfo
 from hanmo.train.checkpoint import load_into
 from hanmo.train.run import TrainedNet, load_trained
 
 MARGINS_APART = 0.015
-"""How far margins, as shares of the side, may differ between what a net was trained on and what it is shown."""
+"""How far the margins of a net's training data and of its input may differ, as shares of the side.
+
+One pixel of 64: margins of whole pixels cannot be equal shares on squares of every side.
+"""
 
 
-def start_from(net: nn.Module, path: str, pack: Described) -> tuple[str, ...]:
-    """Give a net the weights of a finished run, and say what that was trained on.
+def start_from(net: nn.Module, path: str, info: DataInfo) -> tuple[str, ...]:
+    """Load the weights of a finished run into ``net``; returns what the run was trained on.
 
-    Of one that knows more characters it takes ours, of a wider or deeper ResNet the strongest channels
-    (:mod:`hanmo.nets.pruning`). Raises as :func:`build_teacher`, :class:`CheckpointError` if the nets are unlike.
+    Of a run that knows more characters, only ours are taken; of a wider or deeper ResNet, the strongest channels
+    (:mod:`hanmo.nets.pruning`). Raises what :func:`load_fitting` raises, and :class:`CheckpointError` if the nets are
+    of another make.
     """
-    trained = load_fitting(path, pack, "net")
+    trained = load_fitting(path, info, "net")
     given = trained.net.state_dict()
     if isinstance(net, ResNet) and can_prune_to(net, given):
         prune_to(net, given)
@@ -32,18 +36,23 @@ def start_from(net: nn.Module, path: str, pack: Described) -> tuple[str, ...]:
     return trained.trained_on
 
 
-def load_fitting(path: str, pack: Described, role: str) -> TrainedNet:
-    """The net of a run, telling only the data's characters apart; ``role`` is what errors call it."""
+def load_fitting(path: str, info: DataInfo, role: str) -> TrainedNet:
+    """The net of a run, reduced to the data's characters; ``role`` is its name in errors.
+
+    Raises :class:`CheckpointError` for a run without weights, :class:`CharsetError` when it lacks characters of the
+    data, :class:`ConfigError` when it reads squares of another normalisation (another side is allowed).
+    """
     trained = load_trained(path)
-    if trained.charset != pack.charset:
-        unknown = [c for c in pack.charset if c not in trained.charset]
+    if trained.charset != info.charset:
+        unknown = [c for c in info.charset if c not in trained.charset]
         if unknown:
             raise CharsetError(
                 f"{path}: the {role} knows {len(trained.charset)} characters, but {len(unknown)} of the data's "
-                f"{len(pack.charset)} are not among them ({list_characters(unknown, shown=5)}); use one that knows them"
+                f"{len(info.charset)} are not among them ({list_characters(unknown, shown=5)}); use one that knows them"
             )
-        select_classes(trained.net, torch.from_numpy(trained.charset.encode(pack.charset.characters)))
-    own, given = trained.normalization, pack.normalization
+        select_classes(trained.net, torch.from_numpy(trained.charset.encode(info.charset.characters)))
+    # Squares of another side are resized for the net, so the sides need not agree.
+    own, given = trained.normalization, info.normalization
     if own.method != given.method or abs(own.margin / own.side - given.margin / given.side) > MARGINS_APART:
         raise ConfigError(
             f"{path}: the {role} reads {own}, the data is {given}; pack the data as the {role}'s was, "

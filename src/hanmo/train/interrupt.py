@@ -1,4 +1,4 @@
-"""Ctrl-C between steps: a run stopped in the middle of one would save half an update."""
+"""Ctrl-C takes effect between two steps: a run stopped within a step would save half an update."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from types import FrameType
 
 @contextmanager
 def deferred_interrupt() -> Iterator[Callable[[], None]]:
-    """Within the block Ctrl-C is only remembered; the function given raises :class:`KeyboardInterrupt` after one.
+    """Within the block Ctrl-C is only noted; then the yielded function raises :class:`KeyboardInterrupt`.
 
-    A second Ctrl-C, for those who cannot wait, ends the program at once. Outside the main thread, where Python delivers
-    no signals, nothing changes.
+    A second Ctrl-C ends the program at once. Outside the main thread nothing changes, since Python delivers signals to
+    the main thread only.
     """
     asked = False
 

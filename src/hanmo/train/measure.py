@@ -1,4 +1,4 @@
-"""How well a net reads packed samples."""
+"""Measures how well a net reads the samples of a pack."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from hanmo.train.objective import standardise
 
 @torch.no_grad()
 def measure(net: nn.Module, data: DeviceData, batch: int = 1024) -> dict[str, float]:
-    """``top1`` and ``top5`` in per cent and the mean ``loss`` (nats) of every sample; the net is left as it was.
+    """``top1`` and ``top5`` in per cent and the mean cross-entropy ``loss`` in nats; the net is left as it was.
 
-    Batch by batch: the logits of a whole test set of 224,419 samples and 3,755 classes would take 3.4 GB.
+    Sums are kept batch by batch: the logits of a whole test set of 224,419 samples and 3,755 classes would take 3.4 GB.
     """
     was_training = net.training
     net.eval()

@@ -1,4 +1,4 @@
-"""The tensor work of one step, from uint8 pictures to a loss: one pure function to compile."""
+"""The loss of one step, from uint8 pictures on: one pure function, so that torch.compile takes it as a whole."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ from hanmo.train.config import AugmentConfig
 
 
 class Objective(nn.Module):
-    """(images uint8 (N, S, S), labels (N,), randomness, share, shown, empty) -> ``(loss, parts)``.
+    """(images, labels, randomness, share, teacher_images, empty) -> ``(loss, parts)``.
 
-    Student and teacher see the same changed pictures, unless the teacher is ``shown`` others, uint8 (N, S, S). Without
-    ``randomness`` the pictures are taken as they are. Methods that need no teacher may be without one. With mixup each
-    picture is ``share`` of itself and the rest of its mirror in the batch (Zhang et al., ICLR 2018); ``share`` is a 0-d
-    tensor, ignored without mixup. Where ``empty``, bool (N,), is set there is no character on the picture: labels and
-    teacher then say that all classes are equally likely. It does not go with mixup.
+    ``images`` are uint8 (N, S, S), ``labels`` int64 (N,). ``randomness`` augments the pictures; None leaves them as
+    they are. Student and teacher see the same pictures, unless there are ``teacher_images``, uint8 (N, S, S).
+
+    With mixup (Zhang et al., ICLR 2018) each picture becomes ``share`` of itself and 1 - ``share`` of another one: of
+    the first the last in the batch, and so on. ``share`` is a 0-d tensor, ignored without mixup.
+
+    Where ``empty``, bool (N,), is set there is no character on the picture. There labels and teacher give the same
+    probability to every class. ``empty`` cannot be combined with mixup.
     """
 
     def __init__(
@@ -47,11 +50,11 @@ class Objective(nn.Module):
         labels: Tensor,
         randomness: Randomness | None,
         share: Tensor,
-        shown: Tensor | None = None,
+        teacher_images: Tensor | None = None,
         empty: Tensor | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         x = self._mixed(unchanged(images) if randomness is None else apply(images, randomness, self.augment), share)
-        taught = x if shown is None else self._mixed(unchanged(shown), share)
+        teacher_x = x if teacher_images is None else self._mixed(unchanged(teacher_images), share)
         if self.mixup:
             one_hot = F.one_hot(labels, self.classes).float()
             labels = share * one_hot + (1 - share) * one_hot.flip(0)
@@ -64,14 +67,14 @@ class Objective(nn.Module):
             if self.distillation is None:
                 return label_loss, {"label": label_loss.detach()}
             with torch.no_grad():
-                teacher = self.teacher(taught) if self.teacher else student
-                if empty is not None:
+                teacher = self.teacher(teacher_x) if self.teacher else student
+                if empty is not None:  # equal logits are equal probabilities
                     teacher = teacher._replace(logits=teacher.logits.masked_fill(empty[:, None], 0))
             loss, parts = self.distillation(student, teacher, labels, label_loss)
             return loss, {name: value.detach() for name, value in parts.items()}
 
     def _mixed(self, pictures: Tensor, share: Tensor) -> Tensor:
-        """Pictures in [0, 1] as the nets see them, mixed with their mirror where the recipe says so."""
+        """Pictures in [0, 1] -> the nets' input, mixed with each other where the recipe asks for mixup."""
         x = standardise(pictures)
         if self.mixup:
             x = share * x + (1 - share) * x.flip(0)
@@ -79,5 +82,5 @@ class Objective(nn.Module):
 
 
 def standardise(x: Tensor) -> Tensor:
-    """Pictures in [0, 1] -> what nets see: about zero mean and unit variance."""
+    """Pictures in [0, 1] -> the input of nets: about zero mean and unit variance."""
     return (x - MEAN) / STD

@@ -1,12 +1,12 @@
-"""A teacher from elsewhere: an ONNX classifier or line reader, brought to our pictures and our characters.
+"""A foreign ONNX model as a teacher: a classifier of characters or a reader of text lines.
 
-A recipe names it ``onnx:`` and a TOML file that says what the model reads and what its outputs stand for::
+A recipe names it ``onnx:`` and a TOML file that describes the model's input and its outputs::
 
-    model = "PP-OCRv6_rec_small.onnx"       # beside the TOML file, or a full path
-    labels = "metadata:character"           # or a text file of one label a line, beside the TOML file
+    model = "PP-OCRv6_rec_small.onnx"       # beside the TOML file, in the current folder or in models/; or a full path
+    labels = "metadata:character"           # or a text file of one label a line, looked for in the same places
     before = [""]                           # labels the model has before these (a line reader's blank) ...
     after = [" "]                           # ... and after
-    source = "PP-OCRv6 small"               # what taught, and under which licence: recorded in runs and bundles
+    source = "PP-OCRv6 small"               # the model and its licence are recorded in runs and bundles
     licence = "Apache-2.0"
 """
 
@@ -22,6 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hanmo.builtin import MARK, recipe_path
 from hanmo.charset import Charset
 from hanmo.config import load_toml
 from hanmo.errors import CharsetError, ConfigError, one_line
@@ -31,22 +32,27 @@ from hanmo.normalize import MEAN, STD, Normalization
 from hanmo.onnxfile import needs_other_files
 
 ONNX_PREFIX = "onnx:"
-"""What a teacher's name begins with when the rest of it is a TOML file that describes an ONNX model."""
+"""The prefix of a teacher's name that is a TOML file about an ONNX model; others are run folders."""
 
 FLOOR = 1e-9
-"""The probability of whatever the model holds for less likely: its log must stay finite."""
+"""The smallest probability that a model may give, because its logarithm must stay finite."""
 
 MISSING = 0.01
-"""The share of our characters a teacher may lack: of these others decide (:class:`hanmo.nets.ensemble.Ensemble`)."""
+"""The largest share of our characters that a teacher may lack. The other teachers of the
+:class:`hanmo.nets.ensemble.Ensemble` answer for these."""
+
+MODELS = "models"
+"""The folder, in the current one, where models of others are looked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OnnxTeacherConfig:
-    """What an ONNX model reads and says; see the module. ``side`` is in pixels, ``mean``, ``std`` are shares of white.
+    """The TOML file of a model; the module's docstring shows one.
 
-    ``ink`` is how the model wants it; ``scores`` what it gives: ``probabilities`` or ``logits``, (N, labels) or, from a
-    reader of lines, (N, places, labels), where a character's score is its best place's. ``margin`` is the share of its
-    picture left white on every side.
+    The input has ``channels`` equal channels of ``side`` x ``side`` pixels, ``mean`` and ``std`` are shares of white,
+    and ``ink`` says whether ink is ``dark`` or ``bright``. ``margin`` is the share of the picture that is left white on
+    every side. The output holds ``scores``, ``probabilities`` or ``logits``: (N, labels), or (N, places, labels) from a
+    reader of text lines, where the best place of each character counts.
     """
 
     model: str
@@ -65,6 +71,7 @@ class OnnxTeacherConfig:
 
     def __post_init__(self) -> None:
         if set("()") & set(self.licence):
+            # Runs record "source (licence)", and exports take the licence from between the parentheses.
             raise ConfigError(f"licence {self.licence!r}: without parentheses; an SPDX name is best")
         if not 8 <= self.side <= 512 or self.channels < 1 or self.std <= 0 or not 0 <= self.margin < 0.4:
             raise ConfigError(
@@ -74,10 +81,13 @@ class OnnxTeacherConfig:
 
 
 class OnnxTeacher(nn.Module):
-    """Pictures as our nets see them, (N, 1, S, S), standardised -> log-probabilities (N, C) of the charset."""
+    """Standardised pictures as our nets see them, (N, 1, S, S) -> log-probabilities (N, C) of our charset."""
 
     def __init__(self, net: OnnxNet, config: OnnxTeacherConfig, classes: Tensor, margin: float) -> None:
-        """``classes`` (C,) are the model's labels of our characters, -1 where it has none; ``margin`` our pictures'."""
+        """``classes``, (C,), are the model's labels of our characters, -1 where it has none.
+
+        ``margin`` is the margin of our pictures, as a share of their side.
+        """
         super().__init__()
         self.net, self.config = net, config
         self.trim = margin - config.margin
@@ -88,6 +98,7 @@ class OnnxTeacher(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         side, config = x.shape[-1], self.config
+        # Bring our margin to the model's: cut some of it off, or add paper around (which is -MEAN / STD here).
         cut = round(self.trim * side)
         ink = x[..., cut : side - cut, cut : side - cut] if cut > 0 else F.pad(x, [-cut] * 4, value=-MEAN / STD)
         ink = resize(ink, config.side) * STD + MEAN
@@ -96,22 +107,23 @@ class OnnxTeacher(nn.Module):
         if config.scores == "logits":
             scores = scores.softmax(-1)
         if scores.ndim == 3:
-            scores = scores.amax(1)
+            scores = scores.amax(1)  # a reader of lines: the place where each character is most likely
         ours = scores[:, self.classes].clamp(min=FLOOR).log()
         known: Tensor = ours.masked_fill(self.lacks, log(FLOOR)).log_softmax(-1)
         return known
 
 
 def load_onnx_teacher(path: str, charset: Charset, normalization: Normalization) -> tuple[OnnxTeacher, str]:
-    """The teacher that the TOML file ``path`` describes, for pictures so normalised, and "source (licence)" of it.
+    """The teacher that the TOML file ``path`` (or ``@NAME``) describes, and the text "source (licence)".
 
-    Raises :class:`ConfigError` for a file or model that cannot be used, :class:`CharsetError` when the model lacks more
-    than :data:`MISSING` of our characters.
+    It reads pictures of the given ``normalization``. Raises :class:`ConfigError` for a model that is not there or
+    cannot be used, :class:`CharsetError` when it lacks more than :data:`MISSING` of our characters.
     """
     config = load_toml(path, OnnxTeacherConfig)
-    file = Path(path).parent / config.model
+    folder = recipe_path(path).parent
+    file = _find(config.model, folder, path)
     model = _read(file)
-    labels = [*config.before, *_labels(config.labels, file, model, Path(path).parent), *config.after]
+    labels = [*config.before, *_labels(config.labels, file, model, folder, path), *config.after]
     place = {label: number for number, label in reversed(list(enumerate(labels)))}
     lacking = [c for c in charset if c not in place]
     if len(lacking) > MISSING * len(charset):
@@ -124,6 +136,22 @@ def load_onnx_teacher(path: str, charset: Charset, normalization: Normalization)
     teacher = OnnxTeacher(net, config, classes, normalization.margin / normalization.side)
     _try(teacher, len(labels), file)
     return teacher, f"{config.source} ({config.licence})"
+
+
+def _find(name: str, folder: Path, path: str) -> Path:
+    """The file ``name`` beside the TOML file, in the current folder or in ``models/``, whichever has it first."""
+    for place in (folder, Path(), Path(MODELS)):  # a full path is itself in every place
+        if (place / name).is_file():
+            return place / name
+    raise ConfigError(
+        f"{name}: cannot be found beside {path}, in the current folder or in {MODELS}/; put it there, as "
+        f"{MODELS}/{Path(name).name}{_origin(path)}"
+    )
+
+
+def _origin(path: str) -> str:
+    """For what comes with hanmo, a hint that its file says where the model is to be had."""
+    return f" ({recipe_path(path)} says where to get it)" if path.startswith(MARK) else ""
 
 
 def _read(file: Path) -> onnx.ModelProto:
@@ -141,22 +169,24 @@ def _read(file: Path) -> onnx.ModelProto:
         raise ConfigError(f"{file}: not an ONNX model ({one_line(error)})") from error
 
 
-def _labels(named: str, file: Path, model: onnx.ModelProto, folder: Path) -> list[str]:
+def _labels(named: str, file: Path, model: onnx.ModelProto, folder: Path, path: str) -> list[str]:
+    """The labels of the model ``file``, from its metadata (``metadata:KEY``) or from a text file."""
     kind, _, key = named.partition(":")
     if kind == "metadata":
         texts: dict[str, str] = {entry.key: entry.value for entry in model.metadata_props}
         if key not in texts:
             raise ConfigError(f"{file}: has no metadata {key!r}; it has: {', '.join(texts) or 'none'}")
         return texts[key].split("\n")
+    labels = _find(named, folder, path)
     try:
-        return (folder / named).read_text(encoding="utf-8").splitlines()
+        return labels.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{folder / named}: cannot be read as labels ({one_line(error)})") from error
+        raise ConfigError(f"{labels}: cannot be read as labels ({one_line(error)})") from error
 
 
 @torch.no_grad()
 def _try(teacher: OnnxTeacher, labels: int, file: Path) -> None:
-    """Let it see two pictures, so that what does not fit is said now and in words."""
+    """Run the model on two pictures, so that errors of the TOML file are reported now and in plain words."""
     config = teacher.config
     generator = torch.Generator().manual_seed(0)
     pictures = torch.rand(2, config.channels, config.side, config.side, generator=generator)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from hanmo.errors import CheckpointError
 from hanmo.train.config import OptimConfig
 
 
 def build_optimizer(modules: Iterable[nn.Module], config: OptimConfig) -> torch.optim.Optimizer:
-    """AdamW or Nesterov SGD; norms and biases (one-dimensional parameters) are not decayed."""
+    """AdamW or SGD with Nesterov momentum. Norms and biases (one-dimensional parameters) have no weight decay."""
     parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
@@ -26,7 +27,10 @@ def build_optimizer(modules: Iterable[nn.Module], config: OptimConfig) -> torch.
 
 
 def learning_rate(config: OptimConfig, step: int, steps: int) -> float:
-    """The rate of ``step`` (from 0) out of ``steps``: linear warm-up, cosine to ``final`` of the top."""
+    """The learning rate of ``step`` (from 0) out of ``steps``: a linear warm-up, then a cosine.
+
+    The cosine (Loshchilov, Hutter, "SGDR", ICLR 2017) falls from ``config.learning_rate`` to ``config.final`` times it.
+    """
     warm = config.warmup * steps
     if step < warm:
         return config.learning_rate * (step + 1) / (warm + 1)
@@ -35,26 +39,36 @@ def learning_rate(config: OptimConfig, step: int, steps: int) -> float:
     return config.learning_rate * share
 
 
-def mixing_share(config: OptimConfig, seed: int) -> float:
-    """How much of itself each picture stays in the mixup of a step; 1 without mixup."""
+def mixup_share(config: OptimConfig, seed: int) -> float:
+    """The share that each picture keeps of itself in the mixup of one step, a draw of Beta(a, a); 1 without mixup."""
     return float(np.random.default_rng(seed).beta(config.mixup, config.mixup)) if config.mixup > 0 else 1.0
 
 
 class AveragedWeights:
-    """An exponential moving average of a net's parameters and float buffers (Polyak averaging).
+    """An exponential moving average of a net's parameters and float buffers.
 
-    The decay starts low, ``(1 + step) / (10 + step)``, so early weights are soon forgotten.
+    Polyak, Juditsky, "Acceleration of stochastic approximation by averaging", 1992. The decay starts low,
+    ``(1 + step) / (10 + step)``, so that the untrained weights are soon forgotten.
     """
 
     def __init__(self, net: nn.Module, decay: float) -> None:
         self.decay = decay
+        # The live tensors of the net, not copies: update() reads them after every step.
         self.source = {k: v.detach() for k, v in net.state_dict(keep_vars=True).items() if v.is_floating_point()}
         self.average = {k: v.clone() for k, v in self.source.items()}
 
     @torch.no_grad()
     def update(self, step: int) -> None:
+        """Move the averages towards the weights after ``step`` (from 0)."""
         decay = min(self.decay, (1 + step) / (10 + step))
         torch._foreach_lerp_(list(self.average.values()), list(self.source.values()), 1 - decay)
+
+    def load(self, tensors: Mapping[str, Tensor], where: str) -> None:
+        """Take averages that were saved; :class:`CheckpointError` names ``where`` they do not fit."""
+        if tensors.keys() != self.average.keys():
+            raise CheckpointError(f"{where}: holds averaged weights of another net; use the recipe it came from")
+        for name, tensor in tensors.items():
+            self.average[name].copy_(tensor)
 
     def state_dict(self, net: nn.Module) -> dict[str, Tensor]:
         """A state dict for ``net``: the averages, and the net's own integer buffers."""

@@ -1,6 +1,8 @@
-"""The front end of :mod:`hanmo.paper` for thousands of pages at a time, in torch: the same whole numbers, on a GPU.
+"""The front end of :mod:`hanmo.paper` in torch, for thousands of pages at a time.
 
-Shapes: N pages, P pixels a side. Nothing waits for the device, and no shape depends on what is on the pages.
+It computes the same whole numbers as the NumPy code, whose docstrings explain each step; tests compare the two. Nothing
+waits for the GPU: no shape depends on the content of a page, so both branches of every decision are computed and
+``torch.where`` chooses. Shapes: N pages, P pixels a side.
 """
 
 from __future__ import annotations
@@ -20,15 +22,18 @@ def ink_of(pages: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     even = (noise == 0) & (flat == lit).flatten(1).all(1)
     smooth = smoothed(flat, 2)
     bright, dark = levels_of(smooth)
+    # Noise as a percentage of the contrast decides how much the page is smoothed: not at all, twice or four times.
+    # ``noise`` is in 64ths of a grey level.
     ratio = noise * 100 // (64 * (bright - dark).clamp(min=1))
     clean, noisy = (ratio < paper.NOISE[0])[:, None, None], (ratio >= paper.NOISE[1])[:, None, None]
     seen = torch.where(clean, flat, torch.where(noisy, smoothed(smooth, 2), smooth))
     share = torch.where(clean, paper.LEFT[0], torch.where(noisy, paper.LEFT[4], paper.LEFT[2]))[:, 0, 0]
-    left = noise * share // 1000
+    left = noise * share // 1000  # the noise that is left after the smoothing
     bright, dark = levels_of(seen)
     contrast = bright - dark
     blank = (contrast < paper.MIN_CONTRAST) | (contrast * 64 < 5 * left)
-    contrast = contrast.clamp(min=1)
+    contrast = contrast.clamp(min=1)  # blank pages are divided by it too, though their result is not used
+    # Ink lighter than the dead zone, in thousandths of the contrast, counts as noise.
     dead = (2000 * left // (64 * contrast)).clamp(min=paper.DEAD_ZONE, max=999)
     above = (bright[:, None, None] - seen) * 1000 - (dead * contrast)[:, None, None]
     ink = torch.div(255 * above, ((1000 - dead) * contrast)[:, None, None], rounding_mode="floor")
@@ -42,9 +47,11 @@ def flatten(pages: Tensor) -> Tensor:
     tiles = -(-side // tile)
     padded = _edged(pages, 0, tiles * tile - side)
     sums = padded.view(-1, tiles, tile, tiles, tile).sum((2, 4), dtype=torch.int32)
+    # A greatest value, then a least one: a morphological closing, which removes ink from the tiles.
     background = -_greatest(-_greatest(sums // (tile * tile), paper.CLOSING), paper.CLOSING)
     uneven = background.amax((1, 2)) - background.amin((1, 2)) >= paper.UNEVEN
     between = torch.from_numpy(paper.between_tiles(side, tile, tiles)).to(pages.device, torch.float64)
+    # float64 holds these whole numbers exactly, and GPUs have no matrix product of integers.
     fine = (between @ smoothed(background, 2).double() @ between.T).int() >> 12
     flat = torch.div(pages * paper.PAPER, fine.clamp(min=1), rounding_mode="floor").clamp(max=255)
     return torch.where(uneven[:, None, None], flat, pages)
@@ -57,8 +64,8 @@ def without_impulses(pages: Tensor) -> Tensor:
     many, dense = (impulses * share for share in (paper.IMPULSES, paper.DENSE))
     once = torch.where((many >= size)[:, None, None], kept, pages)
     kept, impulses = _without_extremes(once)
-    again = (many >= size) & (impulses * paper.IMPULSES >= size)
-    twice = torch.where(again[:, None, None], kept, once)
+    still_many = (many >= size) & (impulses * paper.IMPULSES >= size)
+    twice = torch.where(still_many[:, None, None], kept, once)
     return torch.where((dense > size)[:, None, None], _median(pages), twice)
 
 
@@ -70,6 +77,8 @@ def _without_extremes(pages: Tensor) -> tuple[Tensor, Tensor]:
 
 def _median(pages: Tensor) -> Tensor:
     """The median of every pixel and its eight neighbours; as :func:`hanmo.paper.without_impulses` takes it."""
+    # The median of nine by sorting columns of three, then taking the median of the greatest least value, the middle
+    # median and the least greatest value.
     x = _edged(pages, 1, 1)
     low, middle, high = _in_order(x[..., :-2], x[..., 1:-1], x[..., 2:])
     lowest, medians, highest = (_in_order(y[:, :-2], y[:, 1:-1], y[:, 2:]) for y in (low, middle, high))
@@ -100,6 +109,7 @@ def noise_of(pages: Tensor) -> Tensor:
     level = (below <= wanted[:, None]).sum(1)
     before = torch.where(level > 0, below.gather(1, (level - 1).clamp(min=0)[:, None])[:, 0], 0)
     here = counts.gather(1, level.clamp(max=255)[:, None])[:, 0].clamp(min=1)
+    # Interpolated within the grey level that holds the quantile; 1.56 turns this quantile into a standard deviation.
     sixtyfourths = 64 * level + 64 * (wanted - before) // here - 32
     return torch.where(level == 256, 0, sixtyfourths.clamp(min=0) * 156 // 100)  # 256: a single pixel
 
@@ -108,6 +118,7 @@ def smoothed(pages: Tensor, passes: int) -> Tensor:
     """:func:`hanmo.filters.smoothed` of int32 (N, H, W)."""
     for _ in range(passes):
         x = _edged(pages, 1, 1)
+        # The binomial kernel (1, 2, 1) / 4 by rows and columns: together 16ths, rounded by adding 8.
         x = x[:, :-2] + 2 * x[:, 1:-1] + x[:, 2:]
         pages = (x[..., :-2] + 2 * x[..., 1:-1] + x[..., 2:] + 8) >> 4
     return pages
@@ -135,6 +146,7 @@ def _otsu(counts: Tensor) -> Tensor:
     total = counts.sum(1, keepdim=True).double()
     mass = (counts * torch.arange(256, device=counts.device)).cumsum(1).double()
     apart = mass[:, :-1] * total - mass[:, -1:] * below
+    # Rounding must not decide between equal maxima, so nearly equal ones count; the middle one is taken.
     between = apart**2 / (below * (total - below)).clamp(min=1)
     best = between >= between.amax(1, keepdim=True) * (1 - 1e-9)
     middle = best & (best.cumsum(1) == best.sum(1, keepdim=True) // 2 + 1)

@@ -1,4 +1,7 @@
-""":mod:`hanmo.strays` and :mod:`hanmo.neighbours` for thousands of pages at a time, in torch, and the squares of them.
+"""From pages to squares in torch, for thousands of pages at a time: :mod:`hanmo.strays` and :mod:`hanmo.neighbours`.
+
+It removes print, rules, specks and neighbouring characters as the NumPy code of these modules does, whose docstrings
+explain each step, and scales what is left into squares. Tests compare the two.
 
 Shapes: N pages, P pixels a side, S the side of a square, L lines with a margin, 8 strips.
 """
@@ -16,16 +19,16 @@ from hanmo.train.page_ink import counted, ink_of
 
 
 def normalize_pages(pages: Tensor, side: int, margin: int) -> tuple[Tensor, Tensor]:
-    """What ``Normalization(side=side, margin=margin)`` makes of pages, uint8 (N, P, P), P at most 96, ink dark.
+    """Normalise pages, uint8 (N, P, P) with P at most 96 and dark ink, as ``Normalization(side=side, margin=margin)``.
 
-    Returns squares, uint8 (N, S, S), ink bright, and bool (N,): where no ink was found.
+    Returns squares, uint8 (N, S, S) with bright ink, and bool (N,): True where no ink was found.
     """
     assert pages.shape[1] == pages.shape[2] <= paper.SIDE
     ink, blank, even = ink_of(pages)
     ink = _own_ink(ink, even)
     seen = ink >= paper.VISIBLE
     blank |= ~seen.flatten(1).any(1)
-    seen |= blank[:, None, None]  # a box there must be
+    seen |= blank[:, None, None]  # a blank page gets the whole page as its box; the result is not used
     return _squares(ink, seen, side, margin), blank
 
 
@@ -64,13 +67,13 @@ def without_rules(ink: Tensor) -> Tensor:
 
 
 def _reaches(mask: Tensor, axis: int) -> Tensor:
-    """Which of (N, h, w) have something on the first and on the last line of an axis: bool (N,)."""
+    """Which masks (N, h, w) are set somewhere on the first and on the last line of an axis: bool (N,)."""
     first, last = mask.select(axis, 0), mask.select(axis, -1)
     return first.any(1) & last.any(1)
 
 
 def _erased(mask: Tensor) -> Tensor:
-    """Rules but for where strokes cross them."""
+    """The rules, without the places where strokes cross them."""
     rule = rules_in(mask)
     rest = mask & ~rule
     crossing = F.max_pool2d(rest.float()[:, None], (7, 3), 1, (3, 1))[:, 0] > 0
@@ -82,6 +85,7 @@ def rules_in(mask: Tensor) -> Tensor:
     side, margin = mask.shape[-1], strays.MARGIN
     edges = side * np.arange(strays.STRIPS + 1) // strays.STRIPS
     widths = torch.from_numpy(np.diff(edges)).to(mask.device)
+    # Sums along rows, so that the ink of any strip is one difference.
     sums = F.pad(mask.cumsum(2, dtype=torch.int32), (1, 0))
     ends = torch.from_numpy(edges).to(mask.device)
     inked = F.pad(sums[..., ends[1:]] - sums[..., ends[:-1]], (0, 0, margin, margin))  # (N, L, 8)
@@ -90,8 +94,10 @@ def rules_in(mask: Tensor) -> Tensor:
     around = F.pad(above[:, 9:] - above[:, :-9], (0, 0, 4, 4))
     covered = band * 100 >= strays.COVERED * widths
     thin = around * 1000 <= strays.THICK * side * widths
+    # Three properties of each line in each strip, so that one gather along a slope collects all of them.
     tables = torch.stack((covered.long(), thin.long(), band), 3)  # (N, L, 8, 3)
     found = torch.zeros_like(covered)
+    # A rule may be a little slanted: for each slope the strips are shifted against each other and added up.
     for slope in strays.SLOPES:
         shifts = [margin + shift for shift in strays.slope_shifts(slope)]
         along = torch.stack([tables[:, s : s + side, strip] for strip, s in enumerate(shifts)]).sum(0)  # (N, P, 3)
@@ -112,6 +118,7 @@ def without_specks(ink: Tensor) -> Tensor:
     """:func:`hanmo.strays.without_specks` of int32 (N, P, P)."""
     side, edge = ink.shape[-1], strays.EDGE
     mask = (ink >= paper.VISIBLE).int()
+    # A summed-area table: the ink in any square is four look-ups.
     sums = F.pad(F.pad(mask, [edge] * 4).cumsum(1, dtype=torch.int32).cumsum(2, dtype=torch.int32), (1, 0, 1, 0))
 
     def inked(size: int) -> Tensor:
@@ -122,6 +129,7 @@ def without_specks(ink: Tensor) -> Tensor:
     gone = torch.zeros_like(mask, dtype=torch.bool)
     for size in range(1, 1 + min(3, side // strays.LARGEST_SPECK)):
         inside = inked(size)
+        # A speck is ink within a square of this size and none in the ring around it.
         alone = F.pad((inside > 0) & (inked(size + 2) == inside), [size] * 4)
         first = size // 2 + 1
         for down in range(first, first + size):
@@ -170,7 +178,7 @@ def _cells(mask: Tensor, size: int) -> Tensor:
 
 
 def _parts(inked: Tensor, reaching: Tensor, kept: int) -> Tensor:
-    """What reaches a little way in from the rim, of bool (N, h, h), as :mod:`hanmo.neighbours` finds it."""
+    """Parts of bool (N, h, h) that reach in from the rim a little way, as :mod:`hanmo.neighbours` finds them."""
     side = inked.shape[-1]
     deep_ring, clear_ring = (
         torch.from_numpy(neighbours.ring(side, side, depth)).to(inked.device)
@@ -186,7 +194,7 @@ def _parts(inked: Tensor, reaching: Tensor, kept: int) -> Tensor:
 
 
 def _is_centred(cells: Tensor) -> Tensor:
-    """Which of bool (N, h, h) are as large as a character, and in the middle: bool (N,)."""
+    """Which masks (N, h, h) are as large as a character and centred: bool (N,)."""
     side = cells.shape[-1]
     number = torch.arange(side, device=cells.device)
     lines = torch.stack([cells.any(2), cells.any(1)])
@@ -203,12 +211,12 @@ def _grown(mask: Tensor, steps: int) -> Tensor:
 
 
 def _flood(seed: Tensor, inside: Tensor) -> Tensor:
-    """Everything of ``inside`` (N, h, w) that touches ``seed`` within :data:`hanmo.bitboard.STEPS`, corners too.
+    """Flood fill: all of ``inside`` (N, h, w) within :data:`hanmo.bitboard.STEPS` steps of ``seed``, diagonals too.
 
-    A row is one whole number, a bit a cell, so a step is a few operations on (N, h).
+    Each row is one int64 with a bit for each cell, so a step is a few operations on (N, h).
     """
     place = torch.arange(inside.shape[2], device=inside.device)
-    assert len(place) < 63
+    assert len(place) < 63  # a row must fit into the bits of a positive int64
     room = (inside.long() << place).sum(2)
     grown = (seed.long() << place).sum(2) & room
     rows = F.pad(torch.zeros_like(grown), (1, 1))
@@ -220,7 +228,7 @@ def _flood(seed: Tensor, inside: Tensor) -> Tensor:
 
 
 def _squares(ink: Tensor, seen: Tensor, side: int, margin: int) -> Tensor:
-    """The boxes of what is ``seen``, (N, P, P), scaled into squares as :class:`hanmo.normalize.Normalization` does."""
+    """Scale the bounding boxes of ``seen``, (N, P, P), into squares as :class:`hanmo.normalize.Normalization` does."""
     rows, columns = seen.any(2), seen.any(1)
     gap = DUST_GAP * torch.maximum(_extent(rows), _extent(columns)).double()
     top, bottom = _box(rows, ink.sum(2), gap)
@@ -228,6 +236,7 @@ def _squares(ink: Tensor, seen: Tensor, side: int, margin: int) -> Tensor:
     cell = torch.maximum(bottom - top, right - left).double() / (side - 2 * margin)
     down = _resampling(top, bottom, cell, ink.shape[1], side, margin)
     across = _resampling(left, right, cell, ink.shape[2], side, margin)
+    # Resampling by rows and by columns is a matrix product on each side.
     square = down @ (ink.float() / 255) @ across.mT
     return (square * 255 + 0.5).to(torch.uint8)
 
@@ -239,11 +248,12 @@ def _extent(lines: Tensor) -> Tensor:
 
 
 def _box(lines: Tensor, mass: Tensor, gap: Tensor) -> tuple[Tensor, Tensor]:
-    """From the first to after the last line that is seen, dust aside: :func:`hanmo.ink.crop_box` along one axis."""
+    """First line of the box and the line after its last, without dust: :func:`hanmo.ink.crop_box` along one axis."""
     count = lines.shape[1]
     number = torch.arange(count, device=lines.device).expand_as(lines)
     place = number.masked_fill(~lines, count)
     following = F.pad(place.flip(1).cummin(1).values.flip(1)[:, 1:], (0, 1), value=count)
+    # Dust is a little ink that is far from the rest: gaps wider than ``gap`` with little ink before, or after, them.
     wide = lines & (following < count) & (following - number > gap[:, None] + 1)
     share = mass.cumsum(1).double() / mass.sum(1, keepdim=True).double().clamp(min=1)
     start = following.masked_fill(~(wide & (share < DUST)), 0).amax(1)
@@ -258,6 +268,7 @@ def _resampling(first: Tensor, stop: Tensor, cell: Tensor, length: int, side: in
     edge = torch.arange(room + 1, device=first.device).double() - room / 2
     edges = ((stop - first).double() / 2)[:, None] + edge * cell[:, None]
     middle = (edges[:, 1:] + edges[:, :-1]) / 2
+    # At least half a pixel, so that enlarging becomes linear interpolation.
     half = (edges[:, 1:] - edges[:, :-1]).clamp(min=1) / 2
     pixel = (torch.arange(length, device=first.device) - first[:, None]).double()[:, None]
     covered = ((middle + half)[..., None] - pixel).clamp(0, 1) - ((middle - half)[..., None] - pixel).clamp(0, 1)

@@ -1,8 +1,8 @@
-"""Training on pages: the student sees characters written on spoilt paper, its teachers the same ones clean.
+"""Training on pages: the student sees characters on spoilt paper, its teachers the same characters clean.
 
-A teacher that reads clean squares only can so teach a student to read photographs: what it says of the clean square is
-what the student is to say of the spoilt one. The idea is Hinton's distillation between two views of one sample, as in
-Gupta, Hoffman, Malik, "Cross modal distillation for supervision transfer", CVPR 2016.
+So a teacher that reads only clean squares can teach a student to read photographs: the student learns to answer for the
+spoilt square as the teacher does for the clean one. This is distillation between two views of one sample, as in Gupta,
+Hoffman, Malik, "Cross modal distillation for supervision transfer", CVPR 2016.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _INK = 100  # grey level from which a pixel of a square counts as ink
 
 
 class Pages:
-    """Turns drawn squares into the pictures that the student and the teacher see.
+    """Turns drawn squares into the pictures for the student and for the teacher.
 
-    ``squares`` is the normalisation of what both see; what is drawn has those of :func:`finer`. ``side`` is the page's,
-    in pixels.
+    ``squares`` is the normalisation of both; the drawn squares have the larger one of :func:`finer`. ``side`` is the
+    side of the pages in pixels.
     """
 
     def __init__(
@@ -41,15 +41,16 @@ class Pages:
     def show(self, images: Tensor, randomness: Randomness, keys: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Drawn uint8 (N, D, D) -> ``(student, teacher, empty)``: uint8 (N, S, S) twice, and bool (N,) or None.
 
-        ``randomness`` is that of :func:`hanmo.train.augment.apply`; ``keys``, int64 (N,), decide the pages and which
-        rows get one. How many do is the same for every batch of N, so that shapes never change and the device is never
-        waited for. A page on which the front end finds no ink is not shown: its row stays clean. Where ``empty`` is
-        set the student sees a page on which nothing was written; None where there are no such pages.
+        ``randomness`` is that of :func:`hanmo.train.augment.apply`. ``keys``, int64 (N,), decide which rows get a page
+        and how it looks. Every batch of N has the same number of pages, so shapes never change and the device never has
+        to be waited for. Where the front end finds no ink on a page, the row stays clean. ``empty`` marks rows whose
+        page has no character on it; it is None if the recipe asks for none.
         """
         changed = apply(images, randomness, self.augment)[:, 0]
         clean = as_bytes(refit(changed, self.drawn, self.squares))
-        # Rows are picked at random: real samples stand at a batch's beginning, and mixup pairs it with its mirror.
+        # Random rows: real samples are the first of a batch, and mixup pairs the first rows with the last.
         on_pages = keys.argsort()[: max(1, round((1 - self.shares.clean_share) * len(keys)))]
+        # Of the rows on pages, the first get an empty page and the last show it to the teacher too.
         written = torch.ones(len(on_pages), dtype=torch.bool, device=keys.device)
         written[: min(len(on_pages), round(self.shares.empty_share * len(keys)))] = False
         pages = write_page(changed[on_pages] * written[:, None, None], keys[on_pages], self.page, side=self.side)
@@ -78,14 +79,14 @@ def _long_lines(squares: Tensor) -> Tensor:
 
 
 def random_keys(count: int, generator: torch.Generator) -> Tensor:
-    """Keys of ``count`` pages, int64 (count,), on the generator's device; the same state, the same keys."""
+    """Random keys of ``count`` pages, int64 (count,), on the generator's device; they depend on its state alone."""
     return torch.randint(2**63 - 1, (count,), generator=generator, device=generator.device)
 
 
 def build_pages(recipe: Recipe, data: TrainingData) -> Pages | None:
-    """The pages of a training, or None where what is drawn has none.
+    """The pages of a training, or None if its data has no pages.
 
-    Raises :class:`ConfigError` when the recipe says who sees pages and there are none, and for data of normalisation
+    Raises :class:`ConfigError` for a recipe with [page_training] but without pages, and for data of normalisation
     version 1, which has no front end for pages.
     """
     drawn = data.drawn if isinstance(data, MixedData) else data

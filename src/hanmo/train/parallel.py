@@ -1,7 +1,7 @@
-"""One process or several under torchrun, behind the same few calls.
+"""One process, or several under torchrun, with the same few calls.
 
-Gradients are averaged by one all-reduce of a flat buffer after the backward pass. No wrapper stands around the net,
-so names in state dicts, hooks and torch.compile are the same in one process and in many.
+Gradients are averaged by one all-reduce of a flat buffer after the backward pass. The net has no wrapper such as
+DistributedDataParallel, so names in state dicts, hooks and torch.compile are the same in one process and in many.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ class Processes:
 
     @classmethod
     def join(cls, device: str | None = None) -> Processes:
-        """Join the group that torchrun describes in the environment; alone when it describes none.
+        """Join the group of processes that torchrun describes in the environment; without torchrun one process alone.
 
-        ``device`` is ``cpu``, ``cuda`` (this process' own) or ``cuda:N``; None: a GPU where there is one. Raises
+        ``device`` is ``cpu``, ``cuda`` (this process' GPU) or ``cuda:N``; None takes a GPU where there is one. Raises
         :class:`ConfigError` for a device that cannot be used.
         """
         world = int(os.environ.get("WORLD_SIZE", "1"))
@@ -58,6 +58,7 @@ class Processes:
         parts = list(tensors)
         if self.world == 1 or not parts:
             return
+        # One message for all tensors: many small ones would each wait for the network.
         flat = torch.cat([t.reshape(-1).float() for t in parts])
         dist.all_reduce(flat)
         flat /= self.world
@@ -65,18 +66,22 @@ class Processes:
             tensor.copy_(mean.view_as(tensor))
 
     def average_gradients(self, modules: Iterable[nn.Module]) -> None:
+        """Replace all gradients by their means over the processes."""
         self.average_(p.grad for m in modules for p in m.parameters() if p.grad is not None)
 
     def barrier(self) -> None:
+        """Wait until every process is here."""
         if self.world > 1:
             dist.barrier()
 
     def leave(self) -> None:
+        """Leave the group at the end of the program."""
         if self.world > 1 and dist.is_initialized():
             dist.destroy_process_group()
 
 
 def _usable(name: str) -> torch.device:
+    """The device of this name, tried with an empty tensor; :class:`ConfigError` says why it cannot be used."""
     try:
         device = torch.device(name)
         torch.empty(0, device=device)

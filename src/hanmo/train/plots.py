@@ -1,8 +1,8 @@
 """The curves of a run as pictures: ``loss.png``, ``accuracy.png``, ``learning_rate.png``.
 
-Drawn from the JSON lines a training writes, so they can be drawn again at any time, while it runs or after it died. A
-step that was logged twice (a run resumed from an older checkpoint repeats some) counts as it was logged last, and a
-last line that was cut off is passed over.
+They are drawn from the JSON lines that a training writes, so they can be drawn at any time: while it runs, or after it
+died. Of a step that was logged twice (a resumed run repeats some) the later record counts. An incomplete last line is
+left out.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from hanmo.errors import DataError
 INK, BRUSH, CINNABAR, JADE, GOLD = "#22252b", "#3a5a98", "#c0392b", "#2f8f6b", "#b7791f"
 _PARTS = (JADE, GOLD, "#7d5ba6", "#4a7f8c")
 _SMOOTH = 12.0
-"""Width of the bell that smooths the loss, in logged points, at most; short runs get a narrower one."""
+"""Largest width of the Gaussian that smooths the loss, in logged points; short runs get a narrower one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """The records of a run by kind, each in order of its steps."""
+    """The records of a run in order of their steps: those of training, and the evaluations with the final one."""
 
     train: list[dict[str, Any]]
     evaluated: list[dict[str, Any]]
@@ -45,10 +45,11 @@ class Run:
 
 
 def plot_run(metrics_jsonl: Path, out_dir: Path) -> list[Path]:
-    """Draw what the JSON lines hold; returns the pictures written, of the three those with anything to show.
+    """Draw the curves of a run; returns the paths of the pictures, without those that have nothing to show.
 
     A line is ``{"kind": "train", "step", "epoch", "loss", "lr", "images_per_s", "parts"?}`` or
-    ``{"kind": "eval", "step", "epoch", "top1", "top5", "loss"}``, accuracies in per cent; other kinds are passed over.
+    ``{"kind": "eval" | "end", "step", "epoch", "top1", "top5", "loss"}``, accuracies in per cent; ``end`` is the final
+    evaluation. Other kinds are left out.
     Raises :class:`DataError` when a line is damaged or nothing is logged, :class:`StorageError` when the disk refuses.
     """
     run = read_run(metrics_jsonl)
@@ -69,7 +70,9 @@ def read_run(metrics_jsonl: Path) -> Run:
     for number, line in enumerate(lines, 1):
         try:
             record = json.loads(line) if line.strip() else {}
-            if (kind := record.get("kind")) in latest:
+            kind = "eval" if record.get("kind") == "end" else record.get("kind")
+            # A run without a test pack ends with a record that evaluates nothing.
+            if kind in latest and (record["kind"] != "end" or "top1" in record):
                 latest[kind][record["step"]] = record
         except (ValueError, KeyError, AttributeError, TypeError) as error:
             if number == len(lines) and isinstance(error, json.JSONDecodeError):
@@ -82,37 +85,45 @@ def read_run(metrics_jsonl: Path) -> Run:
 
 
 def smooth(values: NDArray[np.float64], width: float) -> NDArray[np.float64]:
-    """Mean under a bell of standard deviation ``width`` points, centred, so that the curve does not lag.
+    """Values (n,) averaged with Gaussian weights of standard deviation ``width`` points, float64 (n,).
 
-    NaN and infinity weigh nothing, and neither does what lies beyond the ends; NaN where nothing is near.
+    The weights are centred, so the curve does not lag. NaN and infinite values have no weight, nor do places beyond
+    the ends; the result is NaN where no finite value is near.
     """
-    reach = int(3 * width)
+    reach = int(3 * width)  # beyond three standard deviations the weights are below 1 % of the middle one
     if not len(values) or not reach:
         return values
-    bell = np.exp(-0.5 * (np.arange(-reach, reach + 1) / width) ** 2)
+    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / width) ** 2)
     known = np.isfinite(values)
 
     def spread(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.convolve(np.pad(numbers, reach), bell, mode="valid")
+        return np.convolve(np.pad(numbers, reach), weights, mode="valid")
 
-    weight = spread(known.astype(np.float64))
+    total = spread(known.astype(np.float64))
     means = np.full(len(values), np.nan)
-    np.divide(spread(np.where(known, values, 0.0)), weight, out=means, where=weight > 1e-9)
+    np.divide(spread(np.where(known, values, 0.0)), total, out=means, where=total > 1e-9)
     return means
 
 
 def _loss(run: Run) -> Figure:
     figure, axes = _page("Loss", "loss (nats)")
     epoch, loss = run.column("train", "epoch"), run.column("train", "loss")
-    width = min(_SMOOTH, len(loss) / 50)
+    width = min(_SMOOTH, len(loss) / 50)  # 2 % of the curve, so that a short run keeps its shape
     axes.plot(epoch, loss, color=BRUSH, alpha=0.25, linewidth=0.8, label="training, raw")
     axes.plot(epoch, smooth(loss, width), color=BRUSH, linewidth=1.8, label="training, smoothed")
     for i, name in enumerate(_part_names(run.train)):
         part = np.array([_number((r.get("parts") or {}).get(name)) for r in run.train], np.float64)
         axes.plot(epoch, smooth(part, width), "--", color=_PARTS[i % len(_PARTS)], linewidth=1.1, label=f"part: {name}")
     if run.evaluated:
-        where, what = run.column("eval", "epoch"), run.column("eval", "loss")
-        axes.plot(where, what, "o-", color=CINNABAR, markersize=3.5, linewidth=1.2, label="evaluation")
+        axes.plot(
+            run.column("eval", "epoch"),
+            run.column("eval", "loss"),
+            "o-",
+            color=CINNABAR,
+            markersize=3.5,
+            linewidth=1.2,
+            label="evaluation",
+        )
     shown = np.concatenate([loss, run.column("eval", "loss")])
     _limit_above(axes, shown[np.isfinite(shown)])
     axes.legend(frameon=False)
@@ -161,7 +172,7 @@ def _learning_rate(run: Run) -> Figure:
 
 
 def _page(title: str, quantity: str) -> tuple[Figure, Axes]:
-    """A figure of its own canvas, so that drawing leaves pyplot's global state and backend alone."""
+    """A figure with its own canvas, so that drawing does not change pyplot's global state and backend."""
     figure = Figure(figsize=(8, 4.5), dpi=150, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
@@ -178,7 +189,7 @@ def _page(title: str, quantity: str) -> tuple[Figure, Axes]:
 
 
 def _limit_above(axes: Axes, values: NDArray[np.float64]) -> None:
-    """Let the first, untrained steps run out of the picture rather than flatten the rest of it."""
+    """Cut the axis above most values: the high losses of the first steps would flatten the rest of the curve."""
     if len(values):
         top = 1.1 * float(np.quantile(values, 0.98))
         axes.set_ylim(0, top if top > 0 else 1.0)

@@ -1,18 +1,20 @@
-"""The run folder: everything one training leaves behind.
+"""The run folder: the files that a training writes.
 
-recipe.toml          the configuration as run
+recipe.toml          the recipe with all changes by --set
 environment.json     versions, device, digests of the data
 metrics.jsonl        one JSON object a line: {"kind": "train" | "eval" | "end", "step": ...}
 checkpoints/         the last two, for --resume
-weights.safetensors  the (averaged) weights, with what the net is and reads in the header
+weights.safetensors  the (averaged) weights; the header names the net, its characters and its normalisation
 plots/               loss, accuracy and learning rate as PNG
+
+With --seeds there is one such folder for each seed, ``seed-0`` and so on, beside ``seeds.json`` with all seeds.
 """
 
 from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,17 +30,17 @@ from hanmo.config import dump_toml, from_table, load_toml, to_table
 from hanmo.errors import CheckpointError, ConfigError
 from hanmo.nets.registry import NetConfig, build_net
 from hanmo.normalize import Normalization
-from hanmo.train.batches import Described
+from hanmo.train.batches import DataInfo
 from hanmo.train.checkpoint import load_into, save_tensors
 from hanmo.train.config import Recipe
 from hanmo.train.shards import first_shard, load_weights
 
-WEIGHTS, RECIPE = "weights.safetensors", "recipe.toml"
+WEIGHTS, RECIPE, SEEDS = "weights.safetensors", "recipe.toml", "seeds.json"
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedNet:
-    """A net with its weights and what it reads."""
+    """A net with its weights, the characters it knows and the normalisation of the squares it reads."""
 
     net: nn.Module
     config: NetConfig
@@ -49,7 +51,7 @@ class TrainedNet:
 
 
 class RunFolder:
-    """Creates, continues and reads a run folder."""
+    """Creates, resumes and reads a run folder."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -59,7 +61,7 @@ class RunFolder:
         self.weights = path / WEIGHTS
 
     def check(self, recipe: Recipe, *, resume: bool) -> None:
-        """:class:`ConfigError` when the folder holds a run that is not to be continued, or one of another recipe."""
+        """Raise :class:`ConfigError` when the folder holds a run that may not be resumed, or one of another recipe."""
         if not self.recipe.exists():
             return
         if not resume:
@@ -69,13 +71,13 @@ class RunFolder:
             raise ConfigError(f"{self.path}: holds another recipe ({_difference(before, recipe)}); take a new name")
 
     def start(self, recipe: Recipe, *, resume: bool) -> None:
-        """Make the folder for ``recipe``, or check that the one there belongs to it."""
+        """Make the folder for ``recipe``, or check that an existing folder belongs to it."""
         self.check(recipe, resume=resume)
         if not self.recipe.exists():
             write_whole(self.recipe, dump_toml(recipe).encode())
 
-    def describe(self, device: torch.device, packs: dict[str, Described]) -> None:
-        """Record versions and data digests; :class:`ConfigError` when the run was begun on other data."""
+    def describe(self, device: torch.device, packs: dict[str, DataInfo]) -> None:
+        """Record versions and digests of the data; :class:`ConfigError` when the run was begun on other data."""
         data = {role: {"digest": p.digest, "samples": len(p)} for role, p in packs.items()}
         recorded = self.path / "environment.json"
         if recorded.exists() and _read_json(recorded).get("data") != data:
@@ -91,11 +93,12 @@ class RunFolder:
         write_whole(recorded, text.encode())
 
     def log(self, record: dict[str, Any]) -> None:
+        """Append a record to ``metrics.jsonl``; raises :class:`StorageError`."""
         with storing(self.metrics), self.metrics.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
     def records(self) -> list[dict[str, Any]]:
-        """What was logged; raises :class:`CheckpointError` when the file is damaged."""
+        """All records that were logged; raises :class:`CheckpointError` when the file is damaged."""
         if not self.metrics.exists():
             return []
         try:
@@ -112,12 +115,12 @@ class RunFolder:
         return records
 
     def final_record(self) -> dict[str, Any] | None:
-        """The ``end`` record of a finished run, None while there is something left to train."""
+        """The ``end`` record of a finished run; None while the run is unfinished."""
         records = self.records()
         return records[-1] if records and records[-1]["kind"] == "end" and self.weights.exists() else None
 
     def rewind(self, step: int) -> None:
-        """Forget what was logged after ``step`` and how the net stood at it: both will be logged again."""
+        """Drop the records after ``step``, and evaluations at ``step`` itself: all of these will be logged again."""
         kept = [r for r in self.records() if r["step"] < step or (r["step"] == step and r["kind"] == "train")]
         write_whole(self.metrics, "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in kept).encode())
 
@@ -125,24 +128,48 @@ class RunFolder:
         self,
         tensors: dict[str, Tensor],
         recipe: Recipe,
-        pack: Described,
+        info: DataInfo,
         sources: Sequence[str],
         accuracy: dict[str, float],
     ) -> None:
+        """Write ``weights.safetensors``; raises :class:`StorageError`."""
         header = {
             "net": to_table(recipe.net),
-            "charset": str(pack.charset),
-            "normalization": pack.normalization.as_dict(),
+            "charset": str(info.charset),
+            "normalization": info.normalization.as_dict(),
             "trained_on": list(sources),
             "accuracy": accuracy,
         }
         save_tensors(self.weights, tensors, header)
 
 
-def weights_of(run: str | Path) -> Path:
-    """The weights of a run folder or of ``@NAME``, or that file itself, or the first of a folder's shards.
+def note_seeds(folder: Path, seeds: Iterable[int]) -> None:
+    """Note in ``folder/seeds.json`` which seeds are trained below it, so that resuming needs only the folder."""
+    every = list(dict.fromkeys((*planned_seeds(folder), *seeds)))
+    write_whole(folder / SEEDS, (json.dumps({"seeds": every}) + "\n").encode())
 
-    :class:`CheckpointError` says why there are none.
+
+def planned_seeds(folder: Path) -> list[int]:
+    """The seeds that :func:`note_seeds` noted, begun or not; none for a folder of an earlier version."""
+    file = folder / SEEDS
+    if not file.exists():
+        return []
+    seeds = _read_json(file).get("seeds")
+    if not (isinstance(seeds, list) and all(isinstance(seed, int) for seed in seeds)):
+        raise CheckpointError(f"{file}: damaged (no list of seeds); remove it to go on without it")
+    return seeds
+
+
+def begun_seeds(folder: Path) -> list[int]:
+    """The seeds of the runs ``folder/seed-N``, in order of their numbers."""
+    names = [file.parent.name.removeprefix("seed-") for file in folder.glob(f"seed-*/{RECIPE}")]
+    return sorted(int(name) for name in names if name.isdecimal())
+
+
+def weights_of(run: str | Path) -> Path:
+    """The weights file of a run folder or of ``@NAME``; for a folder of shards the first of them.
+
+    A weights file may be named as well. Raises :class:`CheckpointError` that says why there are no weights.
     """
     run = run_path(run)
     file = run / WEIGHTS if run.is_dir() else run
@@ -191,6 +218,8 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _difference(before: Recipe, now: Recipe) -> str:
+    """The first key, in the order of the alphabet, whose value has changed, with both values."""
+
     def flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         pairs: dict[str, Any] = {}
         for key, value in table.items():

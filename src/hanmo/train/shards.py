@@ -1,8 +1,8 @@
-"""Weights to pass on: few bits in several small safetensors files, for places that take no large ones.
+"""Weights as several small safetensors files of few bits, for places that take no large files.
 
-``weights-1-of-3.safetensors`` and so on stand in a folder, each with the header of the whole and its own number. A
-folder of shards may be named wherever a run folder is asked for its weights. Floats have 16 bits; in shards of eight
-bits large matrices are int8, and ``NAME.scale`` (out,) says what one is worth in each output channel.
+A folder holds ``weights-1-of-3.safetensors`` and so on, each with the header of the whole and its own number. A folder
+of shards may be named wherever the weights of a run folder are wanted. Floats have 16 bits. In shards of eight bits
+large matrices are int8, and ``NAME.scale`` (out,) holds the step between two values for each output channel.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from hanmo.train.checkpoint import load_tensors, save_tensors
 LARGEST = 15_000_000
 """Bytes of a shard, at most, unless a single tensor is larger."""
 
-_HEAD = 200_000  # bytes kept free for names, shapes and the header with its charset
+_HEAD = 200_000  # bytes of each shard kept free for names, shapes and the header, whose charset may be large
 _SCALE = ".scale"
 _NAME = re.compile(r"weights-(\d+)-of-(\d+)\.safetensors")
 
@@ -45,7 +45,7 @@ def save_shards(weights: Path, out: Path, largest: int = LARGEST, bits: Literal[
         groups[-1] |= parts
         size += needed
     paths = [out / f"weights-{i}-of-{len(groups)}.safetensors" for i in range(1, len(groups) + 1)]
-    # The first shard, by which a folder is known, comes last: stopped before it, this can be done again.
+    # The first shard comes last: a folder counts as shards by it, so an interrupted export can simply be repeated.
     for number in range(len(groups), 0, -1):
         save_tensors(paths[number - 1], groups[number - 1], {**header, "shard": [number, len(groups)]})
     return paths
@@ -92,7 +92,7 @@ def _in_eight_bits(name: str, tensor: Tensor) -> dict[str, Tensor]:
 
 
 def _whole(part: dict[str, Tensor], folder: Path) -> dict[str, Tensor]:
-    """What a shard holds, as 32-bit floats."""
+    """The tensors of a shard as 32-bit floats; raises :class:`CheckpointError` for a scale that does not fit."""
     scales = {name: part.pop(name + _SCALE) for name in list(part) if name + _SCALE in part}
     for name, tensor in part.items():
         if tensor.dtype == torch.int8 and (name not in scales or scales[name].shape != tensor.shape[:1]):

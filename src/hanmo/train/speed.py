@@ -1,4 +1,4 @@
-"""Compiling the step, and measuring how fast it goes."""
+"""Compiles the step and measures its speed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 LOG_SECONDS = 2.0
-"""A training record is written about this often; reading the loss waits for the device, so not every step."""
+"""A training record is written about this often. Not every step: reading the loss waits for the device."""
 
 
 def compiled(objective: Objective, mode: str, device: torch.device) -> Callable[..., tuple[Tensor, dict[str, Tensor]]]:
@@ -29,6 +29,7 @@ def compiled(objective: Objective, mode: str, device: torch.device) -> Callable[
     computed = torch.compile(objective, mode="reduce-overhead")
 
     def compute(*inputs: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        # CUDA graphs reuse the memory of their outputs; this tells them that those of the last step are done with.
         torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         result: tuple[Tensor, dict[str, Tensor]] = computed(*inputs)
         return result
@@ -37,12 +38,12 @@ def compiled(objective: Objective, mode: str, device: torch.device) -> Callable[
 
 
 def compiled_alone(function: Callable[P, T], mode: str, device: torch.device) -> Callable[P, T]:
-    """A function beside the objective, for inputs of one shape: compiled where that is, but never a CUDA graph."""
+    """A function beside the objective, for inputs of one shape: compiled as the objective is, without CUDA graphs."""
     return torch.compile(function, dynamic=False) if _is_compiled(mode, device) else function
 
 
 def precision_of(mode: str, device: torch.device) -> torch.dtype:
-    """What :class:`TrainConfig` calls ``precision``, on a device."""
+    """The number format for ``train.precision`` (:class:`TrainConfig`) on a device."""
     return torch.bfloat16 if mode == "bf16" or (mode == "auto" and device.type == "cuda") else torch.float32
 
 
@@ -51,10 +52,10 @@ def _is_compiled(mode: str, device: torch.device) -> bool:
 
 
 class Speedometer:
-    """Images a second between logs; the first interval, which compiles, is not counted in the median."""
+    """Images a second between two logs. The median leaves out the first interval, in which code is compiled."""
 
     def __init__(self, device: torch.device) -> None:
-        self.device, self.began = device, time.perf_counter()
+        self.device, self.started = device, time.perf_counter()
         self.rates: list[float] = []
         self.restart()
 
@@ -69,11 +70,11 @@ class Speedometer:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """What happens inside is no training and takes no time here."""
+        """Time within the block (an evaluation, a checkpoint) does not count as training."""
         self._wait()
-        began = time.perf_counter()
+        paused = time.perf_counter()
         yield
-        self.since += time.perf_counter() - began
+        self.since += time.perf_counter() - paused
 
     def rate(self) -> float:
         self._wait()
@@ -91,4 +92,4 @@ class Speedometer:
 
     @property
     def seconds(self) -> float:
-        return time.perf_counter() - self.began
+        return time.perf_counter() - self.started

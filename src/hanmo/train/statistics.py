@@ -1,4 +1,4 @@
-"""The statistics of a finished net's batch norms, moved to those of other samples."""
+"""Moves the statistics of a finished net's batch norms towards those of other samples."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from hanmo.train.objective import standardise
 
 BATCH = 150
-"""Samples whose statistics are taken together; the last few that fill no batch are left out, unless all are fewer."""
+"""Samples in a batch while statistics are measured; an incomplete last batch is left out, unless alone."""
 
 
 @torch.no_grad()
@@ -17,9 +17,9 @@ def move_statistics(net: nn.Module, squares: Tensor, share: float) -> None:
     """Move the running means and variances by ``share`` (0 to 1) of the way to those of ``squares``, uint8 (N, S, S).
 
     The mean of several nets' weights needs statistics of its own (Izmailov et al., "Averaging weights leads to wider
-    optima and better generalization", UAI 2018), and so does a net that is to read other pictures than it saw most of
-    (Schneider et al., "Improving robustness against common corruptions by covariate shift adaptation", NeurIPS 2020,
-    who go a part of the way as well).
+    optima and better generalization", UAI 2018), and so does a net that reads other pictures than most of its
+    training data (Schneider et al., "Improving robustness against common corruptions by covariate shift adaptation",
+    NeurIPS 2020, who go a part of the way as well).
     """
     assert len(squares)
     size = min(BATCH, len(squares))
@@ -31,7 +31,7 @@ def move_statistics(net: nn.Module, squares: Tensor, share: float) -> None:
     for norm in norms:
         norm.train()
         norm.reset_running_stats()
-        norm.momentum = None  # the mean over all batches
+        norm.momentum = None  # torch then takes the plain mean over all batches
     for start in range(0, len(squares) - size + 1, size):
         net(standardise(squares[start : start + size, None].float() / 255))
     net.train(training)
@@ -40,5 +40,5 @@ def move_statistics(net: nn.Module, squares: Tensor, share: float) -> None:
         for name, buffer in norm.named_buffers():
             if buffer.is_floating_point():
                 buffer.lerp_(own[name], 1 - share)
-            else:  # how many batches were seen, in training
+            else:  # the number of batches seen in training, which has not changed
                 buffer.copy_(own[name])

@@ -1,0 +1,58 @@
+"""Opens the data of a training: the samples to train on and the pack to evaluate on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from hanmo.data.pack import Pack
+from hanmo.train.batches import DataInfo, DeviceData, TrainingData
+from hanmo.train.config import DataConfig
+from hanmo.train.drawn import SYNTH_PREFIX, DrawnData
+from hanmo.train.mixed import MixedData
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenedData:
+    """The data of one training.
+
+    ``info`` describes the training samples: their charset names the classes of the net. ``test`` is None for a recipe
+    without ``data.test``. ``described`` is what the run folder records, by role: ``train`` and ``test``.
+    """
+
+    train: TrainingData
+    info: DataInfo
+    test: DeviceData | None
+    described: dict[str, DataInfo]
+
+
+def open_data(config: DataConfig, device: torch.device) -> OpenedData:
+    """Open the training data and the test pack of a recipe on ``device``.
+
+    Raises :class:`PackError` for a damaged pack or one of another normalisation, :class:`CharsetError` for a test pack
+    with characters that the training data lacks, and what :func:`open_training` raises.
+    """
+    train, info = open_training(config, device)
+    described: dict[str, DataInfo] = {"train": info}
+    test = None
+    if config.test:
+        test, pack = DeviceData.open(config.test, info.charset, device)
+        pack.require(normalization=info.normalization)
+        described["test"] = pack
+    return OpenedData(train=train, info=info, test=test, described=described)
+
+
+def open_training(config: DataConfig, device: torch.device) -> tuple[TrainingData, MixedData | DrawnData | Pack]:
+    """The samples that a recipe trains on, and their description.
+
+    ``data.train`` is a pack, or ``synth:RECIPE`` for characters drawn during the training; with ``data.real`` samples
+    of a pack are mixed into the drawn ones. Raises :class:`PackError`, :class:`CharsetError`, :class:`ConfigError`.
+    """
+    if not config.train.startswith(SYNTH_PREFIX):
+        return DeviceData.open(config.train, None, device)
+    drawn = DrawnData(config.train.removeprefix(SYNTH_PREFIX), device)
+    if config.real is None:
+        return drawn, drawn
+    mixed = MixedData(drawn, config.real, config.real_share, device)
+    return mixed, mixed

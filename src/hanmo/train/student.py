@@ -1,0 +1,53 @@
+"""Builds the student and its distillation methods as they are before the first step."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from hanmo.distill import Distillation
+from hanmo.nets.feature_hooks import FeatureHooks
+from hanmo.nets.quantization import train_quantized
+from hanmo.nets.registry import build_net
+from hanmo.train.config import Recipe
+from hanmo.train.data import OpenedData
+from hanmo.train.initialisation import start_from
+from hanmo.train.methods import build_methods, connect
+from hanmo.train.parallel import channels_last
+
+
+class Student(NamedTuple):
+    """An untrained net with hooks on the layers that its methods need.
+
+    ``distillation`` is None without a [distill] section; ``sources`` are those of the weights it starts from.
+    """
+
+    hooks: FeatureHooks
+    distillation: Distillation | None
+    sources: tuple[str, ...]
+
+
+def build_student(recipe: Recipe, data: OpenedData, teacher: FeatureHooks | None, device: torch.device) -> Student:
+    """The net of ``recipe`` on ``device``, and methods that are connected to it and to ``teacher``.
+
+    The same seed gives the same weights. Raises :class:`ConfigError` for layers that methods cannot compare, and what
+    :func:`hanmo.train.initialisation.start_from` raises.
+    """
+
+    def untrained_net() -> nn.Module:
+        return channels_last(build_net(recipe.net, len(data.info.charset), data.train.side), device)
+
+    torch.manual_seed(recipe.train.seed)  # torch initialises weights with its global generator
+    net = untrained_net()
+    sources = start_from(net, recipe.train.start, data.info) if recipe.train.start else ()
+    # Only now: weights that are trained for few bits have other names, which a finished run does not know.
+    if recipe.train.weight_bits:
+        train_quantized(net, recipe.train.weight_bits)
+    if recipe.distill is None:
+        return Student(FeatureHooks(net), None, sources)
+    distillation = build_methods(recipe.distill)
+    hooks = FeatureHooks(net, distillation.student_layers)
+    connect(hooks, teacher, distillation, data.train.side, untrained_net)
+    return Student(hooks, distillation, sources)
