@@ -26,10 +26,9 @@ from hanmo.bench.jobs import Job, Results, run_jobs
 from hanmo.data.pack import Pack, write_pack
 from hanmo.data.read import read_samples
 from hanmo.data.sample import Sample
-from hanmo.normalize import Normalization
+from hanmo.normalize import Normalization, standardise
 from hanmo.train.augment import unchanged
 from hanmo.train.batches import DeviceData
-from hanmo.train.objective import standardise
 from hanmo.train.run import load_trained
 
 RECIPE = "@student"

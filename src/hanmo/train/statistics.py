@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from hanmo.train.objective import standardise
+from hanmo.normalize import standardise
 
 BATCH = 150
 """Samples whose statistics are taken together; the last few that fill no batch are left out, unless all are fewer."""
