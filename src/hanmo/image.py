@@ -67,6 +67,8 @@ _FORMATS: tuple[tuple[tuple[bytes, ...], type[ImageFile.ImageFile]], ...] = (
     ((b"II*\0", b"MM\0*"), TiffImagePlugin.TiffImageFile),
     (tuple(b"P%d" % n for n in range(1, 7)), PpmImagePlugin.PpmImageFile),
 )
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"})
+"""Ends of names by which a folder's pictures are found; its other files (notes, thumbnail caches) are left alone."""
 _KNOWN_STRANGERS = ((b"%PDF", "a PDF"), (b"<svg", "an SVG drawing"), (b"<?xml", "an SVG drawing or other XML"))
 
 
@@ -118,6 +120,15 @@ def describe(source: object) -> str:
         return f"{len(source)} strokes"
     path = getattr(source, "name", None)  # of an open file; a number where it was opened by its number
     return describe(path) if isinstance(path, str) and path else type(source).__name__
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """The pictures of a folder by name, sorted; sub-folders and hidden files are left out."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+    )
 
 
 def is_single(images: object) -> bool:

@@ -85,8 +85,9 @@ def show(
     Example: hanmo data show packs/train --characters 一丁七 --out sheet.png
     """
     from hanmo.data.pack import Pack
-    from hanmo.data.sheet import contact_sheet, save_png
+    from hanmo.data.sheet import check_png, contact_sheet, save_png
 
+    check_png(out)
     opened = Pack.open(path)
     facts = describe(opened)
     chosen = choose(opened, characters, rows, columns, seed)

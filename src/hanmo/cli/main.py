@@ -57,7 +57,8 @@ app = typer.Typer(
     help="翰墨 hanmo: train, distil and run compact recognisers of handwritten Chinese characters.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    rich_markup_mode="markdown",  # so that the lines of a paragraph are joined and broken anew at the terminal's width
+    context_settings={"help_option_names": ["-h", "--help"]},  # the verbs inherit it
 )
 app.command()(recognize.recognize)
 app.command()(evaluate.evaluate)

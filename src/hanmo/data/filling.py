@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hanmo.charset import Charset
-from hanmo.data.folder import SUFFIXES
 from hanmo.data.gnt import is_character
 from hanmo.data.sample import Sample
 from hanmo.data.squares import Squares, normalized
 from hanmo.errors import BlankImageError, CharsetError, DataError
+from hanmo.image import SUFFIXES
 from hanmo.normalize import Normalization
 
 Column = NDArray[np.uint16]

@@ -8,11 +8,12 @@ from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 
-from hanmo.data.folder import SUFFIXES, Labels, read_folder, read_mapping
+from hanmo.data.folder import Labels, read_folder, read_mapping
 from hanmo.data.gnt import is_gnt, read_gnt
 from hanmo.data.pack import is_pack
 from hanmo.data.sample import Sample
 from hanmo.errors import DataError
+from hanmo.image import SUFFIXES
 
 
 def read_samples(
