@@ -1,10 +1,10 @@
-"""Whatever a user hands over -> a grey picture: uint8 (H, W), 255 = paper, ink dark.
+"""A picture of any kind -> a grey picture: uint8 (H, W), 255 = paper, ink dark.
 
 Every limit on a picture's size lives here, on strokes in :mod:`hanmo.strokes`.
 
-A picture is read with Pillow, but never opened by ``Image.open``: the first bytes choose among seven formats, so no
-other decoder sees foreign data, and the size in the header is checked before anything is decoded. Whether a picture
-holds any ink is for :mod:`hanmo.normalize` to say.
+A picture is decoded with Pillow, but not by ``Image.open``, which tries all of Pillow's formats: the first bytes
+choose among seven, so that no other decoder gets data of unknown origin. The size in the header is checked before
+anything is decoded. Whether a picture holds any ink is checked by :mod:`hanmo.normalize`.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ MAX_PIXELS = 16 * 2**20
 """Width times height of a picture."""
 
 _FAINT = 12
-"""Grey levels within which a composite counts as one tone, and its transparency is looked at instead."""
+"""A transparent picture over white whose grey levels differ by less counts as one tone; its opaque part is the ink."""
 
 _FORMATS: tuple[tuple[tuple[bytes, ...], type[ImageFile.ImageFile]], ...] = (
     ((b"\x89PNG\r\n\x1a\n",), PngImagePlugin.PngImageFile),
@@ -229,7 +229,7 @@ def _upright(picture: Image.Image) -> Image.Image:
     try:
         lies = picture.getexif().get(ExifTags.Base.Orientation, 1) != 1
         return ImageOps.exif_transpose(picture) if lies else picture  # which copies what stands already, too
-    except Exception:  # damaged metadata, of whatever kind, spoils no pixel: the picture is taken as it lies
+    except Exception:  # metadata damaged in any way changes no pixel: the picture is taken as it is stored
         return picture
 
 
@@ -279,7 +279,7 @@ def _over_white(levels: Grey, alpha: NDArray[np.uint16]) -> Grey:
 
 
 def _by_range(values: NDArray[np.float64]) -> Grey:
-    """Pillow's modes ``I`` and ``F`` do not say what white is: the smallest usual value that bounds the picture."""
+    """Pillow's modes ``I`` and ``F`` do not define white: it is the smallest usual value that no pixel exceeds."""
     if values.min() >= 0:
         for white in (1, 255, 65535):
             if values.max() <= white:
@@ -292,9 +292,9 @@ def _to_uint8(values: NDArray[Any]) -> Grey:
 
 
 def _ink_dark(grey: Grey) -> Grey:
-    """Turn bright ink on a dark ground over: paper is the tone of the border.
+    """Invert a picture with bright ink on a dark ground; the tone of the border is taken for the paper.
 
-    A printed frame or a shadow makes a border dark, too. So a picture is turned over only where its border is near the
+    A printed frame or a shadow makes a border dark, too. So a picture is inverted only where its border is near the
     dark end of the picture's range, and a ring further inside, or 30 % of all pixels, are dark as well.
     """
     specks = min(grey.size // 1000, 4 + grey.size // 10_000)  # so many stray pixels do not set the range
@@ -316,9 +316,10 @@ def _ink_dark(grey: Grey) -> Grey:
 
 
 _DARK_BORDER, _DARK_INSIDE = 0.25, 0.4
-"""Places in a picture's range below which its border, and what is inside, must lie to be taken for a dark ground."""
+"""Places in a picture's range, 0 the darkest, 1 the brightest: a dark ground has a border below the first and an inside
+below the second."""
 _FRAME = 0.06
-"""How far inside, as a part of the shorter side, a printed frame is left behind."""
+"""Depth of the inner ring in parts of the shorter side: further inside than a printed frame."""
 
 
 def _median_of_ring(grey: Grey, depth: int) -> float:

@@ -102,7 +102,7 @@ def show(
 
 @app.command()
 def info(path: PackPath, as_json: Json = False) -> None:
-    """Say what a pack holds, after comparing every byte with its hashes.
+    """Describe a pack, after comparing every byte with its hashes.
 
     Example: hanmo data info packs/train --json
     """
@@ -146,7 +146,7 @@ def choose(pack: Pack, characters: str, rows: int, columns: int, seed: int) -> l
 
 
 def describe(pack: Pack) -> dict[str, Any]:
-    """What there is to say of a pack, ready for JSON: ``classes`` of the charset, ``characters`` that occur."""
+    """Facts about a pack, ready for JSON: ``classes`` are those of the charset, ``characters`` those that occur."""
     import numpy as np
 
     return {

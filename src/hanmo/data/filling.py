@@ -1,4 +1,4 @@
-"""Samples on their way into a pack: which are kept, and the columns of numbers that belong to their squares."""
+"""Chooses the samples that go into a pack, and collects their labels, sources and writers as they stream by."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Names:
 
 
 class Filling:
-    """What is known of the samples while they pass by."""
+    """Collects the labels, sources and writers of samples that stream by, and counts those that are skipped."""
 
     def __init__(
         self,

@@ -31,7 +31,7 @@ def read_folder(
 
     A folder is labelled by ``mapping``, else by its own name: one character, or its code point as ``U+7FF0``.
     The folders are checked at once, the pictures as they are read. ``source`` is the picture's path from ``path``'s
-    own name on; ``on_bytes`` is told the size of each file. Raises :class:`DataError` when there are no class
+    own name on; ``on_bytes`` is called with the size of each file. Raises :class:`DataError` when there are no class
     folders, one holds no picture or has no character; :class:`hanmo.errors.ImageError` for an unusable picture.
     """
     root = Path(path)
