@@ -28,12 +28,11 @@ from hanmo.charset import Charset
 from hanmo.config import load_toml
 from hanmo.data.read import read_samples
 from hanmo.nets.registry import NetConfig, build_net
-from hanmo.normalize import Normalization
+from hanmo.normalize import Normalization, standardise
 from hanmo.synth.mix import Mix, MixConfig
 from hanmo.synth.noise import keys_of
 from hanmo.synth.recipe import SynthRecipe
 from hanmo.train.augment import unchanged
-from hanmo.train.objective import standardise
 
 DRAWN = "@synth-level1"
 PIECE = 20  # pixels

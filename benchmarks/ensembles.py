@@ -17,10 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from hanmo.nets.tta import VIEWS, transform
+from hanmo.normalize import standardise
 from hanmo.train.augment import apply, sample_augmentation, unchanged
 from hanmo.train.batches import DeviceData
 from hanmo.train.config import AugmentConfig
-from hanmo.train.objective import standardise
 from hanmo.train.run import load_trained
 
 LIGHT = AugmentConfig(

@@ -29,11 +29,10 @@ from hanmo.config import load_toml
 from hanmo.data.pack import Pack, is_pack, write_pack
 from hanmo.data.read import read_samples
 from hanmo.data.sample import Sample
-from hanmo.normalize import Normalization
+from hanmo.normalize import Normalization, standardise
 from hanmo.train.augment import unchanged
 from hanmo.train.batches import DeviceData
 from hanmo.train.config import Recipe
-from hanmo.train.objective import standardise
 from hanmo.train.run import load_trained
 
 RECIPE = "@student"

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from hanmo.data.read import read_samples
 from hanmo.nets.tta import VIEWS, transform
-from hanmo.normalize import MEAN, STD, Normalization
+from hanmo.normalize import Normalization, standardise
 from hanmo.train.run import load_trained
 
 FILES = ("hwdb100-test", "radicals32-test", "hcl-address")
@@ -31,7 +31,7 @@ SIDES = (40, 48, 56, 64)
 def accuracy(net: nn.Module, squares: Tensor, labels: Tensor, look: Callable[[Tensor], Tensor]) -> float:
     hits = 0
     for pictures, classes in zip(torch.split(squares, 250), torch.split(labels, 250), strict=True):
-        hits += int((look((pictures[:, None].float() / 255 - MEAN) / STD).argmax(1) == classes).sum())
+        hits += int((look(standardise(pictures[:, None].float() / 255)).argmax(1) == classes).sum())
     return 100 * hits / len(labels)
 
 

@@ -63,7 +63,7 @@ def draw_card(sheet: Image.Image, x: int, y: int, picture: Image.Image, predicti
     sheet.paste(shown, (left + (side - shown.width) // 2, top + (side - shown.height) // 2), shown)
     for rank, candidate in enumerate(prediction.candidates[:3]):
         middle, ink = y + 29 + 33 * rank, INK if rank == 0 else QUIET
-        pen.text(scale(x + 122, middle), large.drawable(candidate.character), ink, large.face, "lm")
+        large.write(pen, scale(x + 122, middle), candidate.character, ink, "lm")
         pen.text(scale(x + CARD[0] - 12, middle - 4), f"{candidate.probability:.1%}", QUIET, small.face, "rm")
         start, length = x + 152, CARD[0] - 12 - 152
         pen.rounded_rectangle(box(start, middle + 7, start + length, middle + 10), 3, "#f0eee9")

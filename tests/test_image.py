@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 
 from hanmo import image
 from hanmo.errors import ImageError, ImageTooLargeError
-from hanmo.image import load
+from hanmo.image import load, pictures_in
 
 Grey = NDArray[np.uint8]
 
@@ -272,3 +272,31 @@ def test_a_pil_image_that_fails_to_decode() -> None:
     lazy = Image.open(BytesIO(encoded(Image.fromarray(glyph()), "png")[:60]))
     with pytest.raises(ImageError, match="PIL image L 40x30: cannot be decoded"):
         load(lazy)
+
+
+def test_open_files_are_read_from_where_they_are(tmp_path: Path) -> None:
+    Image.new("L", (5, 4), 7).save(tmp_path / "a.png")
+    expected = load(tmp_path / "a.png")
+    with (tmp_path / "a.png").open("rb") as file:
+        assert np.array_equal(load(file), expected)
+    with pytest.raises(ImageError, match=r"a\.png: cannot be read \(.*closed.*\); open it again"):
+        load(file)
+    with (tmp_path / "a.png").open(encoding="latin-1") as text, pytest.raises(ImageError, match="with mode 'rb'"):
+        load(text)  # type: ignore[arg-type]
+    with pytest.raises(ImageError, match="BytesIO: the file is empty"):
+        load(BytesIO())
+
+
+def test_one_channel_is_grey() -> None:
+    grey = np.full((6, 5), 200, np.uint8)
+    grey[2:4, 1:4] = 30
+    assert np.array_equal(load(grey[..., None]), load(grey))
+    with pytest.raises(ImageError, match="use recognize_batch"):
+        load(np.zeros((2, 6, 5), np.uint8))
+
+
+def test_pictures_of_a_folder_come_by_name(tmp_path: Path) -> None:
+    for name in ("b.PNG", "a.jpg", ".hidden.png", "notes.txt"):
+        (tmp_path / name).touch()
+    (tmp_path / "folder.png").mkdir()
+    assert [path.name for path in pictures_in(tmp_path)] == ["a.jpg", "b.PNG"]

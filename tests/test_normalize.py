@@ -17,7 +17,20 @@ from hypothesis.extra import numpy as npst
 from numpy.typing import NDArray
 
 from hanmo.errors import BlankImageError, ConfigError
-from hanmo.normalize import MIN_CONTRAST, VERSION, Method, Normalization, Version, stretch
+from hanmo.image import load
+from hanmo.normalize import (
+    MEAN,
+    MIN_CONTRAST,
+    STD,
+    VERSION,
+    Method,
+    Normalization,
+    Version,
+    inspect,
+    normalize,
+    standardise,
+    stretch,
+)
 
 Grey = NDArray[np.uint8]
 METHODS: tuple[Method, ...] = ("fit", "moment", "line-density")
@@ -267,3 +280,17 @@ def test_it_is_recorded_and_read_back() -> None:
 
 if __name__ == "__main__":
     write_golden()
+
+
+def test_normalize_is_a_call_of_the_settings() -> None:
+    grey = load([[(0, 5), (10, 5)], [(5, 0), (5, 10)]])
+    settings = Normalization(method="moment", side=32)
+    assert np.array_equal(normalize(grey, settings), settings(grey))
+    assert np.array_equal(inspect(grey, settings).square, settings(grey))
+
+
+def test_standardise_takes_arrays_of_any_kind() -> None:
+    squares = np.array([[MEAN, MEAN + STD]], np.float32)
+    assert standardise(squares).dtype == np.float32
+    np.testing.assert_allclose(standardise(squares), [[0, 1]], atol=1e-6)
+    np.testing.assert_allclose(standardise(squares, 0.0, 2.0), squares / 2)

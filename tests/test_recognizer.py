@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import multiprocessing
+import pickle
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -8,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -102,14 +105,20 @@ def reader(bundle: Bundle) -> Recognizer:
 
 def picture_of(character: str, kind: str = "array") -> Any:
     grey = load(HAND[character])
-    if kind == "png":
+    if kind in ("png", "file"):
         file = io.BytesIO()
         Image.fromarray(grey).save(file, "png")
-        return file.getvalue()
-    return {"array": grey, "pil": Image.fromarray(grey), "negative": 255 - grey, "strokes": HAND[character]}[kind]
+        return file.getvalue() if kind == "png" else io.BytesIO(file.getvalue())
+    return {
+        "array": grey,
+        "channel": grey[..., None],
+        "pil": Image.fromarray(grey),
+        "negative": 255 - grey,
+        "strokes": HAND[character],
+    }[kind]
 
 
-@pytest.mark.parametrize("kind", ["array", "pil", "png", "negative", "strokes"])
+@pytest.mark.parametrize("kind", ["array", "channel", "pil", "png", "file", "negative", "strokes"])
 @pytest.mark.parametrize("character", HAND)
 def test_every_kind_of_picture_is_read(reader: Recognizer, character: str, kind: str) -> None:
     prediction = reader.recognize(picture_of(character, kind), top=3)
@@ -257,6 +266,114 @@ def test_batches_keep_the_order_of_mixed_pictures(reader: Recognizer, wanted: li
 
 
 BLANK = np.full((9, 9), 255, np.uint8)
+
+
+@pytest.mark.parametrize("channels", [(), (1,), (3,), (4,)])
+def test_an_array_of_many_pictures_is_a_batch(reader: Recognizer, channels: tuple[int, ...]) -> None:
+    pictures = [Image.fromarray(load(strokes)).resize((40, 40)) for strokes in HAND.values()]
+    grey = np.stack([np.asarray(picture) for picture in pictures])
+    many = np.broadcast_to(grey.reshape(*grey.shape, *[1] * len(channels)), (*grey.shape, *channels)).copy()
+    if channels == (4,):
+        many[..., 3] = 255
+    assert [p.character for p in reader.recognize_batch(many)] == list(HAND)
+
+
+@pytest.mark.parametrize(
+    ("one", "named"),
+    [
+        ("a.png", r"a\.png"),
+        (Path("a.png"), r"a\.png"),
+        (b"12", "picture of 2 bytes"),
+        (io.BytesIO(b"12"), "BytesIO"),
+        (Image.new("L", (9, 8)), "PIL image L 9x8"),
+        (BLANK, r"array \(9, 9\) uint8"),
+        (np.zeros((9, 9, 3), np.uint8), r"array \(9, 9, 3\) uint8"),
+    ],
+)
+def test_one_picture_is_no_batch(reader: Recognizer, one: Any, named: str) -> None:
+    with pytest.raises(ConfigError, match=rf"single picture \({named}\); give a list"):
+        reader.recognize_batch(one)
+
+
+def read_elsewhere(reader: Recognizer, character: str) -> Prediction:
+    return reader.recognize(HAND[character])
+
+
+def test_a_recognizer_is_opened_again_in_another_process(bundle: Bundle) -> None:
+    sent = Recognizer(bundle, threads=2)
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert pool.apply(read_elsewhere, (sent, "口")) == sent.recognize(HAND["口"])
+    copied = pickle.loads(pickle.dumps(sent))
+    assert (copied.bundle, copied.threads, copied.providers) == (bundle, 2, ("CPUExecutionProvider",))
+
+
+def test_devices_and_providers(bundle: Bundle) -> None:
+    for choice in (
+        {"device": "cpu"},
+        {"providers": ["CPUExecutionProvider"]},
+        {"providers": [("CPUExecutionProvider", {})]},
+    ):
+        chosen: Any = choice
+        assert Recognizer(bundle, **chosen).recognize(HAND["口"]).character == "口"
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"device": "gpu"}, "device 'gpu' is unknown; one of cpu, cuda"),
+        ({"device": "cpu", "providers": ["CPUExecutionProvider"]}, "both given"),
+        ({"providers": []}, "give a list of names"),
+        ({"providers": "CPUExecutionProvider"}, "give a list of names"),
+        ({"providers": ["NoProvider"]}, "not NoProvider; install a build"),
+    ]
+    for arguments, message in wrong:
+        with pytest.raises(ConfigError, match=message):
+            Recognizer(bundle, **arguments)
+
+
+def test_a_missing_cuda_is_an_error_with_the_remedy(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    with pytest.raises(ConfigError, match=r"has CPUExecutionProvider, not CUDA.*pip install 'hanmo\[gpu\]'"):
+        Recognizer(bundle, device="cuda")
+
+
+def test_cuda_that_cannot_start_does_not_fall_back_to_the_cpu(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class FallenBack:
+        """What ONNX Runtime gives where CUDA's libraries are missing."""
+
+        def __init__(self, *arguments: Any, providers: list[str]) -> None:
+            assert providers == ["CUDAExecutionProvider", "CPUExecutionProvider"]
+
+        def get_providers(self) -> list[str]:
+            return ["CPUExecutionProvider"]
+
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: list(_CUDA))
+    monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: print("Failed to load libcublas"))
+    monkeypatch.setattr(onnxruntime, "InferenceSession", FallenBack)
+    with pytest.raises(ConfigError, match=r"CUDAExecutionProvider cannot start \(Failed to load libcublas\); it needs"):
+        Recognizer(bundle, device="cuda")
+    assert capsys.readouterr().out == ""
+
+
+_CUDA = ("CUDAExecutionProvider", "CPUExecutionProvider")
+
+
+def test_notebooks_show_a_table_with_bars() -> None:
+    named = Prediction((Candidate("口", 0.75), Candidate("<", 0.25), Candidate("硷", 0.0002)))._repr_html_()
+    assert named.count("<tr>") == 2
+    assert "width:75.0%" in named
+    assert "&lt;" in named
+    assert "硷" not in named
+    refused = Prediction((Candidate("口", 0.4),), "unknown character")._repr_html_()
+    assert "refused: unknown character" in refused
+    assert "口" in refused
+    assert "table" not in Prediction((), "blank")._repr_html_()
+
+
+def test_improbable_candidates_are_not_shown_but_kept() -> None:
+    candidates = (Candidate("口", 0.0005), Candidate("十", 0.001), Candidate("硷", 0.0009))
+    prediction = Prediction(candidates)
+    assert prediction.shown == candidates[:2], "the first is always shown"
+    assert str(prediction) == "口 0.1% 十 0.1%"
+    assert prediction.candidates == candidates
 
 
 def test_a_bad_picture_in_a_batch_is_named(reader: Recognizer) -> None:

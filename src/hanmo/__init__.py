@@ -1,9 +1,12 @@
 """hanmo reads offline handwritten Chinese characters.
 
 >>> import hanmo
->>> reader = hanmo.Recognizer("path/to/bundle")
+>>> reader = hanmo.Recognizer()
 >>> reader.recognize("character.png", top=5).character
 '翰'
+
+The names in ``hanmo.__all__`` are the public API: they keep their meaning, and a change is announced by a new minor
+version. Everything else, in this package's modules as well, is internal and may change with any version.
 """
 
 from __future__ import annotations
@@ -16,29 +19,92 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from hanmo.bundle import Bundle as Bundle
     from hanmo.charset import Charset as Charset
+    from hanmo.data.pack import Pack as Pack
+    from hanmo.data.pack import write_pack as write_pack
+    from hanmo.data.read import read_samples as read_samples
+    from hanmo.data.sample import Sample as Sample
+    from hanmo.errors import BlankImageError as BlankImageError
+    from hanmo.errors import BundleError as BundleError
+    from hanmo.errors import CharsetError as CharsetError
+    from hanmo.errors import ConfigError as ConfigError
+    from hanmo.errors import DataError as DataError
     from hanmo.errors import HanmoError as HanmoError
+    from hanmo.errors import ImageError as ImageError
+    from hanmo.errors import ImageFormatError as ImageFormatError
+    from hanmo.errors import ImageTooLargeError as ImageTooLargeError
+    from hanmo.errors import StorageError as StorageError
+    from hanmo.evaluate.evaluate import evaluate_recognizer as evaluate_recognizer
+    from hanmo.evaluate.result import Evaluation as Evaluation
+    from hanmo.image import load as load
     from hanmo.normalize import Normalization as Normalization
-    from hanmo.recognizer import Candidate as Candidate
-    from hanmo.recognizer import Prediction as Prediction
+    from hanmo.occlusion import Explanation as Explanation
+    from hanmo.occlusion import explain as explain
+    from hanmo.prediction import Candidate as Candidate
+    from hanmo.prediction import Prediction as Prediction
     from hanmo.recognizer import Recognizer as Recognizer
 
-_HOME = {
-    "Bundle": "hanmo.bundle",
-    "Candidate": "hanmo.recognizer",
-    "Charset": "hanmo.charset",
-    "HanmoError": "hanmo.errors",
-    "Normalization": "hanmo.normalize",
-    "Prediction": "hanmo.recognizer",
-    "Recognizer": "hanmo.recognizer",
+_MODULES = {
+    "hanmo.bundle": ("Bundle",),
+    "hanmo.charset": ("Charset",),
+    "hanmo.data.pack": ("Pack", "write_pack"),
+    "hanmo.data.read": ("read_samples",),
+    "hanmo.data.sample": ("Sample",),
+    "hanmo.errors": (
+        "BlankImageError",
+        "BundleError",
+        "CharsetError",
+        "ConfigError",
+        "DataError",
+        "HanmoError",
+        "ImageError",
+        "ImageFormatError",
+        "ImageTooLargeError",
+        "StorageError",
+    ),
+    "hanmo.evaluate.evaluate": ("evaluate_recognizer",),
+    "hanmo.evaluate.result": ("Evaluation",),
+    "hanmo.image": ("load",),
+    "hanmo.normalize": ("Normalization",),
+    "hanmo.occlusion": ("Explanation", "explain"),
+    "hanmo.prediction": ("Candidate", "Prediction"),
+    "hanmo.recognizer": ("Recognizer",),
 }
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
-__all__ = ["Bundle", "Candidate", "Charset", "HanmoError", "Normalization", "Prediction", "Recognizer", "__version__"]
+__all__ = [
+    "BlankImageError",
+    "Bundle",
+    "BundleError",
+    "Candidate",
+    "Charset",
+    "CharsetError",
+    "ConfigError",
+    "DataError",
+    "Evaluation",
+    "Explanation",
+    "HanmoError",
+    "ImageError",
+    "ImageFormatError",
+    "ImageTooLargeError",
+    "Normalization",
+    "Pack",
+    "Prediction",
+    "Recognizer",
+    "Sample",
+    "StorageError",
+    "__version__",
+    "evaluate_recognizer",
+    "explain",
+    "load",
+    "read_samples",
+    "write_pack",
+]
 
 
 def __getattr__(name: str) -> Any:
     # Loaded on first use: onnxruntime alone takes longer to import than the 50 ms this package may cost.
-    if name in _HOME:
-        return getattr(import_module(_HOME[name]), name)
+    if name in _MODULE_OF:
+        return getattr(import_module(_MODULE_OF[name]), name)
     raise AttributeError(f"module 'hanmo' has no attribute {name!r}")
 
 

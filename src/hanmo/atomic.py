@@ -25,8 +25,8 @@ def storing(target: Path) -> Iterator[None]:
 def replacing(target: Path) -> Iterator[Path]:
     """A free path beside ``target``; what the block leaves there becomes ``target``, or vanishes if the block fails.
 
-    For files and folders. A folder already at ``target`` is replaced as a whole: whether that is right is the
-    caller's to decide beforehand. Raises :class:`StorageError`.
+    For files and folders. A folder already at ``target`` is replaced as a whole; the caller decides beforehand whether
+    that is right. Raises :class:`StorageError`.
     """
     partial = target.with_name(f"{target.name}.partial-{os.getpid()}")
     with storing(target):
@@ -70,9 +70,9 @@ def write_whole(target: Path, data: bytes | memoryview) -> None:
 
 
 def require_suffix(target: str | Path, *suffixes: str) -> Path:
-    """``target`` as a path if a result may replace it: it ends in one of ``suffixes`` and is no folder.
+    """``target`` as a path if a result may be written there: it ends in one of ``suffixes`` and is not a folder.
 
-    A slip such as ``--report test.gnt`` would cost the user the samples. Raises :class:`ConfigError`.
+    Without this check a slip such as ``--report test.gnt`` would overwrite the samples. Raises :class:`ConfigError`.
     """
     target = Path(target)
     if target.suffix.lower() not in suffixes or target.is_dir():

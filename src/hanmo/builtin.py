@@ -1,4 +1,4 @@
-"""What comes with hanmo by name: ``@student`` is the recipe student.toml, ``@flagship`` the weights flagship.
+"""Recipes and weights that come with hanmo, by name: ``@student`` is a recipe, ``@flagship`` are weights.
 
 Recipes lie in ``hanmo/recipes``, a folder a kind; no two of them share a name. Weights lie in ``hanmo/weights``.
 """
@@ -12,13 +12,13 @@ from pathlib import Path
 from hanmo.errors import ConfigError
 
 MARK = "@"
-"""What a name of something that comes with hanmo begins with; a file of one's own may not."""
+"""The first character of the names of what comes with hanmo; the user's own files must not begin with it."""
 
 
 def recipe_path(name: str | Path) -> Path:
     """The file of a recipe: of ``@NAME`` the one that comes with hanmo, else the path as it is given.
 
-    ``recipes/NAME.toml`` that is not there is what recipes of before are called in files of runs; it means ``@NAME``.
+    Files of older runs name recipes ``recipes/NAME.toml``; where there is no such file, it means ``@NAME``.
     Raises :class:`ConfigError` that names the nearest one for an unknown ``@NAME``.
     """
     path = Path(name)

@@ -1,8 +1,8 @@
 """The bundle: a folder of ``bundle.json`` and ``model.onnx`` that holds everything needed to read characters.
 
 Nothing is parsed before its SHA-256 is checked: ``bundle.json`` carries the digest of ``model.onnx`` and of itself.
-That finds damage, not malice; so every value is checked as if a stranger had written it, and a model that would make
-the runtime open other files is refused.
+The digests find damage, but do not prove who wrote a bundle. So every value is checked, and a model that would make the
+runtime open other files is refused.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ class DataSource(TypedDict):
 
 @dataclass(frozen=True)
 class Bundle:
-    """A checked bundle; equal to what :func:`write_bundle` was given.
+    """A checked bundle; its fields are the arguments of :func:`write_bundle`.
 
-    ``mean`` and ``std`` belong to squares divided by 255; ``temperature`` divides the logits before the softmax; a
-    best probability below ``refusal_threshold`` names no character, nor does a best logit that stands less than
-    ``least_evidence`` above the mean of all; ``accuracy`` maps a measure to its figure.
+    ``mean`` and ``std`` are those of squares divided by 255. ``temperature`` divides the logits before the softmax. A
+    picture is refused when its best probability is below ``refusal_threshold``, or when its best logit exceeds the mean
+    of all logits by less than ``least_evidence``. ``accuracy`` maps a measure to its figure.
     """
 
     path: Path

@@ -25,7 +25,7 @@ class Charset:
         if not self.characters:
             raise CharsetError("a charset needs at least one character; this one is empty")
         wrong = next((c for c in self.characters if len(c) != 1 or "\ud800" <= c <= "\udfff"), None)
-        if wrong is not None:  # half of a surrogate pair is no character either: no file could name it
+        if wrong is not None:  # half of a surrogate pair cannot be written to a file
             raise CharsetError(f"a charset holds single characters; {wrong!r} is not one")
         if len(self._index) != len(self.characters):
             seen: set[str] = set()

@@ -19,10 +19,11 @@ from PIL import Image
 Grey: TypeAlias = NDArray[np.uint8]
 Levels: TypeAlias = NDArray[np.int16]
 Print: TypeAlias = tuple[tuple[int, int, int], dict[int, int]]
-"""The paper's colour, and for each channel that hides a print the rest of it to add, in 1/64 of the print's colour."""
+"""The paper's colour; and for each channel in which a print is hidden, how much of the print's colour is still to be
+added there, in 1/64."""
 
 SAMPLES = 4096
-"""About so many pixels decide, however large the picture."""
+"""About so many pixels of a picture are examined, however large it is."""
 _RARE = 256
 """Print must fill one part in so many of the sample, and at least ``_FEWEST`` pixels of it; ink twice as much."""
 _FEWEST = 8
@@ -38,7 +39,7 @@ _PALE_BLUE = 80
 """Luma from which blue is taken for print: darker blue beside black may be a pen."""
 _BLUE = 2
 _BLOCK = 2**18
-"""So many pixels are changed at a time, which bounds the memory."""
+"""Pixels that are converted at a time, which bounds the memory."""
 
 
 def to_grey(rgb: Grey) -> Grey:

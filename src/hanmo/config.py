@@ -1,4 +1,4 @@
-"""TOML and ``--set key=value`` -> frozen dataclasses that refuse what they do not know."""
+"""TOML files and ``--set key=value`` -> frozen dataclasses; unknown keys and wrong types are errors."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""Whatever a user hands over -> a grey picture: uint8 (H, W), 255 = paper, ink dark.
+"""A picture of any kind -> a grey picture: uint8 (H, W), 255 = paper, ink dark.
 
 Every limit on a picture's size lives here, on strokes in :mod:`hanmo.strokes`.
 
-A picture is read with Pillow, but never opened by ``Image.open``: the first bytes choose among seven formats, so no
-other decoder sees foreign data, and the size in the header is checked before anything is decoded. Whether a picture
-holds any ink is for :mod:`hanmo.normalize` to say.
+A picture is decoded with Pillow, but not by ``Image.open``, which tries all of Pillow's formats: the first bytes
+choose among seven, so that no other decoder gets data of unknown origin. The size in the header is checked before
+anything is decoded. Whether a picture holds any ink is checked by :mod:`hanmo.normalize`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import Any, Protocol, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,8 +37,18 @@ from hanmo.errors import ImageError, ImageFormatError, ImageTooLargeError, one_l
 from hanmo.strokes import Strokes, draw
 
 Grey = NDArray[np.uint8]
-Source: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | Image.Image | NDArray[Any] | Strokes
-"""What :func:`load` takes: a path, a file's bytes, a PIL image, an array or strokes."""
+
+
+class BinaryFile(Protocol):
+    """A file that is open for reading in binary mode, or anything with its method ``read``."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+Source: TypeAlias = (
+    str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryFile | Image.Image | NDArray[Any] | Strokes
+)
+"""What :func:`load` takes: a path, a file's bytes, an open binary file, a PIL image, an array or strokes."""
 
 MAX_BYTES = 16 * 2**20
 """Size of a picture file in bytes."""
@@ -46,7 +56,7 @@ MAX_PIXELS = 16 * 2**20
 """Width times height of a picture."""
 
 _FAINT = 12
-"""Grey levels within which a composite counts as one tone, and its transparency is looked at instead."""
+"""A transparent picture over white whose grey levels differ by less counts as one tone; its opaque part is the ink."""
 
 _FORMATS: tuple[tuple[tuple[bytes, ...], type[ImageFile.ImageFile]], ...] = (
     ((b"\x89PNG\r\n\x1a\n",), PngImagePlugin.PngImageFile),
@@ -57,27 +67,31 @@ _FORMATS: tuple[tuple[tuple[bytes, ...], type[ImageFile.ImageFile]], ...] = (
     ((b"II*\0", b"MM\0*"), TiffImagePlugin.TiffImageFile),
     (tuple(b"P%d" % n for n in range(1, 7)), PpmImagePlugin.PpmImageFile),
 )
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"})
+"""Ends of names by which a folder's pictures are found; its other files (notes, thumbnail caches) are left alone."""
 _KNOWN_STRANGERS = ((b"%PDF", "a PDF"), (b"<svg", "an SVG drawing"), (b"<?xml", "an SVG drawing or other XML"))
 
 
 def load(source: Source) -> Grey:
     """Read one picture as uint8 (H, W), 255 = paper, ink dark.
 
-    ``source`` is a path, the bytes of a PNG, JPEG, WebP, BMP, GIF, TIFF or PPM file, a PIL image, an array or strokes.
-    Arrays are (H, W), (H, W, 3) or (H, W, 4) of uint8, uint16 (white is 65,535), bool, or floats from 0 to 1.
-    Transparency is laid over white, or is itself the ink when that shows nothing; EXIF orientation is applied; of an
-    animation the first frame counts; bright ink on a dark ground is turned over.
+    ``source`` is a path, the bytes of a PNG, JPEG, WebP, BMP, GIF, TIFF or PPM file, an open binary file of these, a
+    PIL image, an array or strokes. Arrays are (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) of uint8, uint16 (white is
+    65,535), bool, or floats from 0 to 1. A transparent picture is laid over white; where that shows nothing, its
+    opaque part is the ink. EXIF orientation is applied, an animation gives its first frame, and a picture with bright
+    ink on a dark ground is inverted.
 
     Raises :class:`ImageTooLargeError` beyond the limits, :class:`ImageFormatError` for a file of another format,
-    :class:`ImageError` for anything else unusable; all name the source. About damaged metadata Pillow may warn; to
-    silence it here would change the warnings of every thread, so that is left to the program (the command line does
-    it).
+    :class:`ImageError` for anything else unusable; all name the source. Pillow may warn about damaged metadata. The
+    warning is not silenced here, because that would change the warnings of every thread; the command line does it.
     """
     try:
         if isinstance(source, str | os.PathLike):
             return _ink_dark(_decode(_read(Path(source))))
         if isinstance(source, bytes | bytearray | memoryview):
             return _ink_dark(_decode(bytes(source)))
+        if hasattr(source, "read") and not isinstance(source, Image.Image):
+            return _ink_dark(_decode(_read_open(cast(BinaryFile, source))))
         if isinstance(source, Image.Image):
             with _decoding("cannot be decoded"):
                 return _ink_dark(_from_pil(source))
@@ -85,13 +99,13 @@ def load(source: Source) -> Grey:
             return _ink_dark(_from_array(source))
         if isinstance(source, Sequence):
             return draw(cast(Strokes, source))
-        raise ImageError("not a picture; give a path, bytes, a PIL image, an array or strokes")
+        raise ImageError("not a picture; give a path, bytes, an open file, a PIL image, an array or strokes")
     except ImageError as error:
         raise type(error)(f"{describe(source)}: {error}") from error.__cause__
 
 
 def describe(source: object) -> str:
-    """A short printable name of a source for messages: its path, or what it is."""
+    """A short printable name of a source for messages: its path, or its kind and size."""
     if isinstance(source, str | os.PathLike):
         name = os.fsdecode(source)
         name = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name)
@@ -104,7 +118,40 @@ def describe(source: object) -> str:
         return f"array {source.shape} {source.dtype}"
     if isinstance(source, list | tuple):
         return f"{len(source)} strokes"
-    return type(source).__name__
+    path = getattr(source, "name", None)  # of an open file; a number where it was opened by its number
+    return describe(path) if isinstance(path, str) and path else type(source).__name__
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """The pictures of a folder by name, sorted; sub-folders and hidden files are left out."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+    )
+
+
+def is_single(images: object) -> bool:
+    """Whether ``images`` can only be one picture where many are expected; a list of strokes cannot be told apart."""
+    if isinstance(images, np.ndarray):
+        # Of three axes the last is colour where it has 1, 3 or 4 entries: no picture of a character is so narrow.
+        return images.ndim < 3 or (images.ndim == 3 and images.shape[2] in _CHANNELS)
+    return isinstance(images, _SINGLE) or hasattr(images, "read")
+
+
+_SINGLE = (str, os.PathLike, bytes, bytearray, memoryview, Image.Image)
+_CHANNELS = (1, 3, 4)
+"""Entries of an array's third axis: grey, RGB, RGB with transparency."""
+
+
+def _read_open(file: BinaryFile) -> bytes:
+    try:
+        data = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:  # ValueError: the file is closed
+        raise ImageError(f"cannot be read ({one_line(error)}); open it again") from error
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise ImageError("is open as text; open it with mode 'rb'")
+    return bytes(data)
 
 
 def _read(path: Path) -> bytes:
@@ -182,13 +229,17 @@ def _upright(picture: Image.Image) -> Image.Image:
     try:
         lies = picture.getexif().get(ExifTags.Base.Orientation, 1) != 1
         return ImageOps.exif_transpose(picture) if lies else picture  # which copies what stands already, too
-    except Exception:  # damaged metadata, of whatever kind, spoils no pixel: the picture is taken as it lies
+    except Exception:  # metadata damaged in any way changes no pixel: the picture is taken as it is stored
         return picture
 
 
 def _from_array(array: NDArray[Any]) -> Grey:
-    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
-        raise ImageError("an array must be (H, W), (H, W, 3) or (H, W, 4)")
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[..., 0]
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in _CHANNELS):
+        raise ImageError(
+            "an array must be (H, W), (H, W, 1), (H, W, 3) or (H, W, 4); for many pictures in one use recognize_batch"
+        )
     _check_size(array.shape[1], array.shape[0])
     if array.dtype == np.bool_:
         levels = array.astype(np.uint8) * np.uint8(255)
@@ -228,7 +279,7 @@ def _over_white(levels: Grey, alpha: NDArray[np.uint16]) -> Grey:
 
 
 def _by_range(values: NDArray[np.float64]) -> Grey:
-    """Pillow's modes ``I`` and ``F`` do not say what white is: the smallest usual value that bounds the picture."""
+    """Pillow's modes ``I`` and ``F`` do not define white: it is the smallest usual value that no pixel exceeds."""
     if values.min() >= 0:
         for white in (1, 255, 65535):
             if values.max() <= white:
@@ -241,9 +292,9 @@ def _to_uint8(values: NDArray[Any]) -> Grey:
 
 
 def _ink_dark(grey: Grey) -> Grey:
-    """Turn bright ink on a dark ground over: paper is the tone of the border.
+    """Invert a picture with bright ink on a dark ground; the tone of the border is taken for the paper.
 
-    A printed frame or a shadow makes a border dark, too. So a picture is turned over only where its border is near the
+    A printed frame or a shadow makes a border dark, too. So a picture is inverted only where its border is near the
     dark end of the picture's range, and a ring further inside, or 30 % of all pixels, are dark as well.
     """
     specks = min(grey.size // 1000, 4 + grey.size // 10_000)  # so many stray pixels do not set the range
@@ -265,9 +316,10 @@ def _ink_dark(grey: Grey) -> Grey:
 
 
 _DARK_BORDER, _DARK_INSIDE = 0.25, 0.4
-"""Places in a picture's range below which its border, and what is inside, must lie to be taken for a dark ground."""
+"""Places in a picture's range, 0 the darkest, 1 the brightest: a dark ground has a border below the first and an inside
+below the second."""
 _FRAME = 0.06
-"""How far inside, as a part of the shorter side, a printed frame is left behind."""
+"""Depth of the inner ring in parts of the shorter side: further inside than a printed frame."""
 
 
 def _median_of_ring(grey: Grey, depth: int) -> float:

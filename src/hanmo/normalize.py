@@ -1,8 +1,10 @@
-"""A grey picture of one character -> the square the network sees. The only copy of this step.
+"""Normalisation: a grey picture of one character -> the square that the network sees (:func:`normalize`).
 
-Every method here maps each axis by a monotone function of its own, so a normalisation is a pair of
-small matrices, ``square = rows @ ink @ columns.T``: exact area averaging where the picture shrinks, linear
-interpolation where it grows. Three classic ways to choose the functions:
+Training, evaluation, export and reading all use this module, so that a net always sees squares of the same kind.
+
+Every method maps each axis by a monotone function of its own. A normalisation is then two small matrix products,
+``square = rows @ ink @ columns.T``: exact area averaging where the picture shrinks, linear interpolation where it
+grows. There are three methods to choose the functions:
 
 ``fit``           the ink's bounding box is scaled to the square, aspect kept;
 ``moment``        centred on the centre of gravity, scaled by the second moments (Liu et al., "Handwritten digit
@@ -10,14 +12,14 @@ interpolation where it grows. Three classic ways to choose the functions:
 ``line-density``  strokes are spread evenly (Yamada, Yamamoto, Saito, "A nonlinear normalization method for
                   handprinted Kanji character recognition", 1990), density measured on the projections.
 
-The result is uint8, 0 = paper, 255 = ink, so padding with zeros is padding with paper.
+The square is uint8, 0 = paper, 255 = ink, so padding with zeros is padding with paper.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Protocol, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,11 +35,27 @@ Grey = NDArray[np.uint8]
 Version = Literal[1, 2]
 
 VERSION: Version = 2
-"""Raised whenever the same picture would give another square: packs and bundles record it. Version 1, which reads clean
-pictures only, is kept for the bundles, packs and runs that were made with it."""
+"""Goes up whenever the same picture would give another square; packs and bundles record it. Version 1, which reads
+clean pictures only, is kept for the bundles, packs and runs that were made with it."""
 
 MEAN, STD = 0.1, 0.25
-"""Ink of a handwritten character's square in units of full ink: nets see ``(square / 255 - MEAN) / STD``."""
+"""Mean and standard deviation of the ink in the square of a handwritten character, full ink being 1."""
+
+
+class _Array(Protocol):
+    def __sub__(self, other: float, /) -> Any: ...
+
+
+Array = TypeVar("Array", bound=_Array)
+
+
+def standardise(ink: Array, mean: float = MEAN, std: float = STD) -> Array:
+    """Squares in [0, 1], 1 = full ink, -> the input of a net, with about zero mean and unit variance; any shape.
+
+    Takes NumPy arrays and PyTorch tensors. ``mean`` and ``std`` are those of the squares a net was trained on.
+    """
+    standardised: Array = (ink - mean) / std
+    return standardised
 
 
 @dataclass(frozen=True)
@@ -52,8 +70,11 @@ class Inspected:
 class Normalization:
     """How pictures become squares. ``side`` and ``margin`` are in pixels; ``margin`` stays paper on every side.
 
-    ``version`` 2 finds the ink on whatever paper it is (:mod:`hanmo.ink`), 1 takes all that is darker than the paper's
-    median for ink. Of clean pictures both make the same squares, but for what is fainter than the dead zone.
+    ``version`` 2 finds the ink on paper of any kind (:mod:`hanmo.ink`); version 1 takes everything darker than the
+    paper's median for ink. For clean pictures both give the same squares, except for marks so faint that version 2
+    counts them as paper.
+
+    Raises :class:`ConfigError` for an unknown method or version and for an impossible side or margin.
     """
 
     method: Method = "fit"
@@ -80,7 +101,7 @@ class Normalization:
 
     @classmethod
     def from_dict(cls, table: Mapping[str, Any], where: str = "") -> Normalization:
-        """The inverse of :meth:`as_dict`; :class:`ConfigError` when another version of this code wrote it, or none."""
+        """The inverse of :meth:`as_dict`. Raises :class:`ConfigError` for another table and for a newer version."""
         try:
             version, method, side, margin = (table[key] for key in ("version", "method", "side", "margin"))
         except (KeyError, TypeError) as error:
@@ -91,34 +112,50 @@ class Normalization:
         return cls(method=method, side=side, margin=margin, version=version)
 
     def __call__(self, grey: Grey) -> Grey:
-        """(H, W) uint8, ink dark -> (side, side) uint8, ink bright. Raises :class:`BlankImageError`."""
-        return self.inspect(grey).square
+        """:func:`normalize` with these settings."""
+        return normalize(grey, self)
 
     def inspect(self, grey: Grey) -> Inspected:
-        """As a call, but with a remark on the picture. Raises :class:`BlankImageError`."""
-        if self.version == 1:
-            return Inspected(self._resampled(crop_to_ink(stretch(grey))), None)
-        if not grey.size or grey.min() == grey.max():
-            raise BlankImageError("the picture is blank: it holds one grey level only")
-        found = find_ink(grey)
-        return Inspected(self._resampled(found.ink), found.remark)
+        """:func:`inspect` with these settings."""
+        return inspect(grey, self)
 
-    def _resampled(self, ink: NDArray[np.float32]) -> Grey:
-        """The square of ink that is cut to the character, float32 (h, w) in [0, 1]."""
-        rows, columns = _AXES[self.method](ink, self.side - 2 * self.margin)
-        down = _resampling(rows, ink.shape[0], self.margin)
-        across = _resampling(columns, ink.shape[1], self.margin)
-        square = down @ ink @ across.T
-        return (square * 255 + 0.5).astype(np.uint8)
+
+def normalize(grey: Grey, settings: Normalization) -> Grey:
+    """The square of one picture: uint8 (H, W), ink dark, -> uint8 (side, side), ink bright.
+
+    Raises :class:`BlankImageError` for a picture without ink.
+    """
+    return settings.inspect(grey).square
+
+
+def inspect(grey: Grey, settings: Normalization) -> Inspected:
+    """As :func:`normalize`, with a remark on the picture where something may be wrong with it."""
+    if settings.version == 1:
+        return Inspected(_resample(crop_to_ink(stretch(grey)), settings), None)
+    if not grey.size or grey.min() == grey.max():
+        raise BlankImageError("the picture is blank: it holds one grey level only")
+    found = find_ink(grey)
+    return Inspected(_resample(found.ink, settings), found.remark)
+
+
+def _resample(ink: NDArray[np.float32], settings: Normalization) -> Grey:
+    """The square of ink that is cut to the character, float32 (h, w) in [0, 1]."""
+    rows, columns = _AXES[settings.method](ink, settings.side - 2 * settings.margin)
+    down = _resampling(rows, ink.shape[0], settings.margin)
+    across = _resampling(columns, ink.shape[1], settings.margin)
+    square = down @ ink @ across.T
+    return (square * 255 + 0.5).astype(np.uint8)
 
 
 def stretch(grey: Grey) -> NDArray[np.float32]:
     """(H, W) uint8, ink dark -> float32 in [0, 1], 0 = paper, 1 = ink.
 
-    Otsu's threshold parts paper from ink; the median of the paper becomes 0 and the dark decile of the ink
-    becomes 1, so neither a shadow in a corner nor one black speck sets the scale.
+    Otsu's threshold separates paper from ink. The median of the paper becomes 0 and the dark decile of the ink
+    becomes 1, so that neither a shadow in a corner nor one black speck sets the scale.
+
+    Raises :class:`BlankImageError` when paper and ink differ by less than ``MIN_CONTRAST`` grey levels.
     """
-    # Pillow counts large pictures several times as fast as bincount, which makes int64 of every pixel first.
+    # Pillow counts large pictures several times as fast as bincount, which converts every pixel to int64 first.
     counts = np.array(Image.fromarray(grey).histogram()) if grey.size else np.zeros(256, np.int64)
     if counts.max() == grey.size:
         raise BlankImageError("the picture is blank: it holds one grey level only")
@@ -134,7 +171,7 @@ def stretch(grey: Grey) -> NDArray[np.float32]:
 
 
 def crop_to_ink(ink: NDArray[np.float32], visible: float = 0.3) -> NDArray[np.float32]:
-    """The smallest box that holds every pixel with at least ``visible`` ink, but for dust outside the character."""
+    """Ink cut to the smallest box around all pixels with at least ``visible`` ink; dust outside it is left out."""
     return ink[crop_box(ink, visible)]
 
 
@@ -143,11 +180,11 @@ def _otsu(counts: NDArray[np.intp]) -> int:
     below = counts.cumsum()[:-1].astype(np.float64)
     above = counts.sum() - below
     mass = (counts * np.arange(256.0)).cumsum()
-    # Where a class is empty its mean is 0 / 1, of no matter: the product is 0.
+    # An empty class would be divided by 0; with 1 instead its mean is 0, and the product below is 0 anyway.
     means_apart = mass[:-1] / np.maximum(below, 1) - (mass[-1] - mass[:-1]) / np.maximum(above, 1)
     between = below * above * means_apart**2
-    # A plateau spans the empty levels between two peaks; its middle leaves room for both.
-    (best,) = (between >= between.max() * (1 - 1e-9)).nonzero()
+    # All empty levels between two peaks are equally good; the middle one is as far from both peaks as can be.
+    (best,) = (between >= between.max() * (1 - 1e-9)).nonzero()  # 1e-9: rounding errors make equal levels differ
     return int(best[len(best) // 2])
 
 
@@ -158,7 +195,8 @@ def _quantile(counts: NDArray[np.intp], start: int, stop: int, share: float) -> 
 
 
 Edges = NDArray[np.float64]
-"""Where the ``room + 1`` edges of the square's cells lie along one axis of the picture, in its pixels, ascending."""
+"""The ``room + 1`` edges of the square's cells along one axis of the picture, in its pixels, ascending. ``room`` is the
+square's side without its margins."""
 
 
 def _fit(ink: NDArray[np.float32], room: int) -> tuple[Edges, Edges]:
@@ -174,7 +212,8 @@ def _moment(ink: NDArray[np.float32], room: int) -> tuple[Edges, Edges]:
         place = np.arange(weight.size) + 0.5
         centre = float((place * weight).sum() / total)
         variance = float(((place - centre) ** 2 * weight).sum() / total)
-        # Four standard deviations span a uniform bar's length plus 15 %; a single line still has one pixel.
+        # A uniform bar of length L has a standard deviation of L / sqrt(12), so four of them span 1.15 L. At least
+        # 0.25 keeps an extent of one pixel for a single line, whose variance is 0.
         return centre, 4 * max(variance**0.5, 0.25)
 
     row_centre, height = centre_and_extent(ink.sum(axis=1))
@@ -186,12 +225,13 @@ def _moment(ink: NDArray[np.float32], room: int) -> tuple[Edges, Edges]:
 def _line_density(ink: NDArray[np.float32], room: int) -> tuple[Edges, Edges]:
     def equalise(density: NDArray[np.float32], cells: Edges) -> Edges:
         length = density.size
-        window = max(3, length // 8) | 1
+        window = max(3, length // 8) | 1  # odd, so that the moving average is centred
         padded = density.take(np.arange(-(window // 2), length + window // 2), mode="clip")
         smooth = np.convolve(padded, np.ones(window) / window, mode="valid")
-        # Half of the weight is uniform: full equalisation tears single strokes apart.
+        # Half of the weight is uniform: full equalisation tears single strokes apart. 1e-6 keeps the sum ascending.
         total = np.cumsum(np.concatenate(([0.0], smooth + smooth.sum() / length + 1e-6)))
         inside: Edges = np.interp(cells, total / total[-1], np.arange(length + 1.0))
+        # np.interp stops at the ends; cells beyond the picture go on at its mean scale.
         outside: Edges = (np.minimum(cells, 0) + np.maximum(cells - 1, 0)) * length
         return inside + outside
 
@@ -200,7 +240,10 @@ def _line_density(ink: NDArray[np.float32], room: int) -> tuple[Edges, Edges]:
 
 
 def _crossings(ink: NDArray[np.float32]) -> NDArray[np.float32]:
-    """How much ink begins or ends between each row and the one before it, (H,); before the first is paper."""
+    """The amount of ink that begins or ends between each row and the one before it, (H,).
+
+    It is the density of horizontal strokes. Paper lies before the first row.
+    """
     change = np.array(ink)
     change[1:] -= ink[:-1]
     crossings: NDArray[np.float32] = np.abs(change).sum(axis=1)
@@ -208,9 +251,10 @@ def _crossings(ink: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _cells(room: int, aspect: float) -> tuple[Edges, Edges]:
-    """Cell edges for rows and columns in units of the mapped picture (0 to 1 inside it), for height / width ``aspect``.
+    """Cell edges for rows and columns, 0 to 1 inside the picture, whose height / width is ``aspect``.
 
-    The short side's share r becomes sqrt(sin(pi r / 2)) of the square: aspect-adaptive normalisation (Liu, 2004).
+    A short side of r times the long one gets sqrt(sin(pi r / 2)) of the square's side: aspect-adaptive normalisation
+    (Liu et al., 2004), which widens narrow characters a little and leaves 一 a line.
     """
     short = np.sqrt(np.sin(np.pi / 2 * min(aspect, 1 / aspect)))
     cells = np.arange(room + 1) / room - 0.5

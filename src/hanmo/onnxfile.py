@@ -1,8 +1,126 @@
-"""An ONNX file seen as the protobuf message it is: enough to ask whether it opens other files. Nothing imports onnx."""
+"""ONNX models as bytes: a check that they open no other file, and the one place that starts ONNX Runtime on them.
+
+The check reads the protobuf message itself, so that the reader does not need the package ``onnx``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import contextlib
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+
+from hanmo.errors import ConfigError
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession, SessionOptions
+
+Device = Literal["cpu", "cuda"]
+Provider: TypeAlias = str | tuple[str, Mapping[str, Any]]
+"""An execution provider of ONNX Runtime: its name, or its name with options such as ``{"device_id": 1}``."""
+
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+_OF_DEVICE: Mapping[str, tuple[Provider, ...]] = {"cpu": (CPU,), "cuda": (CUDA, CPU)}
+"""The CPU stands behind the GPU, for operators that CUDA lacks."""
+_SEVERITY_ERROR = 3
+"""ONNX Runtime's log level from which it prints; its warnings (2) are about its own optimisations."""
+
+
+def choose_providers(device: Device | None = None, providers: Sequence[Provider] | None = None) -> tuple[Provider, ...]:
+    """The execution providers for ``device``, "cpu" if not given, or ``providers`` as they are given.
+
+    Raises :class:`ConfigError` for an unknown device, for both arguments, for no provider, and for a provider that the
+    installed ONNX Runtime lacks.
+    """
+    if device is not None and providers is not None:
+        raise ConfigError("device and providers are both given; leave one of them out")
+    if device not in (None, *get_args(Device)):
+        raise ConfigError(f"device {device!r} is unknown; one of {', '.join(get_args(Device))}, or give providers")
+    chosen = _OF_DEVICE[device or "cpu"] if providers is None else tuple(providers)
+    if not chosen or isinstance(providers, str):
+        raise ConfigError(f"providers is {providers!r}; give a list of names such as [{CUDA!r}, {CPU!r}]")
+    import onnxruntime
+
+    available = onnxruntime.get_available_providers()
+    for name in map(_name, chosen):
+        if name not in available:
+            raise ConfigError(f"the installed ONNX Runtime has {', '.join(available)}, not {name}; {_remedy(name)}")
+    return chosen
+
+
+def open_session(
+    model: bytes,
+    *,
+    threads: int = 0,
+    spinning: bool = True,
+    providers: Sequence[Provider] = (CPU,),
+    save_optimized: Path | None = None,
+) -> InferenceSession:
+    """An ONNX Runtime session of ``model``; every session of hanmo is opened here.
+
+    ``threads`` CPU threads work on one run, 0 is as many as there are cores. Threads that wait for work spin when
+    ``spinning``: that wins microseconds and keeps a core busy. ``save_optimized`` is a file to write the model to as
+    ONNX Runtime rewrites it; only what holds for every processor is rewritten then.
+
+    Raises :class:`ConfigError` when a provider cannot start; the runtime's own exceptions, which have no common base,
+    pass for a model that it refuses.
+    """
+    import onnxruntime  # here, so that checking a bundle does not load the runtime
+
+    problems = _load_cuda_libraries() if CUDA in map(_name, providers) else ""
+    options = _options(threads, spinning)
+    if save_optimized:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+        options.optimized_model_filepath = str(save_optimized)
+    session = onnxruntime.InferenceSession(
+        model, options, providers=[p if isinstance(p, str) else (p[0], dict(p[1])) for p in providers]
+    )
+    # A provider that cannot start is left out with a mere warning, and the net runs on the CPU, many times slower.
+    for name in map(_name, providers):
+        if name not in session.get_providers():
+            raise ConfigError(f"{name} cannot start{problems}; {_remedy(name)}")
+    return session
+
+
+def _options(threads: int, spinning: bool) -> SessionOptions:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = _SEVERITY_ERROR
+    if not spinning:
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
+def _name(provider: Provider) -> str:
+    return provider if isinstance(provider, str) else provider[0]
+
+
+def _load_cuda_libraries() -> str:
+    """Load CUDA's libraries where pip put them; the first problem as " (...)" for a message, or nothing.
+
+    ONNX Runtime looks for them on the system's path only. It prints its problems, which must not get between the JSON
+    on the standard output.
+    """
+    import onnxruntime
+
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        onnxruntime.preload_dlls()
+    first = next(iter(printed.getvalue().splitlines()), "")
+    return f" ({first})" if first else ""
+
+
+def _remedy(name: str) -> str:
+    if name != CUDA:
+        return "install a build of ONNX Runtime with it, or choose another provider"
+    # Both packages fill the folder "onnxruntime"; where both are installed, the one that came last counts.
+    return (
+        "it needs an NVIDIA GPU with its driver, and: pip install 'hanmo[gpu]'; pip uninstall onnxruntime; "
+        "pip install --force-reinstall --no-deps onnxruntime-gpu"
+    )
+
 
 _MESSAGES: Mapping[str, Mapping[int, str]] = {
     "model": {7: "graph", 20: "training", 25: "function"},
@@ -20,9 +138,9 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # protobuf's wire types
 
 
 def needs_other_files(model: bytes) -> bool:
-    """Whether a tensor of ``model`` says that its data lies in another file, which the runtime would then open.
+    """Whether a tensor of ``model`` names another file for its data, which the runtime would then open.
 
-    Raises :class:`ValueError` when ``model`` is no protobuf message.
+    Raises :class:`ValueError` when ``model`` is not a protobuf message.
     """
     try:
         return _has_external_tensor(memoryview(model), "model")

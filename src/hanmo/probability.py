@@ -1,4 +1,4 @@
-"""Logits -> probabilities and evidence: one way for the reader and for those who judge it."""
+"""Logits -> probabilities and evidence. Reading and evaluation share these functions."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def log_softmax(logits: NDArray[np.floating], temperature: float = 1.0) -> NDArr
 
 
 def evidence(logits: NDArray[np.floating]) -> NDArray[np.float64]:
-    """How far each row's best logit stands above the mean of its row, (N, C) -> (N,).
+    """By how much each row's best logit exceeds the mean of its row, (N, C) -> (N,).
 
-    Where a picture is no character of the charset, every logit is low and nothing stands out. Probabilities, which must
-    sum to one, tell that much worse: benchmarks/full_scale.md.
+    For a picture of no character of the charset, all logits are low and none stands out. Probabilities, which must sum
+    to one, show that much less clearly: benchmarks/full_scale.md has the comparison.
     """
     wide = np.asarray(logits, np.float64)
     above: NDArray[np.float64] = wide.max(axis=1) - wide.sum(axis=1) / wide.shape[1]

@@ -2,119 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Literal, TypeVar, overload
+from typing import Any, Literal, TypeVar, overload
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
+from onnxruntime import InferenceSession, NodeArg
 
 from hanmo.bundle import EMBEDDED, MODEL_NAME, Bundle
-from hanmo.errors import (
-    BlankImageError,
-    BundleError,
-    ConfigError,
-    FaintInkError,
-    HanmoError,
-    ImageError,
-    one_line,
-)
-from hanmo.image import Source, describe, load
-from hanmo.ink import Remark
-from hanmo.normalize import Inspected
+from hanmo.errors import BlankImageError, BundleError, ConfigError, HanmoError, ImageError, one_line
+from hanmo.image import Source, describe, is_single, load
+from hanmo.normalize import Inspected, standardise
+from hanmo.onnxfile import CPU, Device, Provider, choose_providers, open_session
+from hanmo.prediction import Candidate as Candidate
+from hanmo.prediction import Prediction as Prediction
+from hanmo.prediction import Reason as Reason
 from hanmo.probability import evidence, softmax
 
 T = TypeVar("T")
 
-Reason = Literal["blank", "no clear ink", "several characters", "touching the edge", "unknown character"]
-"""Why a picture is refused: it shows nothing; something, but no ink that stands out; more than one character; a
-character that may be cut off; or one that looks like no character of the charset."""
-
 _BYTES, _FLOATS = "tensor(uint8)", "tensor(float)"
 
 _FEW = 16
-"""Candidates up to which one search a candidate is faster than sorting all classes."""
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A character and the probability, 0 to 1, that it is the one."""
-
-    character: str
-    probability: float
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a picture was read as.
-
-    ``reason`` says why the picture is refused; it is None when a character is named. ``candidates``, the most probable
-    first, are there even when the picture is refused, unless it shows no clear ink: then there are none.
-    """
-
-    candidates: tuple[Candidate, ...]
-    reason: Reason | None = None
-
-    @classmethod
-    def without_ink(cls, error: BlankImageError) -> Prediction:
-        """What a picture is read as whose normalisation raised ``error``."""
-        return cls((), "no clear ink" if isinstance(error, FaintInkError) else "blank")
-
-    def remarked(self, remark: Remark | None) -> Prediction:
-        """The same prediction; what normalisation remarked on the picture explains why it looks like no character."""
-        return replace(self, reason=remark) if remark and self.reason == "unknown character" else self
-
-    @property
-    def refused(self) -> bool:
-        """Whether no character is named."""
-        return self.reason is not None
-
-    @property
-    def character(self) -> str | None:
-        """The best candidate's character; None when the picture is refused."""
-        return None if self.refused else self.candidates[0].character
-
-    @property
-    def probability(self) -> float:
-        """The best candidate's probability; 0 when there is no candidate."""
-        return self.candidates[0].probability if self.candidates else 0.0
-
-    def __str__(self) -> str:
-        told = " ".join(f"{c.character} {c.probability:.1%}" for c in self.candidates)
-        if not self.refused:
-            return told
-        return f"refused: {self.reason} (perhaps {told})" if told else f"refused: {self.reason}"
+"""Up to so many candidates, searching the maximum once for each is faster than sorting all classes."""
 
 
 class Recognizer:
-    """Reads pictures of single characters. One recognizer may be used from many threads at once.
+    """Reads pictures of single characters. One recognizer may be used from many threads at once, and it can be pickled.
 
     ``bundle`` is a bundle, its folder, or the name of one that comes with the package, :data:`hanmo.bundle.EMBEDDED`
-    (a folder of that name goes first); None is the first of these. ``threads`` is the number of CPU
-    threads a call uses. Raises :class:`BundleError` for an unusable bundle, :class:`ConfigError` for no threads.
+    (a folder of that name goes first); None is the first of these. ``threads`` is the number of CPU threads a call
+    uses. ``device`` is "cpu", the default, or "cuda", for which ``pip install 'hanmo[gpu]'`` is needed; instead of it
+    ``providers`` lists execution providers of ONNX Runtime, by name or as (name, options).
+
+    Raises :class:`BundleError` for an unusable bundle, :class:`ConfigError` for no threads and for a device that is
+    unknown or missing.
     """
 
-    def __init__(self, bundle: str | Path | Bundle | None = None, *, threads: int = 1) -> None:
+    def __init__(
+        self,
+        bundle: str | Path | Bundle | None = None,
+        *,
+        threads: int = 1,
+        device: Device | None = None,
+        providers: Sequence[Provider] | None = None,
+    ) -> None:
         if threads < 1:
             raise ConfigError(f"threads is {threads}; at least one is needed")
+        self.providers = choose_providers(device, providers)
         self.bundle = bundle if isinstance(bundle, Bundle) else _find(bundle)
         self.threads = threads
-        self._session = _session(self.bundle, threads)
+        self._session = _session(self.bundle, threads, self.providers)
         self._input = self._session.get_inputs()[0].name
         self._feeds_floats = self._session.get_inputs()[0].type == _FLOATS
 
+    def __getstate__(self) -> dict[str, Any]:
+        """The arguments; a session of ONNX Runtime cannot be pickled, so it is opened again where the bytes go."""
+        return {"bundle": self.bundle, "threads": self.threads, "providers": self.providers}
+
+    def __setstate__(self, arguments: dict[str, Any]) -> None:
+        self.__init__(**arguments)  # type: ignore[misc]
+
     def __repr__(self) -> str:
         b = self.bundle
-        return f"Recognizer({b.name!r}: {b.net} {b.precision}, {len(b.charset)} characters, threads={self.threads})"
+        where = "" if self.providers == (CPU,) else f", providers={list(self.providers)}"
+        return (
+            f"Recognizer({b.name!r}: {b.net} {b.precision}, {len(b.charset)} characters, threads={self.threads}{where})"
+        )
 
     def recognize(self, image: Source, top: int = 5, *, among: Collection[str] | None = None) -> Prediction:
         """Read one picture (see :func:`hanmo.image.load` for what it may be) and return its ``top`` candidates.
 
-        A picture without ink is refused, as one that shows no known character is; :attr:`Prediction.reason` says why.
-        ``among`` restricts the answer to some of the charset's characters; their probabilities then sum to 1.
+        A picture without ink is refused, and so is one that shows no known character; :attr:`Prediction.reason` says
+        why. ``among`` restricts the answer to some of the charset's characters; their probabilities then sum to 1.
+
         Raises :class:`ImageError` for an unusable picture, :class:`CharsetError` for a character in ``among`` that the
         bundle does not know, :class:`ConfigError` when ``top`` or ``among`` leaves nothing to answer.
         """
@@ -159,13 +122,19 @@ class Recognizer:
     ) -> list[Prediction] | list[Prediction | HanmoError]:
         """Read many pictures, ``batch_size`` in one run of the net, and return predictions in the pictures' order.
 
-        An unusable picture raises its :class:`ImageError`, with its index; with ``errors="collect"`` the error stands
-        in the picture's place and the others are read. Otherwise as :meth:`recognize`.
+        ``images`` is anything that yields pictures, or one array of many: (N, H, W), (N, H, W, 1), (N, H, W, 3) or
+        (N, H, W, 4). An unusable picture raises its :class:`ImageError`, with its index; with ``errors="collect"`` the
+        error takes the picture's place and the others are read. A single picture in place of many raises
+        :class:`ConfigError`. ``top`` and ``among`` are as in :meth:`recognize`.
         """
         if batch_size < 1:
             raise ConfigError(f"batch_size is {batch_size}; at least one picture goes into a batch")
         if errors not in ("raise", "collect"):
             raise ConfigError(f"errors is {errors!r}; one of 'raise', 'collect'")
+        if is_single(images):
+            raise ConfigError(
+                f"images is a single picture ({describe(images)}); give a list of pictures, or use recognize"
+            )
         classes = self._classes(top, among)
         results: list[Prediction | HanmoError] = []
         for batch in _batches(enumerate(images), batch_size):
@@ -206,8 +175,7 @@ class Recognizer:
             return np.zeros((0, len(self.bundle.charset)), np.float32)
         fed: NDArray[np.uint8 | np.float32] = np.ascontiguousarray(squares[:, None])
         if self._feeds_floats:  # a net that takes uint8 does this itself
-            mean, std = np.float32(self.bundle.mean), np.float32(self.bundle.std)
-            fed = (squares[:, None].astype(np.float32) / np.float32(255) - mean) / std
+            fed = standardise(fed.astype(np.float32) / np.float32(255), self.bundle.mean, self.bundle.std)
         try:
             (answers,) = self._session.run(None, {self._input: fed})
         except Exception as error:  # the runtime's exceptions have no common base of their own
@@ -249,8 +217,8 @@ class Recognizer:
         predictions = []
         for row, best, is_known in zip(probabilities, _best(probabilities, top), known, strict=True):
             named = best if classes is None else classes[best]
-            told = zip(named.tolist(), row[best].tolist(), strict=True)
-            candidates = tuple(Candidate(charset[i], probability) for i, probability in told)
+            pairs = zip(named.tolist(), row[best].tolist(), strict=True)
+            candidates = tuple(Candidate(charset[i], probability) for i, probability in pairs)
             refused = not is_known or candidates[0].probability < threshold
             predictions.append(Prediction(candidates, "unknown character" if refused else None))
         return predictions
@@ -283,17 +251,12 @@ def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield batch
 
 
-def _session(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    options.log_severity_level = 3
-    # Threads that spin while they wait win microseconds and cost the user a core.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+def _session(bundle: Bundle, threads: int, providers: Sequence[Provider]) -> InferenceSession:
     where = bundle.path / MODEL_NAME
     try:
-        session = onnxruntime.InferenceSession(bundle.model, options, providers=["CPUExecutionProvider"])
+        session = open_session(bundle.model, threads=threads, spinning=False, providers=providers)
+    except ConfigError:  # a provider that does not start; the bundle is sound
+        raise
     except Exception as error:  # the runtime's exceptions have no common base of their own
         raise BundleError(f"{where}: ONNX Runtime refuses it ({one_line(error)}); export the bundle again") from error
     inputs, outputs = session.get_inputs(), session.get_outputs()
@@ -305,7 +268,7 @@ def _session(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
     return session
 
 
-def _check_port(where: Path, port: onnxruntime.NodeArg, shape: list[int], types: tuple[str, ...]) -> None:
+def _check_port(where: Path, port: NodeArg, shape: list[int], types: tuple[str, ...]) -> None:
     if port.type not in types or list(port.shape[1:]) != shape or isinstance(port.shape[0], int):
         needed = f"{' or '.join(types)} [N, {', '.join(map(str, shape))}]"
         raise BundleError(f"{where}: {port.name} is {port.type} {port.shape}, not {needed}; export the bundle again")

@@ -28,12 +28,13 @@ WIDTH = 5
 _LIGHTEST, _HEAVIEST = 0.6, 1.4
 """The pen's width at no and at full pressure, in units of the usual width."""
 _SUPERSAMPLING = 4
+"""Strokes are drawn so many times as large and reduced, as Pillow's lines are not antialiased."""
 
 
 def draw(strokes: Strokes) -> NDArray[np.uint8]:
     """Strokes drawn antialiased with a round pen, their box's longer side scaled to :data:`SIDE` pixels.
 
-    Raises :class:`ImageTooLargeError` beyond this module's limits, :class:`ImageError` for what are no strokes.
+    Raises :class:`ImageTooLargeError` beyond this module's limits, :class:`ImageError` for anything but strokes.
     """
     written = _checked(strokes)
     everything = np.concatenate([stroke[:, :2] for stroke in written])

@@ -86,6 +86,9 @@ def test_show_draws_a_sheet(home: Path) -> None:
     with pytest.raises(CharsetError, match="万"):
         run("show", "p", "--out", "none.png", "--characters", "万")
     assert not (home / "none.png").exists()
+    with pytest.raises(ConfigError, match="there is no folder none; make it first"):
+        run("show", "p", "--out", "none/all.png")
+    assert not (home / "none").exists()
 
 
 def test_a_seed_draws_the_same_sheet(home: Path) -> None:

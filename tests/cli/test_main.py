@@ -55,6 +55,27 @@ def test_every_verb_has_help_with_an_example(
     assert "Example" in out or verb == "data"
 
 
+@pytest.mark.parametrize("verb", ["", *VERBS, "data pack"])
+def test_h_is_help_everywhere(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], verb: str) -> None:
+    assert run(monkeypatch, capsys, *verb.split(), "-h") == run(monkeypatch, capsys, *verb.split(), "--help")
+
+
+def test_the_shell_completes_verbs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--install-completion" in run(monkeypatch, capsys, "--help")[1]
+    shell = {"_HANMO_COMPLETE": "complete_bash", "COMP_WORDS": "hanmo rec", "COMP_CWORD": "1"}
+    ended = subprocess.run([sys.executable, "-m", "hanmo"], capture_output=True, env=os.environ | shell, text=True)
+    assert ended.stdout.split() == ["recognize"]
+
+
+def test_completion_is_installed_for_the_shell_in_use(tmp_path: Path) -> None:
+    shell = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1", "HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "hanmo", "--install-completion", "bash"]
+    ended = subprocess.run(command, capture_output=True, env=os.environ | shell, text=True)
+    assert ended.returncode == 0, ended.stderr
+    (script,) = (path for path in tmp_path.rglob("*") if path.is_file() and path.name == "hanmo.sh")
+    assert "_HANMO_COMPLETE" in script.read_text()
+
+
 def test_the_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(monkeypatch, capsys, "--version") == (0, f"{hanmo.__version__}\n", "")
 

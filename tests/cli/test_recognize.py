@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 import typer
 from PIL import Image
+from rich.cells import cell_len
 from typer.testing import CliRunner
 
 from hanmo.bundle import Bundle
-from hanmo.cli.recognize import recognize
-from hanmo.errors import BundleError, CharsetError, ConfigError
+from hanmo.cli.recognize import recognize, shorten
+from hanmo.errors import BundleError, CharsetError, ConfigError, ImageError
 from hanmo.image import load
 
 HAND = {"一": [[(0, 5), (10, 5)]], "丨": [[(5, 0), (5, 10)]], "十": [[(0, 5), (10, 5)], [(5, 0), (5, 10)]]}
@@ -33,10 +34,10 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return [str(folder / f"{number}.png") for number in range(len(HAND))]
 
 
-def run(*arguments: object) -> Any:
+def run(*arguments: object, columns: int = 200, stdin: bytes = b"") -> Any:
     app = typer.Typer()
     app.command()(recognize)
-    return CliRunner(env={"COLUMNS": "200"}).invoke(app, [str(a) for a in arguments])
+    return CliRunner(env={"COLUMNS": str(columns)}).invoke(app, [str(a) for a in arguments], input=stdin)
 
 
 def lines(result: Any) -> list[dict[str, Any]]:
@@ -59,10 +60,12 @@ def test_the_table_names_files_characters_and_probabilities(bundle: Path, pictur
     result = run(*pictures, "--bundle", bundle)
     assert result.exit_code == 0, result.output
     rows = result.stdout.splitlines()[1:]
-    for row, picture, character in zip(rows, pictures, HAND, strict=True):
+    answers = lines(run(*pictures, "--bundle", bundle, "--json"))
+    for row, picture, character, answer in zip(rows, pictures, HAND, answers, strict=True):
         assert row.split()[:2] == [picture, character]
-        assert row.count("%") == len(HAND)
-        assert all(other in row for other in HAND)
+        shown = {c["character"] for c in answer["candidates"] if c["probability"] >= 0.001}
+        assert row.count("%") == len(shown) >= 2
+        assert all((other in row) == (other in shown) for other in HAND)
 
 
 def test_a_bad_picture_is_reported_in_its_place_and_the_others_are_read(
@@ -165,3 +168,72 @@ def test_wrong_flags_and_bundles(bundle: Path, pictures: list[str], tmp_path: Pa
 
 def test_help_has_an_example() -> None:
     assert "hanmo recognize a.png b.jpg" in run("--help").stdout
+
+
+def test_a_folder_is_read_by_name_and_not_its_sub_folders(bundle: Path, pictures: list[str], tmp_path: Path) -> None:
+    below = tmp_path / "below"
+    below.mkdir()
+    for name in ("b.png", "a.png", "below/c.png"):
+        (tmp_path / name).write_bytes(Path(pictures[2]).read_bytes())
+    (tmp_path / "notes.txt").touch()
+    result = run(tmp_path, pictures[0], "--bundle", bundle, "--json")
+    assert [entry["file"] for entry in lines(result)] == [str(tmp_path / "a.png"), str(tmp_path / "b.png"), pictures[0]]
+    (below / "c.png").unlink()
+    error = run(below, "--bundle", bundle).exception
+    assert isinstance(error, ImageError)
+    assert str(error) == f"{below}: a folder without pictures; name one that holds them itself"
+
+
+def test_a_dash_is_the_standard_input(bundle: Path, pictures: list[str], tmp_path: Path) -> None:
+    data = Path(pictures[2]).read_bytes()
+    arguments = (pictures[0], "-", "--bundle", bundle)
+    result = run(*arguments, "--json", "--sheet", tmp_path / "read.png", stdin=data)
+    assert [(entry["file"], entry["character"]) for entry in lines(result)] == [(pictures[0], "一"), ("-", "十")]
+    assert (tmp_path / "read.png").exists()
+    empty = run(*arguments, "--json")
+    assert empty.exit_code == 2
+    assert lines(empty)[1] == {"file": "-", "error": "the file is empty; save the picture again"}
+
+
+def test_the_device(bundle: Path, pictures: list[str]) -> None:
+    assert run(pictures[0], "--bundle", bundle, "--device", "cpu").exit_code == 0
+    error = run(pictures[0], "--bundle", bundle, "--device", "tpu").exception
+    assert isinstance(error, ConfigError)
+    assert "cpu, cuda" in str(error)
+
+
+def test_nothing_breaks_in_a_narrow_terminal(bundle: Path, pictures: list[str], tmp_path: Path) -> None:
+    long = tmp_path / f"{'long name ' * 5}{'翰' * 10}.png"
+    long.write_bytes(Path(pictures[2]).read_bytes())
+    result = run(long, pictures[0], "--bundle", bundle, "--among", "十丨", columns=60)
+    rows = result.stdout.splitlines()
+    assert len(rows) == 3, "a line a picture"
+    assert all(cell_len(row) <= 60 for row in rows)
+    assert "…" in rows[1]
+    assert ".png" in rows[1]
+    assert "/0.png" in rows[2], "a short name is whole"
+
+
+@pytest.mark.parametrize("cells", range(3, 30))
+def test_shortened_paths_fit(cells: int) -> None:
+    for path in ("/home/somebody/翰墨书法.png", "abc", "/a/b/c/d/e/f/0123456789.png"):
+        short = shorten(path, cells)
+        assert cell_len(short) <= cells
+        assert (short == path) == (cell_len(path) <= cells)
+    if cells > len("/0123456789.png"):
+        assert short.endswith("/0123456789.png")
+
+
+def test_improbable_candidates_are_left_out_of_the_table_only(
+    pictures: list[str], tmp_path: Path, comparing_bundle: Callable[..., Bundle]
+) -> None:
+    sure = comparing_bundle(tmp_path / "sure", HAND, SIDE, temperature=0.01).path
+    assert run(pictures[2], "--bundle", sure).stdout.count("%") == 1
+    assert len(lines(run(pictures[2], "--bundle", sure, "--json"))[0]["candidates"]) == len(HAND)
+
+
+def test_a_sheet_makes_no_folder(bundle: Path, pictures: list[str], tmp_path: Path) -> None:
+    error = run(*pictures, "--bundle", bundle, "--sheet", tmp_path / "none" / "read.png").exception
+    assert isinstance(error, ConfigError)
+    assert f"there is no folder {tmp_path / 'none'}; make it first" in str(error)
+    assert not (tmp_path / "none").exists()

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from hanmo.data import fonts
-from hanmo.data.fonts import CaptionFont
+from hanmo.data.fonts import Anchor, CaptionFont
 from hanmo.data.sheet import contact_sheet, save_png
 from hanmo.errors import ConfigError, DataError
 
@@ -21,16 +21,41 @@ def no_chinese_font(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("no_chinese_font")
-def test_what_the_font_lacks_is_written_as_code_points() -> None:
+def test_what_neither_font_nor_strokes_have_is_written_as_code_points() -> None:
     font = CaptionFont(20)
     assert font.drawable("99.1 % A") == "99.1 % A"
-    assert font.drawable("翰 99 %") == "U+7FF0 99 %"
-    assert font.drawable("翰墨") == "U+7FF0 U+58A8"
+    assert font.drawable("翰 99 %") == "翰 99 %"
+    assert font.drawable("龘 99 %") == "U+9F98 99 %"
+    assert font.drawable("龘翰靐") == "U+9F98 翰 U+9750"
 
 
-def test_a_found_font_draws_chinese() -> None:
+@pytest.mark.usefixtures("no_chinese_font")
+def test_characters_that_the_font_lacks_are_drawn_from_their_strokes() -> None:
+    font = CaptionFont(40)
+    assert not font.has("十")
+    assert font.width("十A") == 40 + font.width("A")
+
+    def ink(text: str, anchor: Anchor) -> tuple[int, int, int, int]:
+        picture = Image.new("L", (200, 120), 255)
+        font.write(ImageDraw.Draw(picture), (100, 60), text, "#000000", anchor)
+        box = ImageOps.invert(picture).getbbox()
+        assert box
+        return box
+
+    left, top, right, bottom = ink("十", "ls")
+    assert 100 <= left < right <= 140
+    assert 60 - 36 < top < bottom <= 66, "it stands on the baseline as a Chinese font's does"
+    assert ink("十", "ms")[0] == left - 20
+    assert ink("十", "rs")[0] == left - 40
+    assert abs(sum(ink("十", "lm")[1::2]) / 2 - 60) < 5
+    assert ink("十", "lt")[1] >= 60
+    assert ink("A十", "ls")[2] > right
+    assert ink("AB", "ls") != ink("A十", "ls")
+
+
+def test_a_found_font_is_one_that_draws_chinese() -> None:
     found = fonts.find_chinese_font()
-    assert CaptionFont(20).drawable("翰墨") == ("翰墨" if found else "U+7FF0 U+58A8")
+    assert found is None or CaptionFont(20, found).has("翰")
 
 
 def test_a_damaged_font_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,6 +111,14 @@ def test_a_sheet_replaces_pngs_only(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"test\.gnt: .* ends in \.png"):
         save_png(contact_sheet([BAR], ["a"]), tmp_path / "test.gnt")
     assert (tmp_path / "test.gnt").read_bytes() == b"samples"
+
+
+def test_no_folder_is_made_for_a_sheet(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"a\.png: there is no folder .*none; make it first"):
+        save_png(contact_sheet([BAR], ["a"]), tmp_path / "none" / "a.png")
+    assert not (tmp_path / "none").exists()
+    save_png(contact_sheet([BAR], ["a"]), tmp_path / "none" / "a.png", make_folder=True)
+    assert (tmp_path / "none" / "a.png").exists()
 
 
 def test_pillow_has_a_scalable_font_of_its_own() -> None:

@@ -16,8 +16,8 @@ import pytest
 from numpy.typing import NDArray
 
 from hanmo.bundle import Bundle
-from hanmo.explain import explain
 from hanmo.medians import load_medians
+from hanmo.occlusion import explain
 from hanmo.recognizer import Recognizer
 
 URL, CHARACTERS = "/v1/explain", "/v1/characters"

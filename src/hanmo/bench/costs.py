@@ -11,13 +11,13 @@ from itertools import chain, count, islice
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import torch
 from torch import Tensor
 
 from hanmo.bench.jobs import Record
 from hanmo.export.onnx import INPUT, export_onnx
 from hanmo.nets.registry import NetConfig, build_net
+from hanmo.onnxfile import open_session
 from hanmo.train.config import Recipe
 from hanmo.train.loop import Trainer
 from hanmo.train.parallel import Processes
@@ -70,10 +70,7 @@ def reading_cost(net: NetConfig, classes: int, side: int, rounds: int = 60) -> R
     """
     torch.manual_seed(0)
     model = export_onnx(build_net(net, classes, side), side)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    reader = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    reader = open_session(model, threads=1)
     square = np.random.default_rng(0).integers(0, 256, (1, 1, side, side), dtype=np.uint8)
     times = []
     for _ in range(rounds):

@@ -71,7 +71,7 @@ def evaluate_corrupted(
     if not as_json:
         _print(reports)
     if heat_map:
-        save_png(draw(reports), heat_map)
+        save_png(draw(reports), heat_map, make_folder=True)
         typer.echo(f"heat map: {heat_map}", err=True)
 
 

@@ -85,8 +85,9 @@ def show(
     Example: hanmo data show packs/train --characters 一丁七 --out sheet.png
     """
     from hanmo.data.pack import Pack
-    from hanmo.data.sheet import contact_sheet, save_png
+    from hanmo.data.sheet import check_png, contact_sheet, save_png
 
+    check_png(out)
     opened = Pack.open(path)
     facts = describe(opened)
     chosen = choose(opened, characters, rows, columns, seed)
@@ -101,7 +102,7 @@ def show(
 
 @app.command()
 def info(path: PackPath, as_json: Json = False) -> None:
-    """Say what a pack holds, after comparing every byte with its hashes.
+    """Describe a pack, after comparing every byte with its hashes.
 
     Example: hanmo data info packs/train --json
     """
@@ -145,7 +146,7 @@ def choose(pack: Pack, characters: str, rows: int, columns: int, seed: int) -> l
 
 
 def describe(pack: Pack) -> dict[str, Any]:
-    """What there is to say of a pack, ready for JSON: ``classes`` of the charset, ``characters`` that occur."""
+    """Facts about a pack, ready for JSON: ``classes`` are those of the charset, ``characters`` those that occur."""
     import numpy as np
 
     return {

@@ -26,7 +26,7 @@ _EXTRAS = (
 
 
 class _Verbs(TyperGroup):
-    """All verbs; what the user has to know of an error is one line."""
+    """All verbs; an error that the user can mend is printed as one line."""
 
     def invoke(self, ctx: Any) -> Any:  # a click context, but typer has a click of its own whose name is private
         try:
@@ -43,7 +43,7 @@ class _Verbs(TyperGroup):
 
 def _explain(error: HanmoError | KeyboardInterrupt | ImportError) -> tuple[str, int]:
     """One line for the user, and the exit status."""
-    if isinstance(error, KeyboardInterrupt):  # by itself typer would end without a word
+    if isinstance(error, KeyboardInterrupt):  # by itself typer would end without a message
         return "stopped; what was complete is kept", 130
     if isinstance(error, ImportError):
         extra = _EXTRAS[error.name or ""]
@@ -57,7 +57,8 @@ app = typer.Typer(
     help="翰墨 hanmo: train, distil and run compact recognisers of handwritten Chinese characters.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    rich_markup_mode="markdown",  # so that the lines of a paragraph are joined and broken anew at the terminal's width
+    context_settings={"help_option_names": ["-h", "--help"]},  # the verbs inherit it
 )
 app.command()(recognize.recognize)
 app.command()(evaluate.evaluate)
@@ -84,7 +85,7 @@ def options(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
 ) -> None:
-    """What stands before the verb; :class:`_Verbs` looks at it."""
+    """The options before the verb; :class:`_Verbs` reads them."""
 
 
 def main() -> None:
@@ -92,7 +93,7 @@ def main() -> None:
     # numpy's threads only wait for each other over matrices as small as a character's, and with another number of them
     # the last bit of a pack may differ. Read when numpy is loaded, here and in worker processes.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    # The process is ours, so its warnings are, too: Pillow's are about metadata that spoil no pixel.
+    # Pillow warns about damaged metadata, which changes no pixel. Only a program may silence it.
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
     # A pipe or a terminal whose encoding has no 翰 gets \u7ff0 rather than a traceback.
     for stream in (sys.stdout, sys.stderr):

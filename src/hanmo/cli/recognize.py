@@ -3,76 +3,131 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple, cast
 
 import typer
 
-from hanmo.errors import HanmoError
+from hanmo.errors import HanmoError, ImageError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from rich.console import Console
     from rich.text import Text
 
-    from hanmo.recognizer import Candidate, Prediction, Recognizer
+    from hanmo.image import Source
+    from hanmo.onnxfile import Device
+    from hanmo.prediction import Candidate, Prediction
+    from hanmo.recognizer import Recognizer
 
+_STDIN = Path("-")
 _BATCH = 64
 _BAR_CELLS = 8
-_NAME_SHOWN = 16  # characters of a file's name on a sheet: a column is as wide as its widest caption
+_NAME_SHOWN = 16
+"""Cells of a file's name in the narrowest table and on a sheet, whose columns are as wide as their widest caption."""
+_BESIDE_NAME, _CANDIDATES = 29, 20
+"""Cells of the table beside the name: 5 for the character, 18 for the longest reason and three gaps of 2; and up to 20
+for two further candidates."""
+_NARROW = 80
+"""Cells of the terminal below which the table leaves out the bars."""
+_PIPED = 200
+"""Cells of a line where no terminal sets them, so that file names stay whole for the next program."""
 _SHEET_SIDE = 160  # pixels kept of a picture for the sheet, which draws it smaller
 
 
+class _Picture(NamedTuple):
+    """A picture to read and the name to show for it."""
+
+    name: Path
+    source: Source
+
+
 def recognize(
-    pictures: Annotated[list[Path], typer.Argument(metavar="PICTURE...", help="Pictures, one character in each.")],
+    pictures: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="PICTURE...",
+            help="Pictures with one character in each, folders of such pictures, or - for the standard input.",
+        ),
+    ],
     bundle: Annotated[
-        Path | None, typer.Option("--bundle", help="Folder of a bundle, or nano; the embedded one else.")
+        Path | None,
+        typer.Option("--bundle", help="Folder of a bundle, or the name of an embedded one: free (if not given), nano."),
     ] = None,
     top: Annotated[int, typer.Option("--top", min=1, help="How many candidates to show.")] = 5,
     among: Annotated[str, typer.Option("--among", metavar="文字…", help="Answer with one of these only.")] = "",
-    sheet: Annotated[Path | None, typer.Option("--sheet", metavar="PNG", help="Draw what was read here.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, or cuda, which needs hanmo's extra gpu.")] = "cpu",
+    sheet: Annotated[
+        Path | None, typer.Option("--sheet", metavar="PNG", help="Draw the pictures and their answers into this file.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each picture.")] = False,
 ) -> None:
     """Read characters from pictures: PNG, JPEG, WebP, BMP, GIF, TIFF or PPM.
 
-    A picture that shows no ink or no known character is refused, and the reason is told. A file that cannot be read is
-    reported in its place, and the exit status is 2.
+    A picture that shows no ink or no known character is refused with the reason. A file that cannot be read is
+    reported in its place, and the exit status is 2. Of a folder, the pictures in it are read in the order of their
+    names, those in its sub-folders are not. The table leaves out further candidates below 0.1 %.
 
-    Example: hanmo recognize a.png b.jpg --top 3 --sheet read.png
+    Examples: hanmo recognize a.png b.jpg --top 3 --sheet read.png; hanmo recognize scans/ --json;
+    cat a.png | hanmo recognize -
     """
     from hanmo.recognizer import Recognizer
 
+    named = _find(pictures)
     if sheet:
-        _check_sheet(sheet, pictures)
-    reader = Recognizer(bundle)
+        _check_sheet(sheet, named)
+    reader = Recognizer(bundle, device=cast("Device", device))
     outcomes: list[Prediction | HanmoError] = []
-    for picture, outcome in zip(pictures, _read(reader, pictures, top, among or None), strict=True):
+    for picture, outcome in zip(named, _read(reader, named, top, among or None), strict=True):
         outcomes.append(outcome)
         if as_json:
             typer.echo(json.dumps(_as_dict(picture, outcome), ensure_ascii=False))
     if not as_json:
-        _print_table(pictures, outcomes)
+        _print_table(named, outcomes)
     if sheet:
-        read = [(p, o) for p, o in zip(pictures, outcomes, strict=True) if not isinstance(o, HanmoError)]
+        read = [(p, o) for p, o in zip(named, outcomes, strict=True) if not isinstance(o, HanmoError)]
         if read:
             _draw_sheet(sheet, read, f"read by {reader.bundle.name}")
     if failed := sum(isinstance(outcome, HanmoError) for outcome in outcomes):
-        typer.echo(f"hanmo: {failed} of {len(pictures)} pictures could not be read", err=True)
+        typer.echo(f"hanmo: {failed} of {len(named)} pictures could not be read", err=True)
         raise typer.Exit(2)
 
 
-def _check_sheet(sheet: Path, pictures: list[Path]) -> None:
-    """Before anything is read: a sheet must not cost the user a picture."""
-    from hanmo.atomic import require_suffix
+def _find(given: list[Path]) -> list[_Picture]:
+    """The pictures given by name, those in the folders given, and the one on the standard input for ``-``."""
+    from hanmo.image import MAX_BYTES, pictures_in
+
+    found = []
+    for path in given:
+        if path == _STDIN:
+            # One byte more than the limit, so that too large a picture is noticed.
+            found.append(_Picture(path, typer.get_binary_stream("stdin").read(MAX_BYTES + 1)))
+        elif path.is_dir():
+            inside = pictures_in(path)
+            if not inside:
+                raise ImageError(f"{path}: a folder without pictures; name one that holds them itself")
+            found += [_Picture(picture, picture) for picture in inside]
+        else:
+            found.append(_Picture(path, path))
+    return found
+
+
+def _check_sheet(sheet: Path, pictures: list[_Picture]) -> None:
+    """Before anything is read: a sheet must not overwrite a picture."""
+    from hanmo.data.sheet import check_png
     from hanmo.errors import ConfigError
 
-    require_suffix(sheet, ".png")
-    if sheet.resolve() in {picture.resolve() for picture in pictures}:
+    check_png(sheet)
+    if sheet.resolve() in {picture.name.resolve() for picture in pictures}:
         raise ConfigError(f"{sheet}: is one of the pictures to read; name another file for the sheet")
 
 
-def _read(reader: Recognizer, pictures: list[Path], top: int, among: str | None) -> Iterator[Prediction | HanmoError]:
+def _read(
+    reader: Recognizer, pictures: list[_Picture], top: int, among: str | None
+) -> Iterator[Prediction | HanmoError]:
     from rich.console import Console
     from rich.progress import Progress
 
@@ -82,16 +137,16 @@ def _read(reader: Recognizer, pictures: list[Path], top: int, among: str | None)
         task = progress.add_task("reading", total=len(pictures))
         for start in range(0, len(pictures), _BATCH):
             batch = pictures[start : start + _BATCH]
-            yield from reader.recognize_batch(batch, top, among=among, errors="collect")
+            yield from reader.recognize_batch([p.source for p in batch], top, among=among, errors="collect")
             progress.advance(task, len(batch))
 
 
-def _as_dict(picture: Path, outcome: Prediction | HanmoError) -> dict[str, object]:
+def _as_dict(picture: _Picture, outcome: Prediction | HanmoError) -> dict[str, object]:
     if isinstance(outcome, HanmoError):
-        return {"file": str(picture), "error": _reason(picture, outcome)}
+        return {"file": str(picture.name), "error": _reason(picture, outcome)}
     candidates = [{"character": c.character, "probability": round(c.probability, 6)} for c in outcome.candidates]
     return {
-        "file": str(picture),
+        "file": str(picture.name),
         "character": outcome.character,
         "refused": outcome.refused,
         "reason": outcome.reason,
@@ -99,48 +154,81 @@ def _as_dict(picture: Path, outcome: Prediction | HanmoError) -> dict[str, objec
     }
 
 
-def _reason(picture: Path, error: HanmoError) -> str:
-    """The message without the file's name, which stands beside it."""
+def _reason(picture: _Picture, error: HanmoError) -> str:
+    """The message without the picture's name, which is shown beside it."""
     from hanmo.image import describe
 
-    return str(error).removeprefix(f"{describe(picture)}: ")
+    return str(error).removeprefix(f"{describe(picture.source)}: ")
 
 
-def _print_table(pictures: list[Path], outcomes: list[Prediction | HanmoError]) -> None:
-    from rich.console import Console
+def _print_table(pictures: list[_Picture], outcomes: list[Prediction | HanmoError]) -> None:
     from rich.table import Table
     from rich.text import Text
 
     from hanmo.image import describe
 
+    console = _console()
+    bars = console.width >= _NARROW
+    cells = [_cells(picture, outcome, bars) for picture, outcome in zip(pictures, outcomes, strict=True)]
+    last = min(_CANDIDATES, max(others.cell_len for *_, others in cells))
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("picture", overflow="fold")
+    table.add_column("picture", no_wrap=True)
     table.add_column("reads", justify="center", no_wrap=True)
-    table.add_column("probability", no_wrap=True)
+    table.add_column("probability")
     table.add_column("or else", overflow="fold")
-    for picture, outcome in zip(pictures, outcomes, strict=True):
-        name = Text(describe(picture))
-        if isinstance(outcome, HanmoError):
-            table.add_row(name, Text("✗", "bold red"), "", Text(_reason(picture, outcome), "red"))
-            continue
-        if outcome.reason:
-            table.add_row(name, Text("？", "bold yellow"), Text(outcome.reason, "yellow"), _others(outcome.candidates))
-        else:
-            best, *others = outcome.candidates
-            table.add_row(name, Text(best.character, "bold"), _bar(best.probability), _others(others))
-    Console().print(table)
+    for picture, row in zip(pictures, cells, strict=True):
+        name = shorten(describe(picture.name), max(_NAME_SHOWN, console.width - _BESIDE_NAME - last))
+        table.add_row(Text(name), *row)
+    console.print(table)
 
 
-def _bar(probability: float) -> Text:
+def _console() -> Console:
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = _PIPED
+    return console
+
+
+def _cells(picture: _Picture, outcome: Prediction | HanmoError, bars: bool) -> tuple[Text, Text, Text]:
+    """The last three columns of a picture's row."""
     from rich.text import Text
 
-    eighths = round(probability * _BAR_CELLS * 8)
+    if isinstance(outcome, HanmoError):
+        return Text("✗", "bold red"), Text(), Text(_reason(picture, outcome), "red")
+    if outcome.reason:
+        return Text("？", "bold yellow"), Text(outcome.reason, "yellow"), _others(outcome.shown)
+    best, *others = outcome.shown
+    return Text(best.character, "bold"), _bar(best.probability, _BAR_CELLS if bars else 0), _others(others)
+
+
+def shorten(path: str, cells: int) -> str:
+    """``path`` in at most ``cells`` cells of a terminal, of which a Chinese character takes two; its middle is cut.
+
+    The file's name is kept whole where it fits.
+    """
+    from rich.cells import cell_len, set_cell_size
+
+    if cell_len(path) <= cells:
+        return path
+    name = cell_len(path[path.rfind("/") :])
+    tail = max(cells // 2, name) if name < cells else cells // 2
+    end = set_cell_size(path[::-1], tail)[::-1]
+    # Where the cut would halve a Chinese character, a space stands for its half.
+    return f"{set_cell_size(path, cells - 1 - tail).rstrip()}…{end.lstrip()}"
+
+
+def _bar(probability: float, cells: int) -> Text:
+    from rich.text import Text
+
+    eighths = round(probability * cells * 8)
     bar = "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
     colour = "green" if probability >= 0.9 else "yellow" if probability >= 0.5 else "red"
-    return Text.assemble((f"{bar:<{_BAR_CELLS}}", colour), f" {probability:6.1%}")
+    return Text.assemble((f"{bar:<{cells}}", colour), f" {probability:6.1%}")
 
 
-def _others(candidates: list[Candidate] | tuple[Candidate, ...]) -> Text:
+def _others(candidates: Sequence[Candidate]) -> Text:
     """Each candidate with a bar one cell wide."""
     from rich.text import Text
 
@@ -151,21 +239,21 @@ def _others(candidates: list[Candidate] | tuple[Candidate, ...]) -> Text:
     return Text("  ").join(cells)
 
 
-def _draw_sheet(out: Path, read: list[tuple[Path, Prediction]], title: str) -> None:
+def _draw_sheet(out: Path, read: list[tuple[_Picture, Prediction]], title: str) -> None:
     from hanmo.data.sheet import contact_sheet, save_png
 
     captions = []
     for picture, prediction in read:
-        rows = [f"{c.character} {c.probability:.1%}" for c in prediction.candidates[:3]]
-        name = picture.name if len(picture.name) <= _NAME_SHOWN else f"…{picture.name[1 - _NAME_SHOWN :]}"
+        rows = [f"{c.character} {c.probability:.1%}" for c in prediction.shown[:3]]
         why = [prediction.reason] if prediction.reason else []
+        name = shorten(picture.name.name, _NAME_SHOWN)
         captions.append("\n".join([prediction.character or "?", *why, *rows, name]))
-    drawn = contact_sheet([_small(picture) for picture, _ in read], captions, columns=8, title=title, ink="dark")
+    drawn = contact_sheet([_small(picture.source) for picture, _ in read], captions, columns=8, title=title, ink="dark")
     save_png(drawn, out)
     typer.echo(f"drawn: {out}", err=True)
 
 
-def _small(picture: Path) -> NDArray[np.uint8]:
+def _small(picture: Source) -> NDArray[np.uint8]:
     """The picture again, no larger than a sheet needs it, so that thousands fit in memory."""
     import numpy as np
     from PIL import Image

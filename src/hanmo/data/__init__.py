@@ -1,11 +1,11 @@
-"""The data room: sample files and folders of pictures -> samples -> a pack -> contact sheets.
+"""From files to training data: sample files and folders of pictures -> samples -> a pack -> contact sheets.
 
 sample   one labelled picture
 gnt      CASIA's ``.gnt`` files, plain or xz-compressed
 folder   folders of pictures, one a character
 read     any mix of the two, by name, glob or directory
 pack     the normalised samples of a data set as memory-mapped arrays
-filling  samples on their way into a pack
+filling  what is collected about samples while a pack is written
 squares  samples -> normalised squares, on one process or several
 split    training and test halves that share no writer
 sheet    a labelled contact sheet

@@ -1,4 +1,4 @@
-"""Samples on their way into a pack: which are kept, and the columns of numbers that belong to their squares."""
+"""Chooses the samples that go into a pack, and collects their labels, sources and writers as they stream by."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hanmo.charset import Charset
-from hanmo.data.folder import SUFFIXES
 from hanmo.data.gnt import is_character
 from hanmo.data.sample import Sample
 from hanmo.data.squares import Squares, normalized
 from hanmo.errors import BlankImageError, CharsetError, DataError
+from hanmo.image import SUFFIXES
 from hanmo.normalize import Normalization
 
 Column = NDArray[np.uint16]
@@ -47,7 +47,7 @@ class Names:
 
 
 class Filling:
-    """What is known of the samples while they pass by."""
+    """Collects the labels, sources and writers of samples that stream by, and counts those that are skipped."""
 
     def __init__(
         self,

@@ -16,10 +16,7 @@ from hanmo.charset import list_characters
 from hanmo.data.gnt import is_character
 from hanmo.data.sample import Sample
 from hanmo.errors import DataError
-from hanmo.image import load
-
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"})
-"""What counts as a picture; other files in a class folder (notes, thumbnail caches) are left alone."""
+from hanmo.image import load, pictures_in
 
 Labels = str | Path | Mapping[str, str]
 """Which character a folder holds: a mapping, or a file of one (see :func:`read_mapping`)."""
@@ -34,7 +31,7 @@ def read_folder(
 
     A folder is labelled by ``mapping``, else by its own name: one character, or its code point as ``U+7FF0``.
     The folders are checked at once, the pictures as they are read. ``source`` is the picture's path from ``path``'s
-    own name on; ``on_bytes`` is told the size of each file. Raises :class:`DataError` when there are no class
+    own name on; ``on_bytes`` is called with the size of each file. Raises :class:`DataError` when there are no class
     folders, one holds no picture or has no character; :class:`hanmo.errors.ImageError` for an unusable picture.
     """
     root = Path(path)
@@ -120,7 +117,7 @@ def _classes(root: Path, mapping: Mapping[str, str]) -> list[tuple[Path, str]]:
             f"{root}: {len(unnamed)} folder(s) not named after a character: {list_characters(unnamed)}; "
             "rename them or give a mapping"
         )
-    bare = [folder.name for folder in folders if not any(_files(folder))]
+    bare = [folder.name for folder in folders if not pictures_in(folder)]
     if bare:
         raise DataError(
             f"{root}: {len(bare)} folder(s) without a picture: {list_characters(bare)}; remove or fill them"
@@ -131,14 +128,10 @@ def _classes(root: Path, mapping: Mapping[str, str]) -> list[tuple[Path, str]]:
 def _pictures(root: Path, classes: list[tuple[Path, str]], on_bytes: Callable[[int], None] | None) -> Iterator[Sample]:
     home = root.resolve().name
     for folder, label in classes:
-        for file in sorted(_files(folder)):
+        for file in pictures_in(folder):
             yield Sample(label, load(file), f"{home}/{folder.name}/{file.name}")
             if on_bytes:
                 on_bytes(file.stat().st_size)
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    return (p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file())
 
 
 def _character(name: str) -> str:

@@ -33,16 +33,17 @@ _WRITER = re.compile(r"([A-Za-z]?\d{3,5})-[a-z]")
 
 
 def is_gnt(path: Path) -> bool:
-    """Whether ``path`` is named like a sample file."""
+    """Whether the name of ``path`` ends like that of a sample file."""
     return path.name.lower().endswith(SUFFIXES)
 
 
 def read_gnt(path: str | Path, on_bytes: Callable[[int], None] | None = None) -> Iterator[Sample]:
     """Stream the samples of one file in its order, in constant memory; images are read-only.
 
-    ``source`` is the file's name, ``writer`` the number in a name like CASIA's ``1241-c.gnt``. ``on_bytes`` is told
-    how many bytes of the file (compressed, where it is) were consumed since the last call. Raises :class:`GntError`
-    with the byte offset of the damaged record in the uncompressed stream.
+    ``source`` is the file's name, ``writer`` the number in a name like CASIA's ``1241-c.gnt``. ``on_bytes`` is
+    called with the number of bytes of the file (compressed, where it is) that were read since its last call.
+
+    Raises :class:`GntError` with the byte offset of the damaged record in the uncompressed stream.
     """
     path = Path(path)
     try:
@@ -51,14 +52,14 @@ def read_gnt(path: str | Path, on_bytes: Callable[[int], None] | None = None) ->
         raise DataError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error
     writer = writer_of_name(path)
     with file:
-        told = 0
+        reported = 0
         for number, (label, image) in enumerate(_records(_Stream(file, path))):
             if on_bytes and number % _REPORT_EVERY == 0:
-                on_bytes(file.tell() - told)
-                told = file.tell()
+                on_bytes(file.tell() - reported)
+                reported = file.tell()
             yield Sample(label, image, path.name, writer)
         if on_bytes:
-            on_bytes(file.tell() - told)
+            on_bytes(file.tell() - reported)
 
 
 def write_gnt(path: str | Path, samples: Iterable[Sample]) -> int:
@@ -88,7 +89,7 @@ def writer_of_name(path: Path) -> str:
 
 
 def is_character(text: str) -> bool:
-    """Whether ``text`` can be a label: one character; controls, surrogates and private use are nobody's handwriting."""
+    """Whether ``text`` can be a label: one character, but no control, surrogate or character of private use."""
     return len(text) == 1 and text != "\N{REPLACEMENT CHARACTER}" and unicodedata.category(text)[0] != "C"
 
 

@@ -16,7 +16,7 @@ def join_packs(out: str | Path, packs: Iterable[str | Path], *, overwrite: bool 
     """Write the samples of ``packs``, one after the other, into a new pack at ``out``; they stay as they are.
 
     The bytes are those of packing all the samples at once. Every byte is compared with its hash before it is copied,
-    and memory stays constant but for 6 bytes a sample. Raises :class:`PackError` for a damaged pack or one of another
+    and memory grows by 6 bytes a sample only. Raises :class:`PackError` for a damaged pack or one of another
     normalisation than the first and when ``out`` is taken, :class:`CharsetError` for one of another charset,
     :class:`DataError` when there are none or they have too many different writers, :class:`StorageError`.
     """
@@ -31,7 +31,7 @@ def join_packs(out: str | Path, packs: Iterable[str | Path], *, overwrite: bool 
 
 
 def _squares(paths: Sequence[Path], filling: Filling) -> Iterator[memoryview]:
-    """The bytes of all squares; what else the packs hold goes to ``filling``."""
+    """The bytes of all squares; the labels, sources and writers of the packs go to ``filling``."""
     for path in paths:
         pack = Pack.open(path, verify=True)
         filling.labels.extend(pack.charset.characters, pack.labels)

@@ -31,7 +31,7 @@ from hanmo.errors import CharsetError, PackError
 from hanmo.normalize import VERSION, Normalization
 
 FORMAT = 1
-"""Raised whenever an older hanmo could not read the pack."""
+"""Goes up whenever an older hanmo could not read the pack."""
 
 _HEAD, _IMAGES, _LABELS, _SOURCES, _WRITERS = "pack.json", "images.u8", "labels.u16", "sources.u16", "writers.u16"
 
@@ -54,7 +54,7 @@ class Pack:
     skipped: Mapping[str, int]
     """Samples left out while packing: ``blank`` ones, and those of labels ``unknown`` to the charset."""
     digest: str
-    """SHA-256 of what pack.json says, and thereby of every byte of the pack: it identifies the data."""
+    """SHA-256 of pack.json, which holds the SHA-256 of every other file: it identifies the data."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -117,7 +117,7 @@ class Pack:
 
 
 def is_pack(path: str | Path) -> bool:
-    """Whether ``path`` is a folder with a pack.json; what that says is for :meth:`Pack.open` to check."""
+    """Whether ``path`` is a folder with a pack.json; :meth:`Pack.open` checks what is in it."""
     try:
         return (Path(path) / _HEAD).is_file()
     except OSError:  # a name longer than the file system allows
@@ -136,11 +136,13 @@ def write_pack(
     on_unknown: Literal["skip", "error"] = "error",
     overwrite: bool = False,
 ) -> Pack:
-    """Normalise ``samples`` in their order into a new pack, streaming: memory stays constant but for 6 bytes a sample.
+    """Normalise ``samples`` in their order into a new pack, streaming: memory grows by 6 bytes a sample only.
 
-    The charset defaults to the distinct labels in Unicode order. ``workers`` processes share the normalising (0: this
-    one alone); the bytes are the same. ``on_progress`` is told the number of samples dealt with so far. ``out``
-    appears only when complete; ``overwrite`` lets it replace another pack. Raises :class:`BlankImageError` and
+    The charset defaults to the distinct labels in Unicode order. ``workers`` processes normalise (0: this one alone);
+    their number does not change the bytes. ``on_progress`` is called with the number of samples processed so far.
+    ``out`` appears only when complete; ``overwrite`` lets it replace another pack.
+
+    Raises :class:`BlankImageError` and
     :class:`CharsetError` naming the sample's source unless these are to be skipped, :class:`DataError` when no sample
     is left, :class:`PackError` when ``out`` is taken, :class:`StorageError`.
     """
@@ -151,7 +153,7 @@ def write_pack(
 def fill_pack(
     out: Path, squares: Iterable[memoryview], filling: Filling, normalization: Normalization, overwrite: bool
 ) -> Pack:
-    """Write a pack of the bytes of its squares, and of what ``filling`` knows of them once they have all passed.
+    """Write a pack from the bytes of its squares and what ``filling`` collects while they are produced.
 
     Raises :class:`DataError` when there are none, :class:`PackError` when ``out`` is taken, :class:`StorageError`.
     """
@@ -179,7 +181,7 @@ def fill_pack(
 
 
 def check_free(out: Path, overwrite: bool) -> None:
-    """Raise :class:`PackError` where no pack may be written: on what is none, or on one that is to stay."""
+    """Raise :class:`PackError` when ``out`` holds anything but a pack, or a pack that must not be replaced."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
     if not is_pack(out):
@@ -199,7 +201,7 @@ def _store(path: Path, chunks: Iterable[memoryview], target: Path) -> str:
 
 
 def _dump(head: Mapping[str, Any]) -> bytes:
-    # A file name may hold bytes that are no UTF-8; it is a remark here, so a question mark does.
+    # A file name may hold bytes that are not UTF-8. Nothing is opened by the names in a pack, so "?" may replace them.
     return (json.dumps(head, ensure_ascii=False, indent=1) + "\n").encode("utf-8", errors="replace")
 
 

@@ -1,4 +1,4 @@
-"""Samples from whatever the user names: files, globs, folders."""
+"""Samples from any mix of files, globs and folders."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 
-from hanmo.data.folder import SUFFIXES, Labels, read_folder, read_mapping
+from hanmo.data.folder import Labels, read_folder, read_mapping
 from hanmo.data.gnt import is_gnt, read_gnt
 from hanmo.data.pack import is_pack
 from hanmo.data.sample import Sample
 from hanmo.errors import DataError
+from hanmo.image import SUFFIXES
 
 
 def read_samples(
@@ -22,8 +23,10 @@ def read_samples(
 
     An input is a ``.gnt`` or ``.gnt.xz`` file, a folder of class folders (labelled by ``mapping``, see
     :func:`hanmo.data.folder.read_folder`), a folder that holds ``.gnt`` files at any depth, or a glob of these.
-    Names and folders are checked at once, contents as they are read. ``on_bytes`` is told of consumed bytes, which
-    add up to :func:`count_bytes`. Raises :class:`DataError` naming an input that matches nothing.
+    Names and folders are checked at once, contents as they are read. ``on_bytes`` is called with the number of
+    bytes read since its last call; the sum is :func:`count_bytes`.
+
+    Raises :class:`DataError` naming an input that matches nothing.
     """
     labels = read_mapping(mapping) if mapping is not None else None
     return chain.from_iterable(

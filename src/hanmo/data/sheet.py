@@ -10,17 +10,17 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from hanmo.atomic import require_suffix, write_whole
 from hanmo.data.fonts import CaptionFont
-from hanmo.errors import DataError
+from hanmo.errors import ConfigError, DataError
 
 _PAPER, _INK, _QUIET, _LINE = "#ffffff", "#1c1c1c", "#767676", "#e3e3e3"
 
 
 class _Layout:
-    """Lengths in device pixels; everything is drawn ``scale`` times as large as it is to be seen."""
+    """Lengths in device pixels, ``scale`` times those in points, and the fonts of title, first and further lines."""
 
     def __init__(self, cell: int, scale: int, font: Path | None) -> None:
         self.scale = scale
@@ -32,7 +32,7 @@ class _Layout:
 
 
 MAX_PICTURES = 2_500
-"""More would need over 300 MB, and nobody looks at them."""
+"""A larger sheet would need over 300 MB of memory."""
 
 
 def contact_sheet(
@@ -48,11 +48,12 @@ def contact_sheet(
 ) -> Image.Image:
     """Draw pictures, each uint8 (H, W), in rows of ``columns`` with their captions: an RGB image, ink dark on white.
 
-    ``ink`` says how the pictures hold it: ``bright`` as in a pack, ``dark`` as on paper. A caption's first line is
-    large, the lines after it are small and grey. ``cell`` is the pictures' side in points and ``scale`` the device
-    pixels of a point: 2 is crisp on a dense screen. Characters that neither ``font`` nor the system's Chinese font
-    can draw are written as code points. Raises :class:`DataError` for no pictures, more than :data:`MAX_PICTURES`, or
-    another number of captions.
+    ``ink`` is the tone of the ink in the pictures: ``bright`` in a pack, ``dark`` on paper. A caption's first line is
+    large, the lines after it are small and grey. ``cell`` is the longer side of a picture in points, ``scale`` the
+    number of device pixels of a point; 2 is sharp on a dense screen. Captions are written in ``font``, if not given in
+    the system's Chinese font; :class:`hanmo.data.fonts.CaptionFont` draws the characters that it lacks.
+
+    Raises :class:`DataError` for no pictures, more than :data:`MAX_PICTURES`, or another number of captions.
     """
     if len(images) > MAX_PICTURES:
         raise DataError(f"a contact sheet of {len(images)} pictures is too large: at most {MAX_PICTURES}; show fewer")
@@ -60,7 +61,7 @@ def contact_sheet(
         raise DataError(f"a contact sheet needs a caption for each picture: {len(images)} and {len(captions)} given")
     look = _Layout(cell, scale, font)
     columns = max(1, min(columns, len(images)))
-    lines = [_lines(caption, look) for caption in captions]
+    lines = [caption.split("\n") for caption in captions]
     rows = [range(start, min(start + columns, len(images))) for start in range(0, len(images), columns)]
     width = max(look.cell, ceil(max(_widest(entry, look) for entry in lines)))
     tail = look.head_height + look.rest_height * (max(map(len, lines)) - 1)
@@ -68,11 +69,11 @@ def contact_sheet(
     top = look.margin + (look.title_height if title else 0)
 
     size = (2 * look.margin + columns * step_x - look.gap, top + len(rows) * step_y - look.gap + look.margin)
-    size = (max(size[0], ceil(2 * look.margin + look.title.width(look.title.drawable(title)))), size[1])
+    size = (max(size[0], ceil(2 * look.margin + look.title.width(title))), size[1])
     sheet = Image.new("RGB", size, _PAPER)
     pen = ImageDraw.Draw(sheet)
     if title:
-        pen.text((look.margin, look.margin), look.title.drawable(title), _INK, look.title.face, anchor="lt")
+        look.title.write(pen, (look.margin, look.margin), title, _INK, "lt")
     for number, row in enumerate(rows):
         y = top + number * step_y
         if number or title:
@@ -86,15 +87,26 @@ def contact_sheet(
     return sheet
 
 
-def save_png(picture: Image.Image, path: Path) -> None:
-    """Write a sheet as PNG, whole or not at all.
+def save_png(picture: Image.Image, path: Path, *, make_folder: bool = False) -> None:
+    """Write a picture as PNG, whole or not at all. Its folder must exist, unless ``make_folder`` allows to make it.
 
-    Raises :class:`ConfigError` unless ``path`` ends in .png, :class:`StorageError` when it cannot be written.
+    Raises as :func:`check_png`, and :class:`StorageError` when the file cannot be written.
     """
-    target = require_suffix(path, ".png")
+    target = require_suffix(path, ".png") if make_folder else check_png(path)
     file = BytesIO()
     picture.save(file, "png")
     write_whole(target, file.getbuffer())
+
+
+def check_png(path: Path) -> Path:
+    """``path``, if a picture can be written there: it ends in .png, and its folder exists.
+
+    No folder is made for a sheet, as a slip in its name would leave folders behind. Raises :class:`ConfigError`.
+    """
+    target = require_suffix(path, ".png")
+    if not target.parent.is_dir():
+        raise ConfigError(f"{target}: there is no folder {target.parent}; make it first, or name another one")
+    return target
 
 
 def _picture(image: NDArray[np.uint8], ink: Literal["bright", "dark"], cell: int) -> Image.Image:
@@ -105,19 +117,14 @@ def _picture(image: NDArray[np.uint8], ink: Literal["bright", "dark"], cell: int
     return drawn.resize(size, Image.Resampling.BICUBIC if factor > 1 else Image.Resampling.LANCZOS)
 
 
-def _lines(caption: str, look: _Layout) -> list[str]:
-    head, *rest = caption.split("\n")
-    return [look.head.drawable(head), *map(look.rest.drawable, rest)]
-
-
 def _widest(lines: Sequence[str], look: _Layout) -> float:
     return max([look.head.width(lines[0]), *map(look.rest.width, lines[1:])])
 
 
 def _write(pen: ImageDraw.ImageDraw, lines: Sequence[str], centre: int, y: int, look: _Layout) -> None:
-    """Centred lines below ``y``; every line stands on its own baseline, so that neighbours align."""
-    fonts: list[ImageFont.FreeTypeFont | ImageFont.ImageFont] = [look.head.face] + [look.rest.face] * (len(lines) - 1)
+    """Centred lines below ``y``; every line has a baseline of its own, so that the captions of a row align."""
     baseline = y + look.head_height - look.scale
-    for line, face in zip(lines, fonts, strict=True):
-        pen.text((centre, baseline), line, _INK if face is look.head.face else _QUIET, face, anchor="ms")
+    for number, line in enumerate(lines):
+        font, colour = (look.rest, _QUIET) if number else (look.head, _INK)
+        font.write(pen, (centre, baseline), line, colour, "ms")
         baseline += look.rest_height

@@ -19,7 +19,7 @@ from hanmo.errors import BlankImageError
 from hanmo.normalize import Normalization
 
 _BATCH_SAMPLES = 256
-_BATCH_PIXELS = 32_000_000  # so that a batch of huge pictures is small, too
+_BATCH_PIXELS = 32_000_000  # bounds the memory of a batch of huge pictures
 _AHEAD = 3  # batches in flight a worker: enough to keep it busy, few enough to bound the memory
 
 

@@ -13,12 +13,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
-import onnxruntime
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 from torch import Tensor
+
+from hanmo.onnxfile import open_session
 
 
 class _Rounded(NamedTuple):
@@ -117,7 +118,7 @@ def _means(model: bytes, names: set[str], batches: Iterable[Mapping[str, NDArray
     wanted = sorted(names)
     del net.graph.output[:]
     net.graph.output.extend(onnx.ValueInfoProto(name=name) for name in wanted)
-    session = onnxruntime.InferenceSession(net.SerializeToString(), providers=["CPUExecutionProvider"])
+    session = open_session(net.SerializeToString())
     sums: dict[str, NDArray[np.float64]] = {}
     count = 0
     for batch in batches:

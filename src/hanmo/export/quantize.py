@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 from onnxruntime.quantization import (
     CalibrationDataReader,
@@ -26,6 +25,7 @@ from hanmo.atomic import storing
 from hanmo.export.bias_correction import correct_biases
 from hanmo.export.int4 import store_in_four_bits
 from hanmo.export.onnx import INPUT
+from hanmo.onnxfile import open_session
 
 CALIBRATION_SAMPLES = 512
 """Samples from which the activation ranges are taken."""
@@ -114,10 +114,7 @@ def calibration_indices(
 
 def run_onnx(model: bytes, squares: NDArray[np.uint8], threads: int = 0) -> NDArray[np.float32]:
     """Logits float32 (N, C) of squares uint8 (N, S, S); ``threads`` 0 uses every core."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    session = open_session(model, threads=threads)
     return np.concatenate([session.run(None, {INPUT: batch})[0] for batch in _batches(squares, 128)])
 
 

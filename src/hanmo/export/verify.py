@@ -11,7 +11,7 @@ from torch import nn
 
 from hanmo.errors import ExportError
 from hanmo.export.quantize import run_onnx
-from hanmo.normalize import MEAN, STD
+from hanmo.normalize import standardise
 
 MIN_AGREEMENT = 99.9
 """Per cent of samples on which fp32 ONNX and torch must name the same character.
@@ -88,7 +88,7 @@ def verify(
 def _torch_logits(net: nn.Module, squares: NDArray[np.uint8], batch: int = 256) -> NDArray[np.float32]:
     net = net.cpu().eval()
     x = torch.from_numpy(np.array(squares))
-    parts = [net((chunk.unsqueeze(1).float() / 255 - MEAN) / STD) for chunk in torch.split(x, batch)]
+    parts = [net(standardise(chunk.unsqueeze(1).float() / 255)) for chunk in torch.split(x, batch)]
     logits: NDArray[np.float32] = torch.cat(parts).numpy()
     return logits
 

@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from hanmo.errors import BlankImageError, ImageError
-from hanmo.explain import explain_square
 from hanmo.image import describe, load
 from hanmo.ink import Remark
 from hanmo.normalize import Inspected
+from hanmo.occlusion import explain_square
 from hanmo.recognizer import Prediction, Recognizer
 from hanmo.serve.batching import Batcher, Places
 from hanmo.serve.config import ServeConfig

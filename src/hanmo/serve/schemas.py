@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field, model_validator
 
-from hanmo.explain import Explanation
+from hanmo.occlusion import Explanation
 from hanmo.recognizer import Prediction, Reason
 from hanmo.serve.glyphs import Glyph
 from hanmo.serve.problems import RefusedError

@@ -29,13 +29,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
 import hanmo
 from hanmo.atomic import replacing, storing, writing
 from hanmo.bundle import MODEL_NAME, Bundle
 from hanmo.errors import ConfigError
 from hanmo.medians import load_medians
+from hanmo.onnxfile import open_session
 from hanmo.recognizer import Recognizer
 from hanmo.serve.runtime import FETCH, VERSION, read_runtime
 
@@ -113,11 +113,7 @@ def _rewritten(model: bytes) -> bytes:
     """
     with storing(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory(prefix="hanmo-") as scratch:
         out = Path(scratch, MODEL_NAME)
-        options = onnxruntime.SessionOptions()
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
-        options.optimized_model_filepath = str(out)
-        options.log_severity_level = 3
-        onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        open_session(model, save_optimized=out)
         return out.read_bytes()
 
 

@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from hanmo.evaluate.metrics import topk_accuracy
+from hanmo.normalize import standardise
 from hanmo.train.augment import unchanged
 from hanmo.train.batches import DeviceData
-from hanmo.train.objective import standardise
 
 
 @torch.no_grad()

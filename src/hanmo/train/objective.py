@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from hanmo.distill.method import Distillation
 from hanmo.nets.feature_hooks import FeatureHooks
-from hanmo.normalize import MEAN, STD
+from hanmo.normalize import standardise
 from hanmo.train.augment import Randomness, apply, unchanged
 from hanmo.train.config import AugmentConfig
 
@@ -79,8 +79,3 @@ class Objective(nn.Module):
         if self.mixup:
             x = share * x + (1 - share) * x.flip(0)
         return x.to(memory_format=torch.channels_last)
-
-
-def standardise(x: Tensor) -> Tensor:
-    """Pictures in [0, 1] -> the input of nets: about zero mean and unit variance."""
-    return (x - MEAN) / STD

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from hanmo.train.objective import standardise
+from hanmo.normalize import standardise
 
 BATCH = 150
 """Samples in a batch while statistics are measured; an incomplete last batch is left out, unless alone."""

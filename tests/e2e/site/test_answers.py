@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hanmo.explain import explain
 from hanmo.medians import load_medians
+from hanmo.occlusion import explain
 from hanmo.recognizer import Recognizer
 
 EXAMPLES = sorted((Path(__file__).parents[3] / "examples").iterdir())

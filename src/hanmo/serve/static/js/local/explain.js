@@ -1,4 +1,4 @@
-/** Why a square is read as a character: occlusion, window by window as in hanmo.explain. */
+/** Why a square is read as a character: occlusion, window by window as in hanmo.occlusion. */
 
 import { logSoftmax } from "./net.js";
 import { halfToEven } from "./strokes.js";

@@ -1,7 +1,7 @@
-"""Why a picture was read as a character: ink is taken away place by place, and the net says what it misses.
+"""Occlusion: which ink makes the net read a character. Ink is removed place by place, and the answers are compared.
 
-Occlusion (Zeiler & Fergus, "Visualizing and understanding convolutional networks", 2014) needs nothing but the net as
-it was exported, and no gradient.
+The method (Zeiler & Fergus, "Visualizing and understanding convolutional networks", 2014) needs only the exported net,
+and no gradient.
 """
 
 from __future__ import annotations
@@ -18,23 +18,24 @@ from hanmo.probability import log_softmax
 from hanmo.recognizer import Recognizer
 
 SIZE = 12
-"""Places a side of the square; neighbouring windows overlap by two thirds."""
+"""Windows along a side of the square; neighbouring windows overlap by two thirds."""
 
 FULL, GONE = 0.08, 0.16
-"""A window takes all ink within the first distance of its middle, in sides of the square, and none from the second on.
-Looked up: narrower ones leave a net its character, as the rest of a stroke tells it; wider ones blur two strokes."""
+"""A window removes all ink nearer to its middle than the first distance, in sides of the square, and none from the
+second on. Both were chosen by eye: narrower windows change no answer, as the rest of a stroke is enough for the net;
+wider ones remove two strokes at once."""
 
 VISIBLE = 32
-"""Ink, of 255, that counts: less is the grain of paper."""
+"""Ink, of 255, from which a place counts as written on; less is the grain of paper."""
 
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """What speaks for ``character``, which has ``probability``, in the normalised ``square``.
+    """Which ink in ``square`` makes the net read ``character``, whose probability is ``probability``.
 
-    ``square`` is uint8 (S, S), 0 = paper, 255 = ink. ``heat`` is float64 (n, n), row by row: by how much the natural
-    logarithm of the probability falls when the ink there is taken away. Above 0 it speaks for the character, below 0
-    against it; where there is no ink it is 0.
+    ``square`` is the normalised picture, uint8 (S, S), 0 = paper, 255 = ink. ``heat`` is float64 (n, n), row by row: by
+    how much the natural logarithm of the probability falls when the ink there is removed. Ink above 0 speaks for the
+    character, ink below 0 against it; where there is no ink it is 0.
     """
 
     character: str
@@ -44,7 +45,7 @@ class Explanation:
 
 
 def explain(reader: Recognizer, image: Source, character: str | None = None, size: int = SIZE) -> Explanation:
-    """Explain how ``reader`` sees ``character`` in a picture, its best candidate when that is None.
+    """Find the ink that makes ``reader`` read ``character`` in a picture; None means the best candidate.
 
     ``size`` is the heat's number of rows and columns, 1 to the side of the square; up to ``size * size + 1`` squares
     are read. Raises :class:`hanmo.errors.ImageError` for an unusable picture, :class:`CharsetError` for a character
@@ -81,9 +82,9 @@ def _log_probabilities(reader: Recognizer, squares: NDArray[np.uint8]) -> NDArra
 
 
 def _without_ink(square: NDArray[np.uint8], size: int) -> Iterator[NDArray[np.uint8]]:
-    """Row by row of windows, the square with the ink under each taken away, uint8 (size, S, S).
+    """For each row of windows, the squares without the ink under each of them, uint8 (size, S, S).
 
-    Where no visible ink would be taken, the square stays as it is.
+    A window over no visible ink leaves the square as it is, so that it need not be read.
     """
     across = _window(_middles(size)[:, None] - _middles(len(square)))
     for down in across:

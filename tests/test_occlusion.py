@@ -10,9 +10,9 @@ import pytest
 from hanmo.bundle import write_bundle
 from hanmo.charset import Charset
 from hanmo.errors import BlankImageError, CharsetError, ConfigError
-from hanmo.explain import VISIBLE, explain, explain_square
 from hanmo.medians import load_medians
 from hanmo.normalize import Normalization
+from hanmo.occlusion import VISIBLE, explain, explain_square
 from hanmo.probability import softmax
 from hanmo.recognizer import Recognizer
 from hanmo.strokes import draw
