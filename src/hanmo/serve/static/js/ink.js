@@ -8,13 +8,14 @@
  * one with a bolder one; drawing that, too, would change the width of ink that is already on the paper.
  */
 
+import { STROKES } from "./constants.js";
+
 /** Length of the square's side in the strokes' coordinates. */
 export const UNITS = 1000;
 
 const FILLED = 0.8;
-const PEN = 5 / 96;
-const LIGHTEST = 0.6;
-const HEAVIEST = 1.4;
+const { MAX_POINTS, SIDE, WIDTH, LIGHTEST, HEAVIEST } = STROKES;
+const PEN = WIDTH / SIDE;
 
 /** @param {number} pressure 0 to 1 @returns {number} the pen's width in UNITS of the square */
 export function thickness(pressure) {
@@ -95,7 +96,7 @@ function pressedLine(context, stroke) {
  * Strokes as they are sent: no more points than a reader takes.
  * @param {number[][][]} strokes @param {number} [most] @returns {number[][][]}
  */
-export function thin(strokes, most = 4800) {
+export function thin(strokes, most = MAX_POINTS) {
   const total = strokes.reduce((sum, stroke) => sum + stroke.length, 0);
   if (total <= most) return strokes;
   // Ends always stay, so an n-th of the points is aimed at and one more a stroke allowed for.

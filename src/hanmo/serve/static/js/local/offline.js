@@ -1,6 +1,6 @@
 /**
- * Keeps the page for use without a connection. hanmo.serve.site puts it beside index.html as `offline.js`, so that it may
- * answer for the whole folder, and writes into it which version of the folder it belongs to.
+ * No port: a service worker that keeps the page for use without a connection. src/hanmo/serve/site.py puts it beside
+ * index.html as `offline.js`, so that it may answer for the whole folder, and writes the folder's version into it.
  *
  * Each version has a store of its own and is taken as a whole: a page never gets files of two versions. A newer version
  * is fetched in the background and answers when all pages of the older one are closed.

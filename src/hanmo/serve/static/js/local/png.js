@@ -1,6 +1,6 @@
 /**
- * The pixels of PNG files with an alpha channel, exactly. Canvases keep colours multiplied by alpha, which shifts the
- * grey of half transparent pixels by a level; that is enough to change a net's answer in the fifth digit.
+ * No port: Python needs none, as Pillow does this for src/hanmo/image.py. The pixels of PNG files with an alpha channel, exactly. Canvases keep
+ * colours multiplied by alpha, which shifts the grey of half transparent pixels by a level; that is enough to change a net's answer in the fifth digit.
  */
 
 const HEAD = 8; // bytes before the first chunk
