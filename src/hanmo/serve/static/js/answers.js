@@ -1,6 +1,6 @@
 /** The candidates: ten buttons that stay where they are and change what they say. */
 
-import { percent, t, tellError, tellReason } from "./text.js";
+import { LEAST_SHOWN, percent, t, tellError, tellReason } from "./text.js";
 import { say } from "./voice.js";
 
 const TOP = 10;
@@ -121,6 +121,7 @@ export class Answers {
     const button = tile.firstChild;
     const [key, glyph, bar, number] = button.children;
     tile.classList.toggle("vacant", !candidate);
+    tile.classList.toggle("faint", Boolean(candidate && candidate.probability < LEAST_SHOWN));
     tile.setAttribute("aria-hidden", String(!candidate));
     button.disabled = !candidate;
     glyph.textContent = candidate?.character ?? "";

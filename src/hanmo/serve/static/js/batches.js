@@ -1,6 +1,8 @@
 /** Many pictures -> calls that a reader takes. */
 
-const AT_ONCE = 16; // a call of many large photographs would take longer than a reader may; and progress is seen sooner
+/** Pictures in one call: many large photographs take longer than a reader may, and progress is seen sooner. */
+export const AT_ONCE = 16;
+
 const ROOM = 1024; // bytes a picture's head in a form takes at most, its name included
 
 /**

@@ -1,20 +1,15 @@
 /** Pictures that are dropped on the page, pasted or chosen. */
 
 /**
- * @param {HTMLElement} root the section with the button and the file field
+ * @param {HTMLElement} root the section with the buttons and their file fields
  * @param {(pictures: {file: Blob, name: string}[]) => void} take
  */
 export function takeFiles(root, take) {
-  const field = root.querySelector('input[type="file"]');
   const give = (files) => {
     const pictures = [...files].map((file) => ({ file, name: file.name || "picture.png" }));
     if (pictures.length) take(pictures);
   };
-  root.querySelector("#choose").addEventListener("click", () => field.click());
-  field.addEventListener("change", () => {
-    give(field.files);
-    field.value = ""; // so that the same file can be chosen again
-  });
+  for (const [button, field] of [["#choose", "#files"], ["#camera", "#photo"]]) join(root, button, field, give);
   document.addEventListener("paste", (event) => {
     const files = event.clipboardData?.files ?? [];
     const written = event.target.matches?.("input[type=text]") && event.clipboardData.types.includes("text/plain");
@@ -23,6 +18,16 @@ export function takeFiles(root, take) {
     give(files);
   });
   takeDrops(give);
+}
+
+/** A button opens its file field: fields themselves cannot be styled. */
+function join(root, button, name, give) {
+  const field = root.querySelector(name);
+  root.querySelector(button).addEventListener("click", () => field.click());
+  field.addEventListener("change", () => {
+    give(field.files);
+    field.value = ""; // so that the same file can be chosen again
+  });
 }
 
 function takeDrops(give) {

@@ -1,7 +1,8 @@
 /** Many pictures: read in calls one after the other, shown as cards, saved as CSV or JSON. */
 
-import { batches, readBatch } from "./batches.js";
+import { AT_ONCE, batches, readBatch } from "./batches.js";
 import { card } from "./card.js";
+import { prepared } from "./prepare.js";
 import { save, toCsv, toJson } from "./save.js";
 import { reveal } from "./settings.js";
 import { t } from "./text.js";
@@ -77,7 +78,10 @@ export class Grid {
   }
 
   async #readNext(waiting, signal) {
-    const { fitting, tooLarge } = batches(waiting, this.#model?.limits);
+    const next = waiting.slice(0, AT_ONCE);
+    for (const item of next) item.file = await prepared(item.file); // in its turn, so that the cards show at once
+    if (signal.aborted) return;
+    const { fitting, tooLarge } = batches(next, this.#model?.limits);
     for (const item of tooLarge) this.#settle(item, { error: { code: "body_too_large", message: "too large" } });
     const readable = [];
     for (const item of fitting[0] ?? []) {

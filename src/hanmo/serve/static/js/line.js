@@ -1,5 +1,6 @@
 /** The line that gathers chosen characters, and the clipboard. */
 
+import { keepInTab, keptInTab } from "./settings.js";
 import { t } from "./text.js";
 import { say } from "./voice.js";
 
@@ -38,6 +39,8 @@ export class Line {
     this.#toast = root.querySelector(".toast");
     root.querySelector("#copy-all").addEventListener("click", () => this.#copyAll());
     root.querySelector("#backspace").addEventListener("click", () => this.#backspace());
+    this.#field.value = keptInTab("hanmo-line") ?? "";
+    this.#field.addEventListener("input", () => this.#keep());
     const label = () => (this.#field.placeholder = t("line_placeholder"));
     document.addEventListener("hanmo-language", label);
     label();
@@ -46,6 +49,7 @@ export class Line {
   /** Append a chosen character and copy it. @param {string} character */
   async add(character) {
     this.#field.value += character;
+    this.#keep();
     this.#field.scrollLeft = this.#field.scrollWidth;
     const done = await copy(character);
     this.#tell(t(done ? "copied" : "not_copied", { text: character }), t("chosen", { character }));
@@ -60,7 +64,12 @@ export class Line {
 
   #backspace() {
     this.#field.value = [...this.#field.value].slice(0, -1).join("");
+    this.#keep();
     say(t("line"), { zh: this.#field.value });
+  }
+
+  #keep() {
+    keepInTab("hanmo-line", this.#field.value || null);
   }
 
   #tell(shown, more = "") {

@@ -7,8 +7,9 @@ import { listen } from "./keys.js";
 import { Line } from "./line.js";
 import { showModel } from "./model.js";
 import { Pad } from "./pad.js";
+import { prepared, readingWithoutHeic } from "./prepare.js";
 import { Reading } from "./reading.js";
-import { isDark, keep, kept, reveal, switchTheme } from "./settings.js";
+import { isDark, keep, keepInTab, kept, keptInTab, reveal, switchTheme } from "./settings.js";
 import { fill, switchLanguage, t } from "./text.js";
 import { calm, say, warn } from "./voice.js";
 import { Why } from "./why.js";
@@ -18,6 +19,8 @@ const $ = (id) => document.getElementById(id);
 fill();
 const pad = new Pad($("pad"));
 const line = new Line($("line"));
+const before = keptInTab("hanmo-strokes");
+if (before) pad.restore(before);
 joinSettings();
 joinTools();
 
@@ -26,12 +29,15 @@ let reader;
 try {
   const { open } = await import(kind === "local" ? "./local/reader.js" : "./http.js");
   reader = await open();
+  reader.read = readingWithoutHeic(Object.create(reader, { read: { value: reader.read.bind(reader) } }));
 } catch (error) {
   warn({ code: "reader_unavailable", message: "" });
   throw error;
 }
 
 const model = { limits: {} };
+/** The picture that was given last. @type {?Blob} */
+let latest = null;
 const choose = (character) => line.add(character);
 const answers = new Answers($("answers"), {
   choose: (character) => {
@@ -61,17 +67,26 @@ const grid = new Grid($("grid"), reader, model, {
   },
 });
 
-pad.addEventListener("change", () => reading.now());
-takeFiles($("pictures"), (pictures) => {
-  if (pictures.length > 1) grid.add(pictures);
-  else pad.show(pictures[0].file, pictures[0].name);
+pad.addEventListener("change", () => {
+  keepInTab("hanmo-strokes", pad.kept);
+  reading.now();
 });
+takeFiles($("pictures"), showOrList);
 listen(
   { undo: () => pad.undo(), redo: () => pad.redo(), clear: () => pad.clear(), pick: (rank) => answers.pickByKey(rank) },
   $("desk"),
 );
 if (pad.input) reading.now(); // somebody was quicker than the reader
 describe();
+
+/** One picture goes to the square, several become a list. @param {{file: Blob, name: string}[]} pictures */
+async function showOrList(pictures) {
+  if (pictures.length > 1) return grid.add(pictures);
+  const [{ file, name }] = pictures;
+  latest = file;
+  const ready = await prepared(file);
+  if (latest === file) pad.show(ready, name); // a large photo may be ready after the next picture
+}
 
 async function describe() {
   try {

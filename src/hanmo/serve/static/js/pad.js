@@ -101,6 +101,18 @@ export class Pad extends EventTarget {
     say(t("picture_shown", { name }));
   }
 
+  /** The strokes on the square, as text that restore() takes; null where there are none. @returns {?string} */
+  get kept() {
+    const { strokes } = this.#history.now;
+    return strokes.length ? JSON.stringify(strokes) : null;
+  }
+
+  /** Show strokes that were kept before a reload. @param {string} kept */
+  restore(kept) {
+    this.#history.add({ strokes: JSON.parse(kept), picture: null });
+    this.#changed();
+  }
+
   /** The character was chosen: it stays to be seen, and the next stroke begins another one. */
   settle() {
     this.#settled = true;
