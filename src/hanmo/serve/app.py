@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from fastapi import FastAPI, Query, Request
+from fastapi import Path as PathParameter
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, Response
 from fastapi.staticfiles import StaticFiles
@@ -24,7 +25,7 @@ from hanmo.serve.desk import Desk
 from hanmo.serve.limits import Guard, Watch
 from hanmo.serve.manual import render
 from hanmo.serve.metrics import CONTENT_TYPE, Metrics
-from hanmo.serve.openapi import CHARACTER_REFUSALS, EXPLAIN_BODY, EXPLAIN_REFUSALS, RECOGNIZE_BODY, RECOGNIZE_REFUSALS
+from hanmo.serve.openapi import CHARACTER_REFUSALS, EXPLAIN_BODY, EXPLAIN_REFUSALS, RECOGNIZE_ANSWERS, RECOGNIZE_BODY
 from hanmo.serve.problems import RefusedError, of_status
 from hanmo.serve.schemas import MAX_TOP, Answer, CharacterAnswer, ExplanationAnswer, Health, Limits, ModelAnswer, Source
 from hanmo.serve.uploads import media_type
@@ -37,6 +38,7 @@ T = TypeVar("T")
 STATIC = Path(__file__).with_name("static")
 
 Wanted = Annotated[str | None, Query(description="The character to explain; the best candidate if there is none.")]
+Known = Annotated[str, PathParameter(description="One character.", examples=["永"])]
 Top = Annotated[int, Query(ge=1, le=MAX_TOP, description="How many candidates a picture gets.")]
 
 
@@ -80,7 +82,7 @@ def _add_reading(app: FastAPI, desk: Desk, config: ServeConfig) -> None:
         tags=["reading"],
         summary="Read pictures or strokes",
         response_model=Answer,
-        responses=RECOGNIZE_REFUSALS,
+        responses=RECOGNIZE_ANSWERS,
         openapi_extra={"requestBody": RECOGNIZE_BODY},
     )
     async def recognize(request: Request, top: Top = 5) -> Response:
@@ -108,7 +110,7 @@ def _add_reading(app: FastAPI, desk: Desk, config: ServeConfig) -> None:
         summary="How a character is written, and what it may be taken for",
         responses=CHARACTER_REFUSALS,
     )
-    async def look_up(character: str) -> CharacterAnswer:
+    async def look_up(character: Known) -> CharacterAnswer:
         """The strokes of a character as they are taught, and its look-alikes: what the model sees in these strokes
         besides the character."""
         return await desk.look_up(character)
@@ -141,10 +143,12 @@ async def _sent(request: Request) -> tuple[str, bytes]:
 
 
 def _add_health(app: FastAPI, desk: Desk, metrics: Metrics) -> None:
+    @app.head("/health/live", include_in_schema=False)
     @app.get("/health/live", tags=["operation"], summary="Whether the server runs")
     async def live() -> Health:
         return Health(status="ok")
 
+    @app.head("/health/ready", include_in_schema=False)
     @app.get(
         "/health/ready",
         tags=["operation"],
@@ -169,11 +173,12 @@ def _add_health(app: FastAPI, desk: Desk, metrics: Metrics) -> None:
 
 
 def _add_pages(app: FastAPI) -> None:
-    @app.get("/", include_in_schema=False)
+    # HEAD, which link checkers and monitors send, is answered like GET; the body is left out on the way.
+    @app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
     async def page() -> FileResponse:
         return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
 
-    @app.get("/docs", include_in_schema=False)
+    @app.api_route("/docs", methods=["GET", "HEAD"], include_in_schema=False)
     async def manual() -> HTMLResponse:
         return HTMLResponse(render(app.openapi()))
 

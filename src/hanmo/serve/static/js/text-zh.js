@@ -61,6 +61,7 @@ export const ZH = {
   drop_touch: "识别图片：",
   camera: "拍照",
   choose: "选择文件",
+  choose_touch: "选择文件",
   drop_formats: "PNG、JPEG、WebP、BMP 或 GIF，每张一个字。一张显示在书写格中，多张排成列表。",
   drop_here: "松手即可识别",
   progress: "已识别 {done} / {all}",
