@@ -38,7 +38,7 @@ SHARED = {
     "hanmo.serve.desk": "LOOK_ALIKES",
     "hanmo.serve.site": "_GRID",
 }
-"""Names by module. On the page they lose a leading underscore, Python's sign for private names; ``A=B`` renames A to B."""
+"""Names by module. On the page they lose a leading underscore, Python's mark of private names; ``A=B`` renames A."""
 
 
 def render() -> str:
@@ -93,7 +93,7 @@ def _literal(value: Any) -> str:
 
 
 def is_stale() -> bool:
-    """Whether constants.js differs from the Python files. A comment may differ: a better word there changes no square."""
+    """Whether constants.js differs from the Python files. Comments may differ: better words change no square."""
     return _without_comments(TARGET.read_text(encoding="utf-8")) != _without_comments(render())
 
 

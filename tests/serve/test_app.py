@@ -96,7 +96,7 @@ def test_the_manual_has_an_example_and_a_form_for_every_address(client: httpx.Cl
     assert page.count('<form class="try" hidden') == page.count('<pre class="curl">') == operations
     assert "curl http://127.0.0.1:8000/v1/characters/%E6%B0%B8" in page
     assert "--json &#x27;{&quot;strokes&quot;: [[[0, 50], [100, 50]]" in page
-    assert '&quot;probability&quot;: 0.999874' in page
+    assert "&quot;probability&quot;: 0.999874" in page
 
 
 def test_the_model_tells_what_it_is_and_takes(client: httpx.Client) -> None:

@@ -215,7 +215,9 @@ def test_logs_hold_facts_and_no_content(
 
 
 def record(level: int, event: str, **fields: Any) -> logging.LogRecord:
-    return logging.makeLogRecord({"levelno": level, "levelname": logging.getLevelName(level), "msg": event} | facts(**fields))
+    return logging.makeLogRecord(
+        {"levelno": level, "levelname": logging.getLevelName(level), "msg": event} | facts(**fields)
+    )
 
 
 def test_a_line_for_people_is_short() -> None:

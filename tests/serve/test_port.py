@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -46,3 +49,11 @@ def test_a_changed_value_is_noticed_and_a_changed_comment_is_not(
     copy.write_text(text.replace("VISIBLE: 77", "VISIBLE: 78"), encoding="utf-8")
     assert main(["--check"]) == 1
     assert "run: python dev/page_constants.py" in capsys.readouterr().err
+
+
+def test_without_npm_the_check_of_the_scripts_says_what_it_skips(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "dev" / "lint_page.py")]
+    checked = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PATH": str(tmp_path)})
+    assert checked.returncode == 0, checked.stderr
+    assert checked.stdout.startswith("npm is not installed, so types and style of the page's scripts are not checked")
+    assert checked.stdout.count("\n") == 1

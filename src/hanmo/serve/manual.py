@@ -22,6 +22,7 @@ _PAGE = """<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
 <title>{title} {version}: HTTP interface</title>
+<link rel="icon" href="static/icon.svg" type="image/svg+xml">
 <link rel="stylesheet" href="static/docs.css">
 <script type="module" src="static/js/try.js"></script>
 </head>
@@ -118,7 +119,7 @@ def _form(path: str, method: str, operation: dict[str, Any]) -> str:
     if body := operation.get("requestBody"):
         example = json.dumps(body["content"][_JSON]["example"])
         fields.append('<label>a picture <input type="file" accept="image/*"></label>')
-        fields.append(f"<label>or strokes, as JSON <textarea rows=\"3\">{escape(example)}</textarea></label>")
+        fields.append(f'<label>or strokes, as JSON <textarea rows="3">{escape(example)}</textarea></label>')
     return (
         f'<form class="try" hidden data-method="{method.upper()}" data-path="{escape(path)}">'
         f"{''.join(fields)}<button>Try it</button><output></output></form>"

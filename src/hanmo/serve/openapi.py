@@ -57,7 +57,7 @@ _READ = {
             "reason": None,
             "candidates": [
                 {"character": "十", "probability": 0.999874},
-                {"character": "千", "probability": 0.000041},
+                {"character": "千", "probability": 0.000124},
             ],
         }
     ],

@@ -1,6 +1,6 @@
 /* Runs before the first paint, so that neither language nor colours jump. Not a module: those run after it. */
 (() => {
-  const kept = (key) => {
+  const kept = (/** @type {string} */ key) => {
     try {
       return localStorage.getItem(key);
     } catch {

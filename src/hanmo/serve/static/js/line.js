@@ -1,5 +1,6 @@
 /** The line that gathers chosen characters, and the clipboard. */
 
+import { focusQuietly, part } from "./dom.js";
 import { keepInTab, keptInTab } from "./settings.js";
 import { t } from "./text.js";
 import { say } from "./voice.js";
@@ -14,6 +15,7 @@ export async function copy(text) {
   }
 }
 
+/** @param {string} text @returns {boolean} */
 function copyTheOldWay(text) {
   const before = document.activeElement;
   const area = document.createElement("textarea");
@@ -24,7 +26,7 @@ function copyTheOldWay(text) {
   area.select();
   const done = document.execCommand("copy");
   area.remove();
-  before?.focus({ preventScroll: true });
+  focusQuietly(before);
   return done;
 }
 
@@ -35,10 +37,10 @@ export class Line {
 
   /** @param {HTMLElement} root holds an input, the buttons and the toast */
   constructor(root) {
-    this.#field = root.querySelector("input");
-    this.#toast = root.querySelector(".toast");
-    root.querySelector("#copy-all").addEventListener("click", () => this.#copyAll());
-    root.querySelector("#backspace").addEventListener("click", () => this.#backspace());
+    this.#field = part(root, "input", HTMLInputElement);
+    this.#toast = part(root, ".toast");
+    part(root, "#copy-all").addEventListener("click", () => this.#copyAll());
+    part(root, "#backspace").addEventListener("click", () => this.#backspace());
     this.#field.value = keptInTab("hanmo-line") ?? "";
     this.#field.addEventListener("input", () => this.#keep());
     const label = () => (this.#field.placeholder = t("line_placeholder"));
@@ -72,6 +74,7 @@ export class Line {
     keepInTab("hanmo-line", this.#field.value || null);
   }
 
+  /** @param {string} shown @param {string} [more] for screen readers only */
   #tell(shown, more = "") {
     say(shown, more);
     this.#toast.textContent = shown;

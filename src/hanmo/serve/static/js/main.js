@@ -1,20 +1,22 @@
 /** Starts the page: opens the reader that index.html names and joins the parts. */
 
 import { Answers } from "./answers.js";
+import { focusQuietly, isFocusLost, part } from "./dom.js";
 import { takeFiles } from "./files.js";
 import { Grid } from "./grid.js";
 import { listen } from "./keys.js";
 import { Line } from "./line.js";
 import { showModel } from "./model.js";
 import { Pad } from "./pad.js";
-import { prepared, readingWithoutHeic } from "./prepare.js";
+import { prepared, withoutHeic } from "./prepare.js";
 import { Reading } from "./reading.js";
 import { isDark, keep, keepInTab, kept, keptInTab, reveal, switchTheme } from "./settings.js";
 import { fill, switchLanguage, t } from "./text.js";
 import { calm, say, warn } from "./voice.js";
 import { Why } from "./why.js";
 
-const $ = (id) => document.getElementById(id);
+/** @param {string} id @returns {HTMLElement} */
+const $ = (id) => part(document, `#${id}`);
 
 fill();
 const pad = new Pad($("pad"));
@@ -24,21 +26,22 @@ if (before) pad.restore(before);
 joinSettings();
 joinTools();
 
-const kind = document.querySelector('meta[name="hanmo-reader"]')?.content ?? "http";
+const kind = part(document, 'meta[name="hanmo-reader"]', HTMLMetaElement).content;
+/** @type {import("./http.js").Reader} */
 let reader;
 try {
   const { open } = await import(kind === "local" ? "./local/reader.js" : "./http.js");
-  reader = await open();
-  reader.read = readingWithoutHeic(Object.create(reader, { read: { value: reader.read.bind(reader) } }));
+  reader = withoutHeic(await open());
 } catch (error) {
   warn({ code: "reader_unavailable", message: "" });
   throw error;
 }
 
-const model = { limits: {} };
+/** @type {Partial<import("./http.js").Model>} empty until the reader describes it */
+const model = {};
 /** The picture that was given last. @type {?Blob} */
 let latest = null;
-const choose = (character) => line.add(character);
+const choose = (/** @type {string} */ character) => line.add(character);
 const answers = new Answers($("answers"), {
   choose: (character) => {
     pad.settle();
@@ -90,8 +93,7 @@ async function showOrList(pictures) {
 
 async function describe() {
   try {
-    Object.assign(model, await reader.describe());
-    showModel($("model"), model, kind);
+    showModel($("model"), Object.assign(model, await reader.describe()), kind);
     $("model").hidden = false;
     calm();
   } catch (error) {
@@ -102,7 +104,7 @@ async function describe() {
 function joinTools() {
   const tools = { undo: () => pad.undo(), redo: () => pad.redo(), clear: () => pad.clear() };
   for (const [name, act] of Object.entries(tools)) $(name).addEventListener("click", act);
-  const width = $("width");
+  const width = part(document, "#width", HTMLInputElement);
   width.value = kept("hanmo-width") ?? width.value;
   pad.weight = Number(width.value);
   width.addEventListener("input", () => {
@@ -110,10 +112,9 @@ function joinTools() {
     keep("hanmo-width", width.value);
   });
   const allow = () => {
-    $("undo").disabled = !pad.canUndo;
-    $("redo").disabled = !pad.canRedo;
-    $("clear").disabled = !pad.input;
-    if (document.activeElement.disabled) $("pad").focus({ preventScroll: true }); // keys would go nowhere else
+    const useful = { undo: pad.canUndo, redo: pad.canRedo, clear: Boolean(pad.input) };
+    for (const [name, is] of Object.entries(useful)) part(document, `#${name}`, HTMLButtonElement).disabled = !is;
+    if (isFocusLost()) focusQuietly($("pad")); // keys would go nowhere else
   };
   pad.addEventListener("change", allow);
   allow();

@@ -89,16 +89,24 @@ async function redrawn(file, width, height) {
 /**
  * A reader that says of a HEIC photo what it is, and does not send it: the server could only say that it is no picture.
  *
- * @template {{read: (inputs: any[], options?: any) => Promise<any[]>}} Reader
- * @param {Reader} reader
- * @returns {Reader["read"]}
+ * @param {import("./http.js").Reader} reader
+ * @returns {import("./http.js").Reader}
  */
-export function readingWithoutHeic(reader) {
-  return async (inputs, options) => {
-    const isUnopened = (/** @type {Input} */ input) => "file" in input && unopened.has(input.file);
-    const others = inputs.filter((input) => !isUnopened(input));
-    const results = others.length ? await reader.read(others, options) : [];
-    const error = { code: "heic", message: "a HEIC photo; save it as JPEG" };
-    return inputs.map((input) => (isUnopened(input) ? { name: input.name, error } : results.shift()));
+export function withoutHeic(reader) {
+  const isUnopened = (/** @type {Input} */ input) => "file" in input && unopened.has(input.file);
+  const error = { code: "heic", message: "a HEIC photo; save it as JPEG" };
+  return {
+    describe: () => reader.describe(),
+    explain: (...question) => reader.explain(...question),
+    lookup: (...question) => reader.lookup(...question),
+    async read(inputs, options) {
+      const others = inputs.filter((input) => !isUnopened(input));
+      const results = others.length ? await reader.read(others, options) : [];
+      let next = 0;
+      return inputs.map((input) => {
+        if (!isUnopened(input)) return results[next++];
+        return { name: "name" in input ? input.name : undefined, error };
+      });
+    },
   };
 }

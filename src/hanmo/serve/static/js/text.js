@@ -5,6 +5,7 @@ import { EN } from "./text-en.js";
 import { ZH } from "./text-zh.js";
 
 const isTouched = "touch" in document.documentElement.dataset; // set by early.js
+/** @type {Record<"en" | "zh", Record<string, string>>} */
 const WORDS = { en: EN, zh: ZH };
 
 /** @returns {"en"|"zh"} */
@@ -41,11 +42,10 @@ export function tellReason(reason) {
 
 /** Fill the elements that index.html marks: data-t their text, data-label and data-title their attributes. */
 export function fill(root = document) {
-  for (const element of root.querySelectorAll("[data-t]")) element.textContent = t(element.dataset.t);
-  for (const element of root.querySelectorAll("[data-label]")) {
-    element.setAttribute("aria-label", t(element.dataset.label));
-  }
-  for (const element of root.querySelectorAll("[data-title]")) element.title = t(element.dataset.title);
+  const marked = (/** @type {string} */ mark) => /** @type {NodeListOf<HTMLElement>} */ (root.querySelectorAll(mark));
+  for (const element of marked("[data-t]")) element.textContent = t(element.dataset.t ?? "");
+  for (const element of marked("[data-label]")) element.setAttribute("aria-label", t(element.dataset.label ?? ""));
+  for (const element of marked("[data-title]")) element.title = t(element.dataset.title ?? "");
 }
 
 /** Show the page in the other language; whatever shows words of its own listens for "hanmo-language". */

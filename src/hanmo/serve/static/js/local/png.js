@@ -42,11 +42,12 @@ export async function pixelsOfPng(file, width, height) {
 
 /** The compressed pixels, from all IDAT chunks. @param {DataView} view @returns {Blob} */
 function dataOf(view) {
+  /** @type {BlobPart[]} */
   const parts = [];
   let at = HEAD;
   while (at + 12 <= view.byteLength) {
     const length = view.getUint32(at);
-    if (view.getUint32(at + 4) === 0x49444154) parts.push(new Uint8Array(view.buffer, at + 8, length));
+    if (view.getUint32(at + 4) === 0x49444154) parts.push(new Uint8Array(/** @type {ArrayBuffer} */ (view.buffer), at + 8, length));
     at += length + 12; // length, name, data, checksum
   }
   return new Blob(parts);

@@ -88,6 +88,7 @@ const methods = {
       await pause();
       /** @type {Inspected[]} */
       const seen = [];
+      /** @type {number[]} */
       const places = [];
       for (const [i, input] of inputs.slice(start, start + BATCH).entries()) {
         try {
@@ -122,8 +123,8 @@ const methods = {
     };
   },
 
-  /** @param {() => Promise<void>} pause @param {string} character */
-  async lookup(pause, character) {
+  /** @param {() => Promise<void>} _pause @param {string} character */
+  async lookup(_pause, character) {
     const opened = await net();
     opened.classOf(character);
     glyphs ??= openGlyphs(FOLDER);
