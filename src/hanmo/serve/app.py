@@ -1,4 +1,4 @@
-"""The application: addresses, what they answer, and the layers around them."""
+"""The application: its addresses, their answers, and the layers around them (:mod:`hanmo.serve.limits`)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 STATIC = Path(__file__).with_name("static")
 
-Wanted = Annotated[str | None, Query(description="The character to explain; the best candidate if there is none.")]
+Wanted = Annotated[str | None, Query(description="The character to explain; if left out, the best candidate.")]
 Known = Annotated[str, PathParameter(description="One character.", examples=["永"])]
 Top = Annotated[int, Query(ge=1, le=MAX_TOP, description="How many candidates a picture gets.")]
 
@@ -95,24 +95,24 @@ def _add_reading(app: FastAPI, desk: Desk, config: ServeConfig) -> None:
     @app.post(
         "/v1/explain",
         tags=["reading"],
-        summary="What in a picture speaks for a character",
+        summary="Explain why a picture is read as a character",
         responses=EXPLAIN_REFUSALS,
         openapi_extra={"requestBody": EXPLAIN_BODY},
     )
     async def explain(request: Request, character: Wanted = None) -> ExplanationAnswer:
-        """Takes the ink of one picture away, place by place, and tells what the net says to that. This takes as long
-        as reading a hundred pictures, so few are explained at once."""
+        """Removes the ink of one picture, place by place, and returns how the character's probability changes. This
+        takes as long as reading a hundred pictures, so few are explained at once."""
         return await _while_wanted(request, desk.explain(*await _sent(request), character))
 
     @app.get(
         "/v1/characters/{character:path}",
         tags=["reading"],
-        summary="How a character is written, and what it may be taken for",
+        summary="Look up how a character is written, and what it is confused with",
         responses=CHARACTER_REFUSALS,
     )
     async def look_up(character: Known) -> CharacterAnswer:
-        """The strokes of a character as they are taught, and its look-alikes: what the model sees in these strokes
-        besides the character."""
+        """The strokes of a character as they are taught, and its look-alikes: the other characters that the model finds
+        in these strokes."""
         return await desk.look_up(character)
 
     @app.get("/v1/model", tags=["reading"], summary="The model that reads, and the limits of a call")
@@ -152,7 +152,7 @@ def _add_health(app: FastAPI, desk: Desk, metrics: Metrics) -> None:
     @app.get(
         "/health/ready",
         tags=["operation"],
-        summary="Whether a picture that came now would be read",
+        summary="Whether the server would read a picture now",
         responses={503: {"model": Health, "description": "It starts, stops or is busy."}},
     )
     async def ready(response: Response) -> Health:

@@ -140,9 +140,9 @@ def _place(parameter: dict[str, Any]) -> str:
 
 def _schema(name: str, schema: dict[str, Any]) -> str:
     rows = [(key, _kind(value), value.get("description", "")) for key, value in schema.get("properties", {}).items()]
-    told = escape(schema.get("description", ""))
+    meaning = escape(schema.get("description", ""))
     table = _table(("field", "type", ""), rows)
-    return f'<section><h3 id="{escape(name)}">{escape(name)}</h3><p>{told}</p>{table}</section>'
+    return f'<section><h3 id="{escape(name)}">{escape(name)}</h3><p>{meaning}</p>{table}</section>'
 
 
 def _kind(schema: dict[str, Any]) -> str:

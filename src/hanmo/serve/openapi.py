@@ -1,4 +1,4 @@
-"""What the OpenAPI description says of the addresses that FastAPI cannot describe by itself."""
+"""The parts of the OpenAPI description that FastAPI cannot find out by itself: bodies and refusals."""
 
 from __future__ import annotations
 

@@ -157,10 +157,11 @@ export class Grid {
     bar.value = done;
     bar.hidden = done === this.#items.length;
     this.#part("told").textContent = this.#told();
+    const focused = this.#part("head").contains(document.activeElement); // asked first: what is hidden loses the focus
     this.#part("stop").hidden = !this.#stop;
     this.#part("go-on").hidden = Boolean(this.#stop) || done === this.#items.length;
     for (const name of ["csv", "json"]) part(this.#root, `.grid-${name}`, HTMLButtonElement).disabled = !done;
-    if (isFocusLost() && this.#root.contains(document.activeElement)) {
+    if (focused && (isFocusLost() || document.activeElement === document.body)) {
       part(this.#part("head"), "button:not([hidden], :disabled)").focus();
     }
   }
