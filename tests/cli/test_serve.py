@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import re
 import signal
 import socket
@@ -48,6 +49,31 @@ def test_it_serves_until_it_is_stopped(how: signal.Signals) -> None:
     assert json.loads(line)["route"] == "/v1/recognize"
     assert last == "hanmo: stopped"
     assert process.returncode == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a terminal is opened as POSIX systems have it")
+def test_on_a_terminal_the_log_is_for_people() -> None:
+    import pty
+
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen([*COMMAND, "--port", "0", "--threads", "1"], stderr=theirs)
+    try:
+        with os.fdopen(ours, "rb", buffering=0) as terminal:
+            shown = b""
+            while not (found := re.search(rb"reading at http://127\.0\.0\.1:(\d+)", shown)) or b"\n" not in shown:
+                shown += terminal.read(1000)
+            connection = http.client.HTTPConnection("127.0.0.1", int(found[1]), timeout=20)
+            connection.request("HEAD", "/")
+            assert connection.getresponse().status == 200
+            shown = b""
+            while b"\n" not in shown:
+                shown += terminal.read(1000)
+            connection.close()
+        assert re.fullmatch(r"\d\d:\d\d:\d\d  200  HEAD /  \d+ ms\s+", shown.decode())
+    finally:
+        process.kill()
+        process.wait()
+        os.close(theirs)
 
 
 def ended(*arguments: str) -> str:

@@ -82,6 +82,23 @@ def test_the_manual_tells_every_operation(client: httpx.Client) -> None:
     assert "integer from 1 to 50, else 5" in page
 
 
+@pytest.mark.parametrize("address", ["/", "/docs", "/health/live", "/health/ready", "/static/docs.css"])
+def test_head_is_answered_like_get_without_a_body(client: httpx.Client, address: str) -> None:
+    got, head = client.get(address), client.head(address)
+    assert (head.status_code, head.content) == (200, b"")
+    for name in ("content-type", "content-length", "cache-control", "content-security-policy"):
+        assert head.headers[name] == got.headers[name]
+
+
+def test_the_manual_has_an_example_and_a_form_for_every_address(client: httpx.Client) -> None:
+    page, description = client.get("/docs").text, client.get("/openapi.json").json()
+    operations = sum(len(methods) for methods in description["paths"].values())
+    assert page.count('<form class="try" hidden') == page.count('<pre class="curl">') == operations
+    assert "curl http://127.0.0.1:8000/v1/characters/%E6%B0%B8" in page
+    assert "--json &#x27;{&quot;strokes&quot;: [[[0, 50], [100, 50]]" in page
+    assert "&quot;probability&quot;: 0.999874" in page
+
+
 def test_the_model_tells_what_it_is_and_takes(client: httpx.Client) -> None:
     model = client.get("/v1/model").json()
     assert (model["name"], model["characters"], model["version"]) == ("tiny", 4, hanmo.__version__)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import socket
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from hanmo.bundle import Bundle
 from hanmo.errors import BundleError, ConfigError
 from hanmo.recognizer import Prediction, Recognizer
 from hanmo.serve.config import ServeConfig
-from hanmo.serve.logs import JsonFormatter
+from hanmo.serve.logs import JsonFormatter, TextFormatter, facts
 
 URL = "/v1/recognize"
 Picture = Callable[..., bytes]
@@ -211,6 +212,25 @@ def test_logs_hold_facts_and_no_content(
     assert [line["status"] for line in lines] == [200, 200, 404, 415]
     assert lines[3]["request"] == number
     assert set(lines[0]) == {"time", "level", "logger", "event", "request", "route", "method", "status", "ms"}
+
+
+def record(level: int, event: str, **fields: Any) -> logging.LogRecord:
+    return logging.makeLogRecord(
+        {"levelno": level, "levelname": logging.getLevelName(level), "msg": event} | facts(**fields)
+    )
+
+
+def test_a_line_for_people_is_short() -> None:
+    request = record(logging.INFO, "request", request="3f", route=URL, method="POST", status=200, ms=31.4)
+    assert re.fullmatch(r"\d\d:\d\d:\d\d  200  POST /v1/recognize  31 ms", TextFormatter().format(request))
+    failed = record(logging.ERROR, "failed", request="3f")
+    try:
+        raise BundleError("the net fails to run")
+    except BundleError:
+        failed.exc_info = sys.exc_info()
+    first, *rest = TextFormatter().format(failed).splitlines()
+    assert first.endswith("  error: failed (request 3f)")
+    assert rest[-1].endswith("BundleError: the net fails to run")
 
 
 @pytest.mark.parametrize(

@@ -286,7 +286,7 @@ def test_an_empty_page_with_a_long_line_is_not_shown(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("hanmo.train.pages.normalize_pages", crosses_and_slashes)
     pages = Pages(PageConfig(), 96, SMALL, STILL, PageTrainingConfig(clean_share=0.0, empty_share=1.0))
     images, generator = drawn_squares(32, 3), torch.Generator().manual_seed(0)
-    randomness = draw(STILL, 32, images.shape[-1], generator)
+    randomness = sample_augmentation(STILL, 32, images.shape[-1], generator)
     student, teacher, empty = pages.show(images, randomness, random_keys(32, generator))
     assert empty is not None
     assert int(empty.sum()) == 16

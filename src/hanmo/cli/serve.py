@@ -38,11 +38,11 @@ def serve(
         typer.Option("--runtime", help="For --static: onnxruntime-web as npm packs it, or its unpacked folder."),
     ] = None,
 ) -> None:
-    """Read characters over HTTP: POST /v1/recognize takes pictures and strokes, /docs describes it.
+    """Read characters over HTTP: POST /v1/recognize takes pictures and strokes, /docs describes all addresses.
 
     Only this computer can reach it unless --host says otherwise. Ctrl-C stops it when open requests are answered.
-    With --static nothing is served: the page is written to a folder, with the bundle nano unless --bundle says
-    otherwise.
+    With --static nothing is served: the page is written to a folder, with the bundle nano unless --bundle names
+    another.
 
     Example: hanmo serve --port 8000 --bundle nano
     """

@@ -1,4 +1,4 @@
-"""The application: addresses, what they answer, and the layers around them."""
+"""The application: its addresses, their answers, and the layers around them (:mod:`hanmo.serve.limits`)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from fastapi import FastAPI, Query, Request
+from fastapi import Path as PathParameter
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, Response
 from fastapi.staticfiles import StaticFiles
@@ -24,7 +25,7 @@ from hanmo.serve.desk import Desk
 from hanmo.serve.limits import Guard, Watch
 from hanmo.serve.manual import render
 from hanmo.serve.metrics import CONTENT_TYPE, Metrics
-from hanmo.serve.openapi import CHARACTER_REFUSALS, EXPLAIN_BODY, EXPLAIN_REFUSALS, RECOGNIZE_BODY, RECOGNIZE_REFUSALS
+from hanmo.serve.openapi import CHARACTER_REFUSALS, EXPLAIN_BODY, EXPLAIN_REFUSALS, RECOGNIZE_ANSWERS, RECOGNIZE_BODY
 from hanmo.serve.problems import RefusedError, of_status
 from hanmo.serve.schemas import MAX_TOP, Answer, CharacterAnswer, ExplanationAnswer, Health, Limits, ModelAnswer, Source
 from hanmo.serve.uploads import media_type
@@ -36,7 +37,8 @@ T = TypeVar("T")
 
 STATIC = Path(__file__).with_name("static")
 
-Wanted = Annotated[str | None, Query(description="The character to explain; the best candidate if there is none.")]
+Wanted = Annotated[str | None, Query(description="The character to explain; if left out, the best candidate.")]
+Known = Annotated[str, PathParameter(description="One character.", examples=["永"])]
 Top = Annotated[int, Query(ge=1, le=MAX_TOP, description="How many candidates a picture gets.")]
 
 
@@ -80,7 +82,7 @@ def _add_reading(app: FastAPI, desk: Desk, config: ServeConfig) -> None:
         tags=["reading"],
         summary="Read pictures or strokes",
         response_model=Answer,
-        responses=RECOGNIZE_REFUSALS,
+        responses=RECOGNIZE_ANSWERS,
         openapi_extra={"requestBody": RECOGNIZE_BODY},
     )
     async def recognize(request: Request, top: Top = 5) -> Response:
@@ -93,24 +95,24 @@ def _add_reading(app: FastAPI, desk: Desk, config: ServeConfig) -> None:
     @app.post(
         "/v1/explain",
         tags=["reading"],
-        summary="What in a picture speaks for a character",
+        summary="Explain why a picture is read as a character",
         responses=EXPLAIN_REFUSALS,
         openapi_extra={"requestBody": EXPLAIN_BODY},
     )
     async def explain(request: Request, character: Wanted = None) -> ExplanationAnswer:
-        """Takes the ink of one picture away, place by place, and tells what the net says to that. This takes as long
-        as reading a hundred pictures, so few are explained at once."""
+        """Removes the ink of one picture, place by place, and returns how the character's probability changes. This
+        takes as long as reading a hundred pictures, so few are explained at once."""
         return await _while_wanted(request, desk.explain(*await _sent(request), character))
 
     @app.get(
         "/v1/characters/{character:path}",
         tags=["reading"],
-        summary="How a character is written, and what it may be taken for",
+        summary="Look up how a character is written, and what it is confused with",
         responses=CHARACTER_REFUSALS,
     )
-    async def look_up(character: str) -> CharacterAnswer:
-        """The strokes of a character as they are taught, and its look-alikes: what the model sees in these strokes
-        besides the character."""
+    async def look_up(character: Known) -> CharacterAnswer:
+        """The strokes of a character as they are taught, and its look-alikes: the other characters that the model finds
+        in these strokes."""
         return await desk.look_up(character)
 
     @app.get("/v1/model", tags=["reading"], summary="The model that reads, and the limits of a call")
@@ -141,14 +143,16 @@ async def _sent(request: Request) -> tuple[str, bytes]:
 
 
 def _add_health(app: FastAPI, desk: Desk, metrics: Metrics) -> None:
+    @app.head("/health/live", include_in_schema=False)
     @app.get("/health/live", tags=["operation"], summary="Whether the server runs")
     async def live() -> Health:
         return Health(status="ok")
 
+    @app.head("/health/ready", include_in_schema=False)
     @app.get(
         "/health/ready",
         tags=["operation"],
-        summary="Whether a picture that came now would be read",
+        summary="Whether the server would read a picture now",
         responses={503: {"model": Health, "description": "It starts, stops or is busy."}},
     )
     async def ready(response: Response) -> Health:
@@ -169,11 +173,12 @@ def _add_health(app: FastAPI, desk: Desk, metrics: Metrics) -> None:
 
 
 def _add_pages(app: FastAPI) -> None:
-    @app.get("/", include_in_schema=False)
+    # HEAD, which link checkers and monitors send, is answered like GET; the body is left out on the way.
+    @app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
     async def page() -> FileResponse:
         return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
 
-    @app.get("/docs", include_in_schema=False)
+    @app.api_route("/docs", methods=["GET", "HEAD"], include_in_schema=False)
     async def manual() -> HTMLResponse:
         return HTMLResponse(render(app.openapi()))
 

@@ -1,4 +1,4 @@
-"""Pictures of all clients, gathered for a moment and read in one run of the net."""
+"""Batching: pictures of all clients are collected for a moment and read in one run of the net."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Batcher:
         return bool(self._workers) and not any(worker.done() for worker in self._workers)
 
     def submit(self, square: NDArray[np.uint8], top: int) -> asyncio.Future[Prediction]:
-        """The prediction to come. A future that is cancelled in time costs no run of the net."""
+        """The prediction to come. A future that is cancelled before its batch begins is not read."""
         loop = asyncio.get_running_loop()
         waiting = _Waiting(square, top, loop.time(), loop.create_future())
         self._queue.put_nowait(waiting)

@@ -1,4 +1,4 @@
-"""What a server is set up with."""
+"""The settings of a server."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class ServeConfig:
     threads: int = 1
     """Batches the net reads at once, each on one core; as many threads decode pictures."""
     batch: int = 8
-    """Pictures in one run of the net at most. More hardly saves time a picture, and each waits for all of its batch."""
+    """Pictures in one run of the net. Larger batches hardly save time, and each picture waits for its whole batch."""
     window: float = 0.002
     """How long a picture waits for others to fill its batch."""
     max_body: int = 8 * 2**20
@@ -26,7 +26,7 @@ class ServeConfig:
     max_pictures: int = 64
     """Pictures in one call."""
     queue: int = 256
-    """Pictures of all clients that are taken in before the next is asked to come back."""
+    """Pictures of all clients in progress; a call that would exceed this gets 503 and may come back."""
     explanations: int = 4
     """Explanations in progress. Each reads some hundred squares, so they are made one after the other."""
     max_held: int = 128 * 2**20

@@ -1,4 +1,4 @@
-"""Where requests become answers: bodies are parsed and decoded in threads, then read in batches."""
+"""From request bodies to answers: bodies are parsed and pictures decoded in threads, then read in batches."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from hanmo.strokes import draw
 
 T = TypeVar("T")
 Unread = Prediction | RefusedError
-"""What is said of a picture that never gets to the net: it shows no ink, or it cannot be used."""
+"""The outcome of a picture that is not given to the net: it shows no ink, or it cannot be used."""
 
 LOOK_ALIKES = 4
 """Look-alikes of a character at most."""
@@ -64,7 +64,7 @@ class Desk:
 
     @property
     def ready(self) -> bool:
-        """Whether a picture that came now would be read."""
+        """Whether the server would read a picture now."""
         return self._batcher.running and not self._places.full
 
     async def read(self, content_type: str, body: bytes, top: int) -> list[dict[str, Any]]:
@@ -80,7 +80,7 @@ class Desk:
         return [result(outcome, upload.name) for upload, outcome in zip(uploads, outcomes, strict=True)]
 
     async def explain(self, content_type: str, body: bytes, character: str | None) -> ExplanationAnswer:
-        """What speaks for a character, the best candidate if None, in a body's picture; raises :class:`RefusedError`.
+        """Which ink of a picture speaks for a character (None: the best candidate); raises :class:`RefusedError`.
 
         A body of several pictures is refused.
         """
@@ -100,7 +100,7 @@ class Desk:
         return ExplanationAnswer.of(explanation)
 
     async def look_up(self, character: str) -> CharacterAnswer:
-        """How a character is written, and what the reader sees in that besides it; raises :class:`RefusedError`."""
+        """How a character is written, and which others the reader finds in that; raises :class:`RefusedError`."""
         self._check_known(character)
         with self._places.hold():
             strokes = await self._in_thread(lambda: model_glyph(character))

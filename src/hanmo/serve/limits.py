@@ -1,4 +1,4 @@
-"""What stands between the network and the application: size, time and the headers of every answer."""
+"""Layers between the network and the application: limits of size and time, headers, a log line and metrics."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Watch:
             if status:  # too late for another answer; the server breaks the connection off
                 raise
             await RefusedError(
-                500, "internal_error", f"this is our fault; the log tells more under {number}"
+                500, "internal_error", f"this is a fault of the server; its log has the details under {number}"
             ).response()(scope, receive, answer)
         finally:
             self._report(scope, status, time.perf_counter() - start, number)
@@ -86,7 +86,7 @@ class Watch:
 
 
 class Guard:
-    """Bodies no larger than agreed, one by one and all together, and an answer in time."""
+    """Limits the size of each body and of all bodies together, and the time to the answer."""
 
     def __init__(self, app: ASGIApp, config: ServeConfig) -> None:
         self.app, self._config = app, config

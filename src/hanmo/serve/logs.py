@@ -1,4 +1,7 @@
-"""One JSON object a line on stderr. Never pictures, strokes, names, readings, or an address as it was asked for."""
+"""Logs on stderr: a short line for people on a terminal, one JSON object a line for programs everywhere else.
+
+Neither ever holds pictures, strokes, file names, readings, or an address as the client sent it.
+"""
 
 from __future__ import annotations
 
@@ -30,18 +33,32 @@ class JsonFormatter(logging.Formatter):
         return _ENCODER.encode(entry)
 
 
+class TextFormatter(logging.Formatter):
+    """A record as one short line: ``13:04:05  200  POST /v1/recognize  31 ms``. An error brings its traceback."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        time = datetime.fromtimestamp(record.created).strftime("%H:%M:%S")
+        fields: dict[str, Any] = getattr(record, FACTS, {})
+        if "status" in fields:
+            return f"{time}  {fields['status']}  {fields['method']} {fields['route']}  {fields['ms']:.0f} ms"
+        line = f"{time}  {record.levelname.lower()}: {record.getMessage()}"
+        if number := fields.get("request"):
+            line += f" (request {number})"
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
 def facts(**fields: Any) -> dict[str, Any]:
     """For ``extra=``: fields of a log line."""
     return {FACTS: fields}
 
 
 def configure(level: int = logging.INFO) -> None:
-    """Send what the server, uvicorn and asyncio log to stderr as JSON, and silence the decoders, which quote bytes.
+    """Send the logs of the server, uvicorn and asyncio to stderr, and silence the decoders, which quote bytes.
 
     Changes the process's loggers: for programs only.
     """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter())
+    handler.setFormatter(TextFormatter() if sys.stderr.isatty() else JsonFormatter())
     for name in ("hanmo.serve", "uvicorn.error", "asyncio"):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False

@@ -1,9 +1,20 @@
-"""The OpenAPI description as a page without scripts, so that nothing has to be fetched and nothing can be run."""
+"""The OpenAPI description as a page: every address with its types, an example for curl and a form to try it.
+
+FastAPI's own pages load their scripts from another host, which a server without a connection cannot, and which the
+Content-Security-Policy forbids. The forms here are sent by ``static/js/try.js``; without scripts they stay hidden.
+"""
 
 from __future__ import annotations
 
+import json
+import shlex
 from html import escape
 from typing import Any
+from urllib.parse import quote
+
+_HOST = "http://127.0.0.1:8000/"
+"""The address in the examples; try.js puts the server's own in its place."""
+_JSON = "application/json"
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -11,12 +22,17 @@ _PAGE = """<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
 <title>{title} {version}: HTTP interface</title>
+<link rel="icon" href="static/icon.svg" type="image/svg+xml">
 <link rel="stylesheet" href="static/docs.css">
+<script type="module" src="static/js/try.js"></script>
 </head>
 <body>
 <main>
 <h1>{title} {version}</h1>
 <p>{description} For programs: <a href="openapi.json">openapi.json</a>.</p>
+<ul>
+{contents}
+</ul>
 {operations}
 <h2>Shapes</h2>
 {schemas}
@@ -29,16 +45,18 @@ _PAGE = """<!doctype html>
 def render(description: dict[str, Any]) -> str:
     """The page of an OpenAPI description."""
     info = description["info"]
-    operations = [
-        _operation(path, method, operation)
-        for path, methods in description["paths"].items()
-        for method, operation in methods.items()
+    calls = [(path, method, call) for path, methods in description["paths"].items() for method, call in methods.items()]
+    operations = [_operation(*call) for call in calls]
+    contents = [
+        f'<li><a href="#{_anchor(path, method)}">{escape(call.get("summary", path))}</a></li>'
+        for path, method, call in calls
     ]
     schemas = [_schema(name, schema) for name, schema in description.get("components", {}).get("schemas", {}).items()]
     return _PAGE.format(
         title=escape(info["title"]),
         version=escape(info["version"]),
         description=escape(info.get("description", "")),
+        contents="\n".join(contents),
         operations="\n".join(operations),
         schemas="\n".join(schemas),
     )
@@ -46,7 +64,7 @@ def render(description: dict[str, Any]) -> str:
 
 def _operation(path: str, method: str, operation: dict[str, Any]) -> str:
     parts = [
-        f"<section><h2><code>{method.upper()} {escape(path)}</code></h2>",
+        f'<section id="{_anchor(path, method)}"><h2><code>{method.upper()} {escape(path)}</code></h2>',
         f"<p>{escape(operation.get('summary', ''))}. {escape(operation.get('description', ''))}</p>",
     ]
     if parameters := operation.get("parameters"):
@@ -60,7 +78,59 @@ def _operation(path: str, method: str, operation: dict[str, Any]) -> str:
         kinds = [_kind(content.get("schema", {})) for content in answer.get("content", {}).values()]
         answers.append((status, ", ".join(filter(None, kinds)), answer.get("description", "")))
     parts.append(_table(("status", "type", ""), answers))
+    parts.append(_examples(path, method, operation))
+    parts.append(_form(path, method, operation))
     return "\n".join([*parts, "</section>"])
+
+
+def _anchor(path: str, method: str) -> str:
+    words = "".join(c if c.isalnum() else " " for c in path).split()
+    return "-".join([method, *words])
+
+
+def _examples(path: str, method: str, operation: dict[str, Any]) -> str:
+    """Commands that ask for this, and an answer where the description has one."""
+    for parameter in operation.get("parameters", []):
+        if parameter["in"] == "path":
+            path = path.replace(f"{{{parameter['name']}}}", quote(_example(parameter)))
+    address = f"curl {_HOST}{path.removeprefix('/')}"
+    commands = [address]
+    if method == "post":
+        content = operation["requestBody"]["content"]
+        written = json.dumps(content[_JSON]["example"])
+        commands = [
+            f"{address} -H 'Content-Type: image/png' --data-binary @picture.png",
+            f"{address} --json {shlex.quote(written)}",
+        ]
+    shown = f'<pre class="curl">{escape(chr(10).join(commands))}</pre>'
+    answer = operation["responses"].get("200", {}).get("content", {}).get(_JSON, {}).get("example")
+    if answer:
+        shown += f"<p>An answer:</p><pre>{escape(json.dumps(answer, ensure_ascii=False, indent=2))}</pre>"
+    return shown
+
+
+def _form(path: str, method: str, operation: dict[str, Any]) -> str:
+    """Fields for the parameters and the body, which try.js sends."""
+    fields = [
+        f'<label>{escape(parameter["name"])} <input name="{escape(parameter["name"])}" data-in="{parameter["in"]}" '
+        f'value="{escape(_example(parameter))}"></label>'
+        for parameter in operation.get("parameters", [])
+    ]
+    if body := operation.get("requestBody"):
+        example = json.dumps(body["content"][_JSON]["example"])
+        fields.append('<label>a picture <input type="file" accept="image/*"></label>')
+        fields.append(f'<label>or strokes, as JSON <textarea rows="3">{escape(example)}</textarea></label>')
+    return (
+        f'<form class="try" hidden data-method="{method.upper()}" data-path="{escape(path)}">'
+        f"{''.join(fields)}<button>Try it</button><output></output></form>"
+    )
+
+
+def _example(parameter: dict[str, Any]) -> str:
+    """A value to begin with: the description's example, else the default, else nothing."""
+    schema = parameter["schema"]
+    examples = parameter.get("examples") or schema.get("examples") or [schema.get("default", "")]
+    return str(examples[0])
 
 
 def _place(parameter: dict[str, Any]) -> str:
@@ -70,9 +140,9 @@ def _place(parameter: dict[str, Any]) -> str:
 
 def _schema(name: str, schema: dict[str, Any]) -> str:
     rows = [(key, _kind(value), value.get("description", "")) for key, value in schema.get("properties", {}).items()]
-    told = escape(schema.get("description", ""))
+    meaning = escape(schema.get("description", ""))
     table = _table(("field", "type", ""), rows)
-    return f'<section><h3 id="{escape(name)}">{escape(name)}</h3><p>{told}</p>{table}</section>'
+    return f'<section><h3 id="{escape(name)}">{escape(name)}</h3><p>{meaning}</p>{table}</section>'
 
 
 def _kind(schema: dict[str, Any]) -> str:

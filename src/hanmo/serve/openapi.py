@@ -1,4 +1,4 @@
-"""What the OpenAPI description says of the addresses that FastAPI cannot describe by itself."""
+"""The parts of the OpenAPI description that FastAPI cannot find out by itself: bodies and refusals."""
 
 from __future__ import annotations
 
@@ -48,7 +48,23 @@ def _refusals(reasons: dict[int, str]) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": ErrorAnswer, "description": reason} for status, reason in sorted(reasons.items())}
 
 
-RECOGNIZE_REFUSALS = _refusals(_REFUSALS)
+_READ = {
+    "results": [
+        {
+            "character": "十",
+            "probability": 0.999874,
+            "refused": False,
+            "reason": None,
+            "candidates": [
+                {"character": "十", "probability": 0.999874},
+                {"character": "千", "probability": 0.000124},
+            ],
+        }
+    ],
+    "model": "free",
+}
+RECOGNIZE_ANSWERS = {200: {"content": {"application/json": {"example": _READ}}}} | _refusals(_REFUSALS)
+"""The answers of POST /v1/recognize: an example, and why a call is refused."""
 EXPLAIN_REFUSALS = _refusals(_REFUSALS | _UNKNOWN)
 CHARACTER_REFUSALS = _refusals(
     _UNKNOWN | {422: "The address cannot be read."} | {status: _REFUSALS[status] for status in (503, 504)}

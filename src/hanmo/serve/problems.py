@@ -1,4 +1,4 @@
-"""What a client is told when something is refused: ``{"error": {"code", "message"}}`` with a fitting status."""
+"""Refusals as answers: ``{"error": {"code", "message"}}`` with an HTTP status."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ class RefusedError(Exception):
         self.headers = dict(headers or {})
 
     def response(self) -> JSONResponse:
-        """The answer that says so."""
+        """The refusal as an HTTP answer."""
         content = {"error": {"code": self.code, "message": self.message}}
         return JSONResponse(content, self.status, headers=self.headers)
 
 
 def busy() -> RefusedError:
-    """The server has as much to do as it takes in."""
+    """The server has no room for more work (503)."""
     return RefusedError(503, "busy", "too much to read at the moment; try again", {"Retry-After": str(RETRY_AFTER)})
 
 
 def body_too_large(limit: int) -> RefusedError:
-    """A body, or what it says of itself, is larger than ``limit`` bytes."""
+    """A body, or the size its header declares, is larger than ``limit`` bytes (413)."""
     return RefusedError(413, "body_too_large", f"the body is larger than {limit / 2**20:g} MiB; send less in one call")
 
 
 def unknown_character(character: str, model: str) -> RefusedError:
-    """The model does not know a character that it is asked about."""
+    """The model does not know the character asked about (404)."""
     shown = describe(character)[:20]
     return RefusedError(404, "unknown_character", f"{model} does not know {shown!r}; ask about one of its candidates")
 
@@ -56,5 +56,5 @@ def of_picture(error: ImageError, source: str = "") -> RefusedError:
 
 
 def of_status(status: int, detail: str, headers: Mapping[str, str] | None) -> RefusedError:
-    """What the router refuses: an address or a method that is not there."""
+    """The router's refusal: there is no such address, or it does not take this method."""
     return RefusedError(status, _STATUS_CODES.get(status, "http_error"), detail, headers)

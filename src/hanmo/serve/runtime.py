@@ -1,6 +1,6 @@
-"""onnxruntime-web, the net's runtime in a browser: which version is tried, and which of its files are taken.
+"""onnxruntime-web, which runs the net in a browser: the version that is tested, and the files that are taken from it.
 
-Nothing of it is part of hanmo; whoever writes the static page hands the package over, as ``npm pack`` fetched it.
+hanmo contains nothing of it. Whoever writes the static page names the package that ``npm pack`` fetched.
 """
 
 from __future__ import annotations

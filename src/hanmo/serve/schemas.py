@@ -1,4 +1,4 @@
-"""The shapes of requests and answers, as the OpenAPI description tells them."""
+"""The shapes of requests and answers; the OpenAPI description is made from them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hanmo.serve.problems import RefusedError
 
 MAX_TOP = 50
 
-# FailFast: of a list whose million entries are all wrong, the first tells enough; all would fill a gigabyte.
+# FailFast: of a list whose million entries are all wrong, the first error is enough; all of them would fill a gigabyte.
 Point = Annotated[
     list[float], FailFast(), Field(min_length=2, max_length=3, description="x, y and, if known, pressure 0 to 1.")
 ]
@@ -67,7 +67,7 @@ class CandidateAnswer(BaseModel):
 
 
 class Reading(BaseModel):
-    """What one picture was read as. ``character`` is null where it is refused; ``reason`` says why."""
+    """The reading of one picture. ``character`` is null where it is refused; ``reason`` says why."""
 
     name: str | None = Field(None, description="The uploaded file's name, where it had one.")
     character: str | None
@@ -105,18 +105,18 @@ class Answer(BaseModel):
 
 def result(outcome: Prediction | RefusedError, name: str | None) -> dict[str, Any]:
     """A :class:`Reading` or a :class:`Failure` as it goes out; building models would cost more than the JSON."""
-    told: dict[str, Any] = {} if name is None else {"name": name}
+    fields: dict[str, Any] = {} if name is None else {"name": name}
     if isinstance(outcome, RefusedError):
-        told["error"] = {"code": outcome.code, "message": outcome.message}
-        return told
+        fields["error"] = {"code": outcome.code, "message": outcome.message}
+        return fields
     candidates = [{"character": c.character, "probability": round(c.probability, 6)} for c in outcome.candidates]
-    told["character"], told["probability"] = outcome.character, round(outcome.probability, 6)
-    told["refused"], told["reason"], told["candidates"] = outcome.refused, outcome.reason, candidates
-    return told
+    fields["character"], fields["probability"] = outcome.character, round(outcome.probability, 6)
+    fields["refused"], fields["reason"], fields["candidates"] = outcome.refused, outcome.reason, candidates
+    return fields
 
 
 class ExplanationAnswer(BaseModel):
-    """What in a picture speaks for a character."""
+    """Which ink of a picture speaks for a character."""
 
     character: str
     probability: float
@@ -144,7 +144,7 @@ class ExplanationAnswer(BaseModel):
 
 
 class LookAlike(BaseModel):
-    """A character that the model sees in another one's model glyph, with that probability."""
+    """Another character that the model finds in the strokes of the one asked about, with its probability."""
 
     character: str
     probability: float
@@ -152,7 +152,7 @@ class LookAlike(BaseModel):
 
 
 class CharacterAnswer(BaseModel):
-    """How a character is written, and what the model takes it for besides. Without strokes nothing is known of that."""
+    """How a character is written, and its look-alikes. Where no strokes are known, both lists are empty."""
 
     character: str
     strokes: Glyph = Field(description="Strokes in writing order: points [x, y] in the unit square, y downwards.")

@@ -1,13 +1,13 @@
-"""The page as a folder that any web host can serve: it reads in the browser itself, without a server of hanmo's.
+"""The page as a folder that any web host can serve: its scripts read in the browser, without hanmo's server.
 
-Everything is addressed relatively, so the folder may lie under any path, and nothing is fetched from elsewhere::
+All addresses are relative, so the folder may lie under any path, and nothing is fetched from other hosts::
 
-    index.html              the page, told to read by itself
+    index.html              the page, set to read in the browser
     static/                 its files
     static/reader/          reader.json (the bundle's settings), model.onnx, strokes.bin, onnxruntime-web
     licences/               of hanmo, the strokes and onnxruntime-web
     offline.js              keeps the folder in the browser for use without a connection (a service worker)
-    hanmo-site.json         what was written, by which a later run and offline.js know the folder
+    hanmo-site.json         the list of files, by which a later run and offline.js recognise the folder
 
 ``strokes.bin`` is gzip over, little-endian: uint32 number of characters, uint32 bytes of their UTF-8, that text; a byte
 a character, its strokes; a byte a stroke, its points; int16 steps x, y in 1/1024 of the square, a stroke's first one
@@ -48,9 +48,9 @@ CSP = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' blob: data:; "
     "font-src 'self'; connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'"
 )
-"""The server's policy; besides, WebAssembly may be compiled. ``frame-ancestors`` cannot be said in a page."""
+"""The server's policy, which here also allows WebAssembly. ``frame-ancestors`` has no effect in a meta element."""
 
-_GRID = 1024
+_GRID = 1024  # steps along the square's side, as in the packaged table: the strokes come out exact
 
 
 def write_site(
@@ -118,7 +118,7 @@ def _rewritten(model: bytes) -> bytes:
 
 
 def _page(html: str) -> str:
-    """The server's page, told to read by itself and to fetch nothing from elsewhere."""
+    """The server's page, set to read in the browser and to fetch nothing from other hosts."""
     policy = f'\\g<0>\n<meta http-equiv="Content-Security-Policy" content="{CSP}">'
     # The policy goes first: it holds only for what follows it.
     html, policies = re.subn(r'<meta charset="utf-8">', policy, html)

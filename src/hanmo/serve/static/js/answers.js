@@ -1,6 +1,7 @@
 /** The candidates: ten buttons that stay where they are and change what they say. */
 
-import { percent, t, tellError, tellReason } from "./text.js";
+import { part } from "./dom.js";
+import { LEAST_SHOWN, percent, t, tellError, tellReason } from "./text.js";
 import { say } from "./voice.js";
 
 const TOP = 10;
@@ -11,10 +12,13 @@ export class Answers {
   #verdict;
   #took;
   #why;
+  /** @type {HTMLElement[]} */
   #tiles = [];
+  /** @type {import("./http.js").Result | null} */
   #result = null;
   #ms = 0;
   #busy = false;
+  /** @type {number | null} */
   #wanted = null;
   #patience = 0;
   #slow = false;
@@ -27,10 +31,10 @@ export class Answers {
   constructor(root, { choose, explain }) {
     this.#root = root;
     this.#choose = choose;
-    this.#verdict = root.querySelector("#verdict");
-    this.#took = root.querySelector("#took");
-    this.#why = root.querySelector("#why-open");
-    const list = root.querySelector("#candidates");
+    this.#verdict = part(root, "#verdict");
+    this.#took = part(root, "#took");
+    this.#why = part(root, "#why-open");
+    const list = part(root, "#candidates");
     for (let rank = 0; rank < TOP; rank++) {
       const tile = document.createElement("li");
       const button = document.createElement("button");
@@ -38,7 +42,7 @@ export class Answers {
       button.innerHTML =
         '<kbd aria-hidden="true"></kbd><span class="glyph" lang="zh-Hans"></span>' +
         '<span class="bar" aria-hidden="true"></span><span class="number"></span>';
-      button.querySelector("kbd").textContent = String((rank + 1) % 10);
+      part(button, "kbd").textContent = String((rank + 1) % 10);
       button.addEventListener("click", () => this.#pick(rank));
       tile.append(button);
       list.append(tile);
@@ -65,7 +69,7 @@ export class Answers {
     }, PATIENCE);
   }
 
-  /** @param {object} result of reader.read @param {number} ms how long it took */
+  /** @param {import("./http.js").Result} result of reader.read @param {number} ms how long it took */
   show(result, ms) {
     this.#settle(result);
     this.#ms = ms;
@@ -86,6 +90,7 @@ export class Answers {
     else this.#pick(rank);
   }
 
+  /** @param {import("./http.js").Result | null} result */
   #settle(result) {
     this.#busy = this.#slow = false;
     clearTimeout(this.#patience);
@@ -93,6 +98,7 @@ export class Answers {
     this.#root.removeAttribute("aria-busy");
   }
 
+  /** @param {number} rank */
   #pick(rank) {
     const candidate = this.candidates[rank];
     if (candidate && !this.#busy) this.#choose(candidate.character);
@@ -103,12 +109,12 @@ export class Answers {
     const state = !result ? "empty" : result.error ? "failed" : result.refused ? "refused" : "read";
     this.#root.dataset.state = state;
     const told = this.#slow ? "waiting" : state;
-    if (told === "refused") {
+    if (result?.reason && told === "refused") {
       const strong = document.createElement("strong");
       strong.textContent = tellReason(result.reason);
       this.#verdict.replaceChildren(strong, this.candidates.length ? ` ${t("verdict_guesses")}` : "");
     } else {
-      const why = told === "failed" ? `${t("colon")}${tellError(result.error)}` : "";
+      const why = result?.error && told === "failed" ? `${t("colon")}${tellError(result.error)}` : "";
       this.#verdict.textContent = t(`verdict_${told}`) + why;
     }
     this.#took.textContent = result ? t("took", { ms: Math.max(1, Math.round(this.#ms)) }) : "";
@@ -116,27 +122,29 @@ export class Answers {
     this.#why.hidden = !this.candidates.length;
   }
 
+  /** @param {HTMLElement} tile @param {number} rank */
   #renderTile(tile, rank) {
     const candidate = this.candidates[rank];
-    const button = tile.firstChild;
-    const [key, glyph, bar, number] = button.children;
+    const button = part(tile, "button", HTMLButtonElement);
+    const [key, glyph, bar, number] = /** @type {HTMLElement[]} */ ([...button.children]);
     tile.classList.toggle("vacant", !candidate);
+    tile.classList.toggle("faint", Boolean(candidate && candidate.probability < LEAST_SHOWN));
     tile.setAttribute("aria-hidden", String(!candidate));
     button.disabled = !candidate;
     glyph.textContent = candidate?.character ?? "";
     number.textContent = candidate ? percent(candidate.probability) : "";
     bar.style.setProperty("--share", String(candidate?.probability ?? 0));
-    button.title = candidate ? t("candidate_title", { character: candidate.character, key: key.textContent }) : "";
+    button.title = candidate ? t("candidate_title", { character: candidate.character, key: key.textContent ?? "" }) : "";
   }
 
   #announce() {
-    const { error, refused, reason, candidates } = this.#result;
+    const { error, refused, reason, candidates = [] } = this.#result ?? {};
     if (error) return say(t("verdict_failed"), tellError(error));
     const parts = candidates.slice(0, 3).flatMap(({ character, probability }, rank) => {
       const told = [{ zh: character }, percent(probability)];
       return rank ? [t("say_then"), ...told] : told;
     });
-    if (!refused) return say(t("say_read"), ...parts);
+    if (!refused || !reason) return say(t("say_read"), ...parts);
     return parts.length ? say(tellReason(reason), t("verdict_guesses"), ...parts) : say(tellReason(reason));
   }
 }

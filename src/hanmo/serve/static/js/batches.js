@@ -1,17 +1,24 @@
 /** Many pictures -> calls that a reader takes. */
 
-const AT_ONCE = 16; // a call of many large photographs would take longer than a reader may; and progress is seen sooner
+/** Pictures in one call: many large photographs take longer than a reader may, and progress is seen sooner. */
+export const AT_ONCE = 16;
+
 const ROOM = 1024; // bytes a picture's head in a form takes at most, its name included
 
 /**
- * @param {{file: Blob, name: string}[]} pictures
+ * @template {{file: Blob, name: string}} Picture
+ * @param {Picture[]} pictures
  * @param {{pictures?: number, body_bytes?: number}} [limits] of a call; none: no limit
- * @returns {{fitting: {file: Blob, name: string}[][], tooLarge: {file: Blob, name: string}[]}} in their order
+ * @returns {{fitting: Picture[][], tooLarge: Picture[]}} in their order
  */
 export function batches(pictures, limits = {}) {
   const { pictures: most = AT_ONCE, body_bytes: bytes = Infinity } = limits;
+  /** @type {Picture[][]} */
   const fitting = [];
+  /** @type {Picture[]} */
   const tooLarge = [];
+  /** @type {Picture[]} */
+  let batch = [];
   let room = 0;
   for (const picture of pictures) {
     const size = picture.file.size + ROOM;
@@ -19,11 +26,11 @@ export function batches(pictures, limits = {}) {
       tooLarge.push(picture);
       continue;
     }
-    if (!fitting.length || size > room || fitting.at(-1).length >= Math.min(AT_ONCE, most)) {
-      fitting.push([]);
+    if (!fitting.length || size > room || batch.length >= Math.min(AT_ONCE, most)) {
+      fitting.push((batch = []));
       room = bytes;
     }
-    fitting.at(-1).push(picture);
+    batch.push(picture);
     room -= size;
   }
   return { fitting, tooLarge };
@@ -31,8 +38,9 @@ export function batches(pictures, limits = {}) {
 
 /**
  * Read a batch. One that takes too long, or more places than are free, is read in halves; a busy reader is waited for.
- * @param {object} reader @param {{file: Blob, name: string}[]} batch @param {AbortSignal} signal
- * @returns {Promise<object[]>} one result a picture; rejects where nobody answers or `signal` says stop
+ * @param {import("./http.js").Reader} reader @param {{file: Blob, name: string}[]} batch @param {AbortSignal} signal
+ * @param {number} [attempts]
+ * @returns {Promise<import("./http.js").Result[]>} one result a picture; rejects where nobody answers or `signal` says stop
  */
 export async function readBatch(reader, batch, signal, attempts = 3) {
   try {

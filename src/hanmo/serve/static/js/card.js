@@ -2,6 +2,7 @@
 
 import { percent, t, tellError, tellReason } from "./text.js";
 
+/** @param {string} name @param {Record<string, string>} [attributes] @param {(Node | string)[]} children */
 function make(name, attributes = {}, ...children) {
   const element = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
@@ -9,10 +10,13 @@ function make(name, attributes = {}, ...children) {
   return element;
 }
 
+/** @typedef {import("./http.js").Result} Result */
+/** @typedef {(character: string) => void} Choose */
+
 /**
- * @param {{file: Blob, name: string, url: string, result: ?object}} item
+ * @param {{file: Blob, name: string, url: string, result: ?Result}} item
  * @param {{open: () => void, choose: (character: string) => void}} on
- * @returns {HTMLLIElement}
+ * @returns {HTMLElement}
  */
 export function card({ name, url, result }, { open, choose }) {
   const picture = make("img", { src: url, alt: "", loading: "lazy", decoding: "async" });
@@ -28,18 +32,21 @@ export function card({ name, url, result }, { open, choose }) {
   return item;
 }
 
+/** @param {?Result} result @param {string} state @param {Choose} choose @returns {HTMLElement[]} */
 function told(result, state, choose) {
   if (state === "waiting") return [make("p", { class: "note" }, t("card_waiting"))];
-  if (state === "failed") return [make("p", { class: "problem" }, tellError(result.error))];
-  if (state === "refused") return [make("p", { class: "problem" }, tellReason(result.reason))];
-  return [choice(result.candidates[0], choose, "best")];
+  if (result?.error) return [make("p", { class: "problem" }, tellError(result.error))];
+  if (result?.reason) return [make("p", { class: "problem" }, tellReason(result.reason))];
+  return (result?.candidates ?? []).slice(0, 1).map((best) => choice(best, choose, "best"));
 }
 
+/** @param {import("./http.js").Candidate[]} candidates @param {Choose} choose */
 function more(candidates, choose) {
   const list = make("ol", {}, ...candidates.map((candidate) => make("li", {}, choice(candidate, choose, "other"))));
   return make("details", {}, make("summary", {}, t("card_more")), list);
 }
 
+/** @param {import("./http.js").Candidate} candidate @param {Choose} choose @param {string} kind */
 function choice({ character, probability }, choose, kind) {
   const glyph = make("span", { class: "glyph", lang: "zh-Hans" }, character);
   const bar = make("span", { class: "bar", "aria-hidden": "true" });

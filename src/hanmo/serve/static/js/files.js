@@ -1,23 +1,23 @@
 /** Pictures that are dropped on the page, pasted or chosen. */
 
+import { part } from "./dom.js";
+
+/** @typedef {(files: Iterable<File>) => void} Give */
+
 /**
- * @param {HTMLElement} root the section with the button and the file field
+ * @param {HTMLElement} root the section with the buttons and their file fields
  * @param {(pictures: {file: Blob, name: string}[]) => void} take
  */
 export function takeFiles(root, take) {
-  const field = root.querySelector('input[type="file"]');
+  /** @type {Give} */
   const give = (files) => {
     const pictures = [...files].map((file) => ({ file, name: file.name || "picture.png" }));
     if (pictures.length) take(pictures);
   };
-  root.querySelector("#choose").addEventListener("click", () => field.click());
-  field.addEventListener("change", () => {
-    give(field.files);
-    field.value = ""; // so that the same file can be chosen again
-  });
+  for (const [button, field] of [["#choose", "#files"], ["#camera", "#photo"]]) join(root, button, field, give);
   document.addEventListener("paste", (event) => {
     const files = event.clipboardData?.files ?? [];
-    const written = event.target.matches?.("input[type=text]") && event.clipboardData.types.includes("text/plain");
+    const written = event.target instanceof Element && event.target.matches("input[type=text]") && event.clipboardData?.types.includes("text/plain");
     if (!files.length || written) return; // text goes where it was pasted, also that which carries a picture of itself
     event.preventDefault();
     give(files);
@@ -25,13 +25,27 @@ export function takeFiles(root, take) {
   takeDrops(give);
 }
 
+/**
+ * A button opens its file field: fields themselves cannot be styled.
+ * @param {HTMLElement} root @param {string} button @param {string} name @param {Give} give
+ */
+function join(root, button, name, give) {
+  const field = part(root, name, HTMLInputElement);
+  part(root, button).addEventListener("click", () => field.click());
+  field.addEventListener("change", () => {
+    give(field.files ?? []);
+    field.value = ""; // so that the same file can be chosen again
+  });
+}
+
+/** @param {Give} give */
 function takeDrops(give) {
   const body = document.body;
-  const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");
+  const carriesFiles = (/** @type {DragEvent} */ event) => event.dataTransfer?.types.includes("Files") ?? false;
   document.addEventListener("dragover", (event) => {
     if (!carriesFiles(event)) return;
     event.preventDefault(); // else the browser would open the picture in place of the page
-    event.dataTransfer.dropEffect = "copy";
+    if (event.dataTransfer) event.dataTransfer.dropEffect = "copy";
     body.classList.add("dropping");
   });
   document.addEventListener("dragleave", (event) => {
@@ -41,6 +55,6 @@ function takeDrops(give) {
     if (!carriesFiles(event)) return;
     event.preventDefault();
     body.classList.remove("dropping");
-    give(event.dataTransfer.files);
+    give(event.dataTransfer?.files ?? []);
   });
 }

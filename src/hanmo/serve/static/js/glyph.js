@@ -4,6 +4,10 @@ import { t } from "./text.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 
+/**
+ * @template {"svg" | "polyline"} Name
+ * @param {Name} name @param {Record<string, string | number>} attributes @returns {SVGElementTagNameMap[Name]}
+ */
 function make(name, attributes) {
   const element = document.createElementNS(SVG, name);
   for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, String(value));

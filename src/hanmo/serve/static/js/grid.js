@@ -1,22 +1,32 @@
 /** Many pictures: read in calls one after the other, shown as cards, saved as CSV or JSON. */
 
-import { batches, readBatch } from "./batches.js";
+import { focusQuietly, isFocusLost, part } from "./dom.js";
+import { AT_ONCE, batches, readBatch } from "./batches.js";
 import { card } from "./card.js";
+import { prepared } from "./prepare.js";
 import { save, toCsv, toJson } from "./save.js";
 import { reveal } from "./settings.js";
 import { t } from "./text.js";
 import { calm, say, warn } from "./voice.js";
+
+/**
+ * @typedef {import("./http.js").Result} Result
+ * @typedef {{file: Blob, name: string, url: string, result: ?Result, card: HTMLElement}} Item a picture and its card
+ */
 
 export class Grid {
   #root;
   #reader;
   #model;
   #on;
-  #items = []; // {file, name, url, result}
+  /** @type {Item[]} */
+  #items = [];
+  /** @type {AbortController | null} */
   #stop = null;
 
   /**
-   * @param {HTMLElement} root @param {object} reader @param {object} model as reader.describe() tells
+   * @param {HTMLElement} root @param {import("./http.js").Reader} reader
+   * @param {Partial<import("./http.js").Model>} model as reader.describe() tells
    * @param {{open: (file: Blob, name: string) => void, choose: (character: string) => void}} on
    */
   constructor(root, reader, model, on) {
@@ -24,7 +34,7 @@ export class Grid {
     this.#reader = reader;
     this.#model = model;
     this.#on = on;
-    const click = (name, act) => this.#part(name).addEventListener("click", act);
+    const click = (/** @type {string} */ name, /** @type {() => void} */ act) => this.#part(name).addEventListener("click", act);
     click("stop", () => this.#end());
     click("go-on", () => this.#read());
     click("remove", () => this.#remove());
@@ -39,16 +49,23 @@ export class Grid {
 
   /** @param {{file: Blob, name: string}[]} pictures join those that are there */
   async add(pictures) {
-    const fresh = pictures.map(({ file, name }) => ({ file, name, url: URL.createObjectURL(file), result: null }));
-    this.#items.push(...fresh);
+    const added = pictures.map(({ file, name }) => this.#itemOf(file, name));
+    this.#items.push(...added);
     const first = this.#root.hidden;
     this.#root.hidden = false;
-    this.#part("cards").append(...fresh.map((item) => this.#cardOf(item)));
+    this.#part("cards").append(...added.map((item) => item.card));
     this.#renderState();
     if (first) reveal(this.#root);
     if (!this.#stop) await this.#read();
   }
 
+  /** @param {Blob} file @param {string} name @returns {Item} */
+  #itemOf(file, name) {
+    const item = { file, name, url: URL.createObjectURL(file), result: null };
+    return Object.assign(item, { card: this.#cardOf(item) });
+  }
+
+  /** @returns {Promise<void>} */
   async #read() {
     if (!this.#items.length) return calm(); // tried again after they were removed
     const mine = (this.#stop = new AbortController());
@@ -76,8 +93,12 @@ export class Grid {
     say(this.#told());
   }
 
+  /** @param {Item[]} waiting @param {AbortSignal} signal */
   async #readNext(waiting, signal) {
-    const { fitting, tooLarge } = batches(waiting, this.#model?.limits);
+    const next = waiting.slice(0, AT_ONCE);
+    for (const item of next) item.file = await prepared(item.file); // in its turn, so that the cards show at once
+    if (signal.aborted) return;
+    const { fitting, tooLarge } = batches(next, this.#model?.limits);
     for (const item of tooLarge) this.#settle(item, { error: { code: "body_too_large", message: "too large" } });
     const readable = [];
     for (const item of fitting[0] ?? []) {
@@ -90,21 +111,20 @@ export class Grid {
     if (!signal.aborted) readable.forEach((item, i) => this.#settle(item, results[i]));
   }
 
+  /** @param {Item} item @param {Result} result */
   #settle(item, result) {
     item.result = { ...result, name: item.name };
     const old = item.card;
     const focused = old.contains(document.activeElement);
-    old.replaceWith(this.#cardOf(item));
-    if (focused) item.card.querySelector("button").focus({ preventScroll: true });
+    item.card = this.#cardOf(item);
+    old.replaceWith(item.card);
+    if (focused) focusQuietly(part(item.card, "button"));
     this.#renderState();
   }
 
+  /** @param {Omit<Item, "card">} item @returns {HTMLElement} */
   #cardOf(item) {
-    item.card = card(item, {
-      open: () => this.#on.open(item.file, item.name),
-      choose: this.#on.choose,
-    });
-    return item.card;
+    return card(item, { open: () => this.#on.open(item.file, item.name), choose: this.#on.choose });
   }
 
   #remove() {
@@ -114,11 +134,11 @@ export class Grid {
     this.#items = [];
     this.#part("cards").replaceChildren();
     this.#root.hidden = true;
-    document.getElementById("choose").focus();
+    part(document, "#choose").focus();
   }
 
   #results() {
-    return this.#items.map((item) => item.result).filter(Boolean);
+    return this.#items.flatMap((item) => item.result ?? []);
   }
 
   #told() {
@@ -132,31 +152,37 @@ export class Grid {
 
   #renderState() {
     const done = this.#results().length;
-    const bar = this.#part("bar");
+    const bar = part(this.#root, ".grid-bar", HTMLProgressElement);
     bar.max = this.#items.length;
     bar.value = done;
     bar.hidden = done === this.#items.length;
     this.#part("told").textContent = this.#told();
-    const { activeElement } = document;
+    const focused = this.#part("head").contains(document.activeElement); // asked first: what is hidden loses the focus
     this.#part("stop").hidden = !this.#stop;
     this.#part("go-on").hidden = Boolean(this.#stop) || done === this.#items.length;
-    this.#part("csv").disabled = this.#part("json").disabled = !done;
-    if (activeElement.hidden && this.#root.contains(activeElement)) {
-      this.#part("head").querySelector("button:not([hidden], :disabled)").focus();
+    for (const name of ["csv", "json"]) part(this.#root, `.grid-${name}`, HTMLButtonElement).disabled = !done;
+    if (focused && (isFocusLost() || document.activeElement === document.body)) {
+      part(this.#part("head"), "button:not([hidden], :disabled)").focus();
     }
   }
 
   #renderAll() {
     if (!this.isOpen) return;
-    for (const item of this.#items) item.card.replaceWith(this.#cardOf(item));
+    for (const item of this.#items) {
+      const old = item.card;
+      item.card = this.#cardOf(item);
+      old.replaceWith(item.card);
+    }
     this.#renderState();
   }
 
+  /** @param {string} name @returns {HTMLElement} */
   #part(name) {
-    return this.#root.querySelector(`.grid-${name}`);
+    return part(this.#root, `.grid-${name}`);
   }
 }
 
+/** @param {Blob} file */
 async function opens(file) {
   try {
     await file.slice(0, 1).arrayBuffer();

@@ -1,5 +1,7 @@
 /** The square the net sees, coloured by what speaks for a character (orange) and against it (blue). */
 
+import { contextOf } from "./dom.js";
+
 /**
  * Orange and blue stay apart for every kind of colour blindness, and both stand out from light paper and dark. The sign
  * is told by the colour, the amount by how much of it there is: no effect leaves ink and paper as they are.
@@ -15,10 +17,10 @@ export function bytesOf(base64) {
 
 /**
  * Bilinear value of a grid of numbers, cells' middles at (i + 0.5) / n.
- * @param {(i: number, j: number) => number} at
+ * @param {(i: number, j: number) => number} at @param {number} n cells a side @param {number} x @param {number} y 0 to 1
  */
 function sample(at, n, x, y) {
-  const place = (v) => Math.min(n - 1, Math.max(0, v * n - 0.5));
+  const place = (/** @type {number} */ v) => Math.min(n - 1, Math.max(0, v * n - 0.5));
   const [px, py] = [place(x), place(y)];
   const [i, j] = [Math.min(n - 2, Math.floor(px)), Math.min(n - 2, Math.floor(py))];
   const [u, v] = [px - i, py - j];
@@ -28,7 +30,7 @@ function sample(at, n, x, y) {
 }
 
 /** A colour as the browser has computed it, "rgb(r, g, b)". @param {string} css @returns {number[]} */
-const rgb = (css) => css.match(/[\d.]+/g).slice(0, 3).map(Number);
+const rgb = (css) => (css.match(/[\d.]+/g) ?? []).slice(0, 3).map(Number);
 
 /** @param {number[][]} heat @returns {number} the largest effect either way, above 0 */
 export function reach(heat) {
@@ -41,13 +43,13 @@ export function reach(heat) {
  */
 export function drawHeat(canvas, { side, square, size, heat }) {
   const wide = (canvas.width = canvas.height = WIDE);
-  const context = canvas.getContext("2d");
+  const context = contextOf(canvas);
   const style = getComputedStyle(canvas);
   const [ink, paper] = [rgb(style.color), rgb(style.backgroundColor)];
   const seen = bytesOf(square);
   const most = reach(heat);
-  const inkAt = (i, j) => seen[j * side + i];
-  const heatAt = (i, j) => heat[j][i];
+  const inkAt = (/** @type {number} */ i, /** @type {number} */ j) => seen[j * side + i];
+  const heatAt = (/** @type {number} */ i, /** @type {number} */ j) => heat[j][i];
   const picture = context.createImageData(wide, wide);
   for (let y = 0, place = 0; y < wide; y++) {
     for (let x = 0; x < wide; x++) {

@@ -1,13 +1,30 @@
 /**
  * The reader that asks the server it came from. Addresses are relative, so that it also works below a proxy's folder.
  *
- * @typedef {{strokes: number[][][]} | {file: Blob, name: string}} Input
+ * @typedef {{file: Blob, name: string}} Picture a picture file
+ * @typedef {{strokes: number[][][]} | Picture} Input
  *   One character: strokes of points [x, y, pressure], y growing downwards, or a picture file.
  * @typedef {{character: string, probability: number}} Candidate
  * @typedef {{name?: string, character: ?string, probability: number, refused: boolean, reason: ?string,
  *   candidates: Candidate[]}} Reading
  *   `reason` says why it is refused: blank, no clear ink, several characters, touching the edge, unknown character
  * @typedef {{name?: string, error: {code: string, message: string}}} Failure
+ * @typedef {Partial<Reading & Failure>} Result one of both
+ * @typedef {{name: string, precision: string, parameters: number, characters: number, licence: string, version: string,
+ *   trained_on: object[], accuracy: Record<string, number>,
+ *   limits: {pictures?: number, body_bytes?: number}}} Model as GET /v1/model tells
+ * @typedef {{character: string, probability: number, side: number, square: string, size: number,
+ *   heat: number[][]}} Why which ink speaks for a character, as POST /v1/explain tells
+ * @typedef {{character: string, strokes: number[][][],
+ *   look_alikes: {character: string, probability: number, strokes: number[][][]}[]}} Found
+ *   a character's model strokes, as GET /v1/characters tells
+ *
+ * @typedef {object} Reader what reads: this one, or local/reader.js
+ * @property {() => Promise<Model>} describe
+ * @property {(inputs: Input[], options?: {top?: number, signal?: AbortSignal}) => Promise<Result[]>} read
+ *   one result an input, in their order
+ * @property {(input: Input, character?: string | null, options?: {signal?: AbortSignal}) => Promise<Why>} explain
+ * @property {(character: string, options?: {signal?: AbortSignal}) => Promise<Found>} lookup
  */
 
 /** Longer than the server itself takes at most: after that nobody is there. */
@@ -65,16 +82,19 @@ async function call(address, options = {}) {
 /** @param {Input[]} inputs of one kind @returns {RequestInit} */
 function bodyOf(inputs) {
   if ("strokes" in inputs[0]) {
-    const characters = inputs.map((input) => ({ strokes: input.strokes }));
+    const characters = inputs.map((input) => ("strokes" in input ? { strokes: input.strokes } : null));
     const body = JSON.stringify(characters.length === 1 ? characters[0] : { characters });
     return { method: "POST", body, headers: { "Content-Type": "application/json" } };
   }
   const form = new FormData();
-  for (const { file, name } of inputs) form.append("files", file, name);
+  for (const input of inputs) if ("file" in input) form.append("files", input.file, input.name);
   return { method: "POST", body: form };
 }
 
-/** What would break the connection off is not sent: browsers then tell no more than that it failed. */
+/**
+ * What would break the connection off is not sent: browsers then tell no more than that it failed.
+ * @param {Blob} file @param {number} most bytes
+ */
 async function checkFile(file, most) {
   if (file.size + FORM > most) throw new ReaderError("body_too_large", "too large to send");
   await file.slice(0, 1).arrayBuffer().catch(() => {
@@ -82,22 +102,29 @@ async function checkFile(file, most) {
   });
 }
 
-/** @param {Input[]} inputs of one kind @returns {Promise<(Reading|Failure)[]>} */
+/** @param {Input} input */
+const nameOf = (input) => ("name" in input ? input.name : undefined);
+
+/**
+ * @param {Input[]} inputs of one kind @param {number} top @param {AbortSignal | undefined} signal
+ * @param {number} most bytes of a body
+ * @returns {Promise<Result[]>}
+ */
 async function readAlike(inputs, top, signal, most) {
   try {
     if (inputs.length === 1 && "file" in inputs[0]) await checkFile(inputs[0].file, most);
     const { results } = await call(`v1/recognize?top=${top}`, { ...bodyOf(inputs), signal });
-    return results.map((result, i) => ({ ...result, name: inputs[i].name }));
+    return results.map((/** @type {Result} */ result, /** @type {number} */ i) => ({ ...result, name: nameOf(inputs[i]) }));
   } catch (error) {
     if (inputs.length > 1 || !OF_ONE_PICTURE.has(error.code)) throw error;
-    return [{ name: inputs[0].name, error: { code: error.code, message: error.message } }];
+    return [{ name: nameOf(inputs[0]), error: { code: error.code, message: error.message } }];
   }
 }
 
 class HttpReader {
   #most = Infinity; // bytes of a body
 
-  /** @returns {Promise<object>} the model, its licence, accuracy and limits, as GET /v1/model tells */
+  /** @returns {Promise<Model>} the model, its licence, accuracy and limits, as GET /v1/model tells */
   async describe() {
     const model = await call("v1/model");
     this.#most = model.limits.body_bytes;
@@ -107,7 +134,7 @@ class HttpReader {
   /**
    * @param {Input[]} inputs
    * @param {{top?: number, signal?: AbortSignal}} [options]
-   * @returns {Promise<(Reading|Failure)[]>} one an input, in their order
+   * @returns {Promise<Result[]>} one an input, in their order
    */
   async read(inputs, { top = 10, signal } = {}) {
     const kinds = [inputs.filter((i) => "strokes" in i), inputs.filter((i) => !("strokes" in i))];
@@ -122,8 +149,7 @@ class HttpReader {
   /**
    * Which ink speaks for a character.
    * @param {Input} input @param {?string} character null: the best candidate @param {{signal?: AbortSignal}} [options]
-   * @returns {Promise<{character: string, probability: number, side: number, square: string, size: number,
-   *   heat: number[][]}>}
+   * @returns {Promise<Why>}
    */
   explain(input, character, { signal } = {}) {
     const query = character ? `?character=${encodeURIComponent(character)}` : "";
@@ -133,8 +159,7 @@ class HttpReader {
   /**
    * The character's model strokes, and what the reader sees in them besides it.
    * @param {string} character @param {{signal?: AbortSignal}} [options]
-   * @returns {Promise<{character: string, strokes: number[][][],
-   *   look_alikes: {character: string, probability: number, strokes: number[][][]}[]}>}
+   * @returns {Promise<Found>}
    */
   lookup(character, { signal } = {}) {
     return call(`v1/characters/${encodeURIComponent(character)}`, { signal });

@@ -8,13 +8,14 @@
  * one with a bolder one; drawing that, too, would change the width of ink that is already on the paper.
  */
 
+import { STROKES } from "./constants.js";
+
 /** Length of the square's side in the strokes' coordinates. */
 export const UNITS = 1000;
 
 const FILLED = 0.8;
-const PEN = 5 / 96;
-const LIGHTEST = 0.6;
-const HEAVIEST = 1.4;
+const { MAX_POINTS, SIDE, WIDTH, LIGHTEST, HEAVIEST } = STROKES;
+const PEN = WIDTH / SIDE;
 
 /** @param {number} pressure 0 to 1 @returns {number} the pen's width in UNITS of the square */
 export function thickness(pressure) {
@@ -46,17 +47,18 @@ export function paint(context, strokes) {
   }
 }
 
+/** @param {CanvasRenderingContext2D} context @param {number[]} point */
 function dot(context, [x, y, pressure]) {
   context.beginPath();
   context.arc(x, y, thickness(pressure) / 2, 0, 2 * Math.PI);
   context.fill();
 }
 
-const middle = (a, b) => [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2, (a[2] + b[2]) / 2];
+const middle = (/** @type {number[]} */ a, /** @type {number[]} */ b) => [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2, (a[2] + b[2]) / 2];
 
-/** A curve through the middles between points, each point pulling at it: smooth, and never outside the points' hull. */
+/** A curve through the middles between points, each point pulling at it: smooth, and never outside the points' hull. @param {CanvasRenderingContext2D} context @param {number[][]} stroke */
 function evenLine(context, stroke) {
-  const last = stroke.at(-1);
+  const last = stroke[stroke.length - 1];
   context.lineWidth = thickness(last[2]);
   context.beginPath();
   context.moveTo(stroke[0][0], stroke[0][1]);
@@ -68,7 +70,7 @@ function evenLine(context, stroke) {
   context.stroke();
 }
 
-/** The same curve in short pieces, each as wide as the pressure says: a canvas knows no line of changing width. */
+/** The same curve in short pieces, each as wide as the pressure says: a canvas knows no line of changing width. @param {CanvasRenderingContext2D} context @param {number[][]} stroke */
 function pressedLine(context, stroke) {
   const PIECE = 6; // UNITS; shorter pieces show no difference
   let from = stroke[0];
@@ -79,7 +81,7 @@ function pressedLine(context, stroke) {
     let [x, y] = from;
     for (let k = 1; k <= pieces; k++) {
       const s = k / pieces;
-      const at = (d) => (1 - s) ** 2 * from[d] + 2 * s * (1 - s) * pull[d] + s ** 2 * to[d];
+      const at = (/** @type {number} */ d) => (1 - s) ** 2 * from[d] + 2 * s * (1 - s) * pull[d] + s ** 2 * to[d];
       context.lineWidth = thickness(at(2));
       context.beginPath();
       context.moveTo(x, y);
@@ -95,7 +97,7 @@ function pressedLine(context, stroke) {
  * Strokes as they are sent: no more points than a reader takes.
  * @param {number[][][]} strokes @param {number} [most] @returns {number[][][]}
  */
-export function thin(strokes, most = 4800) {
+export function thin(strokes, most = MAX_POINTS) {
   const total = strokes.reduce((sum, stroke) => sum + stroke.length, 0);
   if (total <= most) return strokes;
   // Ends always stay, so an n-th of the points is aimed at and one more a stroke allowed for.

@@ -1,11 +1,13 @@
 /** Writing with the keyboard alone: a pen that is seen on the square while it has the focus. */
 
+import { part } from "./dom.js";
 import { UNITS } from "./ink.js";
 import { t } from "./text.js";
 import { say } from "./voice.js";
 
 const STEP = 20; // UNITS
 const LEAP = 80; // with Shift
+/** @type {Record<string, number[]>} */
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 export class KeyPen {
@@ -13,6 +15,7 @@ export class KeyPen {
   #mark;
   #hand;
   #place = [UNITS / 4, UNITS / 4]; // where most characters begin
+  /** @type {Set<string>} */
   #held = new Set();
   #down = false;
 
@@ -23,7 +26,7 @@ export class KeyPen {
    */
   constructor(pad, hand) {
     this.#pad = pad;
-    this.#mark = pad.querySelector(".pen");
+    this.#mark = part(pad, ".pen");
     this.#hand = hand;
     pad.addEventListener("keydown", (event) => this.#press(event));
     pad.addEventListener("keyup", (event) => this.#held.delete(event.key));
@@ -32,6 +35,7 @@ export class KeyPen {
     this.#show(false);
   }
 
+  /** @param {KeyboardEvent} event */
   #press(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     this.#pad.classList.remove("pointed");
@@ -47,6 +51,7 @@ export class KeyPen {
     }
   }
 
+  /** @param {number} step in UNITS */
   #move(step) {
     const way = [...this.#held].map((key) => ARROWS[key]);
     this.#place = this.#place.map((at, axis) => {
@@ -83,6 +88,7 @@ export class KeyPen {
     this.#show(false);
   }
 
+  /** @param {boolean} visible */
   #show(visible) {
     this.#mark.hidden = !visible;
     this.#mark.classList.toggle("down", this.#down);

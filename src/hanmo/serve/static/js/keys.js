@@ -7,6 +7,7 @@
 export function listen(act, desk) {
   document.addEventListener("keydown", (event) => {
     const { target, key } = event;
+    if (!(target instanceof HTMLElement)) return;
     if (target.matches("input:not([type=range]), textarea") || event.altKey || event.isComposing) return;
     const command = event.ctrlKey || event.metaKey;
     const letter = key.toLowerCase();
@@ -21,6 +22,7 @@ export function listen(act, desk) {
   });
 }
 
+/** @param {Event} event @param {() => void} act */
 function run(event, act) {
   event.preventDefault();
   act();

@@ -1,5 +1,7 @@
 /** The line that gathers chosen characters, and the clipboard. */
 
+import { focusQuietly, part } from "./dom.js";
+import { keepInTab, keptInTab } from "./settings.js";
 import { t } from "./text.js";
 import { say } from "./voice.js";
 
@@ -13,6 +15,7 @@ export async function copy(text) {
   }
 }
 
+/** @param {string} text @returns {boolean} */
 function copyTheOldWay(text) {
   const before = document.activeElement;
   const area = document.createElement("textarea");
@@ -23,7 +26,7 @@ function copyTheOldWay(text) {
   area.select();
   const done = document.execCommand("copy");
   area.remove();
-  before?.focus({ preventScroll: true });
+  focusQuietly(before);
   return done;
 }
 
@@ -34,10 +37,12 @@ export class Line {
 
   /** @param {HTMLElement} root holds an input, the buttons and the toast */
   constructor(root) {
-    this.#field = root.querySelector("input");
-    this.#toast = root.querySelector(".toast");
-    root.querySelector("#copy-all").addEventListener("click", () => this.#copyAll());
-    root.querySelector("#backspace").addEventListener("click", () => this.#backspace());
+    this.#field = part(root, "input", HTMLInputElement);
+    this.#toast = part(root, ".toast");
+    part(root, "#copy-all").addEventListener("click", () => this.#copyAll());
+    part(root, "#backspace").addEventListener("click", () => this.#backspace());
+    this.#field.value = keptInTab("hanmo-line") ?? "";
+    this.#field.addEventListener("input", () => this.#keep());
     const label = () => (this.#field.placeholder = t("line_placeholder"));
     document.addEventListener("hanmo-language", label);
     label();
@@ -46,6 +51,7 @@ export class Line {
   /** Append a chosen character and copy it. @param {string} character */
   async add(character) {
     this.#field.value += character;
+    this.#keep();
     this.#field.scrollLeft = this.#field.scrollWidth;
     const done = await copy(character);
     this.#tell(t(done ? "copied" : "not_copied", { text: character }), t("chosen", { character }));
@@ -60,9 +66,15 @@ export class Line {
 
   #backspace() {
     this.#field.value = [...this.#field.value].slice(0, -1).join("");
+    this.#keep();
     say(t("line"), { zh: this.#field.value });
   }
 
+  #keep() {
+    keepInTab("hanmo-line", this.#field.value || null);
+  }
+
+  /** @param {string} shown @param {string} [more] for screen readers only */
   #tell(shown, more = "") {
     say(shown, more);
     this.#toast.textContent = shown;

@@ -1,38 +1,47 @@
 /** Starts the page: opens the reader that index.html names and joins the parts. */
 
 import { Answers } from "./answers.js";
+import { focusQuietly, isFocusLost, part } from "./dom.js";
 import { takeFiles } from "./files.js";
 import { Grid } from "./grid.js";
 import { listen } from "./keys.js";
 import { Line } from "./line.js";
 import { showModel } from "./model.js";
 import { Pad } from "./pad.js";
+import { prepared, withoutHeic } from "./prepare.js";
 import { Reading } from "./reading.js";
-import { isDark, keep, kept, reveal, switchTheme } from "./settings.js";
+import { isDark, keep, keepInTab, kept, keptInTab, reveal, switchTheme } from "./settings.js";
 import { fill, switchLanguage, t } from "./text.js";
 import { calm, say, warn } from "./voice.js";
 import { Why } from "./why.js";
 
-const $ = (id) => document.getElementById(id);
+/** @param {string} id @returns {HTMLElement} */
+const $ = (id) => part(document, `#${id}`);
 
 fill();
 const pad = new Pad($("pad"));
 const line = new Line($("line"));
+const before = keptInTab("hanmo-strokes");
+if (before) pad.restore(before);
 joinSettings();
 joinTools();
 
-const kind = document.querySelector('meta[name="hanmo-reader"]')?.content ?? "http";
+const kind = part(document, 'meta[name="hanmo-reader"]', HTMLMetaElement).content;
+/** @type {import("./http.js").Reader} */
 let reader;
 try {
   const { open } = await import(kind === "local" ? "./local/reader.js" : "./http.js");
-  reader = await open();
+  reader = withoutHeic(await open());
 } catch (error) {
   warn({ code: "reader_unavailable", message: "" });
   throw error;
 }
 
-const model = { limits: {} };
-const choose = (character) => line.add(character);
+/** @type {Partial<import("./http.js").Model>} empty until the reader describes it */
+const model = {};
+/** The picture that was given last. @type {?Blob} */
+let latest = null;
+const choose = (/** @type {string} */ character) => line.add(character);
 const answers = new Answers($("answers"), {
   choose: (character) => {
     pad.settle();
@@ -61,11 +70,11 @@ const grid = new Grid($("grid"), reader, model, {
   },
 });
 
-pad.addEventListener("change", () => reading.now());
-takeFiles($("pictures"), (pictures) => {
-  if (pictures.length > 1) grid.add(pictures);
-  else pad.show(pictures[0].file, pictures[0].name);
+pad.addEventListener("change", () => {
+  keepInTab("hanmo-strokes", pad.kept);
+  reading.now();
 });
+takeFiles($("pictures"), showOrList);
 listen(
   { undo: () => pad.undo(), redo: () => pad.redo(), clear: () => pad.clear(), pick: (rank) => answers.pickByKey(rank) },
   $("desk"),
@@ -73,10 +82,18 @@ listen(
 if (pad.input) reading.now(); // somebody was quicker than the reader
 describe();
 
+/** One picture goes to the square, several become a list. @param {{file: Blob, name: string}[]} pictures */
+async function showOrList(pictures) {
+  if (pictures.length > 1) return grid.add(pictures);
+  const [{ file, name }] = pictures;
+  latest = file;
+  const ready = await prepared(file);
+  if (latest === file) pad.show(ready, name); // a large photo may be ready after the next picture
+}
+
 async function describe() {
   try {
-    Object.assign(model, await reader.describe());
-    showModel($("model"), model, kind);
+    showModel($("model"), Object.assign(model, await reader.describe()), kind);
     $("model").hidden = false;
     calm();
   } catch (error) {
@@ -87,7 +104,7 @@ async function describe() {
 function joinTools() {
   const tools = { undo: () => pad.undo(), redo: () => pad.redo(), clear: () => pad.clear() };
   for (const [name, act] of Object.entries(tools)) $(name).addEventListener("click", act);
-  const width = $("width");
+  const width = part(document, "#width", HTMLInputElement);
   width.value = kept("hanmo-width") ?? width.value;
   pad.weight = Number(width.value);
   width.addEventListener("input", () => {
@@ -95,10 +112,9 @@ function joinTools() {
     keep("hanmo-width", width.value);
   });
   const allow = () => {
-    $("undo").disabled = !pad.canUndo;
-    $("redo").disabled = !pad.canRedo;
-    $("clear").disabled = !pad.input;
-    if (document.activeElement.disabled) $("pad").focus({ preventScroll: true }); // keys would go nowhere else
+    const useful = { undo: pad.canUndo, redo: pad.canRedo, clear: Boolean(pad.input) };
+    for (const [name, is] of Object.entries(useful)) part(document, `#${name}`, HTMLButtonElement).disabled = !is;
+    if (isFocusLost()) focusQuietly($("pad")); // keys would go nowhere else
   };
   pad.addEventListener("change", allow);
   allow();

@@ -1,5 +1,6 @@
 /** The square: pointer and keyboard write on it, and it shows a picture instead where one was given. */
 
+import { contextOf, part } from "./dom.js";
 import { History } from "./history.js";
 import { paint, pressureOf, thin, UNITS } from "./ink.js";
 import { KeyPen } from "./keypen.js";
@@ -13,14 +14,19 @@ const SMOOTHING = 0.5; // share of the last pressure that stays, as pens report 
 export class Pad extends EventTarget {
   #history = new History();
   #element;
+  /** What is written. @type {HTMLCanvasElement} */
   #dry;
+  /** The stroke being written. @type {HTMLCanvasElement} */
   #wet;
   #image;
   #unseen;
-  #stroke = null; // the one being written
+  /** The one being written. @type {number[][] | null} */
+  #stroke = null;
+  /** The one that writes. @type {number | null} */
   #pointer = null;
   #frame = 0;
   #settled = false;
+  /** Of the picture shown. @type {{file: Blob, url: string} | null} */
   #address = null;
 
   /** The pen's width, 0 (finest) to 1 (boldest). */
@@ -31,8 +37,8 @@ export class Pad extends EventTarget {
     super();
     this.#element = element;
     [this.#dry, this.#wet] = element.querySelectorAll("canvas");
-    this.#image = element.querySelector("img");
-    this.#unseen = element.querySelector(".unseen");
+    this.#image = part(element, "img", HTMLImageElement);
+    this.#unseen = part(element, ".unseen");
     this.#image.addEventListener("error", () => this.#showUnseen());
     element.addEventListener("pointerdown", (event) => this.#down(event));
     element.addEventListener("pointermove", (event) => this.#move(event));
@@ -101,6 +107,18 @@ export class Pad extends EventTarget {
     say(t("picture_shown", { name }));
   }
 
+  /** The strokes on the square, as text that restore() takes; null where there are none. @returns {?string} */
+  get kept() {
+    const { strokes } = this.#history.now;
+    return strokes.length ? JSON.stringify(strokes) : null;
+  }
+
+  /** Show strokes that were kept before a reload. @param {string} kept */
+  restore(kept) {
+    this.#history.add({ strokes: JSON.parse(kept), picture: null });
+    this.#changed();
+  }
+
   /** The character was chosen: it stays to be seen, and the next stroke begins another one. */
   settle() {
     this.#settled = true;
@@ -114,6 +132,7 @@ export class Pad extends EventTarget {
     this.dispatchEvent(new Event("change"));
   }
 
+  /** @param {PointerEvent} event */
   #down(event) {
     if (event.button !== 0 || this.#pointer !== null) return; // one pen at a time: a palm writes nothing
     event.preventDefault();
@@ -125,26 +144,31 @@ export class Pad extends EventTarget {
     this.#begin(this.#pointOf(event));
   }
 
+  /** @param {PointerEvent} event */
   #move(event) {
     if (event.pointerId !== this.#pointer) return;
     const events = event.getCoalescedEvents?.() ?? [];
     for (const each of events.length ? events : [event]) this.#extend(this.#pointOf(each));
   }
 
+  /** @param {PointerEvent} event */
   #up(event) {
     if (event.pointerId !== this.#pointer) return;
     this.#pointer = null;
     this.#end();
   }
 
+  /** @param {PointerEvent} event */
   #cancel(event) {
     if (event.pointerId !== this.#pointer) return;
     this.#drop(); // the system took the pointer for something else, so it was not meant as writing
   }
 
+  /** @param {PointerEvent} event @returns {number[]} x, y, pressure */
   #pointOf(event) {
     const box = this.#element.getBoundingClientRect();
-    const place = (at, start, side) => Math.round(Math.min(1, Math.max(0, (at - start) / side)) * UNITS * 10) / 10;
+    const place = (/** @type {number} */ at, /** @type {number} */ start, /** @type {number} */ side) =>
+      Math.round(Math.min(1, Math.max(0, (at - start) / side)) * UNITS * 10) / 10;
     return [
       place(event.clientX, box.left, box.width),
       place(event.clientY, box.top, box.height),
@@ -152,21 +176,23 @@ export class Pad extends EventTarget {
     ];
   }
 
+  /** @param {number[]} point x, y, pressure */
   #begin([x, y, pressure]) {
     this.#stroke = [[x, y, round(pressure)]];
     this.#repaint(); // the invitation goes when the pen comes, and so does what the stroke takes the place of
   }
 
-  /** What a stroke being written joins: nothing where it begins a new character. */
+  /** What a stroke being written joins: nothing where it begins a new character. @returns {import("./history.js").Sheet} */
   get #below() {
     const { now } = this.#history;
     const anew = this.#stroke && (this.#settled || now.picture);
     return anew ? { strokes: [], picture: null } : now;
   }
 
+  /** @param {number[]} point x, y, pressure */
   #extend([x, y, pressure]) {
     const last = this.#stroke?.at(-1);
-    if (!last || Math.hypot(x - last[0], y - last[1]) < NEAREST) return;
+    if (!this.#stroke || !last || Math.hypot(x - last[0], y - last[1]) < NEAREST) return;
     this.#stroke.push([x, y, round(SMOOTHING * last[2] + (1 - SMOOTHING) * pressure)]);
     this.#wetSoon();
   }
@@ -202,13 +228,14 @@ export class Pad extends EventTarget {
     this.#element.classList.toggle("empty", !strokes.length && !picture && !this.#stroke);
   }
 
+  /** @param {?import("./http.js").Picture} picture */
   #showPicture(picture) {
     this.#element.classList.toggle("pictured", Boolean(picture));
     if (this.#address?.file === picture?.file) return;
     this.#element.classList.remove("blind");
     if (this.#address) URL.revokeObjectURL(this.#address.url);
     this.#address = picture ? { file: picture.file, url: URL.createObjectURL(picture.file) } : null;
-    if (picture) this.#image.src = this.#address.url;
+    if (this.#address) this.#image.src = this.#address.url;
     else this.#image.removeAttribute("src");
     this.#image.alt = picture?.name ?? "";
   }
@@ -229,20 +256,23 @@ export class Pad extends EventTarget {
     this.#repaint();
   }
 
+  /** @param {HTMLCanvasElement} canvas */
   #clean(canvas) {
-    const context = canvas.getContext("2d");
+    const context = contextOf(canvas);
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, canvas.width, canvas.height);
   }
 
+  /** @param {HTMLCanvasElement} canvas @param {number[][][]} strokes */
   #paint(canvas, strokes) {
-    const context = canvas.getContext("2d");
+    const context = contextOf(canvas);
     context.setTransform(canvas.width / UNITS, 0, 0, canvas.width / UNITS, 0, 0);
     context.strokeStyle = context.fillStyle = getComputedStyle(canvas).color;
     paint(context, strokes);
   }
 }
 
+/** @param {number} pressure */
 function round(pressure) {
   return Math.round(pressure * 100) / 100;
 }

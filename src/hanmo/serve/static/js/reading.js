@@ -9,12 +9,13 @@ export class Reading {
   #reader;
   #inputOf;
   #show;
+  /** @type {AbortController | null} */
   #current = null;
 
   /**
-   * @param {object} reader
-   * @param {() => ?object} inputOf what there is to read now
-   * @param {{waiting: () => void, result: (result: object, ms: number) => void, nothing: () => void}} show
+   * @param {import("./http.js").Reader} reader
+   * @param {() => ?import("./http.js").Input} inputOf what there is to read now
+   * @param {{waiting: () => void, result: (result: import("./http.js").Result, ms: number) => void, nothing: () => void}} show
    */
   constructor(reader, inputOf, show) {
     this.#reader = reader;
@@ -22,7 +23,11 @@ export class Reading {
     this.#show = show;
   }
 
-  /** Read what there is now. Resolves when it is answered or was overtaken; never rejects. */
+  /**
+   * Read what there is now. Resolves when it is answered or was overtaken; never rejects.
+   * @param {number} [pause] ms before a busy reader is asked again
+   * @returns {Promise<void>}
+   */
   async now(pause = PAUSE) {
     this.#current?.abort();
     const input = this.#inputOf();

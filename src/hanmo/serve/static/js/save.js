@@ -2,7 +2,10 @@
 
 const CANDIDATES = 5;
 
-/** One cell after RFC 4180. A text that a spreadsheet would take for a formula gets an apostrophe before it. */
+/**
+ * One cell after RFC 4180. A text that a spreadsheet would take for a formula gets an apostrophe before it.
+ * @param {unknown} value
+ */
 function cell(value) {
   let text = String(value ?? "");
   if (typeof value === "string" && /^[=+\-@\t\r]/.test(text)) text = `'${text}`;
@@ -10,12 +13,13 @@ function cell(value) {
 }
 
 /**
- * @param {object[]} results of reader.read, with names
+ * @param {import("./http.js").Result[]} results of reader.read, with names
  * @returns {string} CSV with a byte order mark, without which spreadsheets take UTF-8 for something else
  */
 export function toCsv(results) {
   const ranks = Array.from({ length: CANDIDATES }, (_, i) => i + 1);
   const head = ["file", "character", "probability", "refused", "reason", "error"];
+  /** @type {unknown[][]} */
   const rows = [[...head, ...ranks.flatMap((rank) => [`candidate_${rank}`, `probability_${rank}`])]];
   for (const { name, character, probability, refused, reason, candidates = [], error } of results) {
     const told = ranks.flatMap((rank) => {
@@ -24,10 +28,11 @@ export function toCsv(results) {
     });
     rows.push([name, character, probability, error ? undefined : Boolean(refused), reason, error?.message, ...told]);
   }
-  return "\ufeff" + rows.map((row) => row.map(cell).join(",") + "\r\n").join("");
+  const lines = rows.map((row) => `${row.map(cell).join(",")}\r\n`);
+  return `\ufeff${lines.join("")}`;
 }
 
-/** @param {object[]} results @param {{name: string, version: string}} model @returns {string} */
+/** @param {object[]} results @param {{name?: string, version?: string}} model @returns {string} */
 export function toJson(results, model) {
   return `${JSON.stringify({ model: model.name, version: model.version, results }, null, 2)}\n`;
 }

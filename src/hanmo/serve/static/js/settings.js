@@ -1,4 +1,4 @@
-/** Light or dark, and what the browser keeps of the page's settings. */
+/** Light or dark, and what the browser keeps: settings for good, the drawing and the line until the tab is closed. */
 
 /** @param {string} key @param {?string} value null: forget it */
 export function keep(key, value) {
@@ -14,6 +14,25 @@ export function keep(key, value) {
 export function kept(key) {
   try {
     return localStorage.getItem(key);
+  } catch {
+    return null;
+  }
+}
+
+/** As keep(), for as long as the tab is open: a reload finds it again. @param {string} key @param {?string} value */
+export function keepInTab(key, value) {
+  try {
+    if (value === null) sessionStorage.removeItem(key);
+    else sessionStorage.setItem(key, value);
+  } catch {
+    // As above: what is written then ends with the page.
+  }
+}
+
+/** @param {string} key @returns {?string} */
+export function keptInTab(key) {
+  try {
+    return sessionStorage.getItem(key);
   } catch {
     return null;
   }

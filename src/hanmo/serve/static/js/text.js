@@ -4,6 +4,8 @@ import { keep } from "./settings.js";
 import { EN } from "./text-en.js";
 import { ZH } from "./text-zh.js";
 
+const isTouched = "touch" in document.documentElement.dataset; // set by early.js
+/** @type {Record<"en" | "zh", Record<string, string>>} */
 const WORDS = { en: EN, zh: ZH };
 
 /** @returns {"en"|"zh"} */
@@ -16,7 +18,9 @@ export function language() {
  * @param {string} key @param {Record<string, string|number>} [values] @returns {string}
  */
 export function t(key, values = {}) {
-  const text = WORDS[language()][key];
+  const words = WORDS[language()];
+  // Fingers tap and have no keys: where that needs other words, they stand under the key with "_touch".
+  const text = (isTouched && words[`${key}_touch`]) || words[key];
   if (text === undefined) throw new Error(`no text for ${key}`);
   return text.replace(/\{(\w+)\}/g, (_, name) => String(values[name]));
 }
@@ -38,11 +42,10 @@ export function tellReason(reason) {
 
 /** Fill the elements that index.html marks: data-t their text, data-label and data-title their attributes. */
 export function fill(root = document) {
-  for (const element of root.querySelectorAll("[data-t]")) element.textContent = t(element.dataset.t);
-  for (const element of root.querySelectorAll("[data-label]")) {
-    element.setAttribute("aria-label", t(element.dataset.label));
-  }
-  for (const element of root.querySelectorAll("[data-title]")) element.title = t(element.dataset.title);
+  const marked = (/** @type {string} */ mark) => /** @type {NodeListOf<HTMLElement>} */ (root.querySelectorAll(mark));
+  for (const element of marked("[data-t]")) element.textContent = t(element.dataset.t ?? "");
+  for (const element of marked("[data-label]")) element.setAttribute("aria-label", t(element.dataset.label ?? ""));
+  for (const element of marked("[data-title]")) element.title = t(element.dataset.title ?? "");
 }
 
 /** Show the page in the other language; whatever shows words of its own listens for "hanmo-language". */
@@ -54,9 +57,12 @@ export function switchLanguage() {
   document.dispatchEvent(new Event("hanmo-language"));
 }
 
+/** Probabilities below this one are shown as "< 0.1 %". */
+export const LEAST_SHOWN = 0.001;
+
 /** @param {number} probability 0 to 1 @returns {string} never "100 %" or "0 %", which no reader can promise */
 export function percent(probability) {
   if (probability > 0.999) return "> 99.9 %";
-  if (probability < 0.001) return "< 0.1 %";
+  if (probability < LEAST_SHOWN) return "< 0.1 %";
   return `${(probability * 100).toFixed(1)} %`;
 }

@@ -1,13 +1,16 @@
 /** What the page tells: quietly to screen readers, and in one line at the top where something went wrong. */
 
+import { focusQuietly, part } from "./dom.js";
 import { t, tellError } from "./text.js";
 
-const live = document.getElementById("live");
-const notice = document.getElementById("notice");
-const noticeText = notice.querySelector("span");
-const noticeButton = notice.querySelector("button");
+const live = part(document, "#live");
+const notice = part(document, "#notice");
+const noticeText = part(notice, "span");
+const noticeButton = part(notice, "button");
 
+/** @type {{code: string, message: string} | null} */
 let told = null; // what the notice is about, so that it can be told again in the other language
+/** @type {(() => void) | null} */
 let retry = null;
 
 /**
@@ -40,7 +43,7 @@ export function calm() {
 function show() {
   const focused = notice.contains(document.activeElement);
   notice.hidden = !told;
-  if (focused && !told) document.getElementById("pad").focus({ preventScroll: true });
+  if (focused && !told) focusQuietly(part(document, "#pad"));
   if (!told) return;
   noticeText.textContent = tellError(told);
   noticeButton.hidden = !retry;

@@ -1,5 +1,6 @@
 /** "Why?": the heat of one candidate, its model strokes, and what looks like it. */
 
+import { part } from "./dom.js";
 import { glyph, write } from "./glyph.js";
 import { drawHeat, strongestPlace } from "./heat.js";
 import { reveal } from "./settings.js";
@@ -8,27 +9,43 @@ import { say } from "./voice.js";
 
 const REST = 300; // ms from an answer to the question why, as that costs the reader a hundred readings
 
+/**
+ * @typedef {import("./http.js").Input} Input
+ * @typedef {import("./http.js").Candidate} Candidate
+ */
+
+/** @template Value @typedef {{value?: Value, error?: any}} Outcome of a question: an answer, or why there is none */
+
 export class Why {
   #root;
   #reader;
+  /** @type {Record<string, HTMLElement>} */
   #part = {};
+  /** @type {HTMLCanvasElement} */
+  #canvas;
+  /** @type {AbortController | null} */
   #stop = null;
+  /** @type {Input | null} */
   #input = null;
+  /** @type {Candidate[]} */
   #candidates = [];
-  #character = null;
+  #character = "";
+  /** @type {Outcome<import("./http.js").Why> | null} */
   #why = null;
+  /** @type {Outcome<import("./http.js").Found> | null} */
   #found = null;
   #closed;
 
-  /** @param {HTMLElement} root @param {object} reader @param {() => void} closed moves the focus to a new place */
+  /** @param {HTMLElement} root @param {import("./http.js").Reader} reader @param {() => void} closed moves the focus to a new place */
   constructor(root, reader, closed) {
     this.#root = root;
     this.#reader = reader;
-    for (const name of ["title", "chips", "heat", "heat-told", "heat-note", "legend", "model", "look-alikes"]) {
-      this.#part[name] = root.querySelector(`.why-${name}`);
+    for (const name of ["title", "chips", "heat-told", "heat-note", "legend", "model", "look-alikes"]) {
+      this.#part[name] = part(root, `.why-${name}`);
     }
+    this.#canvas = part(root, ".why-heat", HTMLCanvasElement);
     this.#closed = closed;
-    root.querySelector(".close").addEventListener("click", () => this.close());
+    part(root, ".close").addEventListener("click", () => this.close());
     root.addEventListener("keydown", (event) => {
       if (event.key !== "Escape") return;
       event.stopPropagation(); // it would empty the square
@@ -42,7 +59,7 @@ export class Why {
     return !this.#root.hidden;
   }
 
-  /** @param {object} input what was read @param {object[]} candidates of it @param {string} character one of theirs */
+  /** @param {Input | null} input what was read @param {Candidate[]} candidates of it @param {string} character one of theirs */
   async open(input, candidates, character) {
     this.#input = input;
     this.#candidates = candidates;
@@ -55,7 +72,10 @@ export class Why {
     await this.#ask(character);
   }
 
-  /** Something else was read: the panel goes on with its best candidate. */
+  /**
+   * Something else was read: the panel goes on with its best candidate.
+   * @param {Input | null} input @param {Candidate[]} candidates
+   */
   async follow(input, candidates) {
     if (!this.isOpen) return;
     if (!candidates.length) return this.close();
@@ -71,6 +91,7 @@ export class Why {
     if (focused) this.#closed();
   }
 
+  /** @param {string} character @param {number} [rest] ms to wait first */
   async #ask(character, rest = 0) {
     this.#stop?.abort();
     const { signal } = (this.#stop = new AbortController());
@@ -79,27 +100,26 @@ export class Why {
     this.#render();
     if (rest) await new Promise((done) => setTimeout(done, rest));
     if (signal.aborted) return;
-    const settle = async (ask, keep) => {
-      const got = await patiently(ask, signal).then((value) => ({ value }), (error) => ({ error }));
-      if (!signal.aborted) keep(got);
-    };
-    await Promise.all([
-      settle(
-        () => this.#reader.explain(this.#input, character, { signal }),
-        (got) => {
-          this.#why = got;
-          this.#renderHeat();
-          if (got.value) say(this.#part["heat-told"].textContent);
-        },
-      ),
-      settle(
-        () => this.#reader.lookup(character, { signal }),
-        (got) => {
-          this.#found = got;
-          this.#renderGlyphs();
-        },
-      ),
-    ]);
+    await Promise.all([this.#askWhy(character, signal), this.#askStrokes(character, signal)]);
+  }
+
+  /** @param {string} character @param {AbortSignal} signal */
+  async #askWhy(character, signal) {
+    const input = this.#input;
+    if (!input) return;
+    const got = await outcomeOf(() => this.#reader.explain(input, character, { signal }), signal);
+    if (signal.aborted) return;
+    this.#why = got;
+    this.#renderHeat();
+    if (got.value) say(this.#part["heat-told"].textContent ?? "");
+  }
+
+  /** @param {string} character @param {AbortSignal} signal */
+  async #askStrokes(character, signal) {
+    const got = await outcomeOf(() => this.#reader.lookup(character, { signal }), signal);
+    if (signal.aborted) return;
+    this.#found = got;
+    this.#renderGlyphs();
   }
 
   #render() {
@@ -128,7 +148,7 @@ export class Why {
   #renderHeat() {
     const { value, error } = this.#why ?? {};
     const character = this.#character;
-    this.#part.heat.hidden = this.#part.legend.hidden = this.#part["heat-note"].hidden = !value;
+    this.#canvas.hidden = this.#part.legend.hidden = this.#part["heat-note"].hidden = !value;
     this.#part["heat-told"].textContent = error ? problem(error, "no_explain") : t("thinking");
     if (!value) return;
     const place = strongestPlace(value.heat);
@@ -136,12 +156,12 @@ export class Why {
       ? t("heat_where", { character, place: t(`place_${place}`) })
       : t("heat_none", { character });
     this.#part["heat-note"].textContent = t("heat_note", { character });
-    this.#part.heat.setAttribute("aria-label", t("heat_label", { character }));
+    this.#canvas.setAttribute("aria-label", t("heat_label", { character }));
     this.#drawHeat();
   }
 
   #drawHeat() {
-    if (this.#why?.value) drawHeat(this.#part.heat, this.#why.value);
+    if (this.#why?.value) drawHeat(this.#canvas, this.#why.value);
   }
 
   #renderGlyphs() {
@@ -153,7 +173,7 @@ export class Why {
       return;
     }
     model.replaceChildren(figure(value));
-    write(model.querySelector("svg"));
+    write(part(model, "svg", SVGSVGElement));
     const others = value.look_alikes.map((other) => figure(other, other.probability));
     const told = note(t(others.length ? "look_alikes_note" : "look_alikes_none", { character: value.character }));
     const row = document.createElement("div");
@@ -163,7 +183,23 @@ export class Why {
   }
 }
 
-/** Ask until the reader is not busy. */
+/**
+ * An answer, or the error in its place.
+ * @template Value @param {() => Promise<Value>} ask @param {AbortSignal} signal @returns {Promise<Outcome<Value>>}
+ */
+async function outcomeOf(ask, signal) {
+  try {
+    return { value: await patiently(ask, signal) };
+  } catch (error) {
+    return { error };
+  }
+}
+
+/**
+ * Ask until the reader is not busy.
+ * @template Value @param {() => Promise<Value>} ask @param {AbortSignal} signal @param {number} [attempts]
+ * @returns {Promise<Value>}
+ */
 async function patiently(ask, signal, attempts = 5) {
   try {
     return await ask();
@@ -175,12 +211,16 @@ async function patiently(ask, signal, attempts = 5) {
   }
 }
 
-/** @param {string} missing the text where the reader has no such answer */
+/**
+ * @param {any} error @param {string} missing the text where the reader has no such answer
+ * @param {Record<string, string>} [values]
+ */
 function problem(error, missing, values) {
   const lacks = ["not_found", "http_404", "unknown_character", "method_not_allowed"].includes(error.code);
   return lacks ? t(missing, values) : tellError({ code: error.code ?? "unknown", message: error.message });
 }
 
+/** @param {string} text */
 function note(text) {
   const paragraph = document.createElement("p");
   paragraph.className = "note";
@@ -188,7 +228,10 @@ function note(text) {
   return paragraph;
 }
 
-/** A glyph that is written again when it is pressed, with its name and probability below. */
+/**
+ * A glyph that is written again when it is pressed, with its name and probability below.
+ * @param {{character: string, strokes: number[][][]}} model @param {number} [probability]
+ */
 function figure({ character, strokes }, probability) {
   const box = document.createElement("figure");
   const button = document.createElement("button");

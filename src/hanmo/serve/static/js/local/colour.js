@@ -1,14 +1,11 @@
-/** Colour -> grey, without coloured print where colour tells it from the ink: as hanmo.colour, level by level. */
+/**
+ * Port of src/hanmo/colour.py: a colour picture becomes grey, and coloured print is left out where its colour differs
+ * from the ink's. Every grey level is the same as in Python.
+ */
 
-const SAMPLES = 4096; // about so many pixels decide
-const RARE = 256; // print must fill one part in so many of the sample, ink twice as much
-const FEWEST = 8;
-const COLOURED = 32; // how far a print's brightest channel stands above the other two once a grey paper is white
-const GREY = 8; // channels that never lie so far apart hold no colour
-const INK = 160; // level up to which a pixel may be ink
-const DARK_PAPER = 64;
-const PALE_BLUE = 80; // luma from which blue is taken for print
-const BLUE = 2;
+import { COLOUR } from "../constants.js";
+
+const { SAMPLES, RARE, FEWEST, COLOURED, GREY, INK, DARK_PAPER, PALE_BLUE, BLUE } = COLOUR;
 
 /** @typedef {Uint8Array | Uint8ClampedArray} Bytes */
 /** @typedef {{ paper: number[], rests: [number, number][] }} Print paper's colour; channels and what to add in 1/64 */

@@ -1,12 +1,10 @@
-/** Why a square is read as a character: occlusion, window by window as in hanmo.occlusion. */
+/** Port of src/hanmo/occlusion.py: why a square is read as a character, found by occlusion, window by window. */
 
+import { EXPLAIN } from "../constants.js";
 import { logSoftmax } from "./net.js";
 import { halfToEven } from "./strokes.js";
 
-const SIZE = 12; // places a side
-const FULL = 0.08; // a window takes all ink within this distance of its middle, in sides of the square,
-const GONE = 0.16; // and none from this one on
-const VISIBLE = 32; // ink, of 255, that counts
+const { SIZE, FULL, GONE, VISIBLE } = EXPLAIN;
 const BATCH = 8; // squares a run: between runs others get their turn
 
 /**

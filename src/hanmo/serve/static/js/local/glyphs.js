@@ -1,8 +1,12 @@
-/** Model glyphs: the strokes of the packaged table, fetched when they are first asked for. */
+/**
+ * Reads the strokes that src/hanmo/serve/site.py packs, and mirrors src/hanmo/serve/glyphs.py: how a character is
+ * written. The table is fetched when it is first needed.
+ */
 
+import { SITE } from "../constants.js";
 import { fetchFile } from "./net.js";
 
-const GRID = 1024;
+const { GRID } = SITE; // steps of the grid along the square's side
 
 /**
  * @param {URL} folder
@@ -15,7 +19,7 @@ export async function openGlyphs(folder) {
 }
 
 /**
- * The layout is told in hanmo.serve.site: characters, strokes of each, points of each stroke, points.
+ * src/hanmo/serve/site.py describes the layout: characters, strokes of each, points of each stroke, points.
  *
  * @param {ArrayBuffer} raw
  * @returns {Map<string, number[][][]>}

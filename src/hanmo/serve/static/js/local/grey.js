@@ -1,14 +1,10 @@
-/** Colours -> a grey picture with dark ink, as hanmo.image does it with Pillow's whole numbers. */
+/** Port of the second half of src/hanmo/image.py: pixels become a grey picture with dark ink, in Pillow's whole numbers. */
 
+import { IMAGE } from "../constants.js";
 import { findPrint, hide, luma } from "./colour.js";
 import { countLevels, roundHalfEven } from "./paper.js";
 
-/** Grey levels within which a composite counts as one tone, and its transparency is looked at instead. */
-const FAINT = 12;
-/** Places in a picture's range below which its border, and what is inside, must lie to be taken for a dark ground. */
-const [DARK_BORDER, DARK_INSIDE] = [0.25, 0.4];
-/** How far inside, as a part of the shorter side, a printed frame is left behind. */
-const FRAME = 0.06;
+const { FAINT, DARK_BORDER, DARK_INSIDE, FRAME } = IMAGE;
 
 /** @typedef {import("./strokes.js").Grey} Grey */
 

@@ -1,18 +1,15 @@
 /**
- * A grey picture -> the ink of the one character on it, cut to its box: hanmo.ink, with Pillow's way to average
- * pictures down.
+ * Port of src/hanmo/ink.py: a grey picture becomes the ink of the one character on it, cut to its box. Pillow's BOX
+ * filter, with which Python makes pictures smaller, is repeated here.
  */
 
+import { INK } from "../constants.js";
 import { isCutClose, ownCells } from "./neighbours.js";
 import { SIDE, VISIBLE, greatest, inkOf, roundHalfEven } from "./paper.js";
 import { blank } from "./problem.js";
 import { withoutPrint, withoutRules, withoutSpecks } from "./strays.js";
 
-const [DUST, DUST_GAP] = [0.01, 0.05]; // of the ink, of the size: a speck apart that does not count for the crop
-const CLOSER = 0.5; // a character smaller than this share of a reduced picture is looked at again, closer
-const LOOKS = 3; // so often at most
-const AROUND = 0.5; // with this share of its size around it
-const [LONG, GAP] = [1.6, 0.08]; // proportions, and blank share in between, of what may be several characters
+const { DUST, DUST_GAP, CLOSER, LOOKS, AROUND, LONG, GAP } = INK;
 const ONE = 2 ** 22; // Pillow's weights of a picture of bytes are whole numbers of this part
 
 /**

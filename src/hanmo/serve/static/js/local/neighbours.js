@@ -1,20 +1,13 @@
 /**
- * Parts of other characters, and of frames, that reach into a picture from its rim: hanmo.neighbours, decision by
- * decision. Masks are bytes, 1 = set, a row after the other.
+ * Port of src/hanmo/neighbours.py: parts of other characters and of frames, which reach into a picture from its rim, are
+ * removed. Masks are bytes, 1 = set, one row after the other.
  */
 
+import { NEIGHBOURS } from "../constants.js";
 import { RIM, VISIBLE, greatest } from "./paper.js";
 
 const STEPS = 64; // how often regions are grown by one cell
-const [SHALLOW, SLIGHT] = [4, 5]; // per cent of the side, and of the ink, up to which what touches the rim goes ...
-const REACHED = 2; // ... unless the rest comes close to more sides than so many
-const DEEP = 25; // per cent of the side that parts of other characters reach in at most
-const APART = 3; // per cent of the side that such parts are away from the character
-const CLEAR = 4; // per cent of the side that must be free around what is left
-const KEPT = 60; // per cent of the ink that must be left when such parts are removed ...
-const KEPT_CENTRED = 25; // ... or, where what is left is a character by its size and place
-const [LONG, SHORT, OFF] = [50, 25, 10]; // per cent of the side: the size of such a character, and how far off it is
-const SOLID = 110; // ink of 255 that is more than the soft edges over which strokes close to each other join
+const { SHALLOW, SLIGHT, REACHED, DEEP, APART, CLEAR, KEPT, KEPT_CENTRED, LONG, SHORT, OFF, SOLID } = NEIGHBOURS;
 
 /**
  * @typedef {import("./strokes.js").Grey} Grey

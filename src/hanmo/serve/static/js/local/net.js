@@ -1,4 +1,7 @@
-/** The bundle's net, run by onnxruntime-web: squares -> logits -> candidates, as hanmo.recognizer does it. */
+/**
+ * Port of src/hanmo/recognizer.py: squares become logits, logits become candidates. onnxruntime-web runs the bundle's
+ * net.
+ */
 
 import { Problem } from "./problem.js";
 

@@ -1,14 +1,15 @@
 /**
- * A grey picture of one character -> the square the net sees: hanmo.normalize with the method `fit`, number by number,
- * in single precision where it is single precision there.
+ * Port of src/hanmo/normalize.py, method `fit` only: a grey picture of one character becomes the square that the net
+ * sees. Where Python computes in single precision, so does this file.
  */
 
+import { NORMALIZE } from "../constants.js";
 import { cropBox, findInk } from "./ink.js";
 import { MIN_CONTRAST, countLevels } from "./paper.js";
 import { Problem, blank } from "./problem.js";
 
-const VERSIONS = [1, 2];
-const VISIBLE = Math.fround(0.3);
+const { VERSIONS } = NORMALIZE;
+const VISIBLE = Math.fround(0.3); // the default of crop_to_ink in Python: ink from which a pixel counts
 const single = Math.fround;
 
 /**

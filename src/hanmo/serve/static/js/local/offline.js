@@ -1,23 +1,25 @@
 /**
- * Keeps the page for use without a connection. hanmo.serve.site puts it beside index.html as `offline.js`, so that it may
- * answer for the whole folder, and writes into it which version of the folder it belongs to.
+ * No port: a service worker that keeps the page for use without a connection. src/hanmo/serve/site.py puts it beside
+ * index.html as `offline.js`, so that it may answer for the whole folder, and writes the folder's version into it.
  *
  * Each version has a store of its own and is taken as a whole: a page never gets files of two versions. A newer version
  * is fetched in the background and answers when all pages of the older one are closed.
  */
 
 const VERSION = "none";
-const FOLDER = self.registration.scope;
+/** What a service worker's global has and a page's has not. */
+const worker = /** @type {any} */ (self);
+const FOLDER = worker.registration.scope;
 const PREFIX = `hanmo ${FOLDER} `; // other pages of this host have stores, too
 const STORE = PREFIX + VERSION;
 
-self.addEventListener("install", (event) => event.waitUntil(store()));
+worker.addEventListener("install", (/** @type {any} */ event) => event.waitUntil(store()));
 
-self.addEventListener("activate", (event) => {
-  event.waitUntil(forgetOthers().then(() => self.clients.claim()));
+worker.addEventListener("activate", (/** @type {any} */ event) => {
+  event.waitUntil(forgetOthers().then(() => worker.clients.claim()));
 });
 
-self.addEventListener("fetch", (event) => {
+worker.addEventListener("fetch", (/** @type {any} */ event) => {
   if (event.request.method !== "GET" || !event.request.url.startsWith(FOLDER)) return;
   event.respondWith(answer(event.request));
   if (event.request.mode === "navigate") event.waitUntil(leaveIfGone().catch(() => {}));
@@ -38,7 +40,7 @@ async function store() {
 async function leaveIfGone() {
   const list = await fetch(new URL("hanmo-site.json", FOLDER), { cache: "no-cache" });
   if (list.status !== 404 && list.status !== 410) return;
-  await self.registration.unregister();
+  await worker.registration.unregister();
   await caches.delete(STORE);
 }
 

@@ -1,29 +1,14 @@
 /**
- * A grey picture of paper -> the ink on it: hanmo.paper, decision by decision, all of them in whole numbers.
+ * Port of src/hanmo/paper.py: a grey picture of paper becomes the ink on it. All arithmetic is in whole numbers, so that
+ * every decision is the same as in Python.
  */
 
+import { PAPER } from "../constants.js";
 import { blank, faint } from "./problem.js";
 
-/** Pixels: the longer side at which a picture is looked at. */
-export const SIDE = 96;
-/** Grey levels between paper and ink below which a picture counts as blank. */
-export const MIN_CONTRAST = 12;
-/** Ink, of 255, from which a pixel counts as written on. */
-export const VISIBLE = 77;
-/** Ink, of 255, that touches the rim of a picture. */
-export const RIM = 38;
-
-const DEAD_ZONE = 150; // thousandths of the ink below which everything is paper
-const PAPER = 224; // what the background is raised to
-const UNEVEN = 20; // grey levels by which a background must vary before it is divided out
-const TILES = 24; // tiles of the background along the longer side
-const CLOSING = 4; // tiles on either side that the closing looks at
-const IMPULSE = 32; // grey levels by which single pixels stand out
-const IMPULSES = 250; // one pixel in so many must do so before any is replaced
-const DENSE = 33; // one pixel in so many: a median is taken instead
-const NOISE = [8, 16]; // per cent of the contrast from which pictures are smoothed twice, and four times
-/** Thousandths of white noise's deviation that so many passes of smoothing leave. */
-const LEFT = /** @type {const} */ ({ 0: 1000, 2: 270, 4: 190 });
+export const { SIDE, MIN_CONTRAST, VISIBLE, RIM } = PAPER;
+const { DEAD_ZONE, UNEVEN, TILES, CLOSING, IMPULSE, IMPULSES, DENSE, LEFT, NOISE } = PAPER;
+const RAISED = PAPER.PAPER; // the level that the background is raised to
 
 /** @typedef {import("./strokes.js").Grey} Grey */
 
@@ -80,7 +65,7 @@ function passesFor(noise, contrast) {
 }
 
 /**
- * Divides by the background where that is uneven; the paper then has the level 224 everywhere.
+ * Divides by the background where that is uneven; the paper then has the level RAISED everywhere.
  *
  * @param {Grey} grey
  * @returns {Grey}
@@ -101,7 +86,7 @@ function flatten(grey) {
       const along = (/** @type {number} */ line) =>
         (64 - column.share) * coarse[line * across + column.first] + column.share * coarse[line * across + column.next];
       const fine = ((64 - row.share) * along(row.first) + row.share * along(row.next)) >> 12;
-      flat[i] = Math.min(Math.floor((levels[i] * PAPER) / Math.max(fine, 1)), 255);
+      flat[i] = Math.min(Math.floor((levels[i] * RAISED) / Math.max(fine, 1)), 255);
     }
   }
   return { width, height, levels: flat };

@@ -1,9 +1,9 @@
 /**
- * A round pen on a sheet of black and white pixels.
+ * Port of what src/hanmo/strokes.py draws with: Pillow's lines and ellipses, as a round pen on black and white pixels.
  *
- * The server draws strokes with Pillow's lines and ellipses. The net's answers hang on the pixels, so the same pixels
- * are set here: places are cut to whole pixels, and what belongs to a line or a disc follows the same rules of
- * rounding, single precision where it is single precision there. tests/serve/test_local.py compares both pixel by pixel.
+ * The net's answers depend on single pixels, so the same pixels are set here: positions are cut to whole pixels, and a
+ * line or a disc is rounded by Pillow's rules, in single precision where Pillow computes in single precision.
+ * tests/serve/test_local.py compares both pixel by pixel.
  */
 
 const single = Math.fround;

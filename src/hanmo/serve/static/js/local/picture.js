@@ -1,10 +1,14 @@
-/** A picture's file -> a grey picture. The first bytes decide what it is, and its size is looked at before decoding. */
+/**
+ * Port of the first half of src/hanmo/image.py: a picture's file becomes a grey picture. The first bytes decide its
+ * format, and its size is checked before it is decoded.
+ */
 
+import { IMAGE } from "../constants.js";
 import { fromPixels, inkDark } from "./grey.js";
-import { MAX_BYTES, MAX_PIXELS } from "./limits.js";
 import { hasAlphaChannel, pixelsOfPng } from "./png.js";
 import { Problem, tooLarge, unusable } from "./problem.js";
 
+const { MAX_BYTES, MAX_PIXELS } = IMAGE;
 const HEAD = 1 << 18; // a JPEG keeps its size behind its metadata, often 64 KiB of it, at times more
 
 /**

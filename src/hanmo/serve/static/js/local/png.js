@@ -1,6 +1,6 @@
 /**
- * The pixels of PNG files with an alpha channel, exactly. Canvases keep colours multiplied by alpha, which shifts the
- * grey of half transparent pixels by a level; that is enough to change a net's answer in the fifth digit.
+ * No port: Python needs none, as Pillow does this for src/hanmo/image.py. The pixels of PNG files with an alpha channel, exactly. Canvases keep
+ * colours multiplied by alpha, which shifts the grey of half transparent pixels by a level; that is enough to change a net's answer in the fifth digit.
  */
 
 const HEAD = 8; // bytes before the first chunk
@@ -42,11 +42,12 @@ export async function pixelsOfPng(file, width, height) {
 
 /** The compressed pixels, from all IDAT chunks. @param {DataView} view @returns {Blob} */
 function dataOf(view) {
+  /** @type {BlobPart[]} */
   const parts = [];
   let at = HEAD;
   while (at + 12 <= view.byteLength) {
     const length = view.getUint32(at);
-    if (view.getUint32(at + 4) === 0x49444154) parts.push(new Uint8Array(view.buffer, at + 8, length));
+    if (view.getUint32(at + 4) === 0x49444154) parts.push(new Uint8Array(/** @type {ArrayBuffer} */ (view.buffer), at + 8, length));
     at += length + 12; // length, name, data, checksum
   }
   return new Blob(parts);

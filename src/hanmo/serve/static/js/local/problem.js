@@ -1,10 +1,10 @@
+/** Port of src/hanmo/serve/problems.py: why something cannot be read, with the server's codes and words. */
+
 /** Codes of pictures without ink: nothing is written there, or nothing that stands out. They are read as refused. */
 export const BLANK = "blank_picture";
 export const FAINT = "faint_ink";
 
-/**
- * Why something cannot be read, in the words and with the codes of the server (hanmo.serve.problems).
- */
+/** Something cannot be read. */
 export class Problem extends Error {
   /**
    * @param {string} code for programs

@@ -1,6 +1,9 @@
-/** The reader that needs no server: everything it fetches lies beside this page. */
+/**
+ * No port: the page's side of the reader that needs no server. It answers as js/http.js does, and passes all work to
+ * worker.js. Everything it fetches lies beside this page.
+ */
 
-import { MAX_PIXELS, MAX_POINTS, MAX_STROKES } from "./limits.js";
+import { IMAGE, STROKES } from "../constants.js";
 import { Problem } from "./problem.js";
 
 /**
@@ -29,7 +32,7 @@ export async function open() {
       const answer = await fetch(new URL("../../reader/reader.json", import.meta.url)).catch(() => null);
       if (!answer?.ok) throw new Problem("reader_unavailable", "reader.json cannot be fetched; reload the page");
       const { model } = await answer.json();
-      return { ...model, limits: { pixels: MAX_PIXELS, strokes: MAX_STROKES, points: MAX_POINTS } };
+      return { ...model, limits: { pixels: IMAGE.MAX_PIXELS, strokes: STROKES.MAX_STROKES, points: STROKES.MAX_POINTS } };
     },
     read: (inputs, { top = 10, signal } = {}) => desk.call("read", [inputs, top], signal),
     explain: (input, character = null, { signal } = {}) => desk.call("explain", [input, character], signal),

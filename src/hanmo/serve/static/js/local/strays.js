@@ -1,21 +1,12 @@
 /**
- * What is on a picture beside the character, and goes: lighter print, rules and specks: hanmo.strays, decision by
- * decision. Masks are bytes, 1 = set, a row after the other.
+ * Port of src/hanmo/strays.py: what lies on a picture beside the character is removed, lighter print, rules and specks.
+ * Masks are bytes, 1 = set, one row after the other.
  */
 
+import { STRAYS } from "../constants.js";
 import { RIM, VISIBLE, greatest } from "./paper.js";
 
-const STRIPS = 8; // strips that the picture is cut into across a rule's direction
-const SLOPE = 4; // pixels that a rule may rise or fall from one end of the picture to the other
-const STRONG = 158; // ink of 255 that print does not reach where it is lighter than the pen
-const NEAR = 2; // pixels around strong ink that are the soft edges of its strokes
-const PRINT = 25; // lighter print, in per cent of the strong pixels, from which it is removed
-const PALE = 110; // ink of 255 that lighter print does not reach
-const COVERED = 35; // per cent of a strip that a rule covers
-const WHOLE = 55; // per cent of the whole width that it covers
-const THICK = 34; // thousandths of the longer side: as much ink may lie across a rule
-const MARGIN = 8; // rows of paper added above and below
-const LARGEST_SPECK = 32; // parts of the longer side: larger squares of ink are no specks
+const { STRIPS, SLOPES, STRONG, NEAR, PRINT, PALE, COVERED, WHOLE, THICK, MARGIN, LARGEST_SPECK } = STRAYS;
 
 /**
  * @typedef {import("./strokes.js").Grey} Grey
@@ -65,7 +56,7 @@ function rulesIn({ width, height, levels }) {
   }
   const { band, covered, thin } = alongRows(inked, rows, edges, Math.max(height, width));
   const found = new Uint8Array(rows * STRIPS);
-  for (let slope = -SLOPE; slope <= SLOPE; slope += 1) {
+  for (const slope of SLOPES) {
     const shifts = slopeShifts(slope);
     for (let y = MARGIN; y < MARGIN + height; y += 1) {
       const along = shifts.map((shift, strip) => (y + shift) * STRIPS + strip);

@@ -1,14 +1,10 @@
-/** Pen strokes -> a grey picture, as hanmo.strokes draws them. */
+/** Port of src/hanmo/strokes.py: pen strokes become a grey picture. */
 
-import { MAX_POINTS, MAX_STROKES } from "./limits.js";
+import { STROKES } from "../constants.js";
 import { Sheet, drawDisc, drawLine } from "./pen.js";
 import { tooLarge, unusable } from "./problem.js";
 
-const SIDE = 96;
-const WIDTH = 5;
-const LIGHTEST = 0.6;
-const HEAVIEST = 1.4;
-const SUPERSAMPLING = 4;
+const { MAX_STROKES, MAX_POINTS, SIDE, WIDTH, LIGHTEST, HEAVIEST, SUPERSAMPLING } = STROKES;
 
 /**
  * @typedef {{width: number, height: number, levels: Uint8Array}} Grey a picture row by row, 255 = paper, ink dark

@@ -1,5 +1,9 @@
-/** The reader itself, beside the page, so that writing stays smooth while it reads. */
+/**
+ * Port of src/hanmo/serve/desk.py: the reader itself. It runs as a worker beside the page, so that writing stays smooth
+ * while it reads.
+ */
 
+import { DESK } from "../constants.js";
 import { explain } from "./explain.js";
 import { openGlyphs } from "./glyphs.js";
 import { Net, rounded } from "./net.js";
@@ -14,7 +18,7 @@ import { draw } from "./strokes.js";
 
 const FOLDER = new URL("../../reader/", import.meta.url);
 const BATCH = 8; // squares in one run of the net
-const LOOK_ALIKES = 4;
+const { LOOK_ALIKES } = DESK;
 
 const cancelled = new Set();
 let calls = 0; // in progress
@@ -84,6 +88,7 @@ const methods = {
       await pause();
       /** @type {Inspected[]} */
       const seen = [];
+      /** @type {number[]} */
       const places = [];
       for (const [i, input] of inputs.slice(start, start + BATCH).entries()) {
         try {
@@ -118,8 +123,8 @@ const methods = {
     };
   },
 
-  /** @param {() => Promise<void>} pause @param {string} character */
-  async lookup(pause, character) {
+  /** @param {() => Promise<void>} _pause @param {string} character */
+  async lookup(_pause, character) {
     const opened = await net();
     opened.classOf(character);
     glyphs ??= openGlyphs(FOLDER);
