@@ -1,4 +1,4 @@
-"""HWDB-C: the embedded readers and PP-OCRv6 small on exactly the same spoilt pages.
+"""HWDB-C: the embedded readers and PP-OCRv6 small on exactly the same corrupted pages.
 
     pip download --no-deps rapidocr==3.10.0 && unzip rapidocr-*.whl
     python benchmarks/corruptions.py FILE... --peer rapidocr/models/PP-OCRv6_rec_small.onnx [--bundle B ...]
@@ -6,8 +6,8 @@
 
 FILE is a .gnt or .gnt.xz file or a folder. docs/corruptions.md describes the pages. PP-OCRv6 reads lines, so it is
 helped as in benchmarks/peers.py: a page is the line, and its answer is closed to the characters that all our readers
-know. It gives no probability of a character among those and refuses nothing, so its sure mistakes and its ECE are
-left out. Writes one JSON object a file and reader, and prints the same as Markdown tables. --sheet shows every
+know. It gives no probability of a character among those and refuses nothing, so its confident mistakes and its ECE
+are left out. Writes one JSON object a file and reader, and prints the same as Markdown tables. --sheet shows every
 corruption at severities 1, 3 and 5 on drawn characters.
 """
 

@@ -1,4 +1,4 @@
-"""Can a small net tell drawn characters from real ones, and by what?
+"""How well a small net can tell drawn characters from real ones, and by which features.
 
     python benchmarks/discriminator.py DATA [--bank fonts.glyphs] [--style pressure=0]
 
@@ -42,16 +42,16 @@ WRITERS = 240
 
 def real(data: Path, each: int) -> tuple[list[Tensor], Tensor, Charset]:
     """Pictures of the first and the second half of the writers, ``each`` a class, and the classes of either."""
-    square, seen = Normalization(), Counter[str]()
+    square, samples_of = Normalization(), Counter[str]()
     halves: list[list[tuple[str, Tensor]]] = [[], []]
     room = [Counter[str](), Counter[str]()]
     for sample in read_samples([data / "hwdb100-train.gnt.xz"]):
-        number = int(seen[sample.label] >= WRITERS // 2)
-        seen[sample.label] += 1
+        number = int(samples_of[sample.label] >= WRITERS // 2)
+        samples_of[sample.label] += 1
         if room[number][sample.label] < each:
             room[number][sample.label] += 1
             halves[number].append((sample.label, torch.from_numpy(square(sample.image))))
-    charset = Charset(sorted(seen))
+    charset = Charset(sorted(samples_of))
     for half in halves:
         half.sort(key=lambda entry: entry[0])
     classes = torch.from_numpy(charset.encode([label for label, _ in halves[0]]))
@@ -82,8 +82,11 @@ def piece_of(x: Tensor) -> Tensor:
 VIEWS: dict[str, Callable[[Tensor], Tensor]] = {"picture": lambda x: x, "shape": shape_of, "piece": piece_of}
 
 
-def told_apart(view: Callable[[Tensor], Tensor], parts: list[Tensor], epochs: int, seed: int) -> tuple[float, Tensor]:
-    """Per cent of the last two of four parts (real, drawn; real, drawn) told right, and how drawn the last look."""
+def separation(view: Callable[[Tensor], Tensor], parts: list[Tensor], epochs: int, seed: int) -> tuple[float, Tensor]:
+    """Train on the first two of four parts (real, drawn; real, drawn) and test on the others.
+
+    Returns the accuracy in per cent, and for every drawn test picture the logit of "drawn".
+    """
     torch.manual_seed(seed)
     net = build_net(NetConfig(width=8), 2)
     x, y = torch.cat(parts[:2]), torch.arange(2).repeat_interleave(len(parts[0]))
@@ -99,8 +102,8 @@ def told_apart(view: Callable[[Tensor], Tensor], parts: list[Tensor], epochs: in
         schedule.step()
     net.eval()
     with torch.no_grad():
-        looks = [torch.cat([net(standardise(view(unchanged(b)))) for b in torch.split(p, 500)]) for p in parts[2:]]
-    drawn = [(logits[:, 1] - logits[:, 0]) for logits in looks]
+        logits_of = [torch.cat([net(standardise(view(unchanged(b)))) for b in torch.split(p, 500)]) for p in parts[2:]]
+    drawn = [(logits[:, 1] - logits[:, 0]) for logits in logits_of]
     return 50 * float((drawn[0] < 0).float().mean() + (drawn[1] > 0).float().mean()), drawn[1]
 
 
@@ -118,16 +121,16 @@ def main() -> None:
     halves, classes, charset = real(args.data, args.each)
     changes = {key: float(value) for key, _, value in (s.partition("=") for s in args.style)}
     if not args.bank:
-        changes.setdefault("layouts", 0.0)  # nobody knows any
+        changes.setdefault("layouts", 0.0)  # layouts come from the fonts of a bank
     style = replace(load_toml(DRAWN, SynthRecipe).style, **changes)
     share = args.fonts if args.bank else 0.0
     mix = Mix(MixConfig(strokes=1 - share, fonts=share, bank=args.bank), charset, style)
     numbers = torch.arange(len(classes))
     drawn = [mix.write(classes, keys_of(torch.tensor(seed), numbers), 64) for seed in (1, 2)]
     parts = [halves[0], drawn[0], halves[1], drawn[1]]
-    print("| seen | told apart % |\n|---|---|")
+    print("| input | accuracy % |\n|---|---|")
     for name, view in VIEWS.items():
-        found = [told_apart(view, parts, args.epochs, seed) for seed in range(args.seeds)]
+        found = [separation(view, parts, args.epochs, seed) for seed in range(args.seeds)]
         print(f"| {name} | {', '.join(f'{right:.1f}' for right, _ in found)} |", flush=True)
         if args.show and name == "picture":
             worst = drawn[1][found[0][1].argsort(descending=True)[:120]]

@@ -1,10 +1,10 @@
-"""What several trained nets say together, and each on many views: is there variance left to win?
+"""Accuracy of ensembles of trained nets and of test-time augmentation: how much of the error is variance?
 
     python benchmarks/ensembles.py runs/a runs/b --test packs/test [packs/test-b ...] --views 16 [--fixed]
 
 Each run is measured on the pack of its own normalisation; all packs hold the same samples in the same order. Prints
 top-1 of every net, of the mean of their log-probabilities, and of both with the mean over lightly changed copies of
-each picture (with --fixed over 1, 3 or 5 that are always the same, as teachers look); then how many of the joint errors
+each picture (with --fixed over the 1, 3 or 5 views that teachers use); then how many of the joint errors
 are shared by all nets, and how many get the same wrong answer from all.
 """
 
@@ -54,7 +54,7 @@ def log_probabilities(net: nn.Module, data: DeviceData, views: int) -> Tensor:
 
 
 @torch.no_grad()
-def as_teachers_look(net: nn.Module, data: DeviceData, views: int) -> Tensor:
+def fixed_views(net: nn.Module, data: DeviceData, views: int) -> Tensor:
     """(N, C), the mean over the views of :data:`hanmo.nets.tta.VIEWS`."""
     batches = []
     for images, _labels in data.in_order(512):
@@ -72,7 +72,7 @@ def main() -> None:
     parser.add_argument("--views", type=int, default=16)
     parser.add_argument("--fixed", action="store_true")
     args = parser.parse_args()
-    look = as_teachers_look if args.fixed else log_probabilities
+    predict = fixed_views if args.fixed else log_probabilities
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     packs = {
         str(pack.normalization): (data, pack) for data, pack in (DeviceData.open(p, None, device) for p in args.test)
@@ -86,7 +86,7 @@ def main() -> None:
         pack.require(charset=trained.charset)
         net = trained.net.to(device)
         plain.append(log_probabilities(net, data, 0))
-        viewed.append(look(net, data, args.views))
+        viewed.append(predict(net, data, args.views))
         print(f"| {run} | {top1(plain[-1], labels):.2f} | {top1(viewed[-1], labels):.2f} |", flush=True)
     joint = torch.stack(plain).mean(0)
     print(f"| together | {top1(joint, labels):.2f} | {top1(torch.stack(viewed).mean(0), labels):.2f} |")

@@ -1,4 +1,4 @@
-"""What keeps hwdb100 from 98.6 %: too few writers, or wrong labels in the training data?
+"""What limits the accuracy on hwdb100 below 98.6 %: the number of writers, or wrong labels in the training data?
 
     python benchmarks/limits.py DATA --work runs/limits --minutes 10
     python benchmarks/limits.py DATA --dry-run              # prints the trainings and what they cost
@@ -49,11 +49,11 @@ def subset(source: Path, out: Path, keep: Callable[[int, int], bool], *, dry_run
 
 
 def _some(source: Path, keep: Callable[[int, int], bool]) -> Iterator[Sample]:
-    seen: Counter[str] = Counter()
+    samples_of: Counter[str] = Counter()
     for number, sample in enumerate(read_samples([source])):
-        if keep(number, seen[sample.label]):
+        if keep(number, samples_of[sample.label]):
             yield sample
-        seen[sample.label] += 1
+        samples_of[sample.label] += 1
 
 
 def training(
@@ -71,8 +71,8 @@ def training(
 
 
 @torch.no_grad()
-def named_otherwise(run: Path, held_out: Path, sure: float) -> list[bool]:
-    """For each sample of a pack: does the net call it another character, with a probability above ``sure``?"""
+def doubted_labels(run: Path, held_out: Path, sure: float) -> list[bool]:
+    """For each sample of a pack: whether the net predicts another character with a probability above ``sure``."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     trained = load_trained(run)
     data, opened = DeviceData.open(str(held_out), trained.charset, device)
@@ -89,7 +89,7 @@ def named_otherwise(run: Path, held_out: Path, sure: float) -> list[bool]:
 def clean(source: Path, work: Path, sure: float) -> Path:
     """A pack of the training data without the samples that the folds call something else."""
     doubted = [
-        iter(named_otherwise(work / f"fold-{fold}" / "seed-0", work / "packs" / f"fold-{fold}-out", sure))
+        iter(doubted_labels(work / f"fold-{fold}" / "seed-0", work / "packs" / f"fold-{fold}-out", sure))
         for fold in range(FOLDS)
     ]
     return subset(source, work / "packs" / "clean", lambda _, n: not next(doubted[_fold(n)]))

@@ -1,4 +1,4 @@
-"""Which normalisation and input size? Trains ResNet-18 on each, then settings around the best; one run folder a line.
+"""Compare normalisations and input sizes: train ResNet-18 with each, then with settings around the best.
 
     python benchmarks/normalization.py DATA --work runs/normalization --minutes 8
     python benchmarks/normalization.py DATA --dry-run       # prints the trainings and what they cost

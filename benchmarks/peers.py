@@ -30,9 +30,9 @@ from hanmo.data.read import read_samples
 
 Grey = NDArray[np.uint8]
 Answer = tuple[list[str], str]
-"""The five best among the characters known to hanmo, and what is said unaided."""
+"""The five best candidates among hanmo's characters, and the text that the reader gives without that restriction."""
 MARGIN = 0.08
-"""Share of the square left white on every side; single characters suit a reader of lines better so."""
+"""Share of the square left white on every side; with it PP-OCRv6, a reader of lines, reads single characters better."""
 FILES = ("hwdb100-test", "radicals32-test", "hcl-address")
 
 
@@ -58,9 +58,9 @@ class Paddle:
         x = (np.asarray(grey, np.float32) / 255 - 0.5) / 0.5
         scores = self.net.run(None, {self.net.get_inputs()[0].name: x.transpose(2, 0, 1)[None]})[0][0]
         path = scores.argmax(1)
-        said = "".join(self.labels[i] for i, before in zip(path, [0, *path[:-1]], strict=True) if i and i != before)
+        text = "".join(self.labels[i] for i, before in zip(path, [0, *path[:-1]], strict=True) if i and i != before)
         order = np.argsort(-scores[:, self.closed].max(0))[:5]
-        return [self.labels[self.closed[i]] for i in order], said
+        return [self.labels[self.closed[i]] for i in order], text
 
 
 def ours(reader: Recognizer) -> Callable[[Grey], Answer]:
@@ -80,9 +80,9 @@ def compare(path: Path, readers: dict[str, Callable[[Grey], Answer]], known: str
         label, picture = samples[i].label, samples[i].image
         for name, read in readers.items():
             start = time.perf_counter()
-            best, said = read(picture)
+            best, text = read(picture)
             times[name].append(1000 * (time.perf_counter() - start))
-            hits[name] += [best[0] == label, label in best, said == label]
+            hits[name] += [best[0] == label, label in best, text == label]
     for name in readers:
         top1, top5, unaided = (round(100 * float(share), 2) for share in hits[name] / len(order))
         quartiles = statistics.quantiles(times[name], n=4)
@@ -105,8 +105,8 @@ def cold(runs: int = 9) -> None:
         start = time.perf_counter()
         subprocess.run([sys.executable, "-c", first], check=True, capture_output=True)
         whole.append(time.perf_counter() - start)
-        told = subprocess.run([sys.executable, "-c", imports], check=True, capture_output=True, text=True)
-        importing.append(float(told.stdout))
+        printed = subprocess.run([sys.executable, "-c", imports], check=True, capture_output=True, text=True)
+        importing.append(float(printed.stdout))
     record = {"first_answer_s": round(statistics.median(whole), 3), "import_ms": round(statistics.median(importing), 1)}
     print(json.dumps(record), flush=True)
 

@@ -1,10 +1,10 @@
-"""Read folders of photographed cells and say how many are right.
+"""Accuracy on folders of photographed cells.
 
     python benchmarks/pictures.py FOLDER... [--bundle B]
 
-A folder holds pictures and ``labels.json``, an object from file name to ``{"label": character or null, "kind": ...}``;
-kind is ``character``, ``empty`` or another, which is left out. Characters that the bundle does not know are left out,
-too. A refused character counts as wrong; an empty cell counts as right when it is refused.
+A folder holds pictures and ``labels.json``, an object from file name to ``{"label": character or null, "kind": ...}``.
+``kind`` is ``character`` or ``empty``; pictures of other kinds, and characters that the bundle does not know, are left
+out. A refused character counts as wrong; an empty cell counts as right when it is refused.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ def row(folder: Path, name: str, reader: Recognizer) -> str:
     known = [f for f, v in labels.items() if v["kind"] == "character" and v["label"] in reader.bundle.charset]
     empty = [f for f, v in labels.items() if v["kind"] == "empty"]
     read = reader.recognize_batch([folder / file for file in known])
-    truth = [labels[file]["label"] for file in known]
-    best = sum(bool(p.candidates) and p.candidates[0].character == t for p, t in zip(read, truth, strict=True))
-    right = sum(p.character == t for p, t in zip(read, truth, strict=True))
+    expected = [labels[file]["label"] for file in known]
+    best = sum(bool(p.candidates) and p.candidates[0].character == t for p, t in zip(read, expected, strict=True))
+    right = sum(p.character == t for p, t in zip(read, expected, strict=True))
     blank = reader.recognize_batch([folder / file for file in empty])
     refused = sum(p.refused for p in blank)
     reasons = ", ".join(f"{reason} {n}" for reason, n in Counter(p.reason for p in blank).most_common())

@@ -1,4 +1,4 @@
-"""Does the reader refuse what is no character it knows, and are its probabilities honest?
+"""Refusal of pictures that show no known character, and calibration of the probabilities.
 
     python benchmarks/refusal.py DATA --held-out PACK [--bundle B]
 

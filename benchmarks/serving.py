@@ -49,7 +49,7 @@ class Request:
 
 @dataclass
 class Outcome:
-    """What the clients saw."""
+    """Response times and failures of all clients."""
 
     seconds: list[float] = field(default_factory=list)
     characters: int = 0
@@ -86,7 +86,7 @@ def mixture(number: int, bundle: str, seed: int = 1) -> list[Request]:
     blank = io.BytesIO()
     Image.new("L", (80, 80), 255).save(blank, "png")
     refused = [request("image/svg+xml", b"<svg/>", 415, ""), request("image/png", blank.getvalue(), 422, "")]
-    # What the same reader says to the same picture without a server in between.
+    # The answers of the same reader without a server.
     reader = Recognizer(bundle)
     small_read, read, strokes_read = (
         [prediction.character or "?" for prediction in reader.recognize_batch(sources, 1)]
@@ -154,11 +154,11 @@ def measure(bundle: str, threads: int, number: int, clients: int) -> str:
     with tempfile.TemporaryFile("w+", encoding="utf-8") as log:
         server = subprocess.Popen(command, stderr=log)
         try:
-            while "reading at" not in (told := (log.seek(0), log.readline())[1]):
+            while "reading at" not in (line := (log.seek(0), log.readline())[1]):
                 if server.poll() is not None:
-                    raise SystemExit(f"the server ended: {told}")
+                    raise SystemExit(f"the server ended: {line}")
                 time.sleep(0.1)
-            port = int(told.split("(")[0].rpartition(":")[2])
+            port = int(line.split("(")[0].rpartition(":")[2])
             log.seek(0, os.SEEK_END)
             time.sleep(1)
             asyncio.run(press(port, requests[: max(400, number // 10)], clients))

@@ -1,4 +1,4 @@
-"""What each ingredient of drawn handwriting is worth: nets trained on drawn characters alone, tested on real ones.
+"""Ablation of drawn handwriting: nets trained on drawn characters only, without one ingredient, tested on real ones.
 
     python benchmarks/synthetic.py DATA --bank fonts.glyphs --work runs/synthetic              # every row, one seed
     python benchmarks/synthetic.py DATA --bank fonts.glyphs --part 0/2 & ... --part 1/2        # on two GPUs
@@ -159,7 +159,7 @@ def recipe_of(row: str, seed: int, args: argparse.Namespace) -> Recipe:
     drawn = replace(
         drawn,
         per_character=round(args.steps * 1024 / epochs / len(Charset.level1())),
-        seed=seed + 100,  # not what a training to begin with has seen
+        seed=seed + 100,  # other characters than those of the training that --start names
         style=replace(drawn.style, **style),
         mix=replace(drawn.mix, **mix, bank=args.bank),  # type: ignore[arg-type]
     )

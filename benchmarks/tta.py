@@ -1,4 +1,4 @@
-"""What several views of a picture, or another input size, would add to the flagship's single look.
+"""Test-time augmentation and other input sizes: accuracy of the flagship with several views, and at other sides.
 
     python benchmarks/tta.py DATA [--run @flagship] [--limit 1500]
 
@@ -28,10 +28,10 @@ SIDES = (40, 48, 56, 64)
 
 
 @torch.inference_mode()
-def accuracy(net: nn.Module, squares: Tensor, labels: Tensor, look: Callable[[Tensor], Tensor]) -> float:
+def accuracy(net: nn.Module, squares: Tensor, labels: Tensor, predict: Callable[[Tensor], Tensor]) -> float:
     hits = 0
     for pictures, classes in zip(torch.split(squares, 250), torch.split(labels, 250), strict=True):
-        hits += int((look(standardise(pictures[:, None].float() / 255)).argmax(1) == classes).sum())
+        hits += int((predict(standardise(pictures[:, None].float() / 255)).argmax(1) == classes).sum())
     return 100 * hits / len(labels)
 
 
