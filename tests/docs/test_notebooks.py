@@ -1,4 +1,4 @@
-"""The notebooks run from the first cell to the last, in less than a minute each, and are stored without outputs."""
+"""The notebooks run from the first cell to the last, and are stored without outputs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
-SECONDS = 60
+SECONDS_A_CELL = 180  # each notebook takes less than a minute on an idle core; tests also run on busy ones
 
 
 def test_there_are_two() -> None:
@@ -32,7 +32,7 @@ def test_it_runs(path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     monkeypatch.setenv("TMPDIR", str(tmp_path))  # what the notebook writes goes with the test
     notebook = nbformat.read(path, as_version=4)
     resources = {"metadata": {"path": str(path.parent)}}
-    nbclient.NotebookClient(notebook, timeout=SECONDS, kernel_name="python3", resources=resources).execute()
+    nbclient.NotebookClient(notebook, timeout=SECONDS_A_CELL, kernel_name="python3", resources=resources).execute()
     printed = "".join(
         output.get("text", "") for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs
     )
