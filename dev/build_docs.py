@@ -80,7 +80,8 @@ def check_offline() -> list[str]:
 def main() -> int:
     copy_pages()
     shutil.rmtree(SITE, ignore_errors=True)
-    status = subprocess.run([Path(sys.executable).with_name("zensical"), "build", "--clean", "--strict"], cwd=ROOT).returncode
+    zensical = Path(sys.executable).with_name("zensical")
+    status = subprocess.run([zensical, "build", "--clean", "--strict"], cwd=ROOT).returncode
     if status:
         return status
     if loading := check_offline():
