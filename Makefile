@@ -1,7 +1,11 @@
 # make demo          reads the pictures in examples/ with the embedded bundle (seconds)
 # make demo-distill  the whole job in small: draw, train, distil, evaluate, export, read (minutes on 2 CPU cores)
-# make test          every test; those of the page need Chromium: apt-get install chromium
+# make test          every test; says first what will be skipped here, and why
+# make test-quick    the fast tests: no training, no browser (about a minute on 2 CPU cores)
+# make coverage      every test, and which lines they run: build/coverage/index.html
 # make lint          style, types and the import contracts
+# make docs          the documents as a site, with an API reference: build/site/index.html
+# make docs-serve    the same, served on http://127.0.0.1:8080
 # make clean         removes what the others made
 #
 # Needs Python 3.11 or later; another one than python3: make demo PYTHON=python3.13
@@ -13,7 +17,16 @@ INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --no-compile 
 	--constraint constraints/pinned.txt --editable
 SOURCES := pyproject.toml constraints/pinned.txt
 
-.PHONY: help demo demo-distill test lint clean
+# The tests of the static page need ONNX Runtime's build for browsers, in the one version that hanmo takes.
+ORT_VERSION := $(shell sed -n 's/^VERSION = "\(.*\)"$$/\1/p' src/hanmo/serve/runtime.py)
+ORT_WEB := $(CURDIR)/build/onnxruntime-web-$(ORT_VERSION).tgz
+export HANMO_ORT_WEB ?= $(ORT_WEB)
+
+# Tests that neither train a net nor start a browser or a server.
+QUICK := tests/test_*.py tests/data tests/docs/test_links.py tests/nets/test_attention.py tests/nets/test_tta.py \
+	tests/distill/test_logits.py tests/cli/test_main.py tests/cli/test_recognize.py
+
+.PHONY: help demo demo-distill test test-quick coverage lint docs docs-serve clean onnxruntime-web
 .DELETE_ON_ERROR:
 
 help:
@@ -25,8 +38,16 @@ demo: .venv/.base
 demo-distill: .venv/.train
 	$(BIN)/python dev/demo_distill.py
 
-test: .venv/.dev
+test: .venv/.dev onnxruntime-web
+	@$(BIN)/python dev/check_test_tools.py
 	$(BIN)/python -m pytest -n 2
+
+test-quick: .venv/.dev
+	$(BIN)/python -m pytest -n 2 $(QUICK)
+
+coverage: .venv/.dev onnxruntime-web
+	@$(BIN)/python dev/check_test_tools.py
+	$(BIN)/python -m pytest -n 2 --cov=hanmo --cov-report=term:skip-covered --cov-report=html
 
 lint: .venv/.dev
 	$(BIN)/ruff check
@@ -35,8 +56,14 @@ lint: .venv/.dev
 	$(BIN)/lint-imports
 	$(BIN)/python dev/lint_page.py
 
+docs: .venv-docs/.ready
+	.venv-docs/bin/python dev/build_docs.py
+
+docs-serve: docs
+	$(PYTHON) -m http.server 8080 --bind 127.0.0.1 --directory build/site
+
 clean:
-	rm -rf .venv demo build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-docs demo build .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("hanmo needs Python 3.11 or later, this is " \
@@ -54,5 +81,18 @@ $(BIN)/python:
 	@touch $@
 
 .venv/.dev: .venv/.train $(SOURCES)
-	$(INSTALL) '.[train,serve,dev]'
+	$(INSTALL) '.[train,serve,dev,notebook]'
 	@touch $@
+
+# The site's tools have an environment of their own: they read the source and never import it.
+.venv-docs/.ready: pyproject.toml constraints/docs.txt
+	@echo "Setting up .venv-docs; seconds, once."
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check --requirement constraints/docs.txt
+	@touch $@
+
+# A file that is there is kept; without npm, or without a network, the tests that need it are skipped.
+onnxruntime-web:
+	@[ -f "$$HANMO_ORT_WEB" ] || ! command -v npm >/dev/null || { mkdir -p build && \
+		npm pack --silent --pack-destination build "onnxruntime-web@$(ORT_VERSION)" >/dev/null; } || \
+		echo "onnxruntime-web could not be fetched by npm" >&2
