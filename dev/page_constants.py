@@ -34,7 +34,7 @@ SHARED = {
     "hanmo.neighbours": "SHALLOW SLIGHT REACHED DEEP APART CLEAR KEPT KEPT_CENTRED LONG SHORT OFF SOLID",
     "hanmo.ink": "DUST DUST_GAP _CLOSER _LOOKS _AROUND _LONG _GAP",
     "hanmo.normalize": "Version=VERSIONS",
-    "hanmo.explain": "SIZE FULL GONE VISIBLE",
+    "hanmo.occlusion": "SIZE FULL GONE VISIBLE",
     "hanmo.serve.desk": "LOOK_ALIKES",
     "hanmo.serve.site": "_GRID",
 }

@@ -19,9 +19,9 @@ BLOCKS: dict[str, str] = dict(re.findall(r'```python title="(\w+)"\n(.*?)```', P
 def module(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], types.ModuleType]]:
     """``module(title)``: the block of that title as a module; what it registers is forgotten after the test."""
     from hanmo.distill import METHODS
-    from hanmo.nets.registry import LACKS, NETS
+    from hanmo.nets.registry import NETS, UNSUPPORTED_OPTIONS
 
-    tables: tuple[dict[str, Any], ...] = (METHODS, NETS, LACKS)
+    tables: tuple[dict[str, Any], ...] = (METHODS, NETS, UNSUPPORTED_OPTIONS)
     before = [dict(table) for table in tables]
 
     def run(title: str) -> types.ModuleType:
@@ -58,7 +58,7 @@ def test_the_net_is_trained_by_name(module: Any, small: Callable[..., Any], tmp_
     assert record["top1"] > 20  # five classes: better than a guess after two epochs
     trained = load_trained(tmp_path / "run")
     assert isinstance(trained.net, net.TinyNet)
-    with pytest.raises(ConfigError, match="no choice of attention"):
+    with pytest.raises(ConfigError, match="attention"):
         NetConfig(name="tiny", attention="se")
 
 

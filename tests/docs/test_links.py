@@ -62,3 +62,17 @@ def test_every_page_of_the_site_exists() -> None:
     ]
     assert named
     assert not lost
+
+
+def test_files_named_in_the_architecture_exist() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([\w/]+\.py|[\w/]+/)`", text))
+    assert len(named) > 30
+    assert not {name for name in named if not any((root / name).exists() for root in (ROOT, ROOT / "src" / "hanmo"))}
+
+
+def test_files_named_in_handwriting_exist() -> None:
+    text = (ROOT / "docs" / "handwriting.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:strokes|fonts|paper|data)/\w+\.\w+)`", text))
+    assert len(named) > 12
+    assert not {name for name in named if not (ROOT / "src" / "hanmo" / "synth" / name).exists()}

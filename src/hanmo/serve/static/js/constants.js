@@ -9,12 +9,14 @@ export const IMAGE = {
   MAX_BYTES: 16777216,
   // Width times height of a picture.
   MAX_PIXELS: 16777216,
-  // Grey levels within which a composite counts as one tone, and its transparency is looked at instead.
+  // A transparent picture over white whose grey levels differ by less counts as one tone; its opaque part is the
+  // ink.
   FAINT: 12,
-  // Places in a picture's range below which its border, and what is inside, must lie to be taken for a dark ground.
+  // Places in a picture's range, 0 the darkest, 1 the brightest: a dark ground has a border below the first and an
+  // inside below the second.
   DARK_BORDER: 0.25,
   DARK_INSIDE: 0.4,
-  // How far inside, as a part of the shorter side, a printed frame is left behind.
+  // Depth of the inner ring in parts of the shorter side: further inside than a printed frame.
   FRAME: 0.06,
 };
 
@@ -31,12 +33,13 @@ export const STROKES = {
   // The pen's width at no and at full pressure, in units of the usual width.
   LIGHTEST: 0.6,
   HEAVIEST: 1.4,
+  // Strokes are drawn so many times as large and reduced, as Pillow's lines are not antialiased.
   SUPERSAMPLING: 4,
 };
 
 /** From src/hanmo/colour.py. */
 export const COLOUR = {
-  // About so many pixels decide, however large the picture.
+  // About so many pixels of a picture are examined, however large it is.
   SAMPLES: 4096,
   // Print must fill one part in so many of the sample, and at least ``_FEWEST`` pixels of it; ink twice as much.
   RARE: 256,
@@ -56,101 +59,110 @@ export const COLOUR = {
 
 /** From src/hanmo/paper.py. */
 export const PAPER = {
-  // Pixels: the longer side at which a picture is looked at; a network's square is about half of that.
+  // Pixels of the longer side of the largest picture that is processed; about twice the square that a network sees.
   SIDE: 96,
-  // Grey levels between paper and ink below which a picture counts as blank.
+  // Fewest grey levels, of 255, between paper and ink; a picture with less counts as blank.
   MIN_CONTRAST: 12,
-  // Thousandths of the ink below which everything is paper: veils, shadows and the paper's own structure.
+  // Thousandths of the contrast up to which a pixel is paper: faint shadows and the structure of the paper stay
+  // below.
   DEAD_ZONE: 150,
-  // Ink, of 255, from which a pixel counts as written on (0.3).
+  // Ink, of 255, from which a pixel counts as written on: 30 %.
   VISIBLE: 77,
-  // Ink, of 255, that touches the rim of a picture: ends of strokes there are often soft.
+  // Ink, of 255, from which a pixel at the picture's edge counts as touching it: 15 %, as strokes often fade there.
   RIM: 38,
-  // what the background is raised to: some room is left for pixels brighter than their surroundings
+  // Grey level of the paper after the division by the background: 31 levels are left for brighter pixels.
   PAPER: 224,
-  // grey levels by which a background must vary before it is divided out
+  // Grey levels by which the background must vary before it is divided out; less does not disturb the threshold.
   UNEVEN: 20,
-  // tiles of the background along the longer side
+  // Tiles along the longer side, of which the background has one value each.
   TILES: 24,
-  // tiles on either side that the closing looks at: characters are narrower than 9 / 24 of the side
+  // Radius of the closing in tiles: it removes what is narrower than 9 of 24 tiles, so strokes, but not shadows.
   CLOSING: 4,
-  // grey levels by which single pixels stand out
+  // Grey levels beyond the range of its eight neighbours from which a pixel is an impulse (salt or pepper).
   IMPULSE: 32,
-  // one pixel in so many must do so before any is replaced
+  // Impulses are removed where at least one pixel in 250 is one; clean pictures have fewer, such as tips of
+  // strokes.
   IMPULSES: 250,
-  // one pixel in so many: they then stand beside each other, and a median is taken instead
+  // Where more than one pixel in 33 is an impulse, many have an impulse beside them: only a median removes these.
   DENSE: 33,
-  // Thousandths of white noise's deviation that so many passes of smoothing leave.
+  // Thousandths of the deviation of white noise that are left after so many passes of :func:`smoothed`. Two passes
+  // are the kernel 1 4 6 4 1 by rows and columns, whose squared weights add up to (70 / 256)^2, so 27 % of the
+  // deviation is left; four passes leave 12870 / 65536, nearly 20 %.
   LEFT: { 0: 1000, 2: 270, 4: 190 },
-  // Noise, in per cent of the contrast, from which pictures are smoothed twice, and four times.
+  // Noise, in per cent of the contrast, from which a picture is smoothed twice, and from which four times.
   NOISE: [8, 16],
 };
 
 /** From src/hanmo/strays.py. */
 export const STRAYS = {
-  // Strips that the picture is cut into across a rule's direction.
+  // Strips that the picture is cut into: enough to tell a line from a stroke, and each still wide enough for
+  // dashes.
   STRIPS: 8,
-  // Pixels that a rule may rise or fall from one end of the picture to the other.
+  // Pixels that a rule may rise or fall over the width of the picture: 4 of 96 are 2.4 degrees, as of a sloping
+  // sheet.
   SLOPES: [-4, -3, -2, -1, 0, 1, 2, 3, 4],
-  // ink of 255 (0.62) that print does not reach where it is lighter than the pen
+  // Ink, of 255, that only the pen reaches where the print is lighter (62 %).
   STRONG: 158,
-  // pixels around strong ink that are the soft edges of its strokes
+  // Pixels around strong ink that belong to it: the soft edges of strokes are weak ink, too.
   NEAR: 2,
-  // lighter print, in per cent of the strong pixels, from which it is removed
+  // Weak ink away from strong ink, in per cent of the strong ink, from which it counts as print; less may be a
+  // stroke.
   PRINT: 25,
-  // ink of 255 that lighter print does not reach; what does may be a faint stroke
+  // Darkest print that is removed, in ink of 255 (43 %); what is darker may be a faint stroke.
   PALE: 110,
-  // per cent of a strip that a rule covers, dashed ones too
+  // Per cent of a strip's width with ink from which a line covers the strip; low enough for dashed lines.
   COVERED: 35,
-  // per cent of the whole width that it covers
+  // Per cent of the picture's whole width that a line must have ink on.
   WHOLE: 55,
-  // thousandths of the longer side: as much ink may lie across a rule, it and what is within four pixels
+  // Most ink across a line, in thousandths of the longer side (3 of 96 pixels), within four pixels on both sides of
+  // it: thicker ones are strokes, or have strokes beside them.
   THICK: 34,
-  // rows of paper added above and below, so that lines may fall and rise
+  // Empty rows added above and below: a line ends up to 2 rows off its middle, and 5 more rows are looked at.
   MARGIN: 8,
-  // parts of the longer side: larger squares of ink are no specks
+  // The longer side, divided by this, is the side of the largest speck, 3 pixels at most; larger ones may be dots.
   LARGEST_SPECK: 32,
 };
 
 /** From src/hanmo/neighbours.py. */
 export const NEIGHBOURS = {
-  // per cent of the side, and of the ink, up to which what touches the rim goes ...
+  // What touches the edge is removed if it reaches no deeper than SHALLOW and has at most SLIGHT of the ink ...
   SHALLOW: 4,
   SLIGHT: 5,
-  // ... unless the rest comes close to more sides than so many: these are its own soft ends
+  // ... unless the rest comes close to more sides than this: then these are the soft ends of its own strokes.
   REACHED: 2,
-  // per cent of the side that parts of other characters reach in at most
+  // How far parts of other characters reach in at most; the character itself begins deeper.
   DEEP: 25,
-  // per cent of the side that such parts are away from the character
+  // Distance to the character that they must keep; what is nearer may be a dot of it.
   APART: 3,
-  // per cent of the side that must be free around what is left
+  // Width of the strip along all edges that must be free once they are removed.
   CLEAR: 4,
-  // per cent of the ink that must be left when such parts are removed ...
+  // Share of the ink that must be left; if less were left, the wrong part would have been taken for the character
+  // ...
   KEPT: 60,
-  // ... or, where what is left is a character by its size and place
+  // ... or this share, if what is left has the size and the place of a character.
   KEPT_CENTRED: 25,
-  // per cent of the side: such a character is at least so large, and so far off the middle
+  // Such a character is at least LONG by SHORT, and its centre at most OFF from the picture's.
   LONG: 50,
   SHORT: 25,
   OFF: 10,
-  // ink of 255 that is more than the soft edges over which strokes close to each other join
+  // Ink, of 255, that is more than the soft edges over which neighbouring strokes join (43 %).
   SOLID: 110,
 };
 
 /** From src/hanmo/ink.py. */
 export const INK = {
-  // A speck apart from the character by this share of its size, with under this share of the ink, does not count
-  // when the character is cropped. Looked up on hwdb100-test: of 49 such specks none was a dot; above 1.2 % some
-  // are.
+  // A speck is dust, and outside of the box, if it is apart from the character by more than DUST_GAP of its size
+  // and has less than DUST of its ink. Of the 49 such specks in hwdb100-test none is a dot; of those with over 1.2
+  // % of the ink some are.
   DUST: 0.01,
   DUST_GAP: 0.05,
-  // a character smaller than this share of a reduced picture is looked at again, closer
+  // a character smaller than this share of the reduced picture is read from the original pixels
   CLOSER: 0.5,
-  // so often at most
+  // rounds at most, each closer than the one before
   LOOKS: 3,
-  // with this share of its size around it: dots that looked like specks may lie there
+  // surroundings taken along, as a share of the character's size: its dots may have been taken for specks
   AROUND: 0.5,
-  // proportions, and blank share in between, of what may be several characters
+  // several characters: proportions of the box, and blank share of its length in between
   LONG: 1.6,
   GAP: 0.08,
 };
@@ -160,16 +172,16 @@ export const NORMALIZE = {
   VERSIONS: [1, 2],
 };
 
-/** From src/hanmo/explain.py. */
-export const EXPLAIN = {
-  // Places a side of the square; neighbouring windows overlap by two thirds.
+/** From src/hanmo/occlusion.py. */
+export const OCCLUSION = {
+  // Windows along a side of the square; neighbouring windows overlap by two thirds.
   SIZE: 12,
-  // A window takes all ink within the first distance of its middle, in sides of the square, and none from the
-  // second on. Looked up: narrower ones leave a net its character, as the rest of a stroke tells it; wider ones
-  // blur two strokes.
+  // A window removes all ink nearer to its middle than the first distance, in sides of the square, and none from
+  // the second on. Both were chosen by eye: narrower windows change no answer, as the rest of a stroke is enough
+  // for the net; wider ones remove two strokes at once.
   FULL: 0.08,
   GONE: 0.16,
-  // Ink, of 255, that counts: less is the grain of paper.
+  // Ink, of 255, from which a place counts as written on; less is the grain of paper.
   VISIBLE: 32,
 };
 
@@ -181,5 +193,6 @@ export const DESK = {
 
 /** From src/hanmo/serve/site.py. */
 export const SITE = {
+  // steps along the square's side, as in the packaged table: the strokes come out exact
   GRID: 1024,
 };
