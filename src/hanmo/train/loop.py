@@ -66,7 +66,7 @@ class Trainer:
 
         With ``resume`` the run goes on from the last checkpoint in its folder; a finished run returns its last record.
         Raises :class:`DivergedError` when the loss is no finite number, :class:`StorageError` when the disk refuses,
-        :class:`ConfigError` when the folder holds another run, and :class:`CheckpointError` for a damaged checkpoint.
+        :class:`RunError` when the folder holds another run, and :class:`CheckpointError` for a damaged checkpoint.
         """
         if self.processes.is_first:
             self.folder.start(self.recipe, resume=resume)
