@@ -1,29 +1,29 @@
-"""What can go wrong, as one tree.
+"""What can go wrong, as one tree::
 
-HanmoError (a ValueError)
-├── InputError           what the caller gave cannot be used; another input mends it
-│   ├── ImageError           a picture cannot be used
-│   │   ├── BlankImageError      it holds no ink
-│   │   │   └── FaintInkError        there is something, but no clear ink
-│   │   ├── ImageFormatError     its file is of no format that hanmo reads
-│   │   └── ImageTooLargeError   it is beyond the limits of hanmo.image or hanmo.strokes
-│   ├── DataError            a sample file, a folder of pictures or a pack is damaged or empty
-│   │   ├── GntError             a .gnt record is truncated or lies; knows the file and the byte offset
-│   │   ├── PackError            a pack is damaged or of another normalisation
-│   │   └── FontError            a font cannot be read, or a bank of glyphs is damaged
-│   ├── CharsetError         a label is not in the charset, or two charsets differ
-│   ├── ConfigError          a recipe (its file or --set) has an unknown key or an impossible value
-│   ├── ArgumentError        a function or an option of the command line was given a value that it cannot use
-│   ├── ModelError           an ONNX model cannot be used as a net
-│   ├── RunError             an output folder holds another run, search or data, or unfinished parts
-│   ├── CheckpointError      a checkpoint is damaged or belongs to another net
-│   └── BundleError          a bundle is damaged, newer than this program, or inconsistent
-└── OperationError       the machine, the installation or the training is at fault, not the input
-    ├── StorageError         the disk refused to store a result (full, read-only)
-    ├── DivergedError        the loss of a training is not a finite number any more
-    ├── ExportError          an exported net does not answer as the trained one
-    ├── DeviceError          a device or an ONNX Runtime provider is missing or cannot start
-    └── InstallationError    something that hanmo needs is missing or damaged
+    HanmoError (a ValueError)
+    ├── InputError           what the caller gave cannot be used; another input mends it
+    │   ├── ImageError           a picture cannot be used
+    │   │   ├── BlankImageError      it holds no ink
+    │   │   │   └── FaintInkError        there is something, but no clear ink
+    │   │   ├── ImageFormatError     its file is of no format that hanmo reads
+    │   │   └── ImageTooLargeError   it is beyond the limits of hanmo.image or hanmo.strokes
+    │   ├── DataError            a sample file, a folder of pictures or a pack is damaged or empty
+    │   │   ├── GntError             a .gnt record is truncated or lies; knows the file and the byte offset
+    │   │   ├── PackError            a pack is damaged or of another normalisation
+    │   │   └── FontError            a font cannot be read, or a bank of glyphs is damaged
+    │   ├── CharsetError         a label is not in the charset, or two charsets differ
+    │   ├── ConfigError          a recipe (its file or --set) has an unknown key or an impossible value
+    │   ├── ArgumentError        a function or an option of the command line was given a value that it cannot use
+    │   ├── ModelError           an ONNX model cannot be used as a net
+    │   ├── RunError             an output folder holds another run, search or data, or unfinished parts
+    │   ├── CheckpointError      a checkpoint is damaged or belongs to another net
+    │   └── BundleError          a bundle is damaged, newer than this program, or inconsistent
+    └── OperationError       the machine, the installation or the training is at fault, not the input
+        ├── StorageError         the disk refused to store a result (full, read-only)
+        ├── DivergedError        the loss of a training is not a finite number any more
+        ├── ExportError          an exported net does not answer as the trained one
+        ├── DeviceError          a device or an ONNX Runtime provider is missing or cannot start
+        └── InstallationError    something that hanmo needs is missing or damaged
 
 HanmoError, InputError and OperationError are there to be caught; only the errors below them are raised. Messages are
 one line: what is wrong, where, and what to do about it.

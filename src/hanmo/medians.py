@@ -73,7 +73,7 @@ def load_medians() -> Medians:
 
 
 def parse_medians(packed: bytes) -> Medians:
-    """Medians from the bytes of a packed file; raises :class:`InstallationError` for damaged bytes and another format."""
+    """Medians from the bytes of a packed file. Raises :class:`InstallationError` for damage and another format."""
     header, _, payload = packed.partition(b"\n\n")
     if not header.startswith(_MAGIC):
         raise InstallationError("the packaged medians are of another format; reinstall hanmo")
