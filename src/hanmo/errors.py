@@ -112,7 +112,7 @@ class ModelError(InputError):
 
 
 class RunError(InputError):
-    """An output folder holds another run, search or data, or parts that were left unfinished."""
+    """An output folder holds another run, search or data, files of somebody else, or unfinished parts."""
 
 
 class CheckpointError(InputError):

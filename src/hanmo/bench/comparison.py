@@ -54,7 +54,7 @@ class Comparison:
 
     The constructor checks everything that can be checked before training. It raises :class:`ConfigError` for recipes,
     layers and feature maps that do not fit (naming the row), :class:`CharsetError` for teachers of other characters,
-    and the errors of opening the data.
+    :class:`ModelError` for ONNX models that cannot be used, and the errors of opening the data.
     """
 
     def __init__(self, config: BenchConfig, out: Path) -> None:

@@ -62,8 +62,7 @@ def write_site(
     :class:`hanmo.recognizer.Recognizer` takes it, ``nano`` if None. A folder that was written here before is replaced.
 
     Raises :class:`RunError` when ``out`` holds anything else, :class:`InstallationError` without a usable runtime,
-    :class:`BundleError` for a damaged bundle and for one that a browser cannot read with,
-    :class:`hanmo.errors.StorageError`.
+    :class:`BundleError` for a damaged bundle and for one that a browser cannot read with, :class:`StorageError`.
     """
     given, out = out, Path(os.path.realpath(out))
     if runtime is None:

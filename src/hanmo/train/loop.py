@@ -40,7 +40,7 @@ class Trainer:
 
     ``on_record`` is called with every record that is logged. Raises what opening the data, the teachers and the
     weights to start from raises (:class:`ConfigError`, :class:`PackError`, :class:`CharsetError`,
-    :class:`CheckpointError`); nothing is written before :meth:`run`.
+    :class:`CheckpointError`, :class:`ModelError`); nothing is written before :meth:`run`.
     """
 
     def __init__(
