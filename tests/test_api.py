@@ -12,7 +12,7 @@ from hanmo.errors import HanmoError
 
 
 def test_every_promised_name_is_there_and_documented() -> None:
-    assert len(hanmo.__all__) == len(set(hanmo.__all__)) == 26
+    assert len(hanmo.__all__) == len(set(hanmo.__all__)) == 29
     assert dir(hanmo) == sorted(hanmo.__all__)
     for name in set(hanmo.__all__) - {"__version__"}:
         assert (getattr(hanmo, name).__doc__ or "").strip(), name
@@ -30,7 +30,7 @@ print(sorted(modules & set(hanmo.__all__)))
 
 def test_errors_have_one_base() -> None:
     errors = [getattr(hanmo, name) for name in hanmo.__all__ if name.endswith("Error")]
-    assert len(errors) == 10
+    assert len(errors) == 13
     assert all(issubclass(error, HanmoError) for error in errors)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from hanmo.bundle import write_bundle
 from hanmo.charset import Charset
-from hanmo.errors import BlankImageError, CharsetError, ConfigError
+from hanmo.errors import ArgumentError, BlankImageError, CharsetError
 from hanmo.medians import load_medians
 from hanmo.normalize import Normalization
 from hanmo.occlusion import VISIBLE, explain, explain_square
@@ -106,12 +106,12 @@ def test_any_size_up_to_the_side(reader: Recognizer, size: int) -> None:
 def test_what_cannot_be_explained(reader: Recognizer) -> None:
     strokes = load_medians().of("大")
     for size in (0, -1, 49):
-        with pytest.raises(ConfigError, match="1 to 48"):
+        with pytest.raises(ArgumentError, match="1 to 48"):
             explain(reader, strokes, size=size)
     for unknown in ("獸", "", "大小", "\ud800"):
         with pytest.raises(CharsetError, match="3755 characters of nano, which takes this picture for 大"):
             explain(reader, strokes, unknown)
     with pytest.raises(BlankImageError):
         explain(reader, np.full((9, 9), 255, np.uint8))
-    with pytest.raises(ConfigError):
+    with pytest.raises(ArgumentError):
         explain_square(reader, draw(strokes))

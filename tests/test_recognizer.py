@@ -22,10 +22,11 @@ import hanmo
 from hanmo.bundle import Bundle, write_bundle
 from hanmo.charset import Charset
 from hanmo.errors import (
+    ArgumentError,
     BlankImageError,
     BundleError,
     CharsetError,
-    ConfigError,
+    DeviceError,
     FaintInkError,
     HanmoError,
     ImageError,
@@ -239,17 +240,17 @@ def test_among_restricts_and_renormalises(reader: Recognizer) -> None:
 
 
 def test_impossible_questions(reader: Recognizer, bundle: Bundle) -> None:
-    with pytest.raises(ConfigError, match="top is 0"):
+    with pytest.raises(ArgumentError, match="top is 0"):
         reader.recognize(HAND["一"], top=0)
-    with pytest.raises(ConfigError, match="among is empty"):
+    with pytest.raises(ArgumentError, match="among is empty"):
         reader.recognize(HAND["一"], among="")
     with pytest.raises(CharsetError, match="翰"):
         reader.recognize(HAND["一"], among="一翰")
-    with pytest.raises(ConfigError, match="batch_size is 0"):
+    with pytest.raises(ArgumentError, match="batch_size is 0"):
         reader.recognize_batch([HAND["一"]], batch_size=0)
-    with pytest.raises(ConfigError, match="errors is 'ignore'"):
+    with pytest.raises(ArgumentError, match="errors is 'ignore'"):
         reader.recognize_batch([], errors="ignore")  # type: ignore[call-overload]
-    with pytest.raises(ConfigError, match="threads is 0"):
+    with pytest.raises(ArgumentError, match="threads is 0"):
         Recognizer(bundle, threads=0)
 
 
@@ -291,7 +292,7 @@ def test_an_array_of_many_pictures_is_a_batch(reader: Recognizer, channels: tupl
     ],
 )
 def test_one_picture_is_no_batch(reader: Recognizer, one: Any, named: str) -> None:
-    with pytest.raises(ConfigError, match=rf"single picture \({named}\); give a list"):
+    with pytest.raises(ArgumentError, match=rf"single picture \({named}\); give a list"):
         reader.recognize_batch(one)
 
 
@@ -315,21 +316,21 @@ def test_devices_and_providers(bundle: Bundle) -> None:
     ):
         chosen: Any = choice
         assert Recognizer(bundle, **chosen).recognize(HAND["口"]).character == "口"
-    wrong: list[tuple[dict[str, Any], str]] = [
-        ({"device": "gpu"}, "device 'gpu' is unknown; one of cpu, cuda"),
-        ({"device": "cpu", "providers": ["CPUExecutionProvider"]}, "both given"),
-        ({"providers": []}, "give a list of names"),
-        ({"providers": "CPUExecutionProvider"}, "give a list of names"),
-        ({"providers": ["NoProvider"]}, "not NoProvider; install a build"),
+    wrong: list[tuple[dict[str, Any], type[HanmoError], str]] = [
+        ({"device": "gpu"}, ArgumentError, "device 'gpu' is unknown; one of cpu, cuda"),
+        ({"device": "cpu", "providers": ["CPUExecutionProvider"]}, ArgumentError, "both given"),
+        ({"providers": []}, ArgumentError, "give a list of names"),
+        ({"providers": "CPUExecutionProvider"}, ArgumentError, "give a list of names"),
+        ({"providers": ["NoProvider"]}, DeviceError, "not NoProvider; install a build"),
     ]
-    for arguments, message in wrong:
-        with pytest.raises(ConfigError, match=message):
+    for arguments, error, message in wrong:
+        with pytest.raises(error, match=message):
             Recognizer(bundle, **arguments)
 
 
 def test_a_missing_cuda_is_an_error_with_the_remedy(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
-    with pytest.raises(ConfigError, match=r"has CPUExecutionProvider, not CUDA.*pip install 'hanmo\[gpu\]'"):
+    with pytest.raises(DeviceError, match=r"has CPUExecutionProvider, not CUDA.*pip install 'hanmo\[gpu\]'"):
         Recognizer(bundle, device="cuda")
 
 
@@ -348,7 +349,7 @@ def test_cuda_that_cannot_start_does_not_fall_back_to_the_cpu(
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: list(_CUDA))
     monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: print("Failed to load libcublas"))
     monkeypatch.setattr(onnxruntime, "InferenceSession", FallenBack)
-    with pytest.raises(ConfigError, match=r"CUDAExecutionProvider cannot start \(Failed to load libcublas\); it needs"):
+    with pytest.raises(DeviceError, match=r"CUDAExecutionProvider cannot start \(Failed to load libcublas\); it needs"):
         Recognizer(bundle, device="cuda")
     assert capsys.readouterr().out == ""
 
@@ -448,7 +449,7 @@ def test_nothing_to_read(reader: Recognizer) -> None:
 
 @pytest.mark.parametrize("squares", [np.zeros((SIDE, SIDE), np.uint8), np.zeros((1, SIDE, SIDE)), BLANK[None]])
 def test_squares_of_another_shape_or_type(reader: Recognizer, squares: Any) -> None:
-    with pytest.raises(ConfigError, match=r"this net takes \(N, 16, 16\) uint8"):
+    with pytest.raises(ArgumentError, match=r"this net takes \(N, 16, 16\) uint8"):
         reader.logits(squares)
 
 

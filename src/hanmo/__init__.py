@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hanmo.data.pack import write_pack as write_pack
     from hanmo.data.read import read_samples as read_samples
     from hanmo.data.sample import Sample as Sample
+    from hanmo.errors import ArgumentError as ArgumentError
     from hanmo.errors import BlankImageError as BlankImageError
     from hanmo.errors import BundleError as BundleError
     from hanmo.errors import CharsetError as CharsetError
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from hanmo.errors import ImageError as ImageError
     from hanmo.errors import ImageFormatError as ImageFormatError
     from hanmo.errors import ImageTooLargeError as ImageTooLargeError
+    from hanmo.errors import InputError as InputError
+    from hanmo.errors import OperationError as OperationError
     from hanmo.errors import StorageError as StorageError
     from hanmo.evaluate.evaluate import evaluate_recognizer as evaluate_recognizer
     from hanmo.evaluate.result import Evaluation as Evaluation
@@ -50,6 +53,7 @@ _MODULES = {
     "hanmo.data.read": ("read_samples",),
     "hanmo.data.sample": ("Sample",),
     "hanmo.errors": (
+        "ArgumentError",
         "BlankImageError",
         "BundleError",
         "CharsetError",
@@ -59,6 +63,8 @@ _MODULES = {
         "ImageError",
         "ImageFormatError",
         "ImageTooLargeError",
+        "InputError",
+        "OperationError",
         "StorageError",
     ),
     "hanmo.evaluate.evaluate": ("evaluate_recognizer",),
@@ -72,6 +78,7 @@ _MODULES = {
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
+    "ArgumentError",
     "BlankImageError",
     "Bundle",
     "BundleError",
@@ -86,7 +93,9 @@ __all__ = [
     "ImageError",
     "ImageFormatError",
     "ImageTooLargeError",
+    "InputError",
     "Normalization",
+    "OperationError",
     "Pack",
     "Prediction",
     "Recognizer",

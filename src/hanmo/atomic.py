@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from hanmo.errors import ConfigError, StorageError
+from hanmo.errors import ArgumentError, StorageError
 
 
 @contextmanager
@@ -72,11 +72,11 @@ def write_whole(target: Path, data: bytes | memoryview) -> None:
 def require_suffix(target: str | Path, *suffixes: str) -> Path:
     """``target`` as a path if a result may be written there: it ends in one of ``suffixes`` and is not a folder.
 
-    Without this check a slip such as ``--report test.gnt`` would overwrite the samples. Raises :class:`ConfigError`.
+    Without this check a slip such as ``--report test.gnt`` would overwrite the samples. Raises :class:`ArgumentError`.
     """
     target = Path(target)
     if target.suffix.lower() not in suffixes or target.is_dir():
-        raise ConfigError(f"{target}: cannot be the result's name; name a file that ends in {suffixes[0]}")
+        raise ArgumentError(f"{target}: cannot be the result's name; name a file that ends in {suffixes[0]}")
     return target
 
 

@@ -1,24 +1,32 @@
-"""What can go wrong, as one tree.
+"""What can go wrong, as one tree::
 
-HanmoError (a ValueError: the input is at fault, not the program)
-├── ImageError           a picture cannot be used
-│   ├── BlankImageError      it holds no ink
-│   │   └── FaintInkError        there is something, but no clear ink
-│   ├── ImageFormatError     its file is of no format that hanmo reads
-│   └── ImageTooLargeError   it is beyond the limits of hanmo.image or hanmo.strokes
-├── DataError            a sample file, a folder of pictures or a pack is damaged or empty
-│   ├── GntError             a .gnt record is truncated or lies; knows the file and the byte offset
-│   ├── PackError            a pack is damaged or of another normalisation
-│   └── FontError            a font cannot be read, or a bank of glyphs is damaged
-├── CharsetError         a label is not in the charset, or two charsets differ
-├── ConfigError          a recipe or a flag has an unknown key or an impossible value
-├── DivergedError        the loss of a training is no number any more
-├── CheckpointError      a checkpoint is damaged or belongs to another net
-├── BundleError          a bundle is damaged, newer than this program, or inconsistent
-├── ExportError          an exported net does not answer as the trained one
-└── StorageError         the disk refused to store a result (full, read-only)
+    HanmoError (a ValueError)
+    ├── InputError           what the caller gave cannot be used; another input mends it
+    │   ├── ImageError           a picture cannot be used
+    │   │   ├── BlankImageError      it holds no ink
+    │   │   │   └── FaintInkError        there is something, but no clear ink
+    │   │   ├── ImageFormatError     its file is of no format that hanmo reads
+    │   │   └── ImageTooLargeError   it is beyond the limits of hanmo.image or hanmo.strokes
+    │   ├── DataError            a sample file, a folder of pictures or a pack is damaged or empty
+    │   │   ├── GntError             a .gnt record is truncated or lies; knows the file and the byte offset
+    │   │   ├── PackError            a pack is damaged or of another normalisation
+    │   │   └── FontError            a font cannot be read, or a bank of glyphs is damaged
+    │   ├── CharsetError         a label is not in the charset, or two charsets differ
+    │   ├── ConfigError          a recipe (its file or --set) has an unknown key or an impossible value
+    │   ├── ArgumentError        a function or an option of the command line was given a value that it cannot use
+    │   ├── ModelError           an ONNX model cannot be used as a net
+    │   ├── RunError             an output folder holds another run, search or data, or unfinished parts
+    │   ├── CheckpointError      a checkpoint is damaged or belongs to another net
+    │   └── BundleError          a bundle is damaged, newer than this program, or inconsistent
+    └── OperationError       the machine, the installation or the training is at fault, not the input
+        ├── StorageError         the disk refused to store a result (full, read-only)
+        ├── DivergedError        the loss of a training is not a finite number any more
+        ├── ExportError          an exported net does not answer as the trained one
+        ├── DeviceError          a device or an ONNX Runtime provider is missing or cannot start
+        └── InstallationError    something that hanmo needs is missing or damaged
 
-Messages are one line: what is wrong, where, and what to do about it.
+HanmoError, InputError and OperationError are there to be caught; only the errors below them are raised. Messages are
+one line: what is wrong, where, and what to do about it.
 """
 
 from __future__ import annotations
@@ -27,7 +35,15 @@ from pathlib import Path
 
 
 class HanmoError(ValueError):
-    """Base of every error the user can mend."""
+    """Base of every error that hanmo raises on purpose."""
+
+
+class InputError(HanmoError):
+    """What the caller gave cannot be used: a picture, data, a file, a recipe or an argument. Another one mends it."""
+
+
+class OperationError(HanmoError):
+    """The input is fine, but the machine, the installation or the training is not."""
 
 
 def one_line(error: BaseException) -> str:
@@ -35,7 +51,7 @@ def one_line(error: BaseException) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
-class ImageError(HanmoError):
+class ImageError(InputError):
     """A picture cannot be used."""
 
 
@@ -55,7 +71,7 @@ class ImageTooLargeError(ImageError):
     """A picture is beyond the limits of :mod:`hanmo.image`, or strokes are beyond those of :mod:`hanmo.strokes`."""
 
 
-class DataError(HanmoError):
+class DataError(InputError):
     """A sample file, a folder of pictures or a pack is damaged or empty."""
 
 
@@ -76,29 +92,52 @@ class FontError(DataError):
     """A font cannot be read, or a bank of glyphs is damaged."""
 
 
-class CharsetError(HanmoError):
+class CharsetError(InputError):
     """A label is not in the charset, or two charsets differ."""
 
 
-class ConfigError(HanmoError):
-    """A recipe or a flag has an unknown key or an impossible value."""
+class ConfigError(InputError):
+    """A recipe (its file or ``--set``) has an unknown key or an impossible value.
+
+    Also raised by the dataclasses that recipes are read into, such as :class:`hanmo.normalize.Normalization`.
+    """
 
 
-class DivergedError(HanmoError):
-    """The loss of a training is no number any more."""
+class ArgumentError(InputError):
+    """A function or an option of the command line was given a value that it cannot use."""
 
 
-class CheckpointError(HanmoError):
+class ModelError(InputError):
+    """An ONNX model cannot be used as a net: it is missing, not a model, or has operations that hanmo does not know."""
+
+
+class RunError(InputError):
+    """An output folder holds another run, search or data, files of somebody else, or unfinished parts."""
+
+
+class CheckpointError(InputError):
     """A checkpoint is damaged or belongs to another net."""
 
 
-class BundleError(HanmoError):
+class BundleError(InputError):
     """A bundle is damaged, newer than this program, or inconsistent."""
 
 
-class ExportError(HanmoError):
+class StorageError(OperationError):
+    """The disk refused to store a result."""
+
+
+class DivergedError(OperationError):
+    """The loss of a training is not a finite number any more."""
+
+
+class ExportError(OperationError):
     """An exported net does not answer as the trained one."""
 
 
-class StorageError(HanmoError):
-    """The disk refused to store a result."""
+class DeviceError(OperationError):
+    """A device or an ONNX Runtime provider is missing or cannot start."""
+
+
+class InstallationError(OperationError):
+    """Something that hanmo needs is missing or damaged: a part of its own package, or a package it works with."""

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hanmo.charset import list_characters
-from hanmo.errors import CharsetError, DataError
+from hanmo.errors import CharsetError, InstallationError
 
 _MAGIC = b"hanmo medians 1\n"
 _GRID = 1024  # the file's coordinates are whole numbers, of which this many are the side of the square
@@ -68,19 +68,19 @@ class Medians:
 
 @cache
 def load_medians() -> Medians:
-    """The packaged medians, read once; raises :class:`DataError` when the file is damaged."""
+    """The packaged medians, read once; raises :class:`InstallationError` when the file is damaged."""
     return parse_medians(files("hanmo").joinpath("medians.bin").read_bytes())
 
 
 def parse_medians(packed: bytes) -> Medians:
-    """Medians from the bytes of a packed file; raises :class:`DataError` when they are damaged or of another format."""
+    """Medians from the bytes of a packed file. Raises :class:`InstallationError` for damage and another format."""
     header, _, payload = packed.partition(b"\n\n")
     if not header.startswith(_MAGIC):
-        raise DataError("the packaged medians are of another format; reinstall hanmo")
+        raise InstallationError("the packaged medians are of another format; reinstall hanmo")
     try:
         return _parse(lzma.decompress(payload))
     except (lzma.LZMAError, struct.error, ValueError, IndexError) as error:
-        raise DataError(f"the packaged medians are damaged ({error}); reinstall hanmo") from error
+        raise InstallationError(f"the packaged medians are damaged ({error}); reinstall hanmo") from error
 
 
 def even_out(strokes: list[Stroke], count: int) -> NDArray[np.float32]:

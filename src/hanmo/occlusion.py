@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hanmo.errors import CharsetError, ConfigError
+from hanmo.errors import ArgumentError, CharsetError
 from hanmo.image import Source
 from hanmo.probability import log_softmax
 from hanmo.recognizer import Recognizer
@@ -49,7 +49,7 @@ def explain(reader: Recognizer, image: Source, character: str | None = None, siz
 
     ``size`` is the heat's number of rows and columns, 1 to the side of the square; up to ``size * size + 1`` squares
     are read. Raises :class:`hanmo.errors.ImageError` for an unusable picture, :class:`CharsetError` for a character
-    that the reader does not know, :class:`ConfigError` for an impossible size.
+    that the reader does not know, :class:`ArgumentError` for an impossible size.
     """
     return explain_square(reader, reader.square(image), character, size)
 
@@ -60,7 +60,7 @@ def explain_square(
     """As :func:`explain`, for a square that is normalised already, uint8 (S, S), ink bright."""
     charset = reader.bundle.charset
     if not 1 <= size <= len(square):
-        raise ConfigError(f"size is {size}; 1 to {len(square)}, the side of the square, can be had")
+        raise ArgumentError(f"size is {size}; 1 to {len(square)}, the side of the square, can be had")
     whole = _log_probabilities(reader, square[None])[0]
     best = int(whole.argmax())
     if character is not None and character not in charset:

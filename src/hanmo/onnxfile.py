@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
-from hanmo.errors import ConfigError
+from hanmo.errors import ArgumentError, DeviceError
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession, SessionOptions
@@ -30,22 +30,22 @@ _SEVERITY_ERROR = 3
 def choose_providers(device: Device | None = None, providers: Sequence[Provider] | None = None) -> tuple[Provider, ...]:
     """The execution providers for ``device``, "cpu" if not given, or ``providers`` as they are given.
 
-    Raises :class:`ConfigError` for an unknown device, for both arguments, for no provider, and for a provider that the
-    installed ONNX Runtime lacks.
+    Raises :class:`ArgumentError` for an unknown device, for both arguments and for no provider, :class:`DeviceError`
+    for a provider that the installed ONNX Runtime lacks.
     """
     if device is not None and providers is not None:
-        raise ConfigError("device and providers are both given; leave one of them out")
+        raise ArgumentError("device and providers are both given; leave one of them out")
     if device not in (None, *get_args(Device)):
-        raise ConfigError(f"device {device!r} is unknown; one of {', '.join(get_args(Device))}, or give providers")
+        raise ArgumentError(f"device {device!r} is unknown; one of {', '.join(get_args(Device))}, or give providers")
     chosen = _OF_DEVICE[device or "cpu"] if providers is None else tuple(providers)
     if not chosen or isinstance(providers, str):
-        raise ConfigError(f"providers is {providers!r}; give a list of names such as [{CUDA!r}, {CPU!r}]")
+        raise ArgumentError(f"providers is {providers!r}; give a list of names such as [{CUDA!r}, {CPU!r}]")
     import onnxruntime
 
     available = onnxruntime.get_available_providers()
     for name in map(_name, chosen):
         if name not in available:
-            raise ConfigError(f"the installed ONNX Runtime has {', '.join(available)}, not {name}; {_remedy(name)}")
+            raise DeviceError(f"the installed ONNX Runtime has {', '.join(available)}, not {name}; {_remedy(name)}")
     return chosen
 
 
@@ -63,7 +63,7 @@ def open_session(
     ``spinning``: that wins microseconds and keeps a core busy. ``save_optimized`` is a file to write the model to as
     ONNX Runtime rewrites it; only what holds for every processor is rewritten then.
 
-    Raises :class:`ConfigError` when a provider cannot start; the runtime's own exceptions, which have no common base,
+    Raises :class:`DeviceError` when a provider cannot start; the runtime's own exceptions, which have no common base,
     pass for a model that it refuses.
     """
     import onnxruntime  # here, so that checking a bundle does not load the runtime
@@ -79,7 +79,7 @@ def open_session(
     # A provider that cannot start is left out with a mere warning, and the net runs on the CPU, many times slower.
     for name in map(_name, providers):
         if name not in session.get_providers():
-            raise ConfigError(f"{name} cannot start{problems}; {_remedy(name)}")
+            raise DeviceError(f"{name} cannot start{problems}; {_remedy(name)}")
     return session
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from onnxruntime import InferenceSession, NodeArg
 
 from hanmo.bundle import EMBEDDED, MODEL_NAME, Bundle
-from hanmo.errors import BlankImageError, BundleError, ConfigError, HanmoError, ImageError, one_line
+from hanmo.errors import ArgumentError, BlankImageError, BundleError, DeviceError, HanmoError, ImageError, one_line
 from hanmo.image import Source, describe, is_single, load
 from hanmo.normalize import Inspected, standardise
 from hanmo.onnxfile import CPU, Device, Provider, choose_providers, open_session
@@ -37,8 +37,8 @@ class Recognizer:
     uses. ``device`` is "cpu", the default, or "cuda", for which ``pip install 'hanmo[gpu]'`` is needed; instead of it
     ``providers`` lists execution providers of ONNX Runtime, by name or as (name, options).
 
-    Raises :class:`BundleError` for an unusable bundle, :class:`ConfigError` for no threads and for a device that is
-    unknown or missing.
+    Raises :class:`BundleError` for an unusable bundle, :class:`ArgumentError` for no threads and for an unknown device,
+    :class:`DeviceError` for a device or provider that is missing or cannot start.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Recognizer:
         providers: Sequence[Provider] | None = None,
     ) -> None:
         if threads < 1:
-            raise ConfigError(f"threads is {threads}; at least one is needed")
+            raise ArgumentError(f"threads is {threads}; at least one is needed")
         self.providers = choose_providers(device, providers)
         self.bundle = bundle if isinstance(bundle, Bundle) else _find(bundle)
         self.threads = threads
@@ -79,7 +79,7 @@ class Recognizer:
         why. ``among`` restricts the answer to some of the charset's characters; their probabilities then sum to 1.
 
         Raises :class:`ImageError` for an unusable picture, :class:`CharsetError` for a character in ``among`` that the
-        bundle does not know, :class:`ConfigError` when ``top`` or ``among`` leaves nothing to answer.
+        bundle does not know, :class:`ArgumentError` when ``top`` or ``among`` leaves nothing to answer.
         """
         classes = self._classes(top, among)
         try:
@@ -125,14 +125,14 @@ class Recognizer:
         ``images`` is anything that yields pictures, or one array of many: (N, H, W), (N, H, W, 1), (N, H, W, 3) or
         (N, H, W, 4). An unusable picture raises its :class:`ImageError`, with its index; with ``errors="collect"`` the
         error takes the picture's place and the others are read. A single picture in place of many raises
-        :class:`ConfigError`. ``top`` and ``among`` are as in :meth:`recognize`.
+        :class:`ArgumentError`. ``top`` and ``among`` are as in :meth:`recognize`.
         """
         if batch_size < 1:
-            raise ConfigError(f"batch_size is {batch_size}; at least one picture goes into a batch")
+            raise ArgumentError(f"batch_size is {batch_size}; at least one picture goes into a batch")
         if errors not in ("raise", "collect"):
-            raise ConfigError(f"errors is {errors!r}; one of 'raise', 'collect'")
+            raise ArgumentError(f"errors is {errors!r}; one of 'raise', 'collect'")
         if is_single(images):
-            raise ConfigError(
+            raise ArgumentError(
                 f"images is a single picture ({describe(images)}); give a list of pictures, or use recognize"
             )
         classes = self._classes(top, among)
@@ -165,12 +165,14 @@ class Recognizer:
     def logits(self, squares: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The net's answers, float32 (N, C), to normalised squares, uint8 (N, S, S), ink bright.
 
-        All N go through the net at once. Raises :class:`ConfigError` for another shape or type, :class:`BundleError`
+        All N go through the net at once. Raises :class:`ArgumentError` for another shape or type, :class:`BundleError`
         when the net fails.
         """
         side = self.bundle.normalization.side
         if squares.dtype != np.uint8 or squares.ndim != 3 or squares.shape[1:] != (side, side):
-            raise ConfigError(f"squares are {squares.shape} {squares.dtype}; this net takes (N, {side}, {side}) uint8")
+            raise ArgumentError(
+                f"squares are {squares.shape} {squares.dtype}; this net takes (N, {side}, {side}) uint8"
+            )
         if not len(squares):
             return np.zeros((0, len(self.bundle.charset)), np.float32)
         fed: NDArray[np.uint8 | np.float32] = np.ascontiguousarray(squares[:, None])
@@ -191,11 +193,11 @@ class Recognizer:
     def _classes(self, top: int, among: Collection[str] | None) -> NDArray[np.int64] | None:
         """The classes an answer may come from, ascending; None for all."""
         if top < 1:
-            raise ConfigError(f"top is {top}; ask for at least one candidate")
+            raise ArgumentError(f"top is {top}; ask for at least one candidate")
         if among is None:
             return None
         if not among:
-            raise ConfigError("among is empty; name at least one character, or leave it out")
+            raise ArgumentError("among is empty; name at least one character, or leave it out")
         return np.unique(self.bundle.charset.encode(list(among)))
 
     def _inspect_one_of_many(self, image: Source, index: int, errors: str) -> Inspected | Prediction | ImageError:
@@ -255,7 +257,7 @@ def _session(bundle: Bundle, threads: int, providers: Sequence[Provider]) -> Inf
     where = bundle.path / MODEL_NAME
     try:
         session = open_session(bundle.model, threads=threads, spinning=False, providers=providers)
-    except ConfigError:  # a provider that does not start; the bundle is sound
+    except DeviceError:  # a provider that does not start; the bundle is sound
         raise
     except Exception as error:  # the runtime's exceptions have no common base of their own
         raise BundleError(f"{where}: ONNX Runtime refuses it ({one_line(error)}); export the bundle again") from error

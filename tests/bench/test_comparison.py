@@ -14,7 +14,7 @@ from hanmo.bench.comparison import Comparison
 from hanmo.bench.config import BenchConfig, MethodRow, NetRow
 from hanmo.config import dump_toml, load_toml
 from hanmo.distill import build_method
-from hanmo.errors import ConfigError
+from hanmo.errors import ConfigError, ModelError
 from hanmo.nets.registry import NetConfig, build_net, count_macs
 from hanmo.train.config import MethodConfig, Recipe
 from hanmo.train.loop import Trainer
@@ -103,6 +103,11 @@ def test_teachers_from_elsewhere_cost_too_and_are_looked_at(base: str, tmp_path:
     assert taught == alone * 4 // 3
     with pytest.raises(ConfigError, match=r"row 'kd\+small': .*nothing.toml: cannot be read"):
         Comparison(bench(base, kd(teachers=("onnx:nothing.toml",))), tmp_path / "out")
+    described = tmp_path / "teacher.toml"
+    keys = {"model": "none.onnx", "labels": "labels.txt", "source": "nobody", "licence": "none"}
+    described.write_text("".join(f'{key} = "{value}"\n' for key, value in keys.items()), encoding="utf-8")
+    with pytest.raises(ModelError, match=r"row 'kd\+small': none\.onnx: cannot be found beside"):
+        Comparison(bench(base, kd(teachers=(f"onnx:{described}",))), tmp_path / "out")
 
 
 def test_teachers_whose_weights_are_gone_are_trained_again(base: str, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from hanmo.classic.features import GradientFeatures
 from hanmo.classic.reader import ClassicConfig, ClassicReader
 from hanmo.classic.store import load_reader, save_reader
 from hanmo.data.pack import Pack
-from hanmo.errors import CharsetError, CheckpointError, ConfigError, DataError, PackError
+from hanmo.errors import ArgumentError, CharsetError, CheckpointError, DataError, PackError
 from hanmo.evaluate.metrics import topk_accuracy
 
 SMALL = ClassicConfig(features=GradientFeatures(grid=4), dimensions=40, axes=10)
@@ -89,7 +89,7 @@ def test_no_writer_is_in_two_folds(train: Pack) -> None:
         assert (np.diff(own) >= 0).all()
         assert np.bincount(own).tolist() == [20, 20, 20]
     for folds in (1, 61):
-        with pytest.raises(ConfigError, match="from 2 to 60"):
+        with pytest.raises(ArgumentError, match="from 2 to 60"):
             writer_folds(train, folds)
 
 

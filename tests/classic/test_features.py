@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from hanmo.classic.features import GradientFeatures, direction_planes, sampling, sobel
-from hanmo.errors import ConfigError, DataError
+from hanmo.errors import ArgumentError, DataError
 from hanmo.normalize import Method, Normalization
 
 RIGHT, DOWN, LEFT, UP = 0, 2, 4, 6
@@ -83,7 +83,7 @@ def test_place_and_size_of_the_writing_do_not_matter(method: Method) -> None:
     "values", [{"directions": 3}, {"grid": 1}, {"blur": 0.0}, {"power": 0.0}, {"power": 2.0}, {"blur": float("nan")}]
 )
 def test_impossible_settings_are_refused(values: dict[str, float]) -> None:
-    with pytest.raises(ConfigError, match=r"directions on a grid|blur"):
+    with pytest.raises(ArgumentError, match=r"directions on a grid|blur"):
         GradientFeatures(**values)  # type: ignore[arg-type]
 
 

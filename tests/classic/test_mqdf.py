@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hanmo.classic.lda import Projection
 from hanmo.classic.mqdf import MQDF
-from hanmo.errors import ConfigError, DataError
+from hanmo.errors import ArgumentError, DataError
 
 Floats = NDArray[np.float32]
 Labels = NDArray[np.int64]
@@ -158,13 +158,13 @@ def test_unfit_samples_are_refused(numbers: Floats, labels: Labels, message: str
 
 @pytest.mark.parametrize("settings", [(0, 1.0, 0.0), (7, 1.0, 0.0), (2, 0.0, 0.0), (2, np.nan, 0.0), (2, 1.0, 1.1)])
 def test_impossible_settings_of_mqdf_are_refused(settings: tuple[int, float, float]) -> None:
-    with pytest.raises(ConfigError, match="axes of 6"):
+    with pytest.raises(ArgumentError, match="axes of 6"):
         MQDF.fit(NUMBERS, LABELS, *settings)
 
 
 @pytest.mark.parametrize("settings", [(0, 0.0), (7, 0.0), (2, -1.0), (2, np.nan)])
 def test_impossible_settings_of_lda_are_refused(settings: tuple[int, float]) -> None:
-    with pytest.raises(ConfigError, match="dimensions of 6"):
+    with pytest.raises(ArgumentError, match="dimensions of 6"):
         Projection.fit(NUMBERS, LABELS, *settings)
 
 

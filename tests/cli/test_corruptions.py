@@ -13,7 +13,7 @@ from drawn_signs import glyph
 from hanmo.data.gnt import write_gnt
 from hanmo.data.pack import write_pack
 from hanmo.data.sample import Sample
-from hanmo.errors import ConfigError, DataError
+from hanmo.errors import ArgumentError, DataError
 from hanmo.evaluate.corruptions import CORRUPTIONS
 from hanmo.normalize import Normalization
 
@@ -62,10 +62,10 @@ def test_closed_answers_with_characters_of_the_file(home: Path, run_evaluate: Ev
 @pytest.mark.parametrize(
     ("arguments", "error", "told"),
     [
-        (["test.gnt", "--heat-map", "heat.png"], ConfigError, "add --corruptions"),
-        (["test.gnt", "--corruptions", "--report", "r.html"], ConfigError, "--heat-map"),
-        (["test.gnt", "--corruptions", "--heat-map", "test.gnt"], ConfigError, r"ends in \.png"),
-        (["test.gnt", "pack", "--corruptions"], ConfigError, "pack: a pack holds finished squares"),
+        (["test.gnt", "--heat-map", "heat.png"], ArgumentError, "add --corruptions"),
+        (["test.gnt", "--corruptions", "--report", "r.html"], ArgumentError, "--heat-map"),
+        (["test.gnt", "--corruptions", "--heat-map", "test.gnt"], ArgumentError, r"ends in \.png"),
+        (["test.gnt", "pack", "--corruptions"], ArgumentError, "pack: a pack holds finished squares"),
         (["test.gnt", "nowhere.gnt", "--corruptions"], DataError, r"nowhere\.gnt"),
     ],
 )

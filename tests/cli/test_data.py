@@ -12,7 +12,7 @@ from hanmo.cli.data import app
 from hanmo.data.gnt import write_gnt
 from hanmo.data.pack import Pack
 from hanmo.data.sample import Sample
-from hanmo.errors import CharsetError, ConfigError, DataError, PackError
+from hanmo.errors import ArgumentError, CharsetError, ConfigError, DataError, PackError
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_show_draws_a_sheet(home: Path) -> None:
     with pytest.raises(CharsetError, match="万"):
         run("show", "p", "--out", "none.png", "--characters", "万")
     assert not (home / "none.png").exists()
-    with pytest.raises(ConfigError, match="there is no folder none; make it first"):
+    with pytest.raises(ArgumentError, match="there is no folder none; make it first"):
         run("show", "p", "--out", "none/all.png")
     assert not (home / "none").exists()
 

@@ -12,7 +12,7 @@ from drawn_signs import glyph
 from hanmo.data.gnt import write_gnt
 from hanmo.data.pack import write_pack
 from hanmo.data.sample import Sample
-from hanmo.errors import ConfigError, DataError, PackError
+from hanmo.errors import ArgumentError, DataError, PackError
 from hanmo.normalize import Normalization
 
 Evaluate = Callable[..., str]
@@ -68,7 +68,7 @@ def test_the_report_states_the_conditions(home: Path, run_evaluate: Evaluate) ->
 
 def test_a_report_that_would_replace_samples_is_refused_at_once(home: Path, run_evaluate: Evaluate) -> None:
     before = (home / "test.gnt").read_bytes()
-    with pytest.raises(ConfigError, match=r"ends in \.html"):
+    with pytest.raises(ArgumentError, match=r"ends in \.html"):
         run_evaluate("pack", "--report", "test.gnt")
     assert (home / "test.gnt").read_bytes() == before
 

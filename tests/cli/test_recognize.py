@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from hanmo.bundle import Bundle
 from hanmo.cli.recognize import recognize, shorten
-from hanmo.errors import BundleError, CharsetError, ConfigError, ImageError
+from hanmo.errors import ArgumentError, BundleError, CharsetError, ImageError
 from hanmo.image import load
 
 HAND = {"一": [[(0, 5), (10, 5)]], "丨": [[(5, 0), (5, 10)]], "十": [[(0, 5), (10, 5)], [(5, 0), (5, 10)]]}
@@ -147,7 +147,7 @@ def test_a_sheet_never_replaces_a_picture(bundle: Path, pictures: list[str], she
     target = Path(pictures[2]).with_name(sheet)
     before = target.read_bytes() if target.exists() else None
     result = run(*pictures, "--bundle", bundle, "--sheet", target)
-    assert isinstance(result.exception, ConfigError)
+    assert isinstance(result.exception, ArgumentError)
     assert result.stdout == ""
     assert (target.read_bytes() if target.exists() else None) == before
 
@@ -198,7 +198,7 @@ def test_a_dash_is_the_standard_input(bundle: Path, pictures: list[str], tmp_pat
 def test_the_device(bundle: Path, pictures: list[str]) -> None:
     assert run(pictures[0], "--bundle", bundle, "--device", "cpu").exit_code == 0
     error = run(pictures[0], "--bundle", bundle, "--device", "tpu").exception
-    assert isinstance(error, ConfigError)
+    assert isinstance(error, ArgumentError)
     assert "cpu, cuda" in str(error)
 
 
@@ -234,6 +234,6 @@ def test_improbable_candidates_are_left_out_of_the_table_only(
 
 def test_a_sheet_makes_no_folder(bundle: Path, pictures: list[str], tmp_path: Path) -> None:
     error = run(*pictures, "--bundle", bundle, "--sheet", tmp_path / "none" / "read.png").exception
-    assert isinstance(error, ConfigError)
+    assert isinstance(error, ArgumentError)
     assert f"there is no folder {tmp_path / 'none'}; make it first" in str(error)
     assert not (tmp_path / "none").exists()

@@ -16,7 +16,7 @@ from hanmo.charset import Charset
 from hanmo.cli.main import app as whole
 from hanmo.cli.synth import synth
 from hanmo.data.pack import Pack
-from hanmo.errors import CharsetError, ConfigError
+from hanmo.errors import ArgumentError, CharsetError
 from hanmo.synth.fonts.bank import FontRecord, pack_levels, write_bank
 from hanmo.synth.fonts.variants import draw_medians
 
@@ -112,10 +112,10 @@ def test_shows_a_sheet_of_a_recipes_mix(app: typer.Typer, recipe: Path, tmp_path
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        (["--out", "x"], ConfigError, "no recipe named"),
-        (["--show", "永"], ConfigError, "no output named"),
-        (["--show", "永", "--set", "side=32", "--out", "x"], ConfigError, "no recipe named"),
-        (["--pages", "--out", "x"], ConfigError, "--pages needs --show; add --show"),
+        (["--out", "x"], ArgumentError, "no recipe named"),
+        (["--show", "永"], ArgumentError, "no output named"),
+        (["--show", "永", "--set", "side=32", "--out", "x"], ArgumentError, "no recipe named"),
+        (["--pages", "--out", "x"], ArgumentError, "--pages needs --show; add --show"),
         (["--show", "永✓x✓", "--out", "x"], CharsetError, r"2 character\(s\): x ✓;"),
     ],
 )

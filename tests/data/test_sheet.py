@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from hanmo.data import fonts
 from hanmo.data.fonts import Anchor, CaptionFont
 from hanmo.data.sheet import contact_sheet, save_png
-from hanmo.errors import ConfigError, DataError
+from hanmo.errors import ArgumentError, DataError
 
 BAR = np.zeros((64, 64), np.uint8)
 BAR[30:34, 4:60] = 255
@@ -108,13 +108,13 @@ def test_a_sheet_nobody_could_look_at_is_refused() -> None:
 
 def test_a_sheet_replaces_pngs_only(tmp_path: Path) -> None:
     (tmp_path / "test.gnt").write_bytes(b"samples")
-    with pytest.raises(ConfigError, match=r"test\.gnt: .* ends in \.png"):
+    with pytest.raises(ArgumentError, match=r"test\.gnt: .* ends in \.png"):
         save_png(contact_sheet([BAR], ["a"]), tmp_path / "test.gnt")
     assert (tmp_path / "test.gnt").read_bytes() == b"samples"
 
 
 def test_no_folder_is_made_for_a_sheet(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"a\.png: there is no folder .*none; make it first"):
+    with pytest.raises(ArgumentError, match=r"a\.png: there is no folder .*none; make it first"):
         save_png(contact_sheet([BAR], ["a"]), tmp_path / "none" / "a.png")
     assert not (tmp_path / "none").exists()
     save_png(contact_sheet([BAR], ["a"]), tmp_path / "none" / "a.png", make_folder=True)

@@ -7,7 +7,7 @@ import pytest
 
 from hanmo.data.pack import Pack, write_pack
 from hanmo.data.split import split_by_writer
-from hanmo.errors import ConfigError
+from hanmo.errors import ArgumentError
 from hanmo.normalize import Normalization
 
 
@@ -55,5 +55,5 @@ def test_neither_half_of_the_writers_is_empty(pack_of, fraction: float) -> None:
 
 @pytest.mark.parametrize("fraction", [0, 1, -0.1, float("nan")])
 def test_an_impossible_fraction_is_refused(pack_of, fraction: float) -> None:
-    with pytest.raises(ConfigError, match="between 0 and 1"):
+    with pytest.raises(ArgumentError, match="between 0 and 1"):
         split_by_writer(pack_of("一丁", 0), fraction, 0)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hanmo.data.sample import Sample
-from hanmo.errors import BlankImageError, ConfigError, DataError
+from hanmo.errors import ArgumentError, BlankImageError, DataError
 from hanmo.evaluate.corrupt_measure import (
     PAGES,
     Reading,
@@ -132,7 +132,7 @@ def test_other_samples_show(name: str) -> None:
     ("name", "severity", "index"), [("fog", 1, 0), ("jpeg", 0, 0), ("jpeg", 6, 0), ("jpeg", 1, -1)]
 )
 def test_unknown_arguments_are_named(name: str, severity: int, index: int) -> None:
-    with pytest.raises(ConfigError, match=r"fog|severity|index"):
+    with pytest.raises(ArgumentError, match=r"fog|severity|index"):
         corrupt(name, severity, sign(0), index)
 
 
@@ -154,7 +154,7 @@ def test_a_subset_is_spread_and_knows_its_neighbours(file: list[Sample]) -> None
 
 @pytest.mark.parametrize(("limit", "seed"), [(-1, 0), (1, -1)])
 def test_negative_numbers_are_refused(file: list[Sample], limit: int, seed: int) -> None:
-    with pytest.raises(ConfigError, match="negative"):
+    with pytest.raises(ArgumentError, match="negative"):
         choose_samples(file, known=CHARACTERS, limit=limit, seed=seed)
 
 
@@ -211,7 +211,7 @@ def test_a_reader_without_probabilities_has_no_calibration(file: list[Sample]) -
 
 def test_every_page_needs_a_reading(file: list[Sample]) -> None:
     subset = choose_samples(file, known=CHARACTERS, limit=3)
-    with pytest.raises(ConfigError, match="2 readings of 3"):
+    with pytest.raises(ArgumentError, match="2 readings of 3"):
         measure(lambda pages: [Reading("永")] * 2, subset, name="stub")
 
 
@@ -273,5 +273,5 @@ def test_the_heat_map_shows_good_and_bad_in_other_colours(file: list[Sample]) ->
     assert (one.mode, two.size) == ("RGB", (one.width, 2 * one.height))
     colours = {colour for _, colour in Image.Image.getcolors(one, 1 << 20) or []}
     assert {(68, 1, 84), (253, 231, 37)} <= colours
-    with pytest.raises(ConfigError, match="at least one"):
+    with pytest.raises(ArgumentError, match="at least one"):
         heat_map([])

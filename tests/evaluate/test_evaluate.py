@@ -13,7 +13,7 @@ import pytest
 
 from hanmo.data.pack import write_pack
 from hanmo.data.sample import Sample
-from hanmo.errors import BundleError, ConfigError, DataError, PackError
+from hanmo.errors import ArgumentError, BundleError, DataError, PackError
 from hanmo.evaluate import evaluate as module
 from hanmo.evaluate.evaluate import evaluate_recognizer
 from hanmo.normalize import Normalization
@@ -149,7 +149,7 @@ def test_the_temperature_and_the_refusals_are_the_bundles(reader: Any, samples: 
 def test_no_samples_is_an_error_that_names_the_file(reader: Any) -> None:
     with pytest.raises(DataError, match=r"empty\.gnt: no samples"):
         evaluate_recognizer(reader, [], file="empty.gnt")
-    with pytest.raises(ConfigError, match="batch_size is 0"):
+    with pytest.raises(ArgumentError, match="batch_size is 0"):
         evaluate_recognizer(reader, [Sample("永", BLANK)], batch_size=0)
 
 

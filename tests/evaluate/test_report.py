@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from hanmo.data.sample import Sample
-from hanmo.errors import ConfigError, StorageError
+from hanmo.errors import ArgumentError, StorageError
 from hanmo.evaluate.evaluate import evaluate_recognizer
 from hanmo.evaluate.figures import picture
 from hanmo.evaluate.report import write_report
@@ -135,7 +135,7 @@ def test_a_name_that_is_no_page_is_refused_and_kept(evaluation: Evaluation, tmp_
     data.write_bytes(b"samples")
     (tmp_path / "folder.html").mkdir()
     for wrong in (data, tmp_path / "folder.html"):
-        with pytest.raises(ConfigError, match=r"ends in \.html"):
+        with pytest.raises(ArgumentError, match=r"ends in \.html"):
             write_report(evaluation, wrong)
     assert data.read_bytes() == b"samples"
     assert (tmp_path / "folder.html").is_dir()

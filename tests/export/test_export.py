@@ -19,7 +19,7 @@ from torch import nn
 from hanmo.bundle import Bundle
 from hanmo.data.pack import Pack, write_pack
 from hanmo.data.sample import Sample
-from hanmo.errors import BundleError, CheckpointError, ConfigError, ExportError, PackError, StorageError
+from hanmo.errors import BundleError, CharsetError, CheckpointError, ExportError, PackError, StorageError
 from hanmo.export import bundle as export_room
 from hanmo.export.bundle import export_bundle
 from hanmo.export.onnx import INPUT, OPSET, OUTPUT, export_onnx
@@ -217,7 +217,7 @@ def test_packs_that_do_not_fit(
     for calibration, test, error, message in (
         (train, drawn / "small-test", PackError, r"small-test: packed as fit-16\+2\.v2, but fit-32\+2\.v2 is needed"),
         (drawn / "small-train", drawn / "test", PackError, "small-train: packed as"),
-        (train, tmp_path / "strangers", ConfigError, r"strangers: holds 1 character\(s\) .* not know, '龟' first"),
+        (train, tmp_path / "strangers", CharsetError, r"strangers: holds 1 character\(s\) .* not know, '龟' first"),
         (train, tmp_path / "none", PackError, "none: not a pack"),
     ):
         with pytest.raises(error, match=message):

@@ -12,7 +12,7 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from hanmo.errors import ConfigError
+from hanmo.errors import ModelError
 from hanmo.export.onnx import export_onnx
 from hanmo.nets.onnx import OnnxNet
 from hanmo.nets.registry import NetConfig, build_net
@@ -135,16 +135,16 @@ def test_what_hanmo_exports_comes_back() -> None:
 
 def test_what_is_not_understood_is_named() -> None:
     nodes = [helper.make_node("Tan", ["x"], ["t"]), helper.make_node("Sin", ["t"], ["y"])]
-    with pytest.raises(ConfigError, match="unknown operations: Sin, Tan"):
+    with pytest.raises(ModelError, match="unknown operations: Sin, Tan"):
         OnnxNet(model_of(nodes))
     two = model_of([helper.make_node("Split", ["x"], ["y", "z"], axis=1)])
-    with pytest.raises(ConfigError, match="unknown operations: Split"):
+    with pytest.raises(ModelError, match="unknown operations: Split"):
         OnnxNet(two)
     strided = helper.make_node("Conv", ["x", "w"], ["y"], auto_pad="SAME_UPPER", strides=[2, 2])
-    with pytest.raises(ConfigError, match="auto_pad with strides"):
+    with pytest.raises(ModelError, match="auto_pad with strides"):
         OnnxNet(model_of([strided], w=weights(4, 3, 3, 3)))
     skipping = helper.make_node("MaxPool", ["x"], ["y"], kernel_shape=[2, 2], dilations=[2, 2])
-    with pytest.raises(ConfigError, match="dilations"):
+    with pytest.raises(ModelError, match="dilations"):
         OnnxNet(model_of([skipping]))
 
 

@@ -22,7 +22,7 @@ import pytest
 from numpy.typing import NDArray
 
 from hanmo.bundle import Bundle
-from hanmo.errors import BundleError, ConfigError
+from hanmo.errors import ArgumentError, BundleError
 from hanmo.recognizer import Prediction, Recognizer
 from hanmo.serve.config import ServeConfig
 from hanmo.serve.logs import JsonFormatter, TextFormatter, facts
@@ -237,7 +237,7 @@ def test_a_line_for_people_is_short() -> None:
     "wrong", [{"threads": 0}, {"batch": 0}, {"queue": 10}, {"max_held": 10}, {"window": 5.0}, {"window": -1.0}]
 )
 def test_impossible_settings(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError):
+    with pytest.raises(ArgumentError):
         ServeConfig(**wrong)
 
 

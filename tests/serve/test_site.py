@@ -22,7 +22,7 @@ import onnxruntime
 import pytest
 
 from hanmo.bundle import Bundle, write_bundle
-from hanmo.errors import ConfigError
+from hanmo.errors import BundleError, InstallationError, RunError
 from hanmo.medians import load_medians
 from hanmo.normalize import Normalization
 from hanmo.recognizer import Recognizer
@@ -118,10 +118,10 @@ def test_a_folder_of_somebody_else_is_left_alone(package: Path, tmp_path: Path, 
     site.write_site(out, package)
     (out / place).write_text("years of work", encoding="utf-8")
     before = contents(out)
-    with pytest.raises(ConfigError, match=f"holds {place}, which hanmo did not write there"):
+    with pytest.raises(RunError, match=f"holds {place}, which hanmo did not write there"):
         site.write_site(out, package)
     (out / site.MARKER).write_text("[]", encoding="utf-8")
-    with pytest.raises(ConfigError, match="which hanmo did not write there"):
+    with pytest.raises(RunError, match="which hanmo did not write there"):
         site.write_site(out, package)
     assert (out / place).read_text(encoding="utf-8") == "years of work"
     assert contents(out).keys() == before.keys()
@@ -129,7 +129,7 @@ def test_a_folder_of_somebody_else_is_left_alone(package: Path, tmp_path: Path, 
 
 def test_a_file_is_no_folder(package: Path, tmp_path: Path) -> None:
     (tmp_path / "site").write_text("x", encoding="utf-8")
-    with pytest.raises(ConfigError, match="hanmo did not write there"):
+    with pytest.raises(RunError, match="hanmo did not write there"):
         site.write_site(tmp_path / "site", package)
 
 
@@ -139,10 +139,10 @@ def test_a_failure_leaves_what_was_there(package: Path, tmp_path: Path, monkeypa
     before = contents(out)
 
     def broken(charset: object) -> bytes:
-        raise ConfigError("broken")
+        raise InstallationError("broken")
 
     monkeypatch.setattr(site, "_strokes", broken)
-    with pytest.raises(ConfigError, match="broken"):
+    with pytest.raises(InstallationError, match="broken"):
         site.write_site(out, package)
     assert contents(out) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["runtime.tgz", "site"]
@@ -153,7 +153,7 @@ def test_a_bundle_that_a_page_cannot_read_with(package: Path, tmp_path: Path, bu
     values |= {key: getattr(bundle, key) for key in ("trained_on", "licence", "accuracy", "model")}
     moment = Normalization(method="moment", side=bundle.normalization.side, margin=1)
     other = write_bundle(tmp_path / "bundle", name="other", normalization=moment, **values)
-    with pytest.raises(ConfigError, match="normalises by moment; the page reads with fit only"):
+    with pytest.raises(BundleError, match="normalises by moment; the page reads with fit only"):
         site.write_site(tmp_path / "site", package, other)
     assert not (tmp_path / "site").exists()
 
@@ -186,27 +186,27 @@ def test_an_unpacked_folder_will_do(package: Path, tmp_path: Path) -> None:
 
 
 def test_what_is_not_the_published_runtime_is_refused(package: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no such file or folder; fetch it: npm pack onnxruntime-web@"):
+    with pytest.raises(InstallationError, match="no such file or folder; fetch it: npm pack onnxruntime-web@"):
         runtime.read_runtime(tmp_path / "missing.tgz")
     changed = tmp_path / "changed.tgz"
     changed.write_bytes(package.read_bytes() + b"\0")
-    with pytest.raises(ConfigError, match=r"not onnxruntime-web [\d.]+ as published \(its SHA-512 differs\)"):
+    with pytest.raises(InstallationError, match=r"not onnxruntime-web [\d.]+ as published \(its SHA-512 differs\)"):
         runtime.read_runtime(changed)
     folder = tmp_path / "unpacked"
     (folder / "dist").mkdir(parents=True)
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(InstallationError, match="cannot be read"):
         runtime.read_runtime(folder)
     for name in runtime.FILES:
         (folder / "dist" / name).write_bytes(b"something else")
-    with pytest.raises(ConfigError, match=r"its dist/\S+ is not that of onnxruntime-web"):
+    with pytest.raises(InstallationError, match=r"its dist/\S+ is not that of onnxruntime-web"):
         runtime.read_runtime(folder)
-    with pytest.raises(ConfigError, match="holds no dist folder"):
+    with pytest.raises(InstallationError, match="holds no dist folder"):
         runtime.read_runtime(folder / "dist")
 
 
 def test_large_files_are_not_read(package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime, "_MAX_PACKAGE", 10)
-    with pytest.raises(ConfigError, match="larger than 0 MiB"):
+    with pytest.raises(InstallationError, match="larger than 0 MiB"):
         runtime.read_runtime(package)
 
 

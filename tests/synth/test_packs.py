@@ -12,7 +12,7 @@ import pytest
 
 from hanmo.charset import Charset
 from hanmo.data.pack import Pack
-from hanmo.errors import CharsetError, ConfigError, PackError
+from hanmo.errors import CharsetError, PackError, RunError
 from hanmo.normalize import Normalization
 from hanmo.synth.fonts.bank import FontRecord, pack_levels, write_bank
 from hanmo.synth.fonts.variants import draw_medians
@@ -98,7 +98,7 @@ def test_parts_are_never_thrown_away_unasked(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         synthesize(SMALL, tmp_path / "pack", on_progress=stop_after(4), overwrite=True)
     for recipe in (SMALL, replace(SMALL, per_character=1)):
-        with pytest.raises(ConfigError, match=r"pack\.parts: left by a stopped run; continue it with --resume, or"):
+        with pytest.raises(RunError, match=r"pack\.parts: left by a stopped run; continue it with --resume, or"):
             synthesize(recipe, tmp_path / "pack", overwrite=True)
     synthesize(SMALL, tmp_path / "pack", overwrite=True, resume=True)
     assert [p.name for p in tmp_path.iterdir()] == ["pack"]
@@ -110,11 +110,11 @@ def test_parts_of_another_recipe_are_refused(tmp_path: Path, monkeypatch: pytest
     other = replace(SMALL, seed=3, style=replace(SMALL.style, links=0.9))
     for recipe, what in ((other, "seed, style"), (replace(SMALL, per_character=1), "per_character")):
         with pytest.raises(
-            ConfigError, match=rf"pack\.parts: begun with a different {what}; remove the folder, or choose another"
+            RunError, match=rf"pack\.parts: begun with a different {what}; remove the folder, or choose another"
         ):
             synthesize(recipe, tmp_path / "pack", resume=True)
     monkeypatch.setattr("hanmo.synth.packs.__version__", "99")
-    with pytest.raises(ConfigError, match="begun with a different hanmo;"):
+    with pytest.raises(RunError, match="begun with a different hanmo;"):
         synthesize(SMALL, tmp_path / "pack", resume=True)
     assert (parts / "0-4").exists()
 
@@ -124,7 +124,7 @@ def test_parts_of_another_bank_are_refused(tmp_path: Path) -> None:
     mixed = replace(SMALL, mix=bank(tmp_path / "fonts.glyphs"))
     stopped(tmp_path / "pack", 4, mixed)
     bank(tmp_path / "fonts.glyphs", "永人山中")
-    with pytest.raises(ConfigError, match="begun with a different bank;"):
+    with pytest.raises(RunError, match="begun with a different bank;"):
         synthesize(mixed, tmp_path / "pack", resume=True)
 
 
@@ -156,7 +156,7 @@ def test_a_damaged_note_is_named(tmp_path: Path, text: str) -> None:
     recipe = json.loads((parts / "begun.json").read_text(encoding="utf-8"))
     assert (recipe["characters"], recipe["style"]["links"]) == ("永人山", SMALL.style.links)
     (parts / "begun.json").write_text(text)
-    with pytest.raises(ConfigError, match=r"pack\.parts: begun.* remove the folder, or choose another --out"):
+    with pytest.raises(RunError, match=r"pack\.parts: begun.* remove the folder, or choose another --out"):
         synthesize(SMALL, tmp_path / "pack", resume=True)
 
 
@@ -164,9 +164,7 @@ def test_a_damaged_note_is_named(tmp_path: Path, text: str) -> None:
 def test_a_folder_of_somebody_elses_is_left_alone(tmp_path: Path, resume: bool) -> None:
     (tmp_path / "pack.parts").mkdir()
     (tmp_path / "pack.parts" / "letter.txt").write_text("dear")
-    with pytest.raises(
-        ConfigError, match=r"pack\.parts: not a folder of parts: begun.json is missing; remove the folder"
-    ):
+    with pytest.raises(RunError, match=r"pack\.parts: not a folder of parts: begun.json is missing; remove the folder"):
         synthesize(SMALL, tmp_path / "pack", resume=resume)
     assert (tmp_path / "pack.parts" / "letter.txt").read_text() == "dear"
 

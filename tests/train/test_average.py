@@ -10,7 +10,7 @@ import torch
 from typer.testing import CliRunner
 
 from hanmo.cli.main import app
-from hanmo.errors import CheckpointError, ConfigError
+from hanmo.errors import ArgumentError, CheckpointError
 from hanmo.nets.quantization import FakeQuantize
 from hanmo.train.average import AverageOptions, average_runs
 from hanmo.train.loop import Trainer
@@ -91,12 +91,12 @@ def test_the_verb_tells_what_it_wrote(legs: list[Path], tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_averaged(legs: list[Path], tiny_run: Path, small: Any, tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="at least two"):
+    with pytest.raises(ArgumentError, match="at least two"):
         average_runs(legs[:1], tmp_path / "out")
-    with pytest.raises(ConfigError, match="3 shares for 2 runs; one each"):
+    with pytest.raises(ArgumentError, match="3 shares for 2 runs; one each"):
         average_runs(legs, tmp_path / "out", AverageOptions(shares=(1.0, 1.0, 1.0)))
     for wrong in ({"shares": (0.5, 0.0)}, {"weight_bits": 9}, {"statistics_share": 1.5}):
-        with pytest.raises(ConfigError, match=next(iter(wrong))):
+        with pytest.raises(ArgumentError, match=next(iter(wrong))):
             AverageOptions(**wrong)
     with pytest.raises(CheckpointError, match=r"its (net|charset) is"):
         average_runs([legs[0], tiny_run], tmp_path / "out")

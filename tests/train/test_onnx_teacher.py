@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from hanmo.charset import Charset
-from hanmo.errors import CharsetError, ConfigError
+from hanmo.errors import CharsetError, ConfigError, ModelError
 from hanmo.nets.ensemble import Ensemble
 from hanmo.normalize import MEAN, STD, Normalization
 from hanmo.train.config import DistillConfig
@@ -92,28 +92,29 @@ def test_what_does_not_fit_is_said(tmp_path: Path) -> None:
     weight = np.zeros((256, 4))
     with pytest.raises(CharsetError, match="lacks 1 of our characters, '水' first"):
         load_onnx_teacher(str(write(tmp_path, weight)), CHARSET, SQUARES)
-    for change, message in (
-        ({"after": [" "]}, r"gives \(2, 4\), but there are 5 labels"),
-        ({"labels": "metadata:other"}, "no metadata 'other'; it has: names"),
+    for change, error, message in (
+        ({"after": [" "]}, ConfigError, r"gives \(2, 4\), but there are 5 labels"),
+        ({"labels": "metadata:other"}, ConfigError, "no metadata 'other'; it has: names"),
         (
             {"labels": "labels.txt"},
+            ModelError,
             "labels.txt: cannot be found beside .*teacher.toml, in the current folder",
         ),
-        ({"side": 24}, "cannot read 1 channels of 24 pixels"),
-        ({"model": "none.onnx"}, "none.onnx: cannot be found beside .*; put it there, as models/none.onnx"),
-        ({"std": 0.0}, "std above 0"),
-        ({"licence": "OFL (a kind of)"}, "without parentheses"),
+        ({"side": 24}, ModelError, "cannot read 1 channels of 24 pixels"),
+        ({"model": "none.onnx"}, ModelError, "none.onnx: cannot be found beside .*; put it there, as models/none.onnx"),
+        ({"std": 0.0}, ConfigError, "std above 0"),
+        ({"licence": "OFL (a kind of)"}, ConfigError, "without parentheses"),
     ):
         made = write(tmp_path, weight, labels="火\n水\n山")
         text = made.read_text(encoding="utf-8").splitlines()
         key, value = next(iter(change.items()))
         kept = [line for line in text if not line.startswith(f"{key} ")]
         made.write_text("\n".join([*kept, f"{key} = {value!r}"]), encoding="utf-8")
-        with pytest.raises(ConfigError, match=message):
+        with pytest.raises(error, match=message):
             load_onnx_teacher(str(made), CHARSET, SQUARES)
     made = write(tmp_path, weight, labels="火\n水\n山")
     (tmp_path / "model.onnx").write_bytes(b"\xff\xff no model")
-    with pytest.raises(ConfigError, match=r"model\.onnx: not an ONNX model"):
+    with pytest.raises(ModelError, match=r"model\.onnx: not an ONNX model"):
         load_onnx_teacher(str(made), CHARSET, SQUARES)
 
 
@@ -141,7 +142,7 @@ def test_a_model_for_one_picture_at_a_time_is_refused(tmp_path: Path, places: bo
     fixed = np.array([1, -1, 256] if places else [1, 256])
     model.graph.initializer[1].CopyFrom(numpy_helper.from_array(fixed, "shape"))
     onnx.save(model, tmp_path / "model.onnx")
-    with pytest.raises(ConfigError, match=r"one picture at a time only|cannot read 1 channels"):
+    with pytest.raises(ModelError, match=r"one picture at a time only|cannot read 1 channels"):
         load_onnx_teacher(str(path), CHARSET, SQUARES)
 
 
@@ -169,7 +170,7 @@ def test_a_damaged_graph_is_said_in_words(tmp_path: Path) -> None:
         (tmp_path / change).mkdir()
         onnx.save(model, tmp_path / change / "model.onnx")
         (tmp_path / change / "teacher.toml").write_bytes(path.read_bytes())
-        with pytest.raises(ConfigError, match=r"model\.onnx: cannot read .*nowhere"):
+        with pytest.raises(ModelError, match=r"model\.onnx: cannot read .*nowhere"):
             load_onnx_teacher(str(tmp_path / change / "teacher.toml"), CHARSET, SQUARES)
 
 
@@ -212,5 +213,5 @@ def test_the_teacher_that_comes_with_hanmo_says_where_its_model_goes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError, match=r"as models/PP-OCRv6_rec_small\.onnx \(.*ppocr-teacher\.toml says"):
+    with pytest.raises(ModelError, match=r"as models/PP-OCRv6_rec_small\.onnx \(.*ppocr-teacher\.toml says"):
         load_onnx_teacher("@ppocr-teacher", CHARSET, SQUARES)

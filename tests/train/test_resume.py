@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hanmo.errors import CheckpointError, ConfigError
+from hanmo.errors import CheckpointError, RunError
 from hanmo.train import speed
 from hanmo.train.config import DistillConfig, MethodConfig, Recipe
 from hanmo.train.loop import Trainer
@@ -129,9 +129,9 @@ def test_a_finished_run_stays_as_it_is(small: Any, tmp_path: Path) -> None:
 def test_another_recipe_is_refused_and_loses_nothing(small: Any, tmp_path: Path) -> None:
     train(small(train={"epochs": 1}), tmp_path / "run")
     before = {p: p.read_bytes() for p in (tmp_path / "run").rglob("*") if p.is_file()}
-    with pytest.raises(ConfigError, match=r"holds another recipe \(optim\.learning_rate was 0\.005, now 0\.001\)"):
+    with pytest.raises(RunError, match=r"holds another recipe \(optim\.learning_rate was 0\.005, now 0\.001\)"):
         train(small(train={"epochs": 1}, optim={"learning_rate": 1e-3}), tmp_path / "run", resume=True)
-    with pytest.raises(ConfigError, match=r"already holds a run; continue it with --resume or choose another --out"):
+    with pytest.raises(RunError, match=r"already holds a run; continue it with --resume or choose another --out"):
         train(small(train={"epochs": 1}), tmp_path / "run")
     assert {p: p.read_bytes() for p in (tmp_path / "run").rglob("*") if p.is_file()} == before
 

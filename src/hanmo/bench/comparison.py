@@ -16,7 +16,7 @@ from hanmo.bench.dry_run import Cost, trained_nets, training_cost
 from hanmo.bench.jobs import Job, RunId
 from hanmo.config import dump_toml, load_toml, nearest
 from hanmo.distill import METHODS
-from hanmo.errors import CharsetError, CheckpointError, ConfigError
+from hanmo.errors import CharsetError, CheckpointError, ConfigError, ModelError
 from hanmo.nets.feature_hooks import FeatureHooks
 from hanmo.nets.registry import build_net
 from hanmo.train.config import DistillConfig, MethodConfig, Recipe
@@ -54,7 +54,7 @@ class Comparison:
 
     The constructor checks everything that can be checked before training. It raises :class:`ConfigError` for recipes,
     layers and feature maps that do not fit (naming the row), :class:`CharsetError` for teachers of other characters,
-    and the errors of opening the data.
+    :class:`ModelError` for ONNX models that cannot be used, and the errors of opening the data.
     """
 
     def __init__(self, config: BenchConfig, out: Path) -> None:
@@ -195,7 +195,7 @@ class Comparison:
             nets = [self._teacher(name, row) for name in distill.teachers]
             teacher = FeatureHooks(combine_teachers(nets, distill).eval(), methods.teacher_layers) if nets else None
             connect(FeatureHooks(student, methods.student_layers), teacher, methods, self.side, build_student)
-        except (ConfigError, CharsetError, CheckpointError) as error:
+        except (ConfigError, CharsetError, CheckpointError, ModelError) as error:
             raise type(error)(f"row {row.name!r}: {error}") from error
 
     def _teacher(self, name: str, row: Row) -> nn.Module:

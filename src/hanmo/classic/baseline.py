@@ -15,7 +15,7 @@ from hanmo.classic.lda import Projection
 from hanmo.classic.mqdf import MQDF
 from hanmo.classic.reader import ClassicConfig, ClassicReader
 from hanmo.data.pack import Pack
-from hanmo.errors import ConfigError
+from hanmo.errors import ArgumentError
 
 TIMED = 300
 """Squares read one by one to measure the time."""
@@ -47,7 +47,7 @@ def run_classic(train: Pack, test: Pack, config: ClassicConfig | None = None) ->
     """Fit on ``train``, read ``test``. Deterministic but for the times.
 
     Both packs need one normalisation and one charset: raises :class:`PackError` and :class:`CharsetError` otherwise,
-    :class:`DataError` and :class:`ConfigError` for what :meth:`ClassicReader.fit` refuses.
+    :class:`DataError` and :class:`ArgumentError` for what :meth:`ClassicReader.fit` refuses.
     """
     test.require(normalization=train.normalization, charset=train.charset)
     start = time.perf_counter()
@@ -97,7 +97,7 @@ def writer_folds(pack: Pack, folds: int) -> NDArray[np.int64]:
 
     If writers are unknown, every class is cut into ``folds`` consecutive parts. In files that list the writers of every
     class in the same order, this separates writers too, except a few at the boundaries. Raises
-    :class:`ConfigError` for fewer than 2 folds, or more than there are writers or samples of a class.
+    :class:`ArgumentError` for fewer than 2 folds, or more than there are writers or samples of a class.
     """
     known = len(pack.writers) > 1
     groups = np.zeros(len(pack), np.int64) if known else pack.labels
@@ -107,7 +107,7 @@ def writer_folds(pack: Pack, folds: int) -> NDArray[np.int64]:
         members = np.flatnonzero(groups == group)
         distinct, place = np.unique(order[members], return_inverse=True)
         if not 2 <= folds <= len(distinct):
-            raise ConfigError(f"{pack.path}: {folds} folds cannot be; from 2 to {len(distinct)} can")
+            raise ArgumentError(f"{pack.path}: {folds} folds cannot be; from 2 to {len(distinct)} can")
         parts[members] = place * folds // len(distinct)
     return parts
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hanmo.errors import ConfigError, DataError
+from hanmo.errors import ArgumentError, DataError
 
 Floats = NDArray[np.float32]
 
@@ -28,7 +28,7 @@ _BATCH = 64
 
 @dataclass(frozen=True, kw_only=True)
 class GradientFeatures:
-    """Squares -> ``size`` numbers each. Raises :class:`ConfigError` for impossible values."""
+    """Squares -> ``size`` numbers each. Raises :class:`ArgumentError` for impossible values."""
 
     directions: int = 8
     """Directions of the full turn; direction k points at k / directions of it, clockwise from the right."""
@@ -41,11 +41,11 @@ class GradientFeatures:
 
     def __post_init__(self) -> None:
         if not 4 <= self.directions <= 64 or not 2 <= self.grid <= 64:
-            raise ConfigError(
+            raise ArgumentError(
                 f"{self.directions} directions on a grid of {self.grid}: 4 to 64 and 2 to 64 are possible"
             )
         if not 0 < self.blur <= 10 or not 0 < self.power <= 1:
-            raise ConfigError(f"blur {self.blur:g} with power {self.power:g}: blur 0 to 10, power 0 to 1, neither 0")
+            raise ArgumentError(f"blur {self.blur:g} with power {self.power:g}: blur 0 to 10, power 0 to 1, neither 0")
 
     @property
     def size(self) -> int:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hanmo.classic.checks import Classes, Floats, check_features, class_means, class_sizes
-from hanmo.errors import ConfigError
+from hanmo.errors import ArgumentError
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -36,12 +36,12 @@ class Projection:
         ``ridge`` times the mean within-class variance is added to the variance of every direction, so that directions
         in which next to nothing varies are not blown up. C classes have C - 1 discriminant directions; those asked
         for beyond them are the directions of the rest along which samples of one class vary most: class means are
-        equal there, but the spread still tells classes apart. Raises :class:`ConfigError` and :class:`DataError`.
+        equal there, but the spread still tells classes apart. Raises :class:`ArgumentError` and :class:`DataError`.
         """
         sizes = class_sizes(features, labels)
         width = features.shape[1]
         if not 1 <= dimensions <= width or not 0 <= ridge < np.inf:
-            raise ConfigError(f"{dimensions} dimensions of {width}, ridge {ridge:g}: 1 to {width}, ridge from 0")
+            raise ArgumentError(f"{dimensions} dimensions of {width}, ridge {ridge:g}: 1 to {width}, ridge from 0")
         means = class_means(features, labels, sizes)
         mean = sizes @ means / len(features)
         variances, whiten = _whitening(_within(features, labels, means), ridge)

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hanmo.classic.checks import Classes, Floats, check_features, class_means, class_sizes
-from hanmo.errors import ConfigError, DataError
+from hanmo.errors import ArgumentError, DataError
 
 _PROJECTED = 1 << 21
 """Projections on the axes of classes that are held at a time: 8 MB of float32."""
@@ -51,12 +51,12 @@ class MQDF:
         ``minor`` is the minor variance in units of the mean of all variances left out (of the smallest one kept if
         none is left out); ``shrink`` from 0 to 1 is how far variances are drawn towards the mean of all. Classes with
         fewer samples than axes are no problem: their missing variances count as minor ones. Raises
-        :class:`ConfigError` and :class:`DataError`.
+        :class:`ArgumentError` and :class:`DataError`.
         """
         sizes = class_sizes(numbers, labels)
         width = numbers.shape[1]
         if not 1 <= axes <= width or not 0 < minor < np.inf or not 0 <= shrink <= 1:
-            raise ConfigError(
+            raise ArgumentError(
                 f"{axes} axes of {width}, minor variance x {minor:g}, shrink {shrink:g}: 1 to {width}, > 0 and 0 to 1"
             )
         means = class_means(numbers, labels, sizes)

@@ -45,7 +45,7 @@ class ClassicReader:
 
     @classmethod
     def fit(cls, train: Pack, config: ClassicConfig | None = None) -> Self:
-        """Fit to every sample of ``train``. Raises :class:`DataError` and :class:`ConfigError`.
+        """Fit to every sample of ``train``. Raises :class:`DataError` and :class:`ArgumentError`.
 
         Every character of its charset needs at least two samples.
         """
@@ -90,7 +90,7 @@ class ClassicReader:
 
 
 def fit_features(features: Floats, labels: Classes, config: ClassicConfig) -> tuple[Projection, MQDF]:
-    """Fit both on (N, D) features of classes (N,). Raises :class:`DataError` and :class:`ConfigError`."""
+    """Fit both on (N, D) features of classes (N,). Raises :class:`DataError` and :class:`ArgumentError`."""
     projection = Projection.fit(features, labels, config.dimensions, config.ridge)
     mqdf = MQDF.fit(projection(features), labels, config.axes, config.minor, config.shrink)
     return projection, mqdf

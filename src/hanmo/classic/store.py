@@ -22,7 +22,7 @@ from hanmo.classic.features import GradientFeatures
 from hanmo.classic.lda import Projection
 from hanmo.classic.mqdf import MQDF
 from hanmo.classic.reader import ClassicReader
-from hanmo.errors import CheckpointError, HanmoError
+from hanmo.errors import CheckpointError
 from hanmo.normalize import Normalization
 
 FORMAT = 1
@@ -89,9 +89,9 @@ def _assemble(header: Mapping[str, Any], tensors: Mapping[str, Floats], where: s
     }
     for name, shape in expected.items():
         if tensors[name].shape != shape or tensors[name].dtype != np.float32 or not np.isfinite(tensors[name]).all():
-            raise HanmoError(f"{name} is not {shape} finite float32")
+            raise ValueError(f"{name} is not {shape} finite float32")
     if not isinstance(minor, float) or not 0 < minor < np.inf or kept > width or (mqdf.variances <= 0).any():
-        raise HanmoError("the variances are not positive")
+        raise ValueError("the variances are not positive")
     normalization = Normalization.from_dict(header["normalization"], where)
     return ClassicReader(
         charset=charset, normalization=normalization, features=features, projection=projection, mqdf=mqdf

@@ -27,11 +27,11 @@ def average(
 
     Example: hanmo average runs/leg-1 runs/leg-2 --out runs/flagship
     """
-    from hanmo.errors import ConfigError
+    from hanmo.errors import ArgumentError
     from hanmo.train.average import AverageOptions, average_runs
 
     if statistics_share is not None and statistics is None:
-        raise ConfigError("--statistics-share needs a pack to move the statistics to; name it by --statistics")
+        raise ArgumentError("--statistics-share needs a pack to move the statistics to; name it by --statistics")
     options = AverageOptions(shares=tuple(share or ()), weight_bits=weight_bits, statistics=statistics)
     if statistics_share is not None:
         options = replace(options, statistics_share=statistics_share)

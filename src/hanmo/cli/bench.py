@@ -50,7 +50,7 @@ def distill(
 
     from hanmo.bench.dry_run import print_dry_run
     from hanmo.bench.jobs import Results, run_jobs
-    from hanmo.errors import ConfigError
+    from hanmo.errors import ArgumentError
 
     comparison = _comparison(bench, out, set_)
     names = _chosen(comparison, only or [])
@@ -61,7 +61,9 @@ def distill(
         return
     available = torch.cuda.device_count()
     if gpus is not None and gpus > available:
-        raise ConfigError(f"--gpus {gpus}: there are {available}; leave it out for all of them, or give 0 for the CPU")
+        raise ArgumentError(
+            f"--gpus {gpus}: there are {available}; leave it out for all of them, or give 0 for the CPU"
+        )
     comparison.write_recipes()
     finished = [run for run, key in keys.items() if key == _key(comparison, run[0])]
     with _Bar(jobs) as show:
@@ -149,13 +151,13 @@ def _key(comparison: Comparison, name: str) -> str:
 def _chosen(comparison: Comparison, only: Collection[str]) -> list[str]:
     """The rows to train: those in ``only`` (none: all) and the rows that teach them, in the bench's order.
 
-    Raises :class:`ConfigError` for names that are no rows.
+    Raises :class:`ArgumentError` for names that are no rows.
     """
     from hanmo.config import nearest
-    from hanmo.errors import ConfigError
+    from hanmo.errors import ArgumentError
 
     if unknown := [name for name in only if name not in comparison.rows]:
-        raise ConfigError(f"--only {unknown[0]}: no such row; {nearest(unknown[0], comparison.rows)}")
+        raise ArgumentError(f"--only {unknown[0]}: no such row; {nearest(unknown[0], comparison.rows)}")
     chosen, to_add = set(), list(only or comparison.rows)
     while to_add:
         name = to_add.pop()

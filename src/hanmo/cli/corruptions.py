@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import typer
 
-from hanmo.errors import ConfigError
+from hanmo.errors import ArgumentError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -29,20 +29,20 @@ class Source(Protocol):
 
 
 def check_corrupted(files: Sequence[str], *, corruptions: bool, heat_map: Path | None, report: Path | None) -> None:
-    """Raise :class:`ConfigError` for options that do not go together and for packs, :class:`DataError` for no file."""
+    """:class:`ArgumentError` for options that do not go together and for packs, :class:`DataError` for no file."""
     from hanmo.atomic import require_suffix
     from hanmo.data.pack import is_pack
     from hanmo.data.read import find_inputs
 
     if not corruptions:
-        raise ConfigError("--heat-map draws what --corruptions measures; add --corruptions, or leave it out")
+        raise ArgumentError("--heat-map draws what --corruptions measures; add --corruptions, or leave it out")
     if report:
-        raise ConfigError("--report shows clean pictures; with --corruptions use --heat-map OUT.png or --json")
+        raise ArgumentError("--report shows clean pictures; with --corruptions use --heat-map OUT.png or --json")
     if heat_map:
         require_suffix(heat_map, ".png")
     for name in files:
         if is_pack(name):
-            raise ConfigError(
+            raise ArgumentError(
                 f"{name}: a pack holds finished squares, which cannot be corrupted; name its sample files"
             )
         find_inputs([name])

@@ -46,11 +46,11 @@ def export(
 
     Example: hanmo export runs/student --out bundles/student
     """
-    from hanmo.errors import ConfigError
+    from hanmo.errors import ArgumentError
     from hanmo.train.run import weights_of
 
     if eight_bits and not shards:
-        raise ConfigError("--eight-bits is for --shards; a bundle has them already, unless --fp32")
+        raise ArgumentError("--eight-bits is for --shards; a bundle has them already, unless --fp32")
     weights = weights_of(run)
     if shards:
         _export_shards(weights, out, bits=8 if eight_bits else 16, as_json=as_json)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hanmo.errors import ConfigError
+from hanmo.errors import ArgumentError
 
 if TYPE_CHECKING:
     from hanmo.synth.fonts.bank import GlyphBank
@@ -42,11 +42,11 @@ def glyphs(
 
     if source.suffix.lower() == _SUFFIX:
         if fonts or settings:
-            raise ConfigError(
+            raise ArgumentError(
                 f"{source}: a bank needs neither --fonts nor --set; to make one, name the TOML file of its fonts"
             )
         if out and not show:
-            raise ConfigError(f"{source}: --out {out} needs --show; add --show CHARACTERS")
+            raise ArgumentError(f"{source}: --out {out} needs --show; add --show CHARACTERS")
         bank, sheet = GlyphBank.open(source), out
     else:
         bank, sheet = _build(source, fonts, out, settings or [])
@@ -65,7 +65,7 @@ def _build(source: Path, fonts: Path | None, out: Path | None, settings: list[st
     from hanmo.synth.fonts.recipe import FontsRecipe
 
     if fonts is None or out is None:
-        raise ConfigError(f"glyphs: add --fonts FOLDER, which has the fonts, and --out FILE{_SUFFIX}")
+        raise ArgumentError(f"glyphs: add --fonts FOLDER, which has the fonts, and --out FILE{_SUFFIX}")
     target = require_suffix(out, _SUFFIX)
     recipe = load_toml(source, FontsRecipe, settings)
     with tidy_kill(), reading("drawing", recipe.steps, by_samples=True) as (_, on_samples):
@@ -80,7 +80,7 @@ def _draw_sheet(bank: GlyphBank, characters: str, out: Path | None) -> None:
     from hanmo.data.sheet import contact_sheet, save_png
 
     if out is None:
-        raise ConfigError("glyphs: no output named for --show; add --out sheet.png")
+        raise ArgumentError("glyphs: no output named for --show; add --out sheet.png")
     chosen = list(dict.fromkeys(characters))
     rows = {(int(f), int(c)): i for i, (f, c) in enumerate(zip(bank.font, bank.label, strict=True))}
     wanted = [rows.get((f, int(c)), -1) for f in range(len(bank.fonts)) for c in bank.charset.encode(chosen)]

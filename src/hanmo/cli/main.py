@@ -7,6 +7,8 @@ import os
 import sys
 import traceback
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -14,7 +16,7 @@ from typer.core import TyperGroup
 
 import hanmo
 from hanmo.cli import average, bench, data, evaluate, export, glyphs, recognize, search, serve, synth, train
-from hanmo.errors import HanmoError
+from hanmo.errors import HanmoError, InstallationError
 
 _EXTRAS = (
     dict.fromkeys(("torch", "safetensors", "onnx", "onnxscript", "matplotlib"), "train")
@@ -30,10 +32,9 @@ class _Verbs(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:  # a click context, but typer has a click of its own whose name is private
         try:
-            return super().invoke(ctx)
-        except (HanmoError, KeyboardInterrupt, ImportError) as error:
-            if isinstance(error, ImportError) and error.name not in _EXTRAS:
-                raise
+            with _naming_extras():
+                return super().invoke(ctx)
+        except (HanmoError, KeyboardInterrupt) as error:
             message, status = _explain(error)
             if ctx.params["debug"]:
                 traceback.print_exc()
@@ -41,13 +42,22 @@ class _Verbs(TyperGroup):
             raise typer.Exit(status) from None
 
 
-def _explain(error: HanmoError | KeyboardInterrupt | ImportError) -> tuple[str, int]:
+@contextmanager
+def _naming_extras() -> Iterator[None]:
+    """Turn the ImportError of a package in :data:`_EXTRAS` into an :class:`InstallationError` that names its extra."""
+    try:
+        yield
+    except ImportError as error:
+        if error.name not in _EXTRAS:
+            raise
+        command = f"pip install 'hanmo[{_EXTRAS[error.name]}]'"
+        raise InstallationError(f"this verb needs {error.name}; install it with: {command}") from error
+
+
+def _explain(error: HanmoError | KeyboardInterrupt) -> tuple[str, int]:
     """One line for the user, and the exit status."""
     if isinstance(error, KeyboardInterrupt):  # by itself typer would end without a message
         return "stopped; what was complete is kept", 130
-    if isinstance(error, ImportError):
-        extra = _EXTRAS[error.name or ""]
-        return f"this verb needs {error.name}; install it with: pip install 'hanmo[{extra}]'", 2
     return str(error), 2
 
 

@@ -118,11 +118,11 @@ def _find(given: list[Path]) -> list[_Picture]:
 def _check_sheet(sheet: Path, pictures: list[_Picture]) -> None:
     """Before anything is read: a sheet must not overwrite a picture."""
     from hanmo.data.sheet import check_png
-    from hanmo.errors import ConfigError
+    from hanmo.errors import ArgumentError
 
     check_png(sheet)
     if sheet.resolve() in {picture.name.resolve() for picture in pictures}:
-        raise ConfigError(f"{sheet}: is one of the pictures to read; name another file for the sheet")
+        raise ArgumentError(f"{sheet}: is one of the pictures to read; name another file for the sheet")
 
 
 def _read(

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from hanmo.errors import ConfigError
+from hanmo.errors import ArgumentError
 
 _GRACE = 10  # seconds that requests get to end when the server is stopped; none takes longer than 5 to be answered
 _BACKLOG = 1024
@@ -50,7 +50,7 @@ def serve(
         _write(static, runtime, bundle)
         return
     if runtime is not None:
-        raise ConfigError("--runtime is for the page that --static writes; name that folder, too, or leave both out")
+        raise ArgumentError("--runtime is for the page that --static writes; name that folder, too, or leave both out")
     import uvicorn
 
     from hanmo.cli.stopping import tidy_kill
@@ -105,7 +105,7 @@ def _listen(host: str, port: int) -> socket.socket:
             reason = "is in use; choose another one with --port, or stop what listens there"
         else:
             reason = f"cannot be listened on ({getattr(error, 'strerror', None) or error}); check --host and --port"
-        raise ConfigError(f"port {port} of {host} {reason}") from error
+        raise ArgumentError(f"port {port} of {host} {reason}") from error
 
 
 def _address(listener: socket.socket) -> str:

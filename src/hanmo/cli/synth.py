@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hanmo.errors import ConfigError
+from hanmo.errors import ArgumentError
 
 if TYPE_CHECKING:
     from hanmo.synth.packs import PackParts
@@ -57,13 +57,13 @@ def synth(
     from hanmo.synth.recipe import SynthRecipe
 
     if out is None:
-        raise ConfigError("synth: no output named; add --out PACK, or --out sheet.png with --show")
+        raise ArgumentError("synth: no output named; add --out PACK, or --out sheet.png with --show")
     if pages and not show:
-        raise ConfigError("synth: --pages needs --show; add --show with some characters")
+        raise ArgumentError("synth: --pages needs --show; add --show with some characters")
     if recipe:
         wanted = load_toml(recipe, SynthRecipe, settings or ())
     elif settings or not show:
-        raise ConfigError("synth: no recipe named; try @synth-demo, or --show with some characters")
+        raise ArgumentError("synth: no recipe named; try @synth-demo, or --show with some characters")
     else:
         wanted = SynthRecipe(characters=show)
     if seed is not None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hanmo.errors import ConfigError
+from hanmo.errors import ArgumentError, ConfigError
 
 if TYPE_CHECKING:
     from hanmo.cli.training_progress import ProgressDisplay
@@ -109,10 +109,10 @@ class _Plan:
 def _plan(
     verb: str, path: Path, overrides: list[str] | None, out: Path | None, seeds: str | None, *, resume: bool
 ) -> _Plan:
-    """Which recipes to train into which folders; raises :class:`ConfigError` for impossible flags."""
+    """Which recipes to train into which folders; raises :class:`ArgumentError` for impossible flags."""
     if path.is_dir():
         if out or seeds:
-            raise ConfigError(f"{path}: a run folder knows its place and its seeds; leave out --out and --seeds")
+            raise ArgumentError(f"{path}: a run folder knows its place and its seeds; leave out --out and --seeds")
         return _plan_of_folder(verb, path, overrides, resume=resume)
     recipe = _load(verb, path, path, overrides)
     folder = out or Path("runs") / recipe.name
@@ -126,9 +126,11 @@ def _plan_of_folder(verb: str, folder: Path, overrides: list[str] | None, *, res
 
     begun = begun_seeds(folder)
     if not (folder / RECIPE).exists() and not begun:
-        raise ConfigError(f"{folder}: holds no run (no {RECIPE}); name a run folder, or a recipe to begin with")
+        raise ArgumentError(f"{folder}: holds no run (no {RECIPE}); name a run folder, or a recipe to begin with")
     if not resume:
-        raise ConfigError(f"{folder}: is a run folder, not a recipe; go on with it by: hanmo {verb} --resume {folder}")
+        raise ArgumentError(
+            f"{folder}: is a run folder, not a recipe; go on with it by: hanmo {verb} --resume {folder}"
+        )
     if (folder / RECIPE).exists():
         recipe = _load(verb, folder / RECIPE, folder, overrides)
         return _Plan(verb=verb, folder=folder, runs={folder: recipe}, resume=True)
@@ -163,7 +165,7 @@ def _numbers(seeds: str | None) -> list[int]:
     try:
         return [int(part) for part in seeds.split(",")] if seeds else []
     except ValueError:
-        raise ConfigError(f"--seeds {seeds}: write whole numbers with commas, as in --seeds 0,1,2") from None
+        raise ArgumentError(f"--seeds {seeds}: write whole numbers with commas, as in --seeds 0,1,2") from None
 
 
 def _train_all(plan: _Plan, device: str | None, as_json: bool) -> None:

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 
 from hanmo.atomic import require_suffix, write_whole
 from hanmo.data.fonts import CaptionFont
-from hanmo.errors import ConfigError, DataError
+from hanmo.errors import ArgumentError, DataError
 
 _PAPER, _INK, _QUIET, _LINE = "#ffffff", "#1c1c1c", "#767676", "#e3e3e3"
 
@@ -101,11 +101,11 @@ def save_png(picture: Image.Image, path: Path, *, make_folder: bool = False) -> 
 def check_png(path: Path) -> Path:
     """``path``, if a picture can be written there: it ends in .png, and its folder exists.
 
-    No folder is made for a sheet, as a slip in its name would leave folders behind. Raises :class:`ConfigError`.
+    No folder is made for a sheet, as a slip in its name would leave folders behind. Raises :class:`ArgumentError`.
     """
     target = require_suffix(path, ".png")
     if not target.parent.is_dir():
-        raise ConfigError(f"{target}: there is no folder {target.parent}; make it first, or name another one")
+        raise ArgumentError(f"{target}: there is no folder {target.parent}; make it first, or name another one")
     return target
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from hanmo.errors import ConfigError
+from hanmo.errors import ArgumentError
 
 if TYPE_CHECKING:
     from hanmo.data.pack import Pack
@@ -20,10 +20,10 @@ def split_by_writer(pack: Pack, fraction: float, seed: int) -> tuple[Indices, In
 
     No writer is in both halves where at least two are known; samples of unknown writers then all train. Otherwise
     every class is split by itself. The same pack, fraction and seed give the same halves. Raises
-    :class:`ConfigError` for a fraction outside (0, 1).
+    :class:`ArgumentError` for a fraction outside (0, 1).
     """
     if not 0 < fraction < 1:
-        raise ConfigError(f"a test fraction of {fraction} leaves one half empty; choose one between 0 and 1")
+        raise ArgumentError(f"a test fraction of {fraction} leaves one half empty; choose one between 0 and 1")
     rng = np.random.default_rng(seed)
     known = np.array([bool(name) for name in pack.writers])
     if known.sum() >= 2:

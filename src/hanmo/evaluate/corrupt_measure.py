@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 import numpy as np
 
 from hanmo.data.sample import Sample
-from hanmo.errors import ConfigError, DataError, HanmoError
+from hanmo.errors import ArgumentError, DataError, HanmoError
 from hanmo.evaluate.calibration import expected_calibration_error
 from hanmo.evaluate.corrupt_page import Grey, clean_page
 from hanmo.evaluate.corrupt_result import CorruptionReport, Score
@@ -87,7 +87,7 @@ def evaluate_corruptions(
     only with characters that occur in the file. ``file`` names the samples in the result. ``on_progress`` is called
     with the number of pages read so far, of 101 a sample.
 
-    Raises :class:`DataError` when no sample has a label that the recogniser knows, and :class:`ConfigError`
+    Raises :class:`DataError` when no sample has a label that the recogniser knows, and :class:`ArgumentError`
     for a negative limit or seed and for a batch size below 1.
     """
     subset = choose_samples(samples, known=recognizer.bundle.charset, limit=limit, seed=seed, file=file)
@@ -104,7 +104,7 @@ def choose_samples(
     alone. Arguments and errors as of :func:`evaluate_corruptions`.
     """
     if limit < 0 or seed < 0:
-        raise ConfigError(f"limit is {limit}, seed {seed}; neither may be negative")
+        raise ArgumentError(f"limit is {limit}, seed {seed}; neither may be negative")
     if iter(samples) is samples:
         samples = list(samples)
     labels, characters = [sample.label for sample in samples], frozenset(known)
@@ -163,7 +163,7 @@ def measure(
     """Let a reader read the clean and all corrupted pages of a subset. ``name`` and ``closed`` go into the report.
 
     ``on_progress`` is called with the number of pages read so far. Raises the errors of the reader, and
-    :class:`ConfigError` when it does not answer every page.
+    :class:`ArgumentError` when it does not answer every page.
     """
     labels = [sample.label for sample in subset.samples]
     done = 0
@@ -172,7 +172,7 @@ def measure(
         nonlocal done
         readings = list(reader(pages_of(subset, corruption, severity)))
         if len(readings) != len(labels):
-            raise ConfigError(f"{name} gave {len(readings)} readings of {len(labels)} pages; one for each is needed")
+            raise ArgumentError(f"{name} gave {len(readings)} readings of {len(labels)} pages; one for each is needed")
         done += len(labels)
         if on_progress:
             on_progress(done)

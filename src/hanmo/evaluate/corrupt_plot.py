@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from hanmo.errors import ConfigError
+from hanmo.errors import ArgumentError
 from hanmo.evaluate.corrupt_result import CorruptionReport
 from hanmo.evaluate.corruptions import SEVERITIES
 
@@ -23,9 +23,9 @@ Colour = tuple[int, int, int]
 
 
 def heat_map(reports: Sequence[CorruptionReport]) -> Image.Image:
-    """An RGB picture with one panel a report, below each other. Raises :class:`ConfigError` when there is none."""
+    """An RGB picture with one panel a report, below each other. Raises :class:`ArgumentError` when there is none."""
     if not reports:
-        raise ConfigError("a heat map needs at least one report")
+        raise ArgumentError("a heat map needs at least one report")
     panels = [_panel(report) for report in reports]
     picture = Image.new("RGB", (max(p.width for p in panels), sum(p.height for p in panels)), _PAPER)
     top = 0

@@ -19,7 +19,7 @@ from types import MappingProxyType
 import numpy as np
 from PIL import Image
 
-from hanmo.errors import ConfigError
+from hanmo.errors import ArgumentError
 from hanmo.evaluate.corrupt_page import (
     CELL,
     EDGE,
@@ -60,14 +60,14 @@ def corrupt(name: str, severity: int, sample: Grey, index: int, neighbours: Neig
     ``sample`` is uint8 (H, W), 255 = paper; ``index`` is its number in its file. Name, severity and index seed the
     random generator, so that each page can be made again on its own. ``neighbours`` are other samples, of which
     ``show-through`` takes the first and ``neighbours`` the first four; without any, the sample stands in for them.
-    Raises :class:`ConfigError` for an unknown name, a severity other than 1 to 5 and a negative index.
+    Raises :class:`ArgumentError` for an unknown name, a severity other than 1 to 5 and a negative index.
     """
     if name not in CORRUPTIONS:
-        raise ConfigError(f"corruption {name!r} is unknown; one of {', '.join(CORRUPTIONS)}")
+        raise ArgumentError(f"corruption {name!r} is unknown; one of {', '.join(CORRUPTIONS)}")
     if severity not in SEVERITIES:
-        raise ConfigError(f"severity is {severity}; a whole number from 1 to 5")
+        raise ArgumentError(f"severity is {severity}; a whole number from 1 to 5")
     if index < 0:
-        raise ConfigError(f"index is {index}; samples are numbered from 0")
+        raise ArgumentError(f"index is {index}; samples are numbered from 0")
     rng = np.random.default_rng([zlib.crc32(name.encode()), severity, index])
     return CORRUPTIONS[name](clean_page(sample), severity, rng, neighbours or (sample,))
 

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from hanmo.data.pack import Pack
 from hanmo.data.sample import Sample
-from hanmo.errors import BlankImageError, BundleError, ConfigError, DataError
+from hanmo.errors import ArgumentError, BlankImageError, BundleError, DataError
 from hanmo.evaluate.calibration import negative_log_likelihood, reliability
 from hanmo.evaluate.metrics import Ranks, answers, class_means, confused_pairs, pair_counts, ranks, restrict
 from hanmo.evaluate.result import ClassScore, ConfusedPair, Evaluation, Mistake, Squares
@@ -73,10 +73,10 @@ def evaluate_recognizer(
     ``samples`` is a pack of the bundle's normalisation or anything that yields samples; a closed test goes through it
     twice, once for the labels (an iterator is read into memory for that). ``file`` names it in the result.
     ``on_progress`` is called with the number of samples read so far. Raises :class:`DataError` when there are none,
-    :class:`PackError` when a pack was normalised differently and :class:`ConfigError` for a batch of nothing.
+    :class:`PackError` when a pack was normalised differently and :class:`ArgumentError` for a batch of nothing.
     """
     if batch_size < 1:
-        raise ConfigError(f"batch_size is {batch_size}; at least one picture goes into a batch")
+        raise ArgumentError(f"batch_size is {batch_size}; at least one picture goes into a batch")
     bundle = recognizer.bundle
     if isinstance(samples, Pack):
         samples.require(normalization=bundle.normalization)

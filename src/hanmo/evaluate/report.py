@@ -89,7 +89,7 @@ def write_report(
 
     ``conditions`` are facts to print (the bundle, its net, threads); ``made`` defaults to now. The page contains
     pictures of the mistakes, so it may not be shown to people who may not see the samples. Raises
-    :class:`ConfigError` for a name that does not end in .html, :class:`StorageError` when it cannot be written.
+    :class:`ArgumentError` for a name that does not end in .html, :class:`StorageError` when it cannot be written.
     """
     target = require_suffix(path, *SUFFIXES)
     several = [evaluations] if isinstance(evaluations, Evaluation) else list(evaluations)

@@ -10,7 +10,7 @@ import numpy as np
 
 from hanmo.bundle import Bundle, DataSource, write_bundle
 from hanmo.data.pack import Pack
-from hanmo.errors import ConfigError
+from hanmo.errors import CharsetError
 from hanmo.evaluate.calibration import fit_temperature, refusal_threshold
 from hanmo.export.onnx import export_onnx
 from hanmo.export.quantize import calibration_indices, quantize, run_onnx
@@ -53,7 +53,7 @@ def export_bundle(
     ``licence``: of the weights, and of sources that name no licence.
 
     Raises :class:`ExportError` when the exported model does not agree with the net (unless ``force``),
-    :class:`PackError`, :class:`CheckpointError`, and :class:`ConfigError` for a pack with unknown characters.
+    :class:`PackError`, :class:`CheckpointError`, and :class:`CharsetError` for a pack with unknown characters.
     """
     trained = load_trained(run)
     # Clean squares are the same in every version of the normalisation, so the bundle reads with the newest.
@@ -114,6 +114,6 @@ def _samples(path: str | Path, trained: TrainedNet) -> tuple[np.ndarray, np.ndar
     pack.require(normalization=trained.normalization)
     unknown = [c for c in pack.charset if c not in trained.charset]
     if unknown:
-        raise ConfigError(f"{path}: holds {len(unknown)} character(s) the net does not know, {unknown[0]!r} first")
+        raise CharsetError(f"{path}: holds {len(unknown)} character(s) the net does not know, {unknown[0]!r} first")
     classes = trained.charset.encode(pack.charset.characters)
     return pack.images, classes[pack.labels]

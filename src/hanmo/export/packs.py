@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hanmo.config import load_toml
-from hanmo.errors import ConfigError
+from hanmo.errors import ArgumentError
 from hanmo.train.config import DataConfig, Recipe
 from hanmo.train.drawn import SYNTH_PREFIX
 from hanmo.train.run import RECIPE
@@ -16,13 +16,13 @@ def packs_of_run(
 ) -> tuple[Path, Path]:
     """The packs ``(calibration, test)`` for an export of ``run``; those given are kept.
 
-    ``weights`` is the run's weights file. Raises :class:`ConfigError` where the run has no such pack.
+    ``weights`` is the run's weights file. Raises :class:`ArgumentError` where the run has no such pack.
     """
     if calibration is not None and test is not None:
         return calibration, test
     recipe = weights.parent / RECIPE
     if not recipe.exists():
-        raise ConfigError(f"{run}: weights alone know no packs; name --calibration and --test")
+        raise ArgumentError(f"{run}: weights alone know no packs; name --calibration and --test")
     data = load_toml(recipe, Recipe).data
     return calibration or _calibration_pack(run, data, int8=int8), test or _test_pack(run, data)
 
@@ -31,7 +31,7 @@ def _calibration_pack(run: Path, data: DataConfig, *, int8: bool) -> Path:
     """The training pack, which fixes the ranges of int8; fp32 does not open it."""
     if int8 and data.train.startswith(SYNTH_PREFIX):
         recipe = data.train.removeprefix(SYNTH_PREFIX)
-        raise ConfigError(
+        raise ArgumentError(
             f"{run}: was trained on characters drawn during the training, so there is no pack to calibrate on; "
             f"draw a pack, hanmo synth {recipe} --set per_character=2 --seed 99 --out PACK, and name it with "
             "--calibration"
@@ -41,5 +41,5 @@ def _calibration_pack(run: Path, data: DataConfig, *, int8: bool) -> Path:
 
 def _test_pack(run: Path, data: DataConfig) -> Path:
     if data.test is None:
-        raise ConfigError(f"{run}: was trained without a test pack; name one with --test")
+        raise ArgumentError(f"{run}: was trained without a test pack; name one with --test")
     return Path(data.test)

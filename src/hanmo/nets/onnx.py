@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from onnx import TensorProto, numpy_helper
 from torch import Tensor, nn
 
-from hanmo.errors import ConfigError
+from hanmo.errors import ModelError
 
 Attributes = Mapping[str, Any]
 Operation = Callable[..., Any]
@@ -30,7 +30,7 @@ Operation = Callable[..., Any]
 class OnnxNet(nn.Module):
     """The graph of an ONNX model with one input and one output; shapes are those of the model.
 
-    Raises :class:`ConfigError` for a model with more inputs or outputs, and for unsupported operations (the message
+    Raises :class:`ModelError` for a model with more inputs or outputs, and for unsupported operations (the message
     names all of them).
     """
 
@@ -40,9 +40,9 @@ class OnnxNet(nn.Module):
         known = {tensor.name for tensor in graph.initializer}
         inputs = [port.name for port in graph.input if port.name not in known]
         if len(inputs) != 1 or len(graph.output) != 1:
-            raise ConfigError(f"{len(inputs)} inputs and {len(graph.output)} outputs; one of each is needed")
+            raise ModelError(f"{len(inputs)} inputs and {len(graph.output)} outputs; one of each is needed")
         if unknown := sorted({node.op_type for node in graph.node} - {*OPERATIONS, "Constant"}):
-            raise ConfigError(f"unknown operations: {', '.join(unknown)}; export the net with simpler ones")
+            raise ModelError(f"unknown operations: {', '.join(unknown)}; export the net with simpler ones")
         self._input, self._output = inputs[0], graph.output[0].name
         self._numbers: dict[str, Any] = {}  # shapes, axes and the like: lists, never on a device
         constants = [(tensor.name, tensor) for tensor in graph.initializer]
@@ -62,7 +62,7 @@ class OnnxNet(nn.Module):
             if node.op_type != "Constant"
         ]
         if many := [outputs for _, _, outputs in self._steps if len(outputs) > 1]:
-            raise ConfigError(f"an operation with {len(many[0])} outputs ({many[0][0]}); one each is understood")
+            raise ModelError(f"an operation with {len(many[0])} outputs ({many[0][0]}); one each is understood")
 
     def forward(self, x: Tensor) -> Tensor:
         values: dict[str, Any] = {"": None, **self._numbers, self._input: x}
@@ -88,10 +88,10 @@ _SAME = (b"SAME_UPPER", b"SAME_LOWER")
 
 
 def _refuse_uneven_steps(attributes: Attributes) -> None:
-    """Raise :class:`ConfigError` for SAME padding with a stride or dilation: its size would depend on the input's."""
+    """Raise :class:`ModelError` for SAME padding with a stride or dilation: its size would depend on the input's."""
     steps = (*attributes.get("strides", ()), *attributes.get("dilations", ()))
     if attributes.get("auto_pad", b"NOTSET") in _SAME and any(step != 1 for step in steps):
-        raise ConfigError("auto_pad with strides or dilations; export the net with explicit pads")
+        raise ModelError("auto_pad with strides or dilations; export the net with explicit pads")
 
 
 def _pads(attributes: Attributes, kernel: Sequence[int]) -> tuple[list[int], list[int]]:
@@ -125,9 +125,9 @@ def _pooling(attributes: Attributes, pool: Callable[..., Tensor], filling: float
     _refuse_uneven_steps(attributes)
     before, after = _pads(attributes, kernel)
     if attributes.get("ceil_mode", 0) or any(step != 1 for step in attributes.get("dilations", ())):
-        raise ConfigError("pooling that rounds up or skips (ceil_mode, dilations); export the net without it")
+        raise ModelError("pooling that rounds up or skips (ceil_mode, dilations); export the net without it")
     if filling == 0 and any(before + after) and not attributes.get("count_include_pad", 0):
-        raise ConfigError("average pooling that leaves out its padding; export the net with count_include_pad")
+        raise ModelError("average pooling that leaves out its padding; export the net with count_include_pad")
     padding = (before[1], after[1], before[0], after[0])
     return lambda x: pool(F.pad(x, padding, value=filling) if any(padding) else x, kernel, strides)
 

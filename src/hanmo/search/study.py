@@ -29,7 +29,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from hanmo.atomic import storing, write_whole
 from hanmo.config import dump_toml, from_table, to_table
-from hanmo.errors import CheckpointError, ConfigError, one_line
+from hanmo.errors import ArgumentError, CheckpointError, ConfigError, RunError, one_line
 from hanmo.search.problem import SearchProblem
 from hanmo.search.report import TRAINED, State, TrialRow, best_of, lines
 from hanmo.search.sampling import pruner, quiet, require, sampler
@@ -59,7 +59,7 @@ class Search:
 
     def __init__(self, problem: SearchProblem, processes: Processes) -> None:
         if processes.world > 1:
-            raise ConfigError("a search trains in one process; start it without torchrun")
+            raise ArgumentError("a search trains in one process; start it without torchrun")
         quiet()
         require(problem.config)
         self.problem, self.config, self.out, self.processes = problem, problem.config, problem.out, processes
@@ -68,7 +68,7 @@ class Search:
         """Create the study in ``out``, or resume the one there.
 
         Trials that were killed are queued again, unless that happened twice with the same settings. Raises
-        :class:`ConfigError` when the folder holds another search, :class:`CheckpointError` when it is damaged.
+        :class:`RunError` when the folder holds another search, :class:`CheckpointError` when it is damaged.
         """
         journal = self.out / "study.journal"
         with storing(journal):
@@ -93,7 +93,7 @@ class Search:
                 self._requeue(trial, kills)
 
     def _require_same_search(self) -> None:
-        """Raise :class:`ConfigError` when the folder holds a search of another recipe, space or data."""
+        """Raise :class:`RunError` when the folder holds a search of another recipe, space or data."""
         config = {k: v for k, v in to_table(self.config).items() if k not in ("trials", "budget")}
         now: dict[str, Any] = {
             "search": config,
@@ -109,7 +109,7 @@ class Search:
                 keys = value.keys() | before[part].keys() if isinstance(value, dict) else ()
                 other = sorted(key for key in keys if before[part].get(key) != value.get(key))
                 what = f"{part} ({', '.join(other)})" if other else part
-                raise ConfigError(f"{self.out}: holds a search with another {what}; take a new --out")
+                raise RunError(f"{self.out}: holds a search with another {what}; take a new --out")
 
     def _requeue(self, trial: FrozenTrial, kills: int) -> None:
         """Queue the settings of a trial again; journals hold these names of the attributes."""

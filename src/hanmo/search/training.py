@@ -12,7 +12,7 @@ import torch
 from optuna.exceptions import TrialPruned
 from optuna.trial import Trial
 
-from hanmo.errors import ConfigError, DivergedError, one_line
+from hanmo.errors import ConfigError, DivergedError, ModelError, one_line
 from hanmo.search.report import State
 from hanmo.train.config import Recipe
 from hanmo.train.loop import Trainer
@@ -86,7 +86,7 @@ def train_trial(
     top1, why = None, ""
     try:
         trainer = Trainer(recipe, folder, processes, reporter)
-    except ConfigError as error:  # for example a teacher's layer that does not fit this student
+    except (ConfigError, ModelError) as error:  # for example a teacher's layer that does not fit this student
         return Outcome(state="refused", why=one_line(error))
     try:
         record = trainer.run(resume=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from hanmo.errors import ConfigError
+from hanmo.errors import ArgumentError
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServeConfig:
-    """Bundle, threads and limits of a server; sizes in bytes, times in seconds. Raises :class:`ConfigError`."""
+    """Bundle, threads and limits of a server; sizes in bytes, times in seconds. Raises :class:`ArgumentError`."""
 
     bundle: str | Path | None = None
     """As :class:`hanmo.recognizer.Recognizer` takes it."""
@@ -37,8 +37,8 @@ class ServeConfig:
     def __post_init__(self) -> None:
         for name in ("threads", "batch", "max_body", "max_json", "max_pictures", "explanations"):
             if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}; at least 1 is needed")
+                raise ArgumentError(f"{name} is {getattr(self, name)}; at least 1 is needed")
         if self.queue < self.max_pictures or self.max_held < self.max_body:
-            raise ConfigError("the queue must hold the pictures of one call, and max_held the bytes of one body")
+            raise ArgumentError("the queue must hold the pictures of one call, and max_held the bytes of one body")
         if not 0 <= self.window < self.timeout:
-            raise ConfigError(f"window is {self.window} s; it must be shorter than the timeout, {self.timeout} s")
+            raise ArgumentError(f"window is {self.window} s; it must be shorter than the timeout, {self.timeout} s")

@@ -11,7 +11,7 @@ import io
 import tarfile
 from pathlib import Path
 
-from hanmo.errors import ConfigError
+from hanmo.errors import InstallationError
 
 VERSION = "1.30.0"
 FETCH = f"npm pack onnxruntime-web@{VERSION}"
@@ -34,14 +34,14 @@ _MAX_FILE = 32 * 2**20
 def read_runtime(source: Path) -> dict[str, bytes]:
     """The contents of :data:`FILES`, by name, out of the package's ``.tgz`` or a folder it was unpacked to.
 
-    Raises :class:`ConfigError` for anything but the version :data:`VERSION` as it is published.
+    Raises :class:`InstallationError` for anything but the version :data:`VERSION` as it is published.
     """
     if not source.exists():
-        raise ConfigError(f"{source}: no such file or folder; fetch it: {FETCH}")
+        raise InstallationError(f"{source}: no such file or folder; fetch it: {FETCH}")
     files = _from_folder(source) if source.is_dir() else _from_package(source)
     for name, data in files.items():
         if hashlib.sha256(data).hexdigest() != FILES[name]:
-            raise ConfigError(f"{source}: its dist/{name} is not that of onnxruntime-web {VERSION}; {_AGAIN}")
+            raise InstallationError(f"{source}: its dist/{name} is not that of onnxruntime-web {VERSION}; {_AGAIN}")
     return files
 
 
@@ -52,7 +52,7 @@ def _from_package(source: Path) -> dict[str, bytes]:
     data = _read(source, _MAX_PACKAGE)
     # Checked before it is looked into: whatever is read from here on is what its authors published.
     if base64.b64encode(hashlib.sha512(data).digest()).decode() != _SHA512:
-        raise ConfigError(f"{source}: not onnxruntime-web {VERSION} as published (its SHA-512 differs); {_AGAIN}")
+        raise InstallationError(f"{source}: not onnxruntime-web {VERSION} as published (its SHA-512 differs); {_AGAIN}")
     with tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as package:
         return {name: _member(package, f"package/dist/{name}") for name in FILES}
 
@@ -60,14 +60,14 @@ def _from_package(source: Path) -> dict[str, bytes]:
 def _member(package: tarfile.TarFile, name: str) -> bytes:
     file = package.extractfile(name)
     if file is None:
-        raise ConfigError(f"{name} is no file in the package; {_AGAIN}")
+        raise InstallationError(f"{name} is no file in the package; {_AGAIN}")
     return file.read(_MAX_FILE)
 
 
 def _from_folder(source: Path) -> dict[str, bytes]:
     root = next((place for place in (source, source / "package") if (place / "dist").is_dir()), None)
     if root is None:
-        raise ConfigError(f"{source}: holds no dist folder; name the unpacked package, or the file of: {FETCH}")
+        raise InstallationError(f"{source}: holds no dist folder; name the unpacked package, or the file of: {FETCH}")
     return {name: _read(root / "dist" / name, _MAX_FILE) for name in FILES}
 
 
@@ -76,7 +76,9 @@ def _read(path: Path, limit: int) -> bytes:
         with path.open("rb") as file:
             data = file.read(limit + 1)
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror}); {_AGAIN}") from error
+        raise InstallationError(f"{path}: cannot be read ({error.strerror}); {_AGAIN}") from error
     if len(data) > limit:
-        raise ConfigError(f"{path}: larger than {limit / 2**20:.0f} MiB, so not onnxruntime-web {VERSION}; {_AGAIN}")
+        raise InstallationError(
+            f"{path}: larger than {limit / 2**20:.0f} MiB, so not onnxruntime-web {VERSION}; {_AGAIN}"
+        )
     return data

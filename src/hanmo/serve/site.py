@@ -33,7 +33,7 @@ import numpy as np
 import hanmo
 from hanmo.atomic import replacing, storing, writing
 from hanmo.bundle import MODEL_NAME, Bundle
-from hanmo.errors import ConfigError
+from hanmo.errors import BundleError, InstallationError, RunError
 from hanmo.medians import load_medians
 from hanmo.onnxfile import open_session
 from hanmo.recognizer import Recognizer
@@ -61,12 +61,12 @@ def write_site(
     ``runtime`` is the package of onnxruntime-web (see :mod:`hanmo.serve.runtime`), ``bundle`` as
     :class:`hanmo.recognizer.Recognizer` takes it, ``nano`` if None. A folder that was written here before is replaced.
 
-    Raises :class:`ConfigError` when ``out`` holds anything else, without a usable runtime, or for a bundle that a
-    browser cannot read with, :class:`hanmo.errors.BundleError` for a damaged one, :class:`hanmo.errors.StorageError`.
+    Raises :class:`RunError` when ``out`` holds anything else, :class:`InstallationError` without a usable runtime,
+    :class:`BundleError` for a damaged bundle and for one that a browser cannot read with, :class:`StorageError`.
     """
     given, out = out, Path(os.path.realpath(out))
     if runtime is None:
-        raise ConfigError(
+        raise InstallationError(
             f"reading in the browser needs onnxruntime-web {VERSION}, which hanmo does not contain; run: {FETCH} && "
             f"hanmo serve --static {given} --runtime onnxruntime-web-{VERSION}.tgz"
         )
@@ -74,7 +74,7 @@ def write_site(
         _refuse_foreign(out)
     reader = Recognizer("nano" if bundle is None else bundle).bundle  # checks that the net runs
     if reader.normalization.method != "fit":
-        raise ConfigError(
+        raise BundleError(
             f"bundle {reader.name}: normalises by {reader.normalization.method}; the page reads with fit only"
         )
     files = dict(_files(reader, read_runtime(Path(runtime))))
@@ -125,7 +125,7 @@ def _page(html: str) -> str:
     early = '<link rel="modulepreload" href="static/js/local/reader.js">'  # it is asked for late, by name
     html, readers = re.subn(r'(<meta name="hanmo-reader" content=")http(">)', rf"\1local\2\n{early}", html)
     if (policies, readers) != (1, 1):
-        raise ConfigError(f"{STATIC / 'index.html'}: not the page hanmo comes with; install hanmo again")
+        raise InstallationError(f"{STATIC / 'index.html'}: not the page hanmo comes with; install hanmo again")
     return html
 
 
@@ -133,7 +133,7 @@ def _versioned(script: bytes, version: str) -> bytes:
     """``offline.js`` with its version; browsers take a new one when its bytes change."""
     placeholder = b'const VERSION = "none";'
     if placeholder not in script:
-        raise ConfigError(f"{STATIC / OFFLINE}: not the script hanmo comes with; install hanmo again")
+        raise InstallationError(f"{STATIC / OFFLINE}: not the script hanmo comes with; install hanmo again")
     return script.replace(placeholder, f'const VERSION = "{version}";'.encode())
 
 
@@ -187,7 +187,9 @@ def _licences() -> Iterator[tuple[str, bytes]]:
     for name in ("LICENSE", "ThirdPartyNotices.txt"):
         text = package.joinpath(name)
         if not text.is_file():
-            raise ConfigError(f"{text}: is missing, so that the runtime could not be passed on; reinstall onnxruntime")
+            raise InstallationError(
+                f"{text}: is missing, so that the runtime could not be passed on; reinstall onnxruntime"
+            )
         yield f"licences/onnxruntime-{name}", text.read_bytes()
 
 
@@ -200,7 +202,7 @@ def _own_licence(name: str) -> bytes:
     except metadata.PackageNotFoundError:
         text = None
     if text is None:
-        raise ConfigError(f"hanmo's own {name} is missing; install hanmo again")
+        raise InstallationError(f"hanmo's own {name} is missing; install hanmo again")
     return text.encode()
 
 
@@ -211,7 +213,7 @@ def _refuse_foreign(out: Path) -> None:
     names = {path.relative_to(out).as_posix() for path in out.rglob("*") if not path.is_dir()} if out.is_dir() else {""}
     strangers = names - _written(out / MARKER) - {MARKER}
     if strangers:
-        raise ConfigError(
+        raise RunError(
             f"{out}: holds {min(strangers) or 'a file'}, which hanmo did not write there; name a new folder, or empty "
             f"this one yourself"
         )

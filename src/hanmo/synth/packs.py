@@ -16,7 +16,7 @@ from hanmo.atomic import storing, write_whole
 from hanmo.config import to_table
 from hanmo.data.join import join_packs
 from hanmo.data.pack import Pack, check_free, is_pack, write_pack
-from hanmo.errors import ConfigError, PackError
+from hanmo.errors import PackError, RunError
 from hanmo.synth.mix import Mix
 from hanmo.synth.recipe import SynthRecipe
 from hanmo.synth.samples import BATCH, draw_samples, open_mix
@@ -41,7 +41,7 @@ def synthesize(
     of samples done so far.
 
     Raises :class:`CharsetError` naming every character that cannot be drawn; :class:`PackError` when ``out`` is taken;
-    :class:`ConfigError` when there are parts but ``resume`` is False, or parts of another recipe, bank of glyphs or
+    :class:`RunError` when there are parts but ``resume`` is False, or parts of another recipe, bank of glyphs or
     version of hanmo; :class:`StorageError`.
     """
     parts, report = PackParts(recipe, out), on_progress or (lambda _: None)
@@ -82,16 +82,16 @@ class PackParts:
         return sum(stop - start for start, stop in self.ranges if is_pack(self.place(start, stop)))
 
     def check(self, *, resume: bool) -> None:
-        """Raise :class:`ConfigError` when the folder was not made by this class, or has parts and not ``resume``."""
+        """Raise :class:`RunError` when the folder was not made by this class, or has parts and not ``resume``."""
         with storing(self.folder):
             entries = list(self.folder.iterdir()) if self.folder.exists() else []
         if entries and not (self.folder / "begun.json").is_file():
             raise self._refusal("not a folder of parts: begun.json is missing")
         if not resume and any(map(is_pack, entries)):
-            raise ConfigError(f"{self.folder}: left by a stopped run; continue it with --resume, or remove the folder")
+            raise RunError(f"{self.folder}: left by a stopped run; continue it with --resume, or remove the folder")
 
     def begin(self, mix: Mix) -> None:
-        """Record what is drawn; raises :class:`ConfigError` when finished parts were drawn from something else."""
+        """Record what is drawn; raises :class:`RunError` when finished parts were drawn from something else."""
         file = self.folder / "begun.json"
         now = {"hanmo": __version__, "bank": mix.digest, **to_table(self.recipe)}
         if not any(map(is_pack, self.folder.glob("*"))):
@@ -124,8 +124,8 @@ class PackParts:
         """Remove the folder with all parts."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _refusal(self, reason: str) -> ConfigError:
-        return ConfigError(f"{self.folder}: {reason}; remove the folder, or choose another --out")
+    def _refusal(self, reason: str) -> RunError:
+        return RunError(f"{self.folder}: {reason}; remove the folder, or choose another --out")
 
 
 def _write(

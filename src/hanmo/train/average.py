@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from hanmo.config import to_table
 from hanmo.data.pack import Pack
-from hanmo.errors import CheckpointError, ConfigError
+from hanmo.errors import ArgumentError, CheckpointError, RunError
 from hanmo.nets.quantization import quantize_weights
 from hanmo.normalize import Normalization
 from hanmo.train.checkpoint import save_tensors
@@ -41,11 +41,11 @@ class AverageOptions:
 
     def __post_init__(self) -> None:
         if not all(0 < share < math.inf for share in self.shares):
-            raise ConfigError(f"shares {', '.join(map(str, self.shares))}: all must be above 0; leave the run out")
+            raise ArgumentError(f"shares {', '.join(map(str, self.shares))}: all must be above 0; leave the run out")
         if self.weight_bits not in (0, *range(2, 8)):
-            raise ConfigError(f"weight_bits {self.weight_bits}: 2 to 7, or 0 for free weights")
+            raise ArgumentError(f"weight_bits {self.weight_bits}: 2 to 7, or 0 for free weights")
         if not 0 <= self.statistics_share <= 1:
-            raise ConfigError(f"statistics_share {self.statistics_share}: 0 to 1")
+            raise ArgumentError(f"statistics_share {self.statistics_share}: 0 to 1")
 
 
 def average_runs(runs: Sequence[str | Path], out: str | Path, options: AverageOptions | None = None) -> Path:
@@ -57,18 +57,18 @@ def average_runs(runs: Sequence[str | Path], out: str | Path, options: AverageOp
     same weights, not for nets that were initialised apart. Integer buffers are taken from the first run. The sources
     of the pack ``statistics`` are recorded with those of the runs.
 
-    Raises :class:`CheckpointError` for fewer than two runs (one is enough with ``statistics``), for nets, charsets or
-    normalisations that differ, and where ``out`` has a run or weights already; :class:`ConfigError` for another number
-    of shares than of runs, :class:`PackError` for the pack.
+    Raises :class:`ArgumentError` for fewer than two runs (one is enough with ``statistics``) and for another number of
+    shares than of runs, :class:`RunError` where ``out`` has a run or weights already, :class:`CheckpointError` for
+    nets, charsets or normalisations that differ, :class:`PackError` for the pack.
     """
     options = options or AverageOptions()
     file = Path(out) / WEIGHTS
     if len(runs) < (1 if options.statistics else 2):
-        raise CheckpointError("an average needs at least two runs")
+        raise ArgumentError("an average needs at least two runs")
     if options.shares and len(options.shares) != len(runs):
-        raise ConfigError(f"{len(options.shares)} shares for {len(runs)} runs; one each")
+        raise ArgumentError(f"{len(options.shares)} shares for {len(runs)} runs; one each")
     if file.exists() or (Path(out) / RECIPE).exists() or first_shard(Path(out)):
-        raise CheckpointError(f"{out}: has a run or weights already; take another folder")
+        raise RunError(f"{out}: has a run or weights already; take another folder")
     first, *others = trained = [load_trained(run) for run in runs]
     for run, other in zip(runs[1:], others, strict=True):
         _require_alike(first, runs[0], other, run)

@@ -40,7 +40,7 @@ class Trainer:
 
     ``on_record`` is called with every record that is logged. Raises what opening the data, the teachers and the
     weights to start from raises (:class:`ConfigError`, :class:`PackError`, :class:`CharsetError`,
-    :class:`CheckpointError`); nothing is written before :meth:`run`.
+    :class:`CheckpointError`, :class:`ModelError`); nothing is written before :meth:`run`.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Trainer:
 
         With ``resume`` the run goes on from the last checkpoint in its folder; a finished run returns its last record.
         Raises :class:`DivergedError` when the loss is no finite number, :class:`StorageError` when the disk refuses,
-        :class:`ConfigError` when the folder holds another run, and :class:`CheckpointError` for a damaged checkpoint.
+        :class:`RunError` when the folder holds another run, and :class:`CheckpointError` for a damaged checkpoint.
         """
         if self.processes.is_first:
             self.folder.start(self.recipe, resume=resume)

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from hanmo.builtin import MARK, recipe_path
 from hanmo.charset import Charset
 from hanmo.config import load_toml
-from hanmo.errors import CharsetError, ConfigError, one_line
+from hanmo.errors import CharsetError, ConfigError, ModelError, one_line
 from hanmo.nets.ensemble import resize
 from hanmo.nets.onnx import OnnxNet
 from hanmo.normalize import MEAN, STD, Normalization
@@ -116,8 +116,9 @@ class OnnxTeacher(nn.Module):
 def load_onnx_teacher(path: str, charset: Charset, normalization: Normalization) -> tuple[OnnxTeacher, str]:
     """The teacher that the TOML file ``path`` (or ``@NAME``) describes, and the text "source (licence)".
 
-    It reads pictures of the given ``normalization``. Raises :class:`ConfigError` for a model that is not there or
-    cannot be used, :class:`CharsetError` when it lacks more than :data:`MISSING` of our characters.
+    It reads pictures of the given ``normalization``. Raises :class:`ModelError` for a model that is not there or
+    cannot be used, :class:`ConfigError` for a TOML file that does not fit the model, :class:`CharsetError` when the
+    model lacks more than :data:`MISSING` of our characters.
     """
     config = load_toml(path, OnnxTeacherConfig)
     folder = recipe_path(path).parent
@@ -130,8 +131,8 @@ def load_onnx_teacher(path: str, charset: Charset, normalization: Normalization)
         raise CharsetError(f"{path}: the model lacks {len(lacking)} of our characters, {lacking[0]!r} first")
     try:
         net = OnnxNet(model)
-    except (ConfigError, KeyError, ValueError, TypeError) as error:
-        raise ConfigError(f"{file}: {one_line(error)}") from error
+    except (ModelError, KeyError, ValueError, TypeError) as error:
+        raise ModelError(f"{file}: {one_line(error)}") from error
     classes = torch.tensor([place.get(c, -1) for c in charset])
     teacher = OnnxTeacher(net, config, classes, normalization.margin / normalization.side)
     _try(teacher, len(labels), file)
@@ -143,7 +144,7 @@ def _find(name: str, folder: Path, path: str) -> Path:
     for place in (folder, Path(), Path(MODELS)):  # a full path is itself in every place
         if (place / name).is_file():
             return place / name
-    raise ConfigError(
+    raise ModelError(
         f"{name}: cannot be found beside {path}, in the current folder or in {MODELS}/; put it there, as "
         f"{MODELS}/{Path(name).name}{_origin(path)}"
     )
@@ -158,15 +159,15 @@ def _read(file: Path) -> onnx.ModelProto:
     try:
         data = file.read_bytes()
     except OSError as error:
-        raise ConfigError(f"{file}: cannot be read: {error.strerror}") from error
+        raise ModelError(f"{file}: cannot be read: {error.strerror}") from error
     try:
         if needs_other_files(data):
-            raise ConfigError(f"{file}: keeps weights in other files; export it as one file")
+            raise ModelError(f"{file}: keeps weights in other files; export it as one file")
         return onnx.load_model_from_string(data)
-    except ConfigError:
+    except ModelError:
         raise
     except Exception as error:  # protobuf's own errors have no base that onnx would name
-        raise ConfigError(f"{file}: not an ONNX model ({one_line(error)})") from error
+        raise ModelError(f"{file}: not an ONNX model ({one_line(error)})") from error
 
 
 def _labels(named: str, file: Path, model: onnx.ModelProto, folder: Path, path: str) -> list[str]:
@@ -181,7 +182,7 @@ def _labels(named: str, file: Path, model: onnx.ModelProto, folder: Path, path: 
     try:
         return labels.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{labels}: cannot be read as labels ({one_line(error)})") from error
+        raise ModelError(f"{labels}: cannot be read as labels ({one_line(error)})") from error
 
 
 @torch.no_grad()
@@ -193,17 +194,17 @@ def _try(teacher: OnnxTeacher, labels: int, file: Path) -> None:
     try:
         scores = teacher.net(pictures)
         alone = teacher.net(pictures[:1])
-    except ConfigError as error:
-        raise ConfigError(f"{file}: {error}") from error
+    except ModelError as error:
+        raise ModelError(f"{file}: {error}") from error
     except (RuntimeError, TypeError, ValueError, LookupError, AttributeError) as error:
-        raise ConfigError(
+        raise ModelError(
             f"{file}: cannot read {config.channels} channels of {config.side} pixels ({one_line(error)})"
         ) from error
     if not isinstance(scores, Tensor) or scores.ndim not in (2, 3) or scores.shape[-1] != labels:
         shape = tuple(scores.shape) if isinstance(scores, Tensor) else "no tensor"
         raise ConfigError(f"{file}: gives {shape}, but there are {labels} labels; check before and after")
     if len(scores) != 2 or not torch.allclose(scores[:1], alone, atol=1e-3):
-        raise ConfigError(f"{file}: answers one picture at a time only; export it with a free number of pictures")
+        raise ModelError(f"{file}: answers one picture at a time only; export it with a free number of pictures")
     sums = scores.sum(-1)
     if config.scores == "probabilities" and not (
         scores.amin() > -1e-3 and torch.allclose(sums, sums.new_ones(()), atol=0.02)

@@ -14,7 +14,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from hanmo.errors import ConfigError
+from hanmo.errors import DeviceError
 
 
 def channels_last(net: nn.Module, device: torch.device) -> nn.Module:
@@ -39,7 +39,7 @@ class Processes:
         """Join the group of processes that torchrun describes in the environment; without torchrun one process alone.
 
         ``device`` is ``cpu``, ``cuda`` (this process' GPU) or ``cuda:N``; None takes a GPU where there is one. Raises
-        :class:`ConfigError` for a device that cannot be used.
+        :class:`DeviceError` for a device that cannot be used.
         """
         world = int(os.environ.get("WORLD_SIZE", "1"))
         local = int(os.environ.get("LOCAL_RANK", "0"))
@@ -81,13 +81,13 @@ class Processes:
 
 
 def _usable(name: str) -> torch.device:
-    """The device of this name, tried with an empty tensor; :class:`ConfigError` says why it cannot be used."""
+    """The device of this name, tried with an empty tensor; :class:`DeviceError` says why it cannot be used."""
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:  # an assertion where torch was built without CUDA
         reason = str(error).splitlines()[0]
-        raise ConfigError(f"device {name!r} cannot be used ({reason}); take cpu, cuda or cuda:N") from error
+        raise DeviceError(f"device {name!r} cannot be used ({reason}); take cpu, cuda or cuda:N") from error
     if device.type not in ("cpu", "cuda"):
-        raise ConfigError(f"device {name!r} is not one hanmo trains on; take cpu, cuda or cuda:N")
+        raise DeviceError(f"device {name!r} is not one hanmo trains on; take cpu, cuda or cuda:N")
     return device

@@ -27,7 +27,7 @@ from hanmo.atomic import storing, write_whole
 from hanmo.builtin import run_path
 from hanmo.charset import Charset
 from hanmo.config import dump_toml, from_table, load_toml, to_table
-from hanmo.errors import CheckpointError, ConfigError
+from hanmo.errors import CheckpointError, RunError
 from hanmo.nets.registry import NetConfig, build_net
 from hanmo.normalize import Normalization
 from hanmo.train.batches import DataInfo
@@ -61,14 +61,14 @@ class RunFolder:
         self.weights = path / WEIGHTS
 
     def check(self, recipe: Recipe, *, resume: bool) -> None:
-        """Raise :class:`ConfigError` when the folder holds a run that may not be resumed, or one of another recipe."""
+        """Raise :class:`RunError` when the folder holds a run that may not be resumed, or one of another recipe."""
         if not self.recipe.exists():
             return
         if not resume:
-            raise ConfigError(f"{self.path}: already holds a run; continue it with --resume or choose another --out")
+            raise RunError(f"{self.path}: already holds a run; continue it with --resume or choose another --out")
         before = load_toml(self.recipe, Recipe)
         if before != recipe:
-            raise ConfigError(f"{self.path}: holds another recipe ({_difference(before, recipe)}); take a new name")
+            raise RunError(f"{self.path}: holds another recipe ({_difference(before, recipe)}); take a new name")
 
     def start(self, recipe: Recipe, *, resume: bool) -> None:
         """Make the folder for ``recipe``, or check that an existing folder belongs to it."""
@@ -77,11 +77,11 @@ class RunFolder:
             write_whole(self.recipe, dump_toml(recipe).encode())
 
     def describe(self, device: torch.device, packs: dict[str, DataInfo]) -> None:
-        """Record versions and digests of the data; :class:`ConfigError` when the run was begun on other data."""
+        """Record versions and digests of the data; :class:`RunError` when the run was begun on other data."""
         data = {role: {"digest": p.digest, "samples": len(p)} for role, p in packs.items()}
         recorded = self.path / "environment.json"
         if recorded.exists() and _read_json(recorded).get("data") != data:
-            raise ConfigError(f"{self.path}: was begun on other data (its packs have changed since); take a new --out")
+            raise RunError(f"{self.path}: was begun on other data (its packs have changed since); take a new --out")
         environment = {
             "hanmo": __version__,
             "python": platform.python_version(),

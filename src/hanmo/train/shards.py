@@ -14,7 +14,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from hanmo.errors import CheckpointError
+from hanmo.errors import CheckpointError, RunError
 from hanmo.nets.quantization import MIN_QUANTIZED_WEIGHTS
 from hanmo.train.checkpoint import load_tensors, save_tensors
 
@@ -29,10 +29,11 @@ _NAME = re.compile(r"weights-(\d+)-of-(\d+)\.safetensors")
 def save_shards(weights: Path, out: Path, largest: int = LARGEST, bits: Literal[8, 16] = 16) -> list[Path]:
     """Write the weights file of a run into the folder ``out``, in ``bits`` bits; returns the shards' paths.
 
-    Raises :class:`CheckpointError` for damaged weights and where ``out`` has shards already, :class:`StorageError`.
+    Raises :class:`CheckpointError` for damaged weights, :class:`RunError` where ``out`` has shards already,
+    :class:`StorageError`.
     """
     if first_shard(out):
-        raise CheckpointError(f"{out}: has shards already; remove them or take another folder")
+        raise RunError(f"{out}: has shards already; remove them or take another folder")
     tensors, header = load_weights(weights)
     groups: list[dict[str, Tensor]] = [{}]
     size = 0

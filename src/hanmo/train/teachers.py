@@ -21,7 +21,8 @@ def build_teacher(config: DistillConfig, info: DataInfo, device: torch.device) -
 
     Several teachers become one :class:`Ensemble`; without teachers the first value is None. Sources are what trained
     teachers were trained on, and the ONNX models themselves with their licences. Raises :class:`CharsetError` or
-    :class:`ConfigError` when a teacher does not fit the data that ``info`` describes.
+    :class:`ConfigError` when a teacher does not fit the data that ``info`` describes, :class:`ModelError` for an ONNX
+    model that cannot be used.
     """
     layers = build_methods(config).teacher_layers
     if not config.teachers:

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from hanmo.atomic import write_whole
 from hanmo.charset import Charset
 from hanmo.config import from_table
-from hanmo.errors import ConfigError, FontError
+from hanmo.errors import ArgumentError, ConfigError, FontError
 
 FORMAT = 2
 """Version of the file format: increased when older versions of hanmo could not read the file."""
@@ -163,11 +163,14 @@ def write_bank(
 
     ``glyphs`` has for each font its classes (G,), ascending, and its packed levels, uint8 (G, side * side / 4).
     ``layouts`` are of all these glyphs in the same order.
-    Raises :class:`ConfigError` for another side than :data:`SIDES` or too large a charset, :class:`StorageError`.
+    Raises :class:`ConfigError` for another side than :data:`SIDES`, :class:`ArgumentError` for too large a charset,
+    :class:`StorageError`.
     """
     check_side(side)
     if len(charset) > _MOST_GLYPHS:
-        raise ConfigError(f"a charset of {len(charset):,} characters is too large for a bank of glyphs: at most 65,536")
+        raise ArgumentError(
+            f"a charset of {len(charset):,} characters is too large for a bank of glyphs: at most 65,536"
+        )
     with ThreadPoolExecutor(_THREADS) as pool:
         parts = list(pool.map(lambda entry: _encode(entry[0], entry[1], side), glyphs))
     if layouts:

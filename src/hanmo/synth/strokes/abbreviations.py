@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hanmo.errors import DataError
+from hanmo.errors import InstallationError
 from hanmo.medians import Medians, Stroke, even_out, straighten_heads
 
 Floats = NDArray[np.float32]
@@ -54,7 +54,7 @@ class Site(NamedTuple):
 
 @cache
 def load_components(medians: Medians) -> tuple[Component, ...]:
-    """The packaged table ``data/abbreviations.toml``; raises :class:`DataError` when an entry of it is damaged."""
+    """The packaged table ``data/abbreviations.toml``. Raises :class:`InstallationError` for a damaged entry."""
     text = files("hanmo.synth").joinpath("data", "abbreviations.toml").read_text(encoding="utf-8")
     return tuple(_component(entry, medians) for entry in tomllib.loads(text)["component"])
 
@@ -70,7 +70,9 @@ def _component(entry: Mapping[str, Any], medians: Medians) -> Component:
             str(entry.get("but", "")),
         )
     except (ValueError, IndexError, KeyError) as error:
-        raise DataError(f"abbreviations.toml: component {name!r} is damaged ({error}); reinstall hanmo") from error
+        raise InstallationError(
+            f"abbreviations.toml: component {name!r} is damaged ({error}); reinstall hanmo"
+        ) from error
 
 
 def _run(like: str, medians: Medians) -> Floats:
