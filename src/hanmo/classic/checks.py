@@ -18,6 +18,7 @@ def check_features(features: Floats, width: int | None = None) -> None:
     if features.ndim != 2 or not features.shape[1] or width not in (None, features.shape[1]):
         wanted = "D" if width is None else width
         raise DataError(f"features of shape {features.shape} do not fit; expected (N, {wanted})")
+    # A single NaN would spread through means and covariances to the whole reader.
     finite = np.isfinite(features).all(axis=1)
     if not finite.all():
         raise DataError(f"the features of sample {int(finite.argmin())} hold a number that is not finite; leave it out")
@@ -42,4 +43,5 @@ def class_sizes(features: Floats, labels: Classes) -> NDArray[np.intp]:
 
 def class_means(features: Floats, labels: Classes, sizes: NDArray[np.intp]) -> NDArray[np.float64]:
     """(N, D) features and (N,) labels -> the mean of every class, (C, D)."""
+    # Summed in float64: float32 sums of many samples lose the last digits.
     return np.stack([features[labels == c].mean(axis=0, dtype=np.float64) for c in range(len(sizes))])
