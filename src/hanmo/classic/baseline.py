@@ -111,10 +111,10 @@ def writer_folds(pack: Pack, folds: int) -> NDArray[np.int64]:
     parts = np.empty(len(pack), np.int64)
     for group in np.unique(groups):
         members = np.flatnonzero(groups == group)
+        # ``place`` numbers the distinct values from 0; ``place * folds // number`` is then the number of a fold.
         distinct, place = np.unique(order[members], return_inverse=True)
         if not 2 <= folds <= len(distinct):
             raise ConfigError(f"{pack.path}: {folds} folds cannot be; from 2 to {len(distinct)} can")
-        # ``place`` numbers the distinct values from 0, so this gives equal consecutive ranges.
         parts[members] = place * folds // len(distinct)
     return parts
 

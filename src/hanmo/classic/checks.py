@@ -18,7 +18,6 @@ def check_features(features: Floats, width: int | None = None) -> None:
     if features.ndim != 2 or not features.shape[1] or width not in (None, features.shape[1]):
         wanted = "D" if width is None else width
         raise DataError(f"features of shape {features.shape} do not fit; expected (N, {wanted})")
-    # A single NaN would spread through means and covariances to the whole reader.
     finite = np.isfinite(features).all(axis=1)
     if not finite.all():
         raise DataError(f"the features of sample {int(finite.argmin())} hold a number that is not finite; leave it out")

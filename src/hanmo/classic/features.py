@@ -35,7 +35,7 @@ class GradientFeatures:
     grid: int = 8
     """Sampling points along either side, evenly spread."""
     blur: float = 1.5
-    """The Gaussian's standard deviation; 1 is the usual sqrt(2) / pi of the distance between sampling points (Liu, 2007)."""
+    """The Gaussian's standard deviation; 1 is the usual sqrt(2) / pi of the distance of sampling points (Liu, 2007)."""
     power: float = 0.35
     """Exponent of the Box-Cox transform that makes the numbers more Gaussian; 1 leaves them as they are."""
 

@@ -34,8 +34,8 @@ class Projection:
         """Find the projection of (N, D) float32 features with (N,) labels to ``dimensions`` numbers.
 
         ``ridge`` times the mean within-class variance is added to the variance of every direction, so that directions
-        in which next to nothing varies are not blown up. C classes have C - 1 discriminant directions. If more
-        dimensions are asked for, other directions follow, the largest within-class variance first: class means are
+        in which next to nothing varies are not blown up. C classes have C - 1 discriminant directions; those asked
+        for beyond them are the directions of the rest along which samples of one class vary most: class means are
         equal there, but the spread still tells classes apart. Raises :class:`ConfigError` and :class:`DataError`.
         """
         sizes = class_sizes(features, labels)

@@ -75,8 +75,8 @@ class MQDF:
         left = variances[:, axes:].mean() if axes < width else variances.min()
         if not (common := minor * max(float(left), 1e-6 * float(variances.mean()))):
             raise DataError("no class has any spread: all samples of a class are the same")
-        # No kept variance below the minor one, or the square root in :attr:`_tables` would not exist.
         kept = np.maximum(variances[:, :axes], common)
+        # No kept variance is below the minor one, or the square root in :attr:`_tables` would not exist.
         floats = (means.astype(np.float32), kept.astype(np.float32))
         return cls(means=floats[0], axes=principal, variances=floats[1], minor=common)
 

@@ -55,7 +55,6 @@ class ClassicReader:
                 f"{train.path}: {len(missing)} characters, {missing[0]} first, have fewer than 2 samples; "
                 "pack them with a charset of those that have more"
             )
-        # The features are the slow part, so they are computed once and both models are fitted on them.
         features = config.features(train.images)
         projection, mqdf = fit_features(features, train.labels, config)
         return cls(

@@ -62,7 +62,6 @@ def load_reader(path: str | Path) -> ClassicReader:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
         if header["format"] != FORMAT:
             raise CheckpointError(f"{path}: of format {header['format']}, this program reads {FORMAT}; fit it again")
-        # Values are checked as well as names: a file may be damaged, or made by someone else.
         return _assemble(header, tensors, str(path))
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file") from None
