@@ -1,6 +1,9 @@
 """The classic reader, the baseline of the time before nets: gradient features, Fisher LDA and MQDF, in numpy.
 
-features  squares -> direction features     lda   features -> projected features     mqdf  these -> scores
-reader    the three as one      store     save and load
-baseline  run_classic: fit, test, figures; cross-validation
+``features``  squares -> gradient direction features
+``lda``       features -> fewer, projected features
+``mqdf``      projected features -> scores of the classes
+``reader``    the three in sequence, as one reader
+``store``     saves and loads a fitted reader
+``baseline``  fits and measures a reader; cross-validation
 """

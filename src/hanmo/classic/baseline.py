@@ -44,7 +44,7 @@ class ClassicResult:
 
 
 def run_classic(train: Pack, test: Pack, config: ClassicConfig | None = None) -> ClassicResult:
-    """Fit on ``train``, read ``test``. Deterministic but for the times.
+    """Fit on ``train``, read ``test``. Only the times differ from one call to the next.
 
     Both packs need one normalisation and one charset: raises :class:`PackError` and :class:`CharsetError` otherwise,
     :class:`DataError` and :class:`ArgumentError` for what :meth:`ClassicReader.fit` refuses.
@@ -76,6 +76,8 @@ def cross_validate(train: Pack, configs: Sequence[ClassicConfig], folds: int = 3
     features_of: dict[Any, Floats] = {}
     for config in configs:
         if config.features not in features_of:
+            # Features have nothing that is fitted, so computing them for all samples at once leaks nothing between
+            # folds.
             features_of[config.features] = config.features(train.images)
     for fold in range(folds):
         held, labels = parts == fold, train.labels
@@ -84,6 +86,8 @@ def cross_validate(train: Pack, configs: Sequence[ClassicConfig], folds: int = 3
             key = replace(config, axes=1, minor=1.0, shrink=0.0)  # the projection does not depend on these
             if key not in numbers:
                 features = features_of[config.features]
+                # The projection is fitted on the other parts alone: fitted on all, it would have seen the labels of the
+                # held-out part.
                 projection = Projection.fit(features[~held], labels[~held], config.dimensions, config.ridge)
                 numbers[key] = projection(features[~held]), projection(features[held])
             fitted, held_out = numbers[key]
@@ -100,11 +104,14 @@ def writer_folds(pack: Pack, folds: int) -> NDArray[np.int64]:
     :class:`ArgumentError` for fewer than 2 folds, or more than there are writers or samples of a class.
     """
     known = len(pack.writers) > 1
+    # Within each group the distinct values of ``order`` are cut into equal parts. With known writers, all samples are
+    # one group and writers are cut. Without, each class is a group and its samples are cut in the order of the file.
     groups = np.zeros(len(pack), np.int64) if known else pack.labels
     order = pack.writer_ids.astype(np.int64) if known else np.arange(len(pack))
     parts = np.empty(len(pack), np.int64)
     for group in np.unique(groups):
         members = np.flatnonzero(groups == group)
+        # ``place`` numbers the distinct values from 0; ``place * folds // number`` is then the number of a fold.
         distinct, place = np.unique(order[members], return_inverse=True)
         if not 2 <= folds <= len(distinct):
             raise ArgumentError(f"{pack.path}: {folds} folds cannot be; from 2 to {len(distinct)} can")
@@ -114,6 +121,7 @@ def writer_folds(pack: Pack, folds: int) -> NDArray[np.int64]:
 
 def top_accuracy(scores: Floats, labels: Classes, k: int) -> float:
     """Per cent of N labels that are among the ``k`` best of (N, C) scores; ties count as wrong."""
+    # The rank of the label is the number of scores at least as high as its own, (N, 1), which counts itself.
     own = np.take_along_axis(scores, labels[:, None], axis=1)
     return 100 * float((np.count_nonzero(scores >= own, axis=1) <= k).mean())
 
@@ -125,4 +133,5 @@ def _milliseconds(reader: ClassicReader, squares: NDArray[np.uint8]) -> float:
         start = time.perf_counter()
         reader.scores(squares[i : i + 1])
         times.append(1000 * (time.perf_counter() - start))
+    # The median, because other programs on the machine make single readings slower.
     return float(np.median(times))

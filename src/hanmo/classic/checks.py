@@ -42,4 +42,5 @@ def class_sizes(features: Floats, labels: Classes) -> NDArray[np.intp]:
 
 def class_means(features: Floats, labels: Classes, sizes: NDArray[np.intp]) -> NDArray[np.float64]:
     """(N, D) features and (N,) labels -> the mean of every class, (C, D)."""
+    # Summed in float64: float32 sums of many samples lose the last digits.
     return np.stack([features[labels == c].mean(axis=0, dtype=np.float64) for c in range(len(sizes))])

@@ -35,7 +35,7 @@ class GradientFeatures:
     grid: int = 8
     """Sampling points along either side, evenly spread."""
     blur: float = 1.5
-    """The Gaussian's width, in units of the usual sqrt(2) / pi of the distance between sampling points (Liu, 2007)."""
+    """The Gaussian's standard deviation; 1 is the usual sqrt(2) / pi of the distance of sampling points (Liu, 2007)."""
     power: float = 0.35
     """Exponent of the Box-Cox transform that makes the numbers more Gaussian; 1 leaves them as they are."""
 
@@ -65,8 +65,11 @@ class GradientFeatures:
         for start in range(0, len(squares), _BATCH):
             part = slice(start, start + _BATCH)
             for k, plane in enumerate(direction_planes(squares[part], self.directions)):
+                # Blur and sampling in one step, by rows and columns: (G, S) @ (n, S, S) @ (S, G) -> (n, G, G), G the
+                # grid.
                 points = window @ plane @ window.T
                 features[part, k * self.grid**2 : (k + 1) * self.grid**2] = points.reshape(len(plane), -1)
+        # The planes are never negative, so the power is always defined.
         return np.power(features, np.float32(self.power), out=features)
 
 
@@ -82,6 +85,7 @@ def direction_planes(squares: NDArray[np.uint8], directions: int) -> list[Floats
     steep = np.float32(1 / np.tan(2 * np.pi / directions))
     planes = []
     for cosine, sine in zip(np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32), strict=True):
+        # u, the component along the direction; below, |v| of the component across it.
         plane = cosine * across + sine * down
         side = np.abs(cosine * down - sine * across)
         side *= steep
@@ -99,6 +103,7 @@ def sobel(squares: NDArray[np.uint8]) -> tuple[Floats, Floats]:
     ink /= (
         8 * 255
     )  # full ink is 1; the Sobel kernel has weights 1, 2, 1 over a distance of 2, so 8 makes it a slope a pixel
+    # The kernel is separable: 1, 2, 1 along one axis, then the difference of both neighbours along the other.
     tall = ink[:, :-2] + 2 * ink[:, 1:-1] + ink[:, 2:]
     wide = ink[:, :, :-2] + 2 * ink[:, :, 1:-1] + ink[:, :, 2:]
     return tall[:, :, 2:] - tall[:, :, :-2], wide[:, 2:] - wide[:, :-2]
@@ -111,6 +116,7 @@ def sampling(side: int, grid: int, blur: float) -> Floats:
     """
     spacing = side / grid
     sigma = blur * np.sqrt(2) / np.pi * spacing
+    # Points lie in the middle of ``grid`` equal cells, pixels in the middle of their own: hence 0.5 for both.
     points = (np.arange(grid) + 0.5) * spacing
     distances = (np.arange(side) + 0.5 - points[:, None]) / sigma
     weights = np.exp(-0.5 * distances**2) / (sigma * np.sqrt(2 * np.pi))

@@ -44,12 +44,19 @@ class Projection:
             raise ArgumentError(f"{dimensions} dimensions of {width}, ridge {ridge:g}: 1 to {width}, ridge from 0")
         means = class_means(features, labels, sizes)
         mean = sizes @ means / len(features)
+        # 1. Whitening: in the new coordinates the variance within classes is 1 in every direction.
         variances, whiten = _whitening(_within(features, labels, means), ridge)
+        # 2. The class means there, (C, D), weighted so that spread.T @ spread is the covariance between classes.
         spread = np.sqrt(sizes / len(features))[:, None] * ((means - mean) @ whiten)
         kept = min(dimensions, len(sizes) - 1)
+        # 3. Its principal axes, most discriminating first: the right singular vectors, as columns (D, D). The SVD is
+        # more exact than eigenvectors of the product. full_matrices also returns directions without any spread of
+        # means.
         directions = np.linalg.svd(spread, full_matrices=True)[2].T
         chosen = directions[:, :kept]
         if dimensions > kept:
+            # 4. Whitened variances are all 1 and cannot rank the rest, so the original ones (D,) do. eigh sorts
+            # upwards, hence the reversal.
             rest = directions[:, kept:]
             turn = np.linalg.eigh((rest.T * variances) @ rest)[1][:, ::-1]
             chosen = np.hstack((chosen, rest @ turn[:, : dimensions - kept]))
@@ -65,6 +72,7 @@ def _within(features: Floats, labels: Classes, means: NDArray[np.float64]) -> ND
     """The covariance within classes, (D, D)."""
     total = np.zeros((features.shape[1],) * 2)
     for c, mean in enumerate(means):
+        # Class by class, so that no centred copy of all samples is held in memory.
         apart = features[labels == c] - mean.astype(np.float32)
         total += apart.T @ apart
     return total / len(features)

@@ -64,13 +64,19 @@ class MQDF:
         principal = np.empty((len(sizes), width, axes), np.float32)
         for c, mean in enumerate(means):
             apart = numbers[labels == c] - mean
+            # eigh sorts upwards, and principal axes are wanted largest first. Rounding can make a variance of 0
+            # negative.
             values, vectors = np.linalg.eigh(apart.T @ apart / len(apart))
             variances[c], principal[c] = values[::-1].clip(0), vectors[:, ::-1][:, :axes]
+        # A class with few samples has variances that are far too small in many directions; the mean of all is safer.
         variances = (1 - shrink) * variances + shrink * variances.mean()
+        # One value for the minor axes of all classes: variances this small are mostly noise of the estimate. The floor,
+        # a millionth of the mean, keeps the score finite.
         left = variances[:, axes:].mean() if axes < width else variances.min()
         if not (common := minor * max(float(left), 1e-6 * float(variances.mean()))):
             raise DataError("no class has any spread: all samples of a class are the same")
         kept = np.maximum(variances[:, :axes], common)
+        # No kept variance is below the minor one, or the square root in :attr:`_tables` would not exist.
         floats = (means.astype(np.float32), kept.astype(np.float32))
         return cls(means=floats[0], axes=principal, variances=floats[1], minor=common)
 
@@ -83,6 +89,7 @@ class MQDF:
         rows = max(1, _PROJECTED // (classes * axes))
         for start in range(0, len(numbers), rows):
             part = numbers[start : start + rows]
+            # Scaled projections on the axes of all classes by one matrix product: (n, d) @ (d, C k) -> (n, C, k).
             along = (part @ weighted).reshape(-1, classes, axes)
             along -= offsets
             # |x - m|² / t as expanded squares; ``inside`` takes back what the kept axes have too much in it.
@@ -95,6 +102,7 @@ class MQDF:
         """(N, d) float32 -> the ``top`` likeliest classes, (N, top), the likeliest first; all C if ``top`` is more."""
         scores = self.scores(numbers)
         top = min(max(top, 1), scores.shape[1])
+        # First the best ``top`` in any order, then these alone are sorted: faster than sorting all C.
         best = np.argpartition(-scores, top - 1, axis=1)[:, :top]
         order = np.argsort(-np.take_along_axis(scores, best, axis=1), axis=1, kind="stable")
         return np.take_along_axis(best, order, axis=1)
@@ -106,6 +114,8 @@ class MQDF:
         No kept variance is below the minor one, so 1 / minor - 1 / variance is a square, and the axes can bear it.
         """
         classes, width, axes = self.axes.shape
+        # The formula rearranged: the score is -|x - m|^2 / t, plus p^2 (1 / t - 1 / l) for the projection p on each
+        # kept axis, less the logarithms. With p scaled by the root of that factor, the gain is a plain sum of squares.
         weight = np.sqrt(np.maximum(1 / self.minor - 1 / self.variances.astype(np.float64), 0))
         scaled = (self.axes * weight[:, None, :]).astype(np.float32)
         offsets = np.einsum("cd,cdk->ck", self.means, scaled)

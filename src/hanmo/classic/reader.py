@@ -30,7 +30,7 @@ class ClassicConfig:
     axes: int = 40
     minor: float = 1.5
     shrink: float = 0.5
-    """Of these three see :meth:`MQDF.fit`."""
+    """For these three, see :meth:`MQDF.fit`."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -79,10 +79,13 @@ class ClassicReader:
 
     def answers(self, squares: NDArray[np.uint8], top: int = 1) -> list[str]:
         """The ``top`` likeliest characters of each of N squares, N strings, the likeliest character first."""
+        # The scores have no names: class c is the c-th character of the charset.
         characters = str(self.charset)
         return ["".join(characters[c] for c in row) for row in self.mqdf.answers(self._numbers(squares), top)]
 
     def _numbers(self, squares: NDArray[np.uint8]) -> Floats:
+        # Squares of another size would give features of the right shape but of other places, and so wrong answers
+        # without any error.
         side = self.normalization.side
         if squares.shape[1:] != (side, side):
             raise DataError(f"squares of shape {squares.shape} do not fit {self.normalization}; (N, {side}, {side}) do")
@@ -92,10 +95,12 @@ class ClassicReader:
 def fit_features(features: Floats, labels: Classes, config: ClassicConfig) -> tuple[Projection, MQDF]:
     """Fit both on (N, D) features of classes (N,). Raises :class:`DataError` and :class:`ArgumentError`."""
     projection = Projection.fit(features, labels, config.dimensions, config.ridge)
+    # On the training samples' own projections: the MQDF must see numbers as they are when it reads.
     mqdf = MQDF.fit(projection(features), labels, config.axes, config.minor, config.shrink)
     return projection, mqdf
 
 
 def _counts(pack: Pack) -> list[int]:
+    # minlength, because characters without samples at the end of the charset have to be counted, too.
     counts: list[int] = np.bincount(pack.labels, minlength=len(pack.charset)).tolist()
     return counts

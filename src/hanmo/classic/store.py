@@ -47,7 +47,9 @@ def save_reader(reader: ClassicReader, path: str | Path) -> None:
         "mqdf.axes": reader.mqdf.axes,
         "mqdf.variances": reader.mqdf.variances,
     }
+    # safetensors writes the memory as it is, so arrays that are only views with other strides must be copied.
     plain = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+    # Readable as text in the file's header: ensure_ascii=False keeps the characters of the charset as themselves.
     write_whole(Path(path), save(plain, {_KEY: json.dumps(header, ensure_ascii=False)}))
 
 
@@ -78,6 +80,8 @@ def _assemble(header: Mapping[str, Any], tensors: Mapping[str, Floats], where: s
     mqdf = MQDF(
         means=tensors["mqdf.means"], axes=tensors["mqdf.axes"], variances=tensors["mqdf.variances"], minor=minor
     )
+    # C from the charset, d from the projection, k from the variances: every shape follows from these three and the
+    # number of features.
     classes, width = len(charset), projection.matrix.shape[-1]
     kept = mqdf.variances.shape[-1]
     expected = {

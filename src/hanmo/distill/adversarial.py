@@ -22,10 +22,16 @@ def reverse_gradient(x: Tensor) -> Tensor:
 
 
 class Discriminator(nn.Module):
-    """Logits (N, C) -> ``(source, classes)``: (N,) a logit that is high for a teacher's, and (N, C) of the class."""
+    """Logits (N, C) -> ``(source, classes)``, both logits again.
+
+    ``source``, (N,), is high where the input seems to come from a teacher. ``classes``, (N, C), tell which class the
+    input shows.
+    """
 
     def __init__(self, classes: int, hidden: int) -> None:
         super().__init__()
+        # LeakyReLU passes some gradient for negative inputs too. The student learns through this net, so a unit that is
+        # off must not cut its gradient. The slope 0.2 is the usual one of discriminators.
         self.body = nn.Sequential(
             nn.Linear(classes, hidden), nn.LeakyReLU(0.2), nn.Linear(hidden, hidden), nn.LeakyReLU(0.2)
         )

@@ -21,8 +21,10 @@ def virtual_teacher(labels: Tensor, classes: int, sure: float, temperature: floa
     It gives the label the probability ``sure`` and all other classes the same share of the rest. ``labels`` are
     classes (N,) or probabilities (N, C).
     """
+    # Each row sums to 1, for mixed labels too: targets sum to 1, and so 1 - targets to C - 1.
     targets = F.one_hot(labels, classes).float() if labels.ndim == 1 else labels.float()
     probabilities = sure * targets + (1 - sure) / (classes - 1) * (1 - targets)
+    # ``sure`` is between 0 and 1, so no probability is 0 and every logarithm is finite.
     return F.log_softmax(probabilities.log() / temperature, -1)
 
 
@@ -58,6 +60,8 @@ class Exit(nn.Module):
 
     def __init__(self, channels: int, width: int, classes: int) -> None:
         super().__init__()
+        # Early features are too local to be classified directly; the convolution combines them first. With stride 2 it
+        # computes a quarter of the places, because the exit should cost little.
         self.conv = nn.Conv2d(channels, width, 3, 2, 1, bias=False)
         self.norm = nn.BatchNorm2d(width)
         self.fc = nn.Linear(width, classes)
@@ -98,6 +102,7 @@ class SelfDistillation(Layered):
         if not 0 <= alpha <= 1:
             raise ConfigError(f"{self.name}: alpha {alpha} is not a share, 0 to 1")
         self.alpha, self.hint, self.temperature = alpha, hint, temperature
+        # The net teaches itself, so no layers of a teacher are read.
         self.teacher_layers = ()
         self.exits = nn.ModuleList()
 
@@ -112,6 +117,7 @@ class SelfDistillation(Layered):
         # Detached: the deep layers teach the shallow ones, and are not pulled towards them.
         teacher_logits, teacher_features = student.logits.detach(), pooled(last.detach()).float()
         losses = []
+        # Each exit learns from three sources: the label, the last layer's probabilities and the last layer's features.
         for classifier, x in zip(self.exits, maps, strict=True):
             features, logits = classifier(x)
             losses.append((1 - self.alpha) * F.cross_entropy(logits.float(), labels))
@@ -141,11 +147,14 @@ class MutualLearning(Method):
         self.temperature = temperature
 
     def attach(self, student: nn.Module, teacher: nn.Module | None, build_student: Callable[[], nn.Module]) -> None:
+        # The same architecture with other random weights: two equal nets would have nothing to teach each other.
         self.peer = build_student()
 
     def loss(self, student: Output, teacher: Output, labels: Tensor) -> Tensor:
         assert student.pictures is not None
+        # The peer sees the very pictures of the student (augmented and mixed), or its answers would not be comparable.
         peer_logits = self.peer(student.pictures).float()
+        # Detached: each net moves towards the other's answer. Otherwise a net would also learn to be easy to imitate.
         student_loss = kd_loss(student.logits, peer_logits.detach(), self.temperature)
         peer_loss = kd_loss(peer_logits, student.logits.detach(), self.temperature)
         return student_loss + peer_loss + F.cross_entropy(peer_logits, labels)

@@ -17,6 +17,8 @@ from hanmo.nets.feature_hooks import Output
 
 def attention_map(features: Tensor) -> Tensor:
     """(N, C, H, W) -> (N, H·W): the mean of squares over channels, scaled to unit length."""
+    # Squares, because an activation matters by its size, not its sign. Unit length, because two nets have activations
+    # of different scale, and only the distribution over places should be compared.
     return F.normalize(features.float().square().mean(1).flatten(1), dim=-1)
 
 
@@ -40,6 +42,7 @@ def nst_loss(student: Tensor, teacher: Tensor) -> Tensor:
     student, teacher = same_size(student, teacher)
 
     def moments(features: Tensor) -> Tensor:
+        # (N, C, H·W); unit length, so that strongly active channels do not outweigh the others.
         channels = F.normalize(features.flatten(2), dim=2)
         return torch.einsum("ncp,ncq->npq", channels, channels) / channels.shape[1]
 
@@ -53,6 +56,7 @@ def flow(first: Tensor, second: Tensor) -> Tensor:
     Entry (c, d) is the mean over places of channel c times channel d.
     """
     first, second = same_size(first, second)
+    # A mean, not a sum, so that matrices of maps of different sizes are comparable.
     return torch.einsum("nchw,ndhw->ncd", first, second) / (first.shape[2] * first.shape[3])
 
 
@@ -99,6 +103,7 @@ class FitNet(Layered):
         self.need_maps(student, teacher)
         for s, t in self.pairs(student, teacher):
             channels = t.shape[1]
+            # 1x1: it mixes channels but moves nothing. The norm lets it reach the scale of the teacher's features.
             conv = nn.Conv2d(s.shape[1], channels, 1, bias=False)
             self.connectors.append(nn.Sequential(conv, nn.BatchNorm2d(channels)))
 
@@ -152,10 +157,12 @@ class FlowOfSolutionProcedure(Layered):
         self.need_maps(student, teacher)
         for s, t in self.pairs(student, teacher):
             same = s.shape[1] == t.shape[1]
+            # No connector where channels agree: it could learn to explain a difference away.
             self.connectors.append(nn.Identity() if same else nn.Conv2d(s.shape[1], t.shape[1], 1, bias=False))
 
     def loss(self, student: Output, teacher: Output, labels: Tensor) -> Tensor:
         pairs = self.pairs(student, teacher)
+        # All maps first, since every inner layer takes part in two steps: from the one before and to the one after.
         s = [connector(s) for connector, (s, _) in zip(self.connectors, pairs, strict=True)]
         t = [t for _, t in pairs]
         return total([F.mse_loss(flow(s[i], s[i + 1]), flow(t[i], t[i + 1])) for i in range(len(pairs) - 1)])

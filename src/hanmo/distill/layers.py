@@ -29,6 +29,7 @@ def in_float32(loss: Callable[P, T]) -> Callable[P, T]:
 
     @wraps(loss)
     def exact(*args: P.args, **kwargs: P.kwargs) -> T:
+        # Both are needed: converted tensors alone would be cast back to half precision by autocast in matrix products.
         full = [a.float() if isinstance(a, Tensor) and a.is_floating_point() else a for a in args]
         with torch.autocast(cast(Tensor, args[0]).device.type, enabled=False):
             return loss(*full, **kwargs)  # type: ignore[arg-type]
@@ -40,6 +41,7 @@ def same_size(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
     """Two maps (N, C, H, W), averaged down to the smaller height and width of both; channels may differ."""
     if one.shape[2:] == other.shape[2:]:
         return one, other
+    # Always down, never up: enlarging would invent details that the smaller map does not have.
     size = (min(one.shape[2], other.shape[2]), min(one.shape[3], other.shape[3]))
     return F.adaptive_avg_pool2d(one, size), F.adaptive_avg_pool2d(other, size)
 
@@ -59,6 +61,7 @@ class Layered(Method):
 
     def __init__(self, *, layers: tuple[str, ...] = STAGES, teacher_layers: tuple[str, ...] = ()) -> None:
         super().__init__()
+        # Most nets here name their stages alike, so one list usually serves both.
         self.student_layers, self.teacher_layers = layers, teacher_layers or layers
         if not layers:
             raise ConfigError(f"{self.name}: layers is empty; name at least one layer of the student")
@@ -84,7 +87,7 @@ class Layered(Method):
                     )
 
     def need_vectors(self, student: Output, teacher: Output) -> None:
-        """:class:`ConfigError` when a layer gives what :func:`pooled` does not bring to (N, C)."""
+        """:class:`ConfigError` when :func:`pooled` cannot bring a layer's features to (N, C)."""
         both = (("student", student, self.student_layers), ("teacher", teacher, self.teacher_layers))
         for side, output, layers in both:
             for layer in layers:
@@ -96,7 +99,8 @@ class Layered(Method):
 
 
 def total(losses: list[Tensor]) -> Tensor:
-    """The sum of at least one scalar."""
+    """The sum of the losses, a list of at least one 0-d tensor."""
+    # Not Python's sum(), which would turn an empty list silently into a loss of 0; stack refuses it.
     return torch.stack(losses).sum()
 
 

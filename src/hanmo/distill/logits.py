@@ -22,12 +22,15 @@ def kd_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     """
     student_log_probs = F.log_softmax(student.float() / temperature, -1)
     teacher_log_probs = F.log_softmax(teacher.float() / temperature, -1)
+    # "batchmean" sums over classes and averages over pictures. "mean" would also divide by the number of classes, so
+    # the loss would shrink with a larger charset. Both sides are logarithms: a tiny probability would underflow to 0.
     return F.kl_div(student_log_probs, teacher_log_probs, reduction="batchmean", log_target=True) * temperature**2
 
 
 def standardise(logits: Tensor) -> Tensor:
     """Logits (N, C), each row shifted and scaled to zero mean and unit variance."""
     logits = logits.float()
+    # 1e-7, because the deviation of equal logits is 0.
     return (logits - logits.mean(-1, keepdim=True)) / (logits.std(-1, keepdim=True) + 1e-7)
 
 
@@ -58,11 +61,14 @@ def decoupled(student: Tensor, teacher: Tensor, classes: Tensor, temperature: fl
         """Log-probabilities (N, 2) of target and rest, and (N, C) of the other classes among themselves."""
         log_probs = F.log_softmax(logits / temperature, -1)
         others = log_probs.masked_fill(target, NEVER)
+        # The rest is summed from the other classes. log(1 - p_target) would lose all digits where p_target is near 1.
         binary = torch.stack([log_probs.gather(1, classes[:, None])[:, 0], others.logsumexp(-1)], 1)
+        # A second softmax makes the other classes sum to 1 without the target, whose probability is now 0.
         return binary, F.log_softmax(others, -1)
 
     student_binary, student_others = parts(student)
     teacher_binary, teacher_others = parts(teacher)
+    # KL = sum of p_teacher (log p_teacher - log p_student), over the two parts and over the C classes.
     target_loss = (teacher_binary.exp() * (teacher_binary - student_binary)).sum(-1)
     others_loss = (teacher_others.exp() * (teacher_others - student_others)).sum(-1)
     return target_loss, others_loss
@@ -84,6 +90,7 @@ def dkd_loss(
 
 def pearson_distance(one: Tensor, other: Tensor) -> Tensor:
     """1 - Pearson's correlation of the rows of both (N, C), mean over rows; scale and offset of a row do not matter."""
+    # Pearson's correlation is the cosine of the angle between the two rows, each less its mean.
     one, other = (rows.float() - rows.float().mean(-1, keepdim=True) for rows in (one, other))
     return 1 - F.cosine_similarity(one, other, dim=-1, eps=1e-8).mean()
 
@@ -136,6 +143,7 @@ class LogitStandardisedKD(Method):
         self.temperature = _positive(temperature)
 
     def loss(self, student: Output, teacher: Output, labels: Tensor) -> Tensor:
+        # Both are standardised before the temperature divides them, so T means the same for every pair of nets.
         return kd_loss(standardise(student.logits), standardise(teacher.logits), self.temperature)
 
 

@@ -98,7 +98,9 @@ def build_method(name: str, options: Mapping[str, Any]) -> Method:
         raise ConfigError(f"distillation method {name!r} is unknown; {nearest(name, METHODS)}")
     cls = METHODS[name]
     parameters = inspect.signature(cls.__init__).parameters
+    # Only keyword arguments are options; ``self`` is none.
     known = {k: p for k, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
+    # Resolved types: with postponed annotations the signature holds only their text.
     hints = get_type_hints(cls.__init__)
     for option in options:
         if option not in known:
@@ -146,11 +148,14 @@ class Distillation(nn.Module):
     def forward(
         self, student: Output, teacher: Output, labels: Tensor, label_loss: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
+        # Without a teacher net the student's own output stands here. Detached, it is a fixed target: otherwise the
+        # target would move towards the student as well.
         features = {layer: feature.detach() for layer, feature in teacher.features.items()}
         teacher = Output(teacher.logits.detach(), features, teacher.pictures)
         loss = self.label_weight * label_loss
         parts = {"label": label_loss}
         for name, weight, method in zip(self.names, self.weights, self.methods, strict=True):
+            # Logged without its weight, so that runs with different weights can be compared.
             parts[name] = method(student, teacher, labels)
             loss = loss + weight * parts[name]
         return loss, parts

@@ -23,6 +23,7 @@ LAST = ("layer4",)
 
 def differences(embeddings: Tensor) -> tuple[Tensor, Tensor]:
     """(N, C) -> distances (N, N), and the unit vectors (N, N, C) from the first picture of a pair to the second."""
+    # between[i, j] = x_j - x_i, (N, N, C).
     between = embeddings[None] - embeddings[:, None]
     # The square root has no finite gradient at 0, where a picture meets itself.
     distances = between.square().sum(-1).clamp(min=1e-12).sqrt()
@@ -41,6 +42,8 @@ def rkd_losses(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
         distances, directions = differences(embeddings)
         count = len(embeddings)
         mean = distances.sum() / (count * (count - 1))  # the diagonal is 0 and does not count
+        # Divided by their mean, because embeddings of two nets have different scales. The dot product of the unit
+        # vectors from i to j and from i to k is the cosine of the angle at i.
         return distances / mean, torch.einsum("ijc,ikc->ijk", directions, directions)
 
     student_distances, student_angles = relations(student)
@@ -53,6 +56,7 @@ def sp_loss(student: Tensor, teacher: Tensor) -> Tensor:
     """Mean squared distance of the similarity matrices (N, N) of features (N, ...), rows scaled to unit length."""
 
     def similarities(features: Tensor) -> Tensor:
+        # (N, N) whatever the features' shape, so nets of any size can be compared.
         rows = features.flatten(1)
         return F.normalize(rows @ rows.T, dim=1)
 

@@ -50,6 +50,8 @@ class SimKD(Layered):
     @torch.no_grad()
     def attach(self, student: nn.Module, teacher: nn.Module | None, build_student: Callable[[], nn.Module]) -> None:
         assert teacher is not None
+        # Layer by layer: find it in both nets, compare shapes, copy, freeze. Shapes are compared before the copy,
+        # because broadcasting could otherwise fill a larger tensor without any error.
         for name, teacher_name in zip(self.head, self.teacher_head, strict=True):
             student_weights = _weights(self._layer(student, "student", "head", name))
             teacher_weights = _weights(self._layer(teacher, "teacher", "teacher_head", teacher_name))
@@ -63,6 +65,8 @@ class SimKD(Layered):
                     "review"
                 )
             for key, parameter in student_weights.items():
+                # Frozen: the optimiser leaves the head out, so the features must adapt to it. That is the idea of the
+                # method.
                 parameter.copy_(teacher_weights[key])
                 parameter.requires_grad_(False)
 
@@ -87,11 +91,15 @@ class SimKD(Layered):
 
     def loss(self, student: Output, teacher: Output, labels: Tensor) -> Tensor:
         ((s, t),) = self.pairs(student, teacher)
+        # Vectors have no places, so only maps can differ in size.
         if s.ndim == 4:
             s, t = same_size(s, t)
         return F.mse_loss(s.float(), t.float())
 
 
 def _weights(layer: nn.Module) -> dict[str, nn.Parameter]:
-    """Parameters by their usual names; a parametrised layer (quantization-aware training) has other names for them."""
+    """A layer's parameters by their usual names.
+
+    Quantization-aware training stores them as ``parametrizations.NAME.original``.
+    """
     return {k.replace("parametrizations.", "").removesuffix(".original"): v for k, v in layer.named_parameters()}

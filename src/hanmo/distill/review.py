@@ -23,6 +23,7 @@ def hierarchical_loss(student: Tensor, teacher: Tensor) -> Tensor:
     student, teacher = student.float(), teacher.float()
     losses, weights = [F.mse_loss(student, teacher)], [1.0]
     for parts in (4, 2, 1):
+        # A map of this size or smaller is not averaged: its average would equal the map, or would even enlarge it.
         if parts < min(student.shape[2:]):
             losses.append(F.mse_loss(F.adaptive_avg_pool2d(student, parts), F.adaptive_avg_pool2d(teacher, parts)))
             weights.append(weights[-1] / 2)
@@ -39,6 +40,7 @@ class Fusion(nn.Module):
 
     def __init__(self, inputs: int, middle: int, outputs: int, *, deepest: bool) -> None:
         super().__init__()
+        # All levels get the same number of channels, so that a map can be added to the fused map of the deeper level.
         self.reduce = nn.Sequential(nn.Conv2d(inputs, middle, 1, bias=False), nn.BatchNorm2d(middle))
         self.attend = None if deepest else nn.Conv2d(2 * middle, 2, 1)
         self.expand = nn.Sequential(nn.Conv2d(middle, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs))
@@ -47,8 +49,10 @@ class Fusion(nn.Module):
         x = self.reduce(x)
         if self.attend is not None and deeper is not None:
             deeper = F.interpolate(deeper, size=x.shape[2:], mode="nearest")
+            # Two weights at every place, (N, 2, H, W): the first for this level, the second for the deeper one.
             weights = torch.sigmoid(self.attend(torch.cat([x, deeper], 1)))
             x = x * weights[:, :1] + deeper * weights[:, 1:]
+        # The fused map goes on to the next level, not the prediction, which only has to look like the teacher's map.
         return self.expand(x), x
 
 

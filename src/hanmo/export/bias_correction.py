@@ -61,6 +61,8 @@ def _shift(node: onnx.NodeProto, error: Tensor, mean: Tensor) -> NDArray[np.floa
         return (error @ mean).numpy()
     attributes = _attributes(node)
     top, left, bottom, right = attributes.get("pads", (0, 0, 0, 0))
+    # A convolution is linear, so the mean change of the output is the convolution of the mean input (C, H, W) with the
+    # error. Whole maps are kept, not one mean a channel, because padding changes the sums at the border.
     padded = F.pad(mean[None], (left, right, top, bottom))
     strides, dilations = attributes.get("strides", 1), attributes.get("dilations", 1)
     change = F.conv2d(padded, error, None, strides, 0, dilations, groups=attributes.get("group", 1))
@@ -73,19 +75,24 @@ def _layers(
     """The layers of ``rounded`` that can be corrected; a layer has the same node name in both graphs."""
     exact = {node.name: node for node in plain.node if node.name}
     weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in plain.initializer}
+    # In a QDQ graph a layer does not read its weight itself, but the output of a DequantizeLinear node, which reads the
+    # stored integers and their scale. These two tables lead back from a name to the node, and count readers.
     makers = {output: node for node in rounded.node for output in node.output}
     uses = Counter(name for node in rounded.node for name in node.input)
     layers = []
     for node in rounded.node:
         original = exact.get(node.name)
+        # Without a bias (a third input) there is nothing to correct.
         if node.op_type not in ("Conv", "Gemm") or original is None or len(node.input) < 3:
             continue
         weight, bias = makers.get(node.input[1]), makers.get(node.input[2])
+        # A bias that several layers read cannot be corrected for one of them.
         if weight is None or bias is None or original.input[1] not in weights or uses[bias.input[0]] > 1:
             continue
         error = _dequantized(weight, makers, tensors) - weights[original.input[1]].astype(np.float64)
         attributes = _attributes(node)
         if node.op_type == "Gemm":
+            # To (out, in): without transB, Gemm stores its weight as (in, out).
             error = error if attributes.get("transB", 0) else error.T
         elif error.ndim != 4 or attributes.get("auto_pad", b"NOTSET") != b"NOTSET":
             continue
@@ -104,6 +111,7 @@ def _dequantized(
     scale = numpy_helper.to_array(tensors[scale_name]).astype(np.float64)
     shape = [1] * levels.ndim
     if scale.ndim:
+        # One scale for each output channel, (C,), must be multiplied along that axis; a single scale fits every shape.
         shape[_attributes(node).get("axis", 1)] = -1
     return levels * scale.reshape(shape)
 
@@ -116,6 +124,7 @@ def _means(model: bytes, names: set[str], batches: Iterable[Mapping[str, NDArray
     """The mean of each named tensor (N, ...) over all samples, float64."""
     net = onnx.load_from_string(model)
     wanted = sorted(names)
+    # ONNX Runtime returns only outputs of the graph, so the inner tensors are made its outputs. It infers their types.
     del net.graph.output[:]
     net.graph.output.extend(onnx.ValueInfoProto(name=name) for name in wanted)
     session = open_session(net.SerializeToString())
@@ -125,5 +134,6 @@ def _means(model: bytes, names: set[str], batches: Iterable[Mapping[str, NDArray
         values = session.run(None, dict(batch))
         count += len(values[0])
         for name, value in zip(wanted, values, strict=True):
+            # Running sums: all activations of all samples would not fit in memory.
             sums[name] = sums.get(name, 0) + value.sum(0, dtype=np.float64)
     return {name: torch.from_numpy(total / count) for name, total in sums.items()}

@@ -59,14 +59,17 @@ def export_bundle(
     # Clean squares are the same in every version of the normalisation, so the bundle reads with the newest.
     trained = replace(trained, normalization=replace(trained.normalization, version=VERSION))
     squares, labels = _samples(test, trained)
+    # For fp32 the placeholder on the right is never used, and the calibration pack need not exist.
     calibration_squares, classes = _samples(calibration, trained) if int8 else (squares, labels)
     held_out_samples = _samples(held_out, trained) if held_out else None
     model = export_onnx(trained.net, trained.normalization.side)
     small = quantize(model, np.asarray(calibration_squares[calibration_indices(classes)])) if int8 else None
+    # Verified before anything is fitted or written, so that a bad export leaves no bundle behind.
     check = verify(trained.net, model, small, *_some(squares, labels, VERIFIED_SAMPLES))
     check.require(force=force)
     refusal_samples = _samples(refusal, trained) if refusal else held_out_samples
     if temperature is None:
+        # Fitted on the model that is shipped: rounding to int8 changes its logits a little.
         temperature = fit_temperature(*_answers(small or model, *held_out_samples)) if held_out_samples else 1.0
     least_evidence = 0.0
     if refusal_samples:
@@ -105,6 +108,7 @@ def _source(recorded: str, licence: str) -> DataSource:
 
 def _some(squares: np.ndarray, labels: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
     """At most ``limit`` samples, evenly spread."""
+    # Evenly spread, because packs may be in the order of classes or writers: the first samples would be one-sided.
     chosen = np.linspace(0, len(labels) - 1, min(len(labels), limit)).astype(np.int64)
     return np.asarray(squares[chosen]), labels[chosen]
 
@@ -116,4 +120,5 @@ def _samples(path: str | Path, trained: TrainedNet) -> tuple[np.ndarray, np.ndar
     if unknown:
         raise CharsetError(f"{path}: holds {len(unknown)} character(s) the net does not know, {unknown[0]!r} first")
     classes = trained.charset.encode(pack.charset.characters)
+    # A pack numbers the characters of its own charset; ``classes`` turns these numbers into the net's.
     return pack.images, classes[pack.labels]

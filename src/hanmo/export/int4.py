@@ -42,6 +42,8 @@ def store_in_four_bits(model: bytes) -> bytes:
     net = onnx.load_from_string(model)
     tensors = {tensor.name: tensor for tensor in net.graph.initializer}
     casts = []
+    # For each layer: output channels to the front and the rest flat, (C, n); find the levels; put the axes back; and
+    # store INT4 under a new name. A cast then has the old name as its output, so the rest of the graph stays as it is.
     for layer in _layers(net.graph, tensors):
         values = numpy_helper.to_array(tensors[layer.weight])
         if fit := _levels(np.moveaxis(values, layer.axis, 0).reshape(values.shape[layer.axis], -1)):
@@ -53,6 +55,7 @@ def store_in_four_bits(model: bytes) -> bytes:
             tensors[layer.weight].CopyFrom(packed)
     if not casts:
         return model
+    # ONNX wants nodes in the order of evaluation. The casts read only stored weights, so they can all come first.
     nodes = [*casts, *net.graph.node]
     del net.graph.node[:]
     net.graph.node.extend(nodes)
@@ -82,7 +85,10 @@ def _layers(graph: onnx.GraphProto, tensors: dict[str, TensorProto]) -> list[_La
         if weight is None:
             continue
         shape = tensors[weight.input[0]].dims
+        # ONNX counts a negative axis from the end; the remainder makes it positive.
         axis = next((attribute.i for attribute in weight.attribute if attribute.name == "axis"), 1) % len(shape or [1])
+        # The layer is taken only if its weight is a large matrix with one scale for each channel, and its input is
+        # quantised: the scale of the bias is that of the input times that of the weight.
         activation = makers.get(user.input[0])
         if (
             len(shape) < 2
@@ -117,6 +123,7 @@ def _levels(values: NDArray[np.int8]) -> tuple[NDArray[np.int8], NDArray[np.floa
     """
     exact = values.astype(np.float64)
     largest = np.abs(exact).max(1)
+    # The best fit of each channel so far, and its largest distance.
     levels, unit, worst = np.zeros_like(exact), np.ones(len(exact)), np.full(len(exact), np.inf)
     for top_level in range(MAX_LEVEL, 0, -1):
         steps = np.where(largest > 0, largest / top_level, 1.0)
@@ -132,6 +139,7 @@ def _rescale(layer: _Layer, unit: NDArray[np.float64], tensors: dict[str, Tensor
 
     A bias must have the scale of input times weight, so it is stored again in that scale; its value stays.
     """
+    # weight = int8 value x scale = level x unit x scale, so the weight itself hardly changes.
     scale = (numpy_helper.to_array(tensors[layer.scale]) * unit).astype(np.float32)
     _replace(tensors[layer.scale], scale)
     if layer.bias:
@@ -147,6 +155,7 @@ def _replace(tensor: TensorProto, values: NDArray[np.generic]) -> None:
 
 def _four_bits(levels: NDArray[np.int8], name: str) -> TensorProto:
     """Levels -8 to 7 as INT4: two a byte, the first in the lower four bits, as the ONNX format demands."""
+    # Negative levels in two's complement: the lower four bits of the byte are those of the INT4 number.
     flat = levels.reshape(-1).view(np.uint8) & 0x0F
     pairs = np.pad(flat, (0, flat.size % 2)).reshape(-1, 2)
     packed = pairs[:, 0] | (pairs[:, 1] << 4)

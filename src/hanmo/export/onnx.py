@@ -49,6 +49,7 @@ class _WithInputScaling(nn.Module):
 def export_onnx(net: nn.Module, side: int) -> bytes:
     """An fp32 ONNX model: ``squares`` uint8 (N, 1, side, side) -> ``logits`` float32 (N, C), N free."""
     model_with_scaling = _WithInputScaling(net.cpu().eval())
+    # Two pictures: torch.export takes a size of 1 for a constant, and N would not be free.
     example = torch.zeros(2, 1, side, side, dtype=torch.uint8)
     with _quiet():
         program = torch.onnx.export(
@@ -68,6 +69,7 @@ def export_onnx(net: nn.Module, side: int) -> bytes:
     for node in model.graph.node:  # remove file paths and stack traces of the exporting machine
         del node.metadata_props[:]
         node.doc_string = ""
+    # Shapes of inner tensors, which every reader of the file infers by itself.
     del model.graph.value_info[:]
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString())
@@ -86,6 +88,7 @@ def _pool_globally(graph: onnx.GraphProto) -> None:
         if node.op_type != "ReduceMean" or ranks.get(node.input[0]) != 4 or _axes(node, constants) != {2, 3}:
             nodes.append(node)
             continue
+        # GlobalAveragePool returns (N, C, 1, 1). Where ReduceMean dropped these axes, Flatten drops them: (N, C).
         keeps = next((bool(a.i) for a in node.attribute if a.name == "keepdims"), True)
         pooled = node.output[0] if keeps else f"{node.output[0]}_pooled"
         nodes.append(helper.make_node("GlobalAveragePool", [node.input[0]], [pooled], name=node.name))
@@ -93,6 +96,7 @@ def _pool_globally(graph: onnx.GraphProto) -> None:
             nodes.append(helper.make_node("Flatten", [pooled], [node.output[0]], name=f"{node.name}_flat"))
     del graph.node[:]
     graph.node.extend(nodes)
+    # The axes of the replaced nodes are no longer read by any node, so they need not be stored.
     used = {name for node in nodes for name in node.input}
     kept = [tensor for name, tensor in constants.items() if name in used]
     del graph.initializer[:]

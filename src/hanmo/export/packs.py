@@ -20,6 +20,7 @@ def packs_of_run(
     """
     if calibration is not None and test is not None:
         return calibration, test
+    # A run folder has its recipe beside the weights; shards, and weights files copied elsewhere, have none.
     recipe = weights.parent / RECIPE
     if not recipe.exists():
         raise ArgumentError(f"{run}: weights alone know no packs; name --calibration and --test")
@@ -28,7 +29,7 @@ def packs_of_run(
 
 
 def _calibration_pack(run: Path, data: DataConfig, *, int8: bool) -> Path:
-    """The training pack, which fixes the ranges of int8; fp32 does not open it."""
+    """The training pack: int8 takes its activation ranges from it. An fp32 export does not open it."""
     if int8 and data.train.startswith(SYNTH_PREFIX):
         recipe = data.train.removeprefix(SYNTH_PREFIX)
         raise ArgumentError(
@@ -40,6 +41,7 @@ def _calibration_pack(run: Path, data: DataConfig, *, int8: bool) -> Path:
 
 
 def _test_pack(run: Path, data: DataConfig) -> Path:
+    """The pack that the training was measured on, so that both accuracies are of the same samples."""
     if data.test is None:
         raise ArgumentError(f"{run}: was trained without a test pack; name one with --test")
     return Path(data.test)

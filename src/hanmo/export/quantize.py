@@ -50,8 +50,12 @@ def quantize(model: bytes, squares: NDArray[np.uint8]) -> bytes:
         plain, fused = Path(scratch, "plain.onnx"), Path(scratch, "fused.onnx")
         plain.write_bytes(model)
         with _quiet():
+            # Pre-processing folds each batch norm into the convolution before it. Quantised apart, both would be
+            # rounded.
             quant_pre_process(str(plain), str(fused), skip_symbolic_shape=True)
             candidates = [_quantize(fused, squares, percentile) for percentile in PERCENTILES]
+    # A lower percentile gives finer steps to common values, but cuts off large ones. Which is better depends on the
+    # net.
     return min(candidates, key=lambda small: float(np.square(run_onnx(small, squares) - fp32_logits).mean()))
 
 
@@ -70,12 +74,14 @@ def _quantize(fused: Path, squares: NDArray[np.uint8], percentile: float) -> byt
         calibrate_method=CalibrationMethod.Percentile,
         extra_options={"CalibPercentile": percentile},
     )
+    # int4 first: it changes the scales of the biases, which the correction then uses.
     batches = ({INPUT: batch} for batch in _batches(squares, _BATCH))
     return correct_biases(fused.read_bytes(), store_in_four_bits(small.read_bytes()), batches)
 
 
 def _coordinates(model: onnx.ModelProto) -> list[str]:
     """Names of the nodes that compute GridSample's coordinates; in eight bits they would miss by pixel fractions."""
+    # Search backwards from the coordinates (GridSample's second input), through every node that they depend on.
     makers = {output: node for node in model.graph.node for output in node.output}
     pending = [node.input[1] for node in model.graph.node if node.op_type == "GridSample"]
     names: set[str] = set()
@@ -108,6 +114,7 @@ def calibration_indices(
     by_class = order[np.argsort(labels[order], kind="stable")]
     counts = np.bincount(labels)
     # The first sample of every class, then the second of every class, and so on.
+    # by_class is sorted by class; ``turn`` is the number of a sample within its class.
     turn = np.concatenate([np.arange(n) for n in counts[counts > 0]])
     return np.sort(by_class[np.argsort(turn, kind="stable")][:count])
 
@@ -127,6 +134,7 @@ class _Squares(CalibrationDataReader):  # type: ignore[misc]
     """Batches for the calibrator. All must have one size, so the last is filled up with the first squares."""
 
     def __init__(self, squares: NDArray[np.uint8]) -> None:
+        # -(-a // b) divides and rounds up: the number of batches that hold all squares.
         size = min(_BATCH, len(squares))
         whole = squares.take(np.arange(-(-len(squares) // size) * size), axis=0, mode="wrap")
         self._batches = _batches(whole, size)

@@ -68,6 +68,7 @@ def verify(
     net: nn.Module, fp32: bytes, int8: bytes | None, squares: NDArray[np.uint8], labels: NDArray[np.int64]
 ) -> Check:
     """Compare the exported models with ``net`` on squares, uint8 (N, S, S), of the classes ``labels``, (N,)."""
+    # fp32 is compared with torch answer by answer. int8 is rounded, so only its accuracy is compared with fp32's.
     answers = run_onnx(fp32, squares).argmax(1)
     agrees = answers == _torch_logits(net, squares).argmax(1)
     right = answers == labels
@@ -87,6 +88,7 @@ def verify(
 @torch.no_grad()
 def _torch_logits(net: nn.Module, squares: NDArray[np.uint8], batch: int = 256) -> NDArray[np.float32]:
     net = net.cpu().eval()
+    # A copy, because torch warns of read-only arrays, such as the memory map of a pack.
     x = torch.from_numpy(np.array(squares))
     parts = [net(standardise(chunk.unsqueeze(1).float() / 255)) for chunk in torch.split(x, batch)]
     logits: NDArray[np.float32] = torch.cat(parts).numpy()

@@ -77,6 +77,7 @@ class EfficientChannelAttention(nn.Module):
         self.conv = nn.Conv1d(1, 1, size, padding=size // 2, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        # The C averages are one sequence (N, 1, C), so that the convolution slides over channels.
         weights = torch.sigmoid(self.conv(x.mean((2, 3)).unsqueeze(1)))
         return x * weights.squeeze(1)[:, :, None, None]
 
@@ -127,6 +128,7 @@ class SimpleAttention(nn.Module):
         self.smoothing = smoothing
 
     def forward(self, x: Tensor) -> Tensor:
+        # n - 1 places, as in the published code; max() for maps of a single place.
         squared = (x - x.mean((2, 3), keepdim=True)).square()
         variance = squared.sum((2, 3), keepdim=True) / max(x.shape[2] * x.shape[3] - 1, 1)
         return x * torch.sigmoid(squared / (4 * (variance + self.smoothing)) + 0.5)

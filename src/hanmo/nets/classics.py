@@ -34,6 +34,7 @@ def alexnet(classes: int, *, width: int = 64, side: int = 64, dropout: float = 0
         nn.Sequential(nn.MaxPool2d(3, 2, 1), convolution(c[1], c[2], 3), convolution(c[2], c[3], 3)),
         convolution(c[3], c[4], 3),
     ]
+    # Side of the last map after four halvings: the first convolution and three pools.
     places, units = math.ceil(side / 16), scaled(4096, width)
     pool = _connected(nn.MaxPool2d(3, 2, 1), c[4] * places * places, units, dropout)
     return Staged(nn.Identity(), stages, pool, units, classes, dropout)
@@ -48,6 +49,8 @@ def vgg16_bn(classes: int, *, width: int = 64, side: int = 64, dropout: float = 
     """
     c = [scaled(channels, width) for channels in (64, 128, 256, 512, 512)]
     stages = [
+        # ceil_mode keeps the last row of a map with an odd side, so that sides are as in the other nets: S/2 rounded
+        # up.
         nn.Sequential(nn.MaxPool2d(2, ceil_mode=True), *_chain(before, *[after] * depth))
         for before, after, depth in zip(c[:-1], c[1:], (2, 3, 3, 3), strict=True)
     ]
@@ -66,6 +69,7 @@ class Inception(nn.Module):
         super().__init__()
         one, before_three, three, before_five, five, pooled = (scaled(c, width) for c in channels)
         self.one = convolution(inputs, one, 1)
+        # The 1x1 convolutions reduce the channels first; 3x3 and 5x5 on all of them would cost several times as much.
         self.three = nn.Sequential(convolution(inputs, before_three, 1), convolution(before_three, three, 3))
         self.five = nn.Sequential(convolution(inputs, before_five, 1), convolution(before_five, five, 5))
         self.pool = nn.Sequential(nn.MaxPool2d(3, 1, 1), convolution(inputs, pooled, 1))
@@ -99,6 +103,7 @@ def googlenet(classes: int, *, width: int = 64, side: int = 64, dropout: float =
         four,
     ]
     places = math.ceil(side / (16 if side > 96 else 8))
+    # The fully connected layer gets 2x2 places of few channels: its weights grow with both.
     step, reduced, units = max(places // 2, 1), scaled(128, width), scaled(1024, width)
     corners = min(places, 2)  # the last map is averaged over 2x2 parts, which overlap if its side is odd
     pool = nn.Sequential(
@@ -123,6 +128,7 @@ def melnyk_net(classes: int, *, width: int = 64, side: int = 64, dropout: float 
     table = ((64, 64), (96, 64, 96), (128, 96, 128), (256, 192, 256), (448, 256, 448))
     c = [[scaled(channels, width) for channels in stage] for stage in table]
     stages = [
+        # Padding is left out of the averages: its zeros would make the border of every map weaker.
         nn.Sequential(nn.AvgPool2d(3, 2, 1, count_include_pad=False), *_chain(before[-1], *after))
         for before, after in pairwise(c)
     ]

@@ -32,8 +32,11 @@ class Ensemble(nn.Module):
         views = [transform(x, view) for view in self.views]
         total, total_weight = torch.zeros((), device=x.device), torch.zeros((), device=x.device)
         for weight, member in zip(self.weights, self.members, strict=True):
+            # The mean of logarithms is the geometric mean of probabilities: a class that one view or member rules out
+            # stays unlikely. float(), because half precision rounds logarithms too coarsely.
             log_probabilities = torch.stack([member(view).float().log_softmax(-1) for view in views]).mean(0)
             lacks = getattr(member, "lacks", None)
+            # 0 for the classes that this member lacks. So each class is divided by the weights of those who know it.
             class_weights = weight if lacks is None else weight * ~lacks
             total, total_weight = total + class_weights * log_probabilities, total_weight + class_weights
         return total / total_weight

@@ -22,6 +22,7 @@ class InvertedResidual(nn.Module):
         inner = inputs * expansion
         self.widen = _convolution(inputs, inner, 1) if expansion > 1 else nn.Identity()
         self.depthwise = _convolution(inner, inner, 3, stride, groups=inner)
+        # No ReLU after it: in so few channels it would lose information (the "linear bottleneck" of the paper).
         self.narrow = nn.Sequential(nn.Conv2d(inner, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
         self.attention = attention(outputs)
         self.shortcut = stride == 1 and inputs == outputs
@@ -71,5 +72,6 @@ def _convolution(inputs: int, outputs: int, kernel: int, stride: int = 1, groups
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False),
         nn.BatchNorm2d(outputs),
+        # As published: activations bounded by 6 lose less when they are rounded to few bits.
         nn.ReLU6(),
     )

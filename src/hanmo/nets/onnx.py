@@ -47,6 +47,7 @@ class OnnxNet(nn.Module):
         self._numbers: dict[str, Any] = {}  # shapes, axes and the like: lists, never on a device
         constants = [(tensor.name, tensor) for tensor in graph.initializer]
         constants += [(node.output[0], _constant(node)) for node in graph.node if node.op_type == "Constant"]
+        # Name in the graph -> name of the buffer. Names in ONNX may have dots, which torch refuses in names of buffers.
         self._buffers_of: dict[str, str] = {}
         for number, (name, tensor) in enumerate(constants):
             array = numpy_helper.to_array(tensor)
@@ -55,6 +56,7 @@ class OnnxNet(nn.Module):
                 self.register_buffer(f"constant_{number}", torch.from_numpy(array.astype(np.float32)))
             else:
                 self._numbers[name] = array.tolist()
+        # The version of the operator set; the meaning of Softmax depends on it.
         opset = {"opset": next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 1)}
         self._steps = [
             (OPERATIONS[node.op_type](_attributes(node) | opset), tuple(node.input), tuple(node.output))
@@ -65,6 +67,7 @@ class OnnxNet(nn.Module):
             raise ModelError(f"an operation with {len(many[0])} outputs ({many[0][0]}); one each is understood")
 
     def forward(self, x: Tensor) -> Tensor:
+        # An empty name stands for an optional input that is left out.
         values: dict[str, Any] = {"": None, **self._numbers, self._input: x}
         for name, buffer in self._buffers_of.items():
             values[name] = getattr(self, buffer)
@@ -98,6 +101,8 @@ def _pads(attributes: Attributes, kernel: Sequence[int]) -> tuple[list[int], lis
     """Padding as ([top, left], [bottom, right])."""
     automatic = attributes.get("auto_pad", b"NOTSET")
     if automatic in _SAME:
+        # With stride 1 the size stays if k - 1 is padded in all. For an even k one side gets one more: the end for
+        # SAME_UPPER, the beginning for SAME_LOWER.
         small, large = [(k - 1) // 2 for k in kernel], [k // 2 for k in kernel]
         return (small, large) if automatic == b"SAME_UPPER" else (large, small)
     pads = list(attributes.get("pads", [0, 0, 0, 0]))
@@ -114,6 +119,7 @@ def _convolution(attributes: Attributes) -> Operation:
         # torch's convolution pads both sides alike; uneven padding is a separate step.
         if before == after:
             return F.conv2d(x, weight, bias, strides, before, dilations, groups)
+        # F.pad wants the last axis first: left, right, top, bottom.
         x = F.pad(x, (before[1], after[1], before[0], after[0]))
         return F.conv2d(x, weight, bias, strides, 0, dilations, groups)
 
@@ -121,6 +127,10 @@ def _convolution(attributes: Attributes) -> Operation:
 
 
 def _pooling(attributes: Attributes, pool: Callable[..., Tensor], filling: float) -> Operation:
+    """Pooling after padding with ``filling``: minus infinity, which never is a maximum, or 0 for averages.
+
+    The padding is a step of its own, because torch's pooling pads both sides alike.
+    """
     kernel, strides = tuple(attributes["kernel_shape"]), tuple(attributes.get("strides", (1, 1)))
     _refuse_uneven_steps(attributes)
     before, after = _pads(attributes, kernel)
@@ -134,6 +144,7 @@ def _pooling(attributes: Attributes, pool: Callable[..., Tensor], filling: float
 
 def _batch_norm(attributes: Attributes) -> Operation:
     epsilon = attributes.get("epsilon", 1e-5)
+    # False: a teacher uses its stored statistics, never those of the batch.
     return lambda x, weight, bias, mean, variance: F.batch_norm(x, mean, variance, weight, bias, False, 0.0, epsilon)
 
 
@@ -194,6 +205,7 @@ def _slice(attributes: Attributes) -> Operation:
         parts = {a: slice(s, e, t) for a, s, e, t in zip(axes, starts, ends, steps or [1] * len(axes), strict=True)}
         if isinstance(x, list):
             return x[parts[0]]
+        # Every axis, in order, with its slice; an axis may be named from the end, as axis - ndim, or not at all.
         return x[tuple(parts.get(axis, parts.get(axis - x.ndim, slice(None))) for axis in range(x.ndim))]
 
     return run
@@ -205,6 +217,7 @@ def _concat(attributes: Attributes) -> Operation:
     def run(*parts: Any) -> Any:
         if isinstance(parts[0], Tensor):
             return torch.cat(parts, axis)
+        # A shape that was put together from several lists.
         return [number for part in parts for number in part]
 
     return run
@@ -215,6 +228,7 @@ def _reshape(attributes: Attributes) -> Operation:
         if not isinstance(x, Tensor):  # one number, as itself or as a list of one
             numbers = x if isinstance(x, list) else [x]
             return numbers if shape else numbers[0]
+        # In ONNX a size of 0 means "as in the input"; -1 is the size that is left, as in torch.
         return x.reshape([x.shape[i] if size == 0 else size for i, size in enumerate(shape)])
 
     return run
@@ -232,6 +246,7 @@ def _unsqueeze(attributes: Attributes) -> Operation:
     def run(x: Any, axes: Any = None) -> Any:
         if not isinstance(x, Tensor):
             return [x]
+        # Axes are those of the result, so the lower ones must exist before the higher ones are added.
         for axis in sorted(attributes.get("axes", axes)):
             x = x.unsqueeze(axis)
         return x

@@ -88,6 +88,7 @@ def prune_to(net: ResNet, source: State) -> None:
             keep(f"{norm}.{name}", channels)
         keep(f"{norm}.num_batches_tracked")
     keep("conv1.weight", kept["bn1"])
+    # In the order of the forward pass: the channels that one block keeps are the inputs of the next.
     inputs = kept["bn1"]
     for block, module in blocks.items():
         inner, outputs = kept[f"{block}.bn1"], kept[f"{block}.bn2"]

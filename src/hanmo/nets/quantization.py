@@ -32,6 +32,8 @@ class FakeQuantize(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         channels = weight.detach().flatten(1).float()
+        # (out,): the largest weight to represent. The step is (out, 1, ...), to divide the weight; its floor is for
+        # channels whose weights are all 0.
         limit = torch.minimum(channels.abs().amax(1), CLIP * channels.square().mean(1).sqrt())
         step = (limit / self.max_level).clamp(min=1e-12).view(-1, *[1] * (weight.ndim - 1))
         clipped = weight.clamp(-self.max_level * step, self.max_level * step)

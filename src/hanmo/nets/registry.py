@@ -65,12 +65,14 @@ class NetConfig:
         if self.depths is not None and (len(self.depths) != 4 or min(self.depths) < 1):
             raise ConfigError(f"depths {list(self.depths)}: the blocks of four stages, at least 1 each")
         for option in UNSUPPORTED_OPTIONS.get(self.name, ()):
+            # The class attribute of a dataclass field is its default.
             value = getattr(self, option)
             if value != getattr(NetConfig, option):
                 raise ConfigError(f"{option} = {value!r}: net {self.name!r} has no option {option}; leave it out")
 
     def __str__(self) -> str:
         parts = [self.name]
+        # Only options that differ from the default appear, so that the usual nets have short names.
         parts += [f"x{self.width / 64:g}"] if self.width != 64 else []
         parts += [self.stem] if self.stem != "stride2" else []
         parts += ["-".join(map(str, self.depths))] if self.depths else []
@@ -114,6 +116,7 @@ def count_parameters(net: nn.Module) -> int:
 def count_macs(net: nn.Module, side: int) -> int:
     """MACs, the multiply-accumulate operations for one (1, 1, side, side) picture: convolutions and matrix products."""
     device = next(net.parameters()).device
+    # In training mode the blank picture would change the running statistics, and norms refuse one value a channel.
     was_training = net.training
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         net.eval()(torch.zeros(1, 1, side, side, device=device))
@@ -142,6 +145,7 @@ def _common_options(config: NetConfig, side: int) -> dict[str, Any]:
 
 # ResNet-16 is ours: the last stage holds most of the weights, so one block less there makes a much smaller file.
 register_net("resnet16")(_resnet(BasicBlock, (2, 2, 2, 1)))
+# The depths of ResNet-18, 34 and 50 are those of table 1 of He et al.
 register_net("resnet18")(_resnet(BasicBlock, (2, 2, 2, 2)))
 register_net("resnet34")(_resnet(BasicBlock, (3, 4, 6, 3)))
 register_net("resnet50")(_resnet(Bottleneck, (3, 4, 6, 3)))

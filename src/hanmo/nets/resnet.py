@@ -29,7 +29,7 @@ class AveragePooling(nn.Module):
 class WeightedPooling(nn.Module):
     """Global weighted average pooling, (N, C, H, W) -> (N, C), with a trained weight for every channel and place.
 
-    It starts as the plain average, which forgets where in the picture a stroke is.
+    It starts as the plain average. That average forgets where in the picture a stroke is; trained weights need not.
 
     Melnyk, You, Li, "A high-performance CNN method for offline handwritten Chinese character recognition and
     visualization", Soft Computing 2020.
@@ -72,6 +72,8 @@ class Bottleneck(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(inputs, width, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
+        # The stride is here and not in the first 1x1 convolution, which would skip three quarters of the places (as
+        # torchvision has it, unlike the paper).
         self.conv2 = nn.Conv2d(width, width, 3, stride, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(width)
         self.conv3 = nn.Conv2d(width, 4 * width, 1, bias=False)
@@ -114,7 +116,10 @@ class ResNet(nn.Module):
     ) -> None:
         super().__init__()
         kernel = kernel or (7 if stem == "imagenet" else 3)
+        # The stride-4 stem takes two steps and widens in the second: its first convolution works at the highest
+        # resolution, where channels cost most.
         first = width // 2 if stem == "stride4" else width
+        # Convolutions here have no bias: the norm after each of them subtracts the mean and adds a bias of its own.
         self.conv1 = nn.Conv2d(1, first, kernel, 2, kernel // 2, bias=False)
         self.bn1 = nn.BatchNorm2d(first)
         self.reduce: nn.Module = nn.Identity()
@@ -132,6 +137,8 @@ class ResNet(nn.Module):
         for stage, depth in enumerate(depths):
             blocks = []
             for i in range(depth):
+                # The first block of stages 2 to 4 halves the map, and the channels double: each stage costs about the
+                # same.
                 stride = 2 if stage > 0 and i == 0 else 1
                 blocks.append(block(inputs, width << stage, stride, attention))
                 inputs = (width << stage) * block.expansion
@@ -161,6 +168,7 @@ class ResNet(nn.Module):
 
 
 def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Module:
+    # Only where the shape changes does the shortcut need weights; elsewhere the identity lets gradients pass unchanged.
     if inputs == outputs and stride == 1:
         return nn.Identity()
     return nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))

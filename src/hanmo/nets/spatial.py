@@ -37,6 +37,7 @@ class SpatialTransformer(nn.Module):
             hidden(channels[-1] * places * places, features),
         )
         self.affine = nn.Linear(features, 6)
+        # The identity for every picture: a random map at the start would show the net arbitrary parts of pictures.
         nn.init.zeros_(self.affine.weight)
         with torch.no_grad():
             self.affine.bias.copy_(torch.tensor([1.0, 0, 0, 0, 1, 0]))

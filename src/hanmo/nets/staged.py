@@ -17,6 +17,7 @@ def scaled(channels: int, width: int) -> int:
 
 def convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:
     """Convolution, batch norm, ReLU: (N, inputs, H, W) -> (N, outputs, ⌈H/stride⌉, ⌈W/stride⌉)."""
+    # Padding of kernel // 2 keeps the size where the stride is 1 (kernels are odd). The norm has a bias already.
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
     )
@@ -49,6 +50,7 @@ class Staged(nn.Module):
         self.pool = pool
         self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear(features, classes)
+        # He initialisation fits layers that a ReLU follows. ``fc`` has none after it and keeps torch's own.
         for module in (*self.stem.modules(), *(m for stage in stages for m in stage.modules()), *pool.modules()):
             if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")

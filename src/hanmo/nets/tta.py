@@ -33,6 +33,8 @@ def transform(x: Tensor, view: View) -> Tensor:
     side = x.shape[-1]
     centres = (torch.arange(side, device=x.device) * 2 + 1) / side - 1  # of the pixels, from -1 to 1
     rows, columns = centres[:, None].expand(side, side), centres[None, :].expand(side, side)
+    # For each place in the view the place in the picture: x moves in proportion to y (shear), and both shrink as the
+    # view enlarges.
     grid = torch.stack((columns / view.scale + view.shear * rows, rows / view.scale), -1)
     # grid_sample reads 0 outside the picture. Paper is 0 before it is standardised, -MEAN / STD after.
     paper = -MEAN / STD

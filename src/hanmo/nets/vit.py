@@ -32,6 +32,8 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = self.qkv(x).unflatten(-1, (3, HEADS, -1)).permute(2, 0, 3, 1, 4).unbind(0)  # (N, HEADS, T, C/HEADS)
+        # (N, HEADS, T, T): how much token i takes from token j. Without 1 / sqrt(C / HEADS) the products would grow
+        # with the width and the softmax would saturate.
         weights = torch.softmax(q * self.scale @ k.transpose(-2, -1), -1)
         mixed: Tensor = self.out((weights @ v).transpose(1, 2).flatten(2))
         return mixed
@@ -58,6 +60,8 @@ class Patches(nn.Module):
 
     def __init__(self, channels: int, side: int) -> None:
         super().__init__()
+        # A convolution whose stride is its kernel is one linear layer on each patch. Attention knows no order, so each
+        # place gets an embedding of its own, which is added.
         self.project = nn.Conv2d(1, channels, PATCH, PATCH)
         self.places = nn.Parameter(torch.empty(1, (side // PATCH) ** 2, channels))
 
@@ -97,6 +101,7 @@ class VisionTransformer(nn.Module):
         self.pool = TokenPooling(channels)
         self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear(channels, classes)
+        # 0.02 and Xavier weights are the usual initialisation of vision transformers.
         nn.init.trunc_normal_(self.stem.places, std=0.02)
         for module in self.modules():
             if isinstance(module, nn.Linear):

@@ -56,6 +56,7 @@ def apply(images: Tensor, randomness: Randomness, config: AugmentConfig) -> Tens
     )
     fields = _smooth(randomness.knots, side)
     x = unchanged(images)
+    # A recipe's setting, not a value of the batch, so torch.compile sees one branch only.
     if config.intrude:
         x = torch.maximum(x, _neighbour(x, visit, config.intrude))
     # Geometry in a single resampling: every further one would blur the strokes.

@@ -1,4 +1,4 @@
-"""The mean of the weights of several nets that were trained on from the same weights."""
+"""Weight averaging ("model soups"): one net from several that were fine-tuned from the same weights."""
 
 from __future__ import annotations
 
@@ -72,13 +72,16 @@ def average_runs(runs: Sequence[str | Path], out: str | Path, options: AverageOp
     first, *others = trained = [load_trained(run) for run in runs]
     for run, other in zip(runs[1:], others, strict=True):
         _require_alike(first, runs[0], other, run)
+    # The first net becomes the mean; its own weights are not needed any more.
     net = first.net
     net.load_state_dict(_mean(trained, options.shares or (1.0,) * len(trained)))
+    # The mean of weights on few levels lies between levels, so it has to be rounded again.
     if options.weight_bits:
         quantize_weights(net, options.weight_bits)
     sources = [source for one in trained for source in one.trained_on]
     if options.statistics:
         pack = _fitting(options.statistics, first)
+        # At random, because packs may be in the order of classes; seed 0, so that the same runs give the same mean.
         chosen = np.random.default_rng(0).permutation(len(pack))[:MEASURED]
         move_statistics(net, torch.from_numpy(np.asarray(pack.images)[chosen]), options.statistics_share)
         sources += [f"statistics of the norms: {source}" for source in pack.sources]
@@ -100,6 +103,7 @@ def _require_alike(first: TrainedNet, first_run: str | Path, other: TrainedNet, 
 
 def _mean(trained: Sequence[TrainedNet], shares: Sequence[float]) -> dict[str, Tensor]:
     states = [one.net.state_dict() for one in trained]
+    # Shares sum to 1. Integer buffers (numbers of batches seen) have no useful mean.
     counts = torch.tensor(shares) / sum(shares)
     return {
         name: torch.tensordot(counts, torch.stack([state[name] for state in states]), 1)
@@ -121,6 +125,7 @@ def _save(file: Path, net: nn.Module, first: TrainedNet, normalization: Normaliz
         "net": to_table(first.config),
         "charset": str(first.charset),
         "normalization": normalization.as_dict(),
+        # Each source once, in the order of the runs.
         "trained_on": list(dict.fromkeys(sources)),
         "accuracy": {},
     }

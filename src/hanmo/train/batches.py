@@ -72,6 +72,7 @@ def shuffled(samples: int, epoch: int, batch: int, seed: int, processes: Process
     # The multiplier gives every (seed, epoch) another order, for up to 100,003 epochs.
     order = torch.randperm(samples, generator=torch.Generator().manual_seed(seed * 100_003 + epoch))
     share = batch // processes.world
+    # Whole batches only: a shorter last one would have another shape and need a compiled step of its own.
     for number in range(start, steps_per_epoch(samples, batch, processes)):
         first = number * batch + processes.rank * share
         yield order[first : first + share]
@@ -82,6 +83,7 @@ class DeviceData:
 
     def __init__(self, pack: Pack, charset: Charset, device: torch.device) -> None:
         classes = charset.encode(pack.charset.characters)
+        # Pack's number -> the net's number. Labels are few bytes, so they are always on the device.
         self.labels = torch.from_numpy(classes[np.asarray(pack.labels)]).to(device)
         self.device = device
         self.side = pack.normalization.side
@@ -103,6 +105,7 @@ class DeviceData:
 
     def images(self, indices: Tensor) -> Tensor:
         """Samples at ``indices`` (on any device) as uint8 (n, S, S) on the device."""
+        # Images that stayed on the CPU are looked up there; only this batch is copied to the device.
         return self._images[indices.to(self._images.device)].to(self.device, non_blocking=True)
 
     def epoch(

@@ -27,6 +27,7 @@ _PATTERN = "step-*.safetensors"
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
     """Write tensors and a JSON header to ``path``: temporary file, fsync, rename. Raises :class:`StorageError`."""
     plain = {name: tensor.detach().to("cpu").contiguous().clone() for name, tensor in tensors.items()}
+    # All are contiguous copies: safetensors refuses other layouts, and tensors that share memory.
     write_whole(path, save(plain, {"hanmo": json.dumps(header)}))
 
 
@@ -48,6 +49,8 @@ def save_checkpoint(folder: Path, step: int, tensors: Mapping[str, Tensor], head
     """Save as ``folder/step-N.safetensors`` and keep only the last :data:`KEPT`."""
     path = folder / f"step-{step:08d}.safetensors"
     save_tensors(path, tensors, {**header, "step": step})
+    # Only after the new one is complete, so that there is always one to go on from. Steps have leading zeros, so the
+    # order of names is that of steps.
     for old in sorted(folder.glob(_PATTERN))[:-KEPT]:
         old.unlink()
     return path
@@ -60,6 +63,7 @@ def latest_checkpoint(folder: Path) -> Path | None:
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """An optimiser's state as flat names ``INDEX.KEY``; plain numbers become 0-d tensors."""
+    # A file of tensors has no nested tables and no numbers, hence flat names and 0-d tensors.
     state = optimizer.state_dict()["state"]
     return {f"{index}.{key}": torch.as_tensor(value) for index, slot in state.items() for key, value in slot.items()}
 
@@ -74,6 +78,7 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Te
     for name, tensor in tensors.items():
         index, key = name.split(".", 1)
         state.setdefault(int(index), {})[key] = tensor
+    # Rates and decays come from the recipe, not the file, so the optimiser's own groups are kept.
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     for parameter, slot in optimizer.state.items():
         for key, value in slot.items():

@@ -47,6 +47,7 @@ class AugmentConfig:
     translate: float = 0.05
     perspective: float = 0.1
     elastic: float = 0.02
+    # So few cells bend whole strokes; many cells would make each stroke tremble.
     elastic_cells: int = 6
     stroke: float = 0.8
     fade: float = 0.0
@@ -54,6 +55,7 @@ class AugmentConfig:
     blur: float = 0.6
     contrast: float = 0.4
     noise: float = 0.08
+    # Off by default: a hole may hide the only stroke in which two characters differ.
     cutout: float = 0.0
 
     def __post_init__(self) -> None:
@@ -98,14 +100,17 @@ class OptimConfig:
     """
 
     name: Literal["adamw", "sgd"] = "adamw"
+    # The defaults are for AdamW, which takes ``momentum`` as its first beta.
     learning_rate: float = 2e-3
     weight_decay: float = 0.05
     momentum: float = 0.9
     warmup: float = 0.1
     final: float = 0.0
     clip: float = 1.0
+    # 0.1 as in Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", CVPR 2016.
     label_smoothing: float = 0.1
     mixup: float = 0.0
+    # An average over about 1 / (1 - 0.998) = 500 steps.
     ema: float = 0.998
 
     def __post_init__(self) -> None:
@@ -121,7 +126,7 @@ class OptimConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """Length and means of the training. ``batch`` counts samples over all processes.
+    """Length and settings of the training. ``batch`` counts samples over all processes.
 
     ``start`` is a finished run (or a folder of shards) whose weights the net starts from; of a wider net the strongest
     channels are taken. None: random weights. ``weight_bits`` turns on quantization-aware training of the large layers,
@@ -136,6 +141,7 @@ class TrainConfig:
     batch: int = 512
     seed: int = 0
     start: str | None = None
+    # One bit is not possible: levels symmetric about zero would be zero alone.
     weight_bits: int = 0
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     compile: Literal["auto", "no", "yes", "no-graphs"] = "auto"
@@ -179,6 +185,7 @@ class DistillConfig:
     teacher_weights: tuple[float, ...] = ()
     teacher_tta: Literal[1, 3, 5] = field(default=1, metadata={"alias": "teacher_views"})
     methods: tuple[MethodConfig, ...] = (MethodConfig(name="kd"),)
+    # With the default weight of ``kd``, 0.9, the two weights sum to 1.
     label_weight: float = 0.1
 
     def __post_init__(self) -> None:
@@ -199,6 +206,7 @@ class DistillConfig:
 
     def _check_teachers(self) -> None:
         names = [m.name for m in self.methods if m.name in METHODS]  # the others are refused when they are built
+        # Both ways: a method that needs teachers has some, and teachers are not loaded for methods that ignore them.
         needing = [name for name in names if METHODS[name].needs_teacher]
         if needing and not self.teachers:
             alone = ", ".join(name for name, method in METHODS.items() if not method.needs_teacher)

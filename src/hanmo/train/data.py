@@ -37,6 +37,7 @@ def open_data(config: DataConfig, device: torch.device) -> OpenedData:
     described: dict[str, DataInfo] = {"train": info}
     test = None
     if config.test:
+        # The test pack's classes get the numbers of the training data, whatever order its own charset has.
         test, pack = DeviceData.open(config.test, info.charset, device)
         pack.require(normalization=info.normalization)
         described["test"] = pack
@@ -53,6 +54,7 @@ def open_training(config: DataConfig, device: torch.device) -> tuple[TrainingDat
         return DeviceData.open(config.train, None, device)
     drawn = DrawnData(config.train.removeprefix(SYNTH_PREFIX), device)
     if config.real is None:
+        # Drawn and mixed data describe themselves; a pack is described by the pack, not by its copy on the device.
         return drawn, drawn
     mixed = MixedData(drawn, config.real, config.real_share, device)
     return mixed, mixed

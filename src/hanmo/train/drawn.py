@@ -45,6 +45,7 @@ class DrawnData:
         self.drawn = finer(self.normalization) if recipe.page else self.normalization
         self.mix = Mix(recipe.mix, self.charset, recipe.style, device)
         self.sources = self.mix.sources
+        # The recipe alone is not enough: the drawing code, its tables and the bank may change under the same recipe.
         identity = f"{dump_toml(recipe)} {self.mix.digest}"
         self.digest = hashlib.sha256(identity.encode()).hexdigest()
 
@@ -61,6 +62,7 @@ class DrawnData:
         # Several batches are drawn in one call, since drawing a few characters keeps a GPU waiting.
         while group := list(islice(shares, ahead)):
             numbers = torch.cat(group).to(self.device)
+            # Sample n shows class n modulo C, so an epoch of per_character x C samples has each class equally often.
             classes = numbers % len(self.charset)
             pictures = self.mix.write(classes, keys_of(base, numbers), self.drawn.side, self.drawn.margin)
             share = len(group[0])

@@ -29,6 +29,7 @@ def start_from(net: nn.Module, path: str, info: DataInfo) -> tuple[str, ...]:
     """
     trained = load_fitting(path, info, "net")
     given = trained.net.state_dict()
+    # From a net of the same shape all channels are kept, which is a plain copy; and new attention is possible.
     if isinstance(net, ResNet) and can_prune_to(net, given):
         prune_to(net, given)
     else:

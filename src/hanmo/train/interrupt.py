@@ -18,6 +18,7 @@ def deferred_interrupt() -> Iterator[Callable[[], None]]:
     """
     asked = False
 
+    # A handler that does no more than note the wish. 130 is what shells return after Ctrl-C: 128 + SIGINT (2).
     def remember(number: int, frame: FrameType | None) -> None:
         nonlocal asked
         if asked:
@@ -31,6 +32,7 @@ def deferred_interrupt() -> Iterator[Callable[[], None]]:
     if threading.current_thread() is not threading.main_thread():
         yield stop_if_asked
         return
+    # The handler of before comes back in any case, or Ctrl-C would do nothing after the training.
     before = signal.signal(signal.SIGINT, remember)
     try:
         yield stop_if_asked

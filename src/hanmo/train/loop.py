@@ -111,10 +111,13 @@ class Trainer:
         Returns the loss and its parts as 0-d tensors on the device: reading them would wait for the device.
         """
         state, optim = self.state, self.recipe.optim
+        # None rather than zeros: parameters without a gradient are then left alone by the optimiser, and memory is
+        # saved.
         state.optimizer.zero_grad(set_to_none=True)
         loss, parts = self._loss(images, labels)
         loss.backward()  # type: ignore[no-untyped-call]
         self.processes.average_gradients(state.learners)
+        # After the mean over processes, so that all of them clip by the same norm.
         if optim.clip:
             nn.utils.clip_grad_norm_([p for m in state.learners for p in m.parameters()], optim.clip)
         for group in state.optimizer.param_groups:
@@ -157,6 +160,8 @@ class Trainer:
         record: Record = {"kind": kind, "step": self.state.step, "epoch": self._epochs_done()}
         if self.setup.data.test is not None:
             net = self.state.net
+            # The averaged weights are lent to the net for the measurement; afterwards the training goes on with its
+            # own.
             before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
             net.load_state_dict(self.state.weights())
             record |= measure(net, self.setup.data.test)

@@ -23,8 +23,10 @@ def measure(net: nn.Module, data: DeviceData, batch: int = 1024) -> dict[str, fl
     sums = {"top1": 0.0, "top5": 0.0, "loss": 0.0}
     for images, labels in data.in_order(batch):
         x = standardise(unchanged(images)).to(memory_format=torch.channels_last)
+        # float(), because NumPy has no bf16, which a net may return.
         logits, labels = net(x).float().cpu(), labels.cpu()
         top = topk_accuracy(logits.numpy(), labels.numpy(), (1, 5))
+        # Weighted by the number of samples, since the last batch may be short.
         sums["top1"] += top[1] * len(labels)
         sums["top5"] += top[5] * len(labels)
         sums["loss"] += F.cross_entropy(logits, labels, reduction="sum").item()

@@ -49,12 +49,15 @@ class MixedData:
         """This process' share of each batch of an epoch, from batch number ``start``: images and labels."""
         drawn = self.drawn.epoch(epoch, batch, seed, processes, start)
         for number, (images, labels) in enumerate(drawn, start):
+            # The same number in every batch, so shapes never change.
             count = round(self.share * len(images))
             chosen = self._choose(count, (seed, epoch, number, processes.rank))
             real_labels = self.real.labels[chosen.to(self.real.labels.device)]
             real = self.real.images(chosen)
             if self.drawn.drawn != self.normalization:
                 real = as_bytes(refit(real / 255, self.normalization, self.drawn.drawn))
+            # The first drawn samples are replaced. All are drawn nevertheless, so numbers and shapes are those without
+            # real ones.
             yield torch.cat((real, images[count:])), torch.cat((real_labels, labels[count:]))
 
     def _choose(self, count: int, key: tuple[int, ...]) -> Tensor:

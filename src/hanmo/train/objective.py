@@ -19,8 +19,9 @@ class Objective(nn.Module):
     ``images`` are uint8 (N, S, S), ``labels`` int64 (N,). ``randomness`` augments the pictures; None leaves them as
     they are. Student and teacher see the same pictures, unless there are ``teacher_images``, uint8 (N, S, S).
 
-    With mixup (Zhang et al., ICLR 2018) each picture becomes ``share`` of itself and 1 - ``share`` of another one: of
-    the first the last in the batch, and so on. ``share`` is a 0-d tensor, ignored without mixup.
+    With mixup (Zhang et al., ICLR 2018) each picture becomes ``share`` of itself and 1 - ``share`` of another one: the
+    first is mixed with the last of the batch, the second with the last but one. ``share`` is a 0-d tensor, ignored
+    without mixup.
 
     Where ``empty``, bool (N,), is set there is no character on the picture. There labels and teacher give the same
     probability to every class. ``empty`` cannot be combined with mixup.
@@ -54,6 +55,7 @@ class Objective(nn.Module):
         empty: Tensor | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         x = self._mixed(unchanged(images) if randomness is None else apply(images, randomness, self.augment), share)
+        # The teacher's pictures are mixed with the same share and partners, so both nets answer for the same blend.
         teacher_x = x if teacher_images is None else self._mixed(unchanged(teacher_images), share)
         if self.mixup:
             one_hot = F.one_hot(labels, self.classes).float()
@@ -63,9 +65,12 @@ class Objective(nn.Module):
             labels = torch.where(empty[:, None], 1 / self.classes, one_hot)
         with torch.autocast(x.device.type, self.precision, enabled=self.precision != torch.float32):
             student = self.student(x)
+            # In float32: in bf16 the logarithms of thousands of classes would be too coarse.
             label_loss = F.cross_entropy(student.logits.float(), labels, label_smoothing=self.label_smoothing)
             if self.distillation is None:
                 return label_loss, {"label": label_loss.detach()}
+            # No gradient to the teacher, which saves the memory of its activations. Methods without a teacher get the
+            # student's output in its place.
             with torch.no_grad():
                 teacher = self.teacher(teacher_x) if self.teacher else student
                 if empty is not None:  # equal logits are equal probabilities

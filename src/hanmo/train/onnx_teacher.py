@@ -42,7 +42,7 @@ MISSING = 0.01
 :class:`hanmo.nets.ensemble.Ensemble` answer for these."""
 
 MODELS = "models"
-"""The folder, in the current one, where models of others are looked for."""
+"""Folder below the current one in which foreign models are looked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +93,7 @@ class OnnxTeacher(nn.Module):
         self.trim = margin - config.margin
         self.classes: Tensor
         self.lacks: Tensor
+        # -1 would read the last label; 0 is as good as any, since ``lacks`` masks these columns.
         self.register_buffer("classes", classes.clamp(min=0))
         self.register_buffer("lacks", classes < 0)
 
@@ -101,6 +102,7 @@ class OnnxTeacher(nn.Module):
         # Bring our margin to the model's: cut some of it off, or add paper around (which is -MEAN / STD here).
         cut = round(self.trim * side)
         ink = x[..., cut : side - cut, cut : side - cut] if cut > 0 else F.pad(x, [-cut] * 4, value=-MEAN / STD)
+        # Undo our standardisation (ink 0 to 1), then apply the model's own.
         ink = resize(ink, config.side) * STD + MEAN
         ink = (1 - ink if config.ink == "dark" else ink).sub(config.mean).div(config.std)
         scores = self.net(ink.expand(-1, config.channels, -1, -1)).float()
@@ -109,6 +111,7 @@ class OnnxTeacher(nn.Module):
         if scores.ndim == 3:
             scores = scores.amax(1)  # a reader of lines: the place where each character is most likely
         ours = scores[:, self.classes].clamp(min=FLOOR).log()
+        # Probabilities among our characters only: the model may know many more, whose share is dropped.
         known: Tensor = ours.masked_fill(self.lacks, log(FLOOR)).log_softmax(-1)
         return known
 
@@ -125,6 +128,7 @@ def load_onnx_teacher(path: str, charset: Charset, normalization: Normalization)
     file = _find(config.model, folder, path)
     model = _read(file)
     labels = [*config.before, *_labels(config.labels, file, model, folder, path), *config.after]
+    # Reversed, so that of a label that occurs twice the first place counts.
     place = {label: number for number, label in reversed(list(enumerate(labels)))}
     lacking = [c for c in charset if c not in place]
     if len(lacking) > MISSING * len(charset):

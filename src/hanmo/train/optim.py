@@ -22,6 +22,7 @@ def build_optimizer(modules: Iterable[nn.Module], config: OptimConfig) -> torch.
     ]
     if config.name == "sgd":
         return torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum, nesterov=config.momentum > 0)
+    # One kernel for all parameters. 0.999 is Adam's usual second beta.
     fused = all(p.is_cuda for p in parameters)
     return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(config.momentum, 0.999), fused=fused)
 
@@ -33,6 +34,7 @@ def learning_rate(config: OptimConfig, step: int, steps: int) -> float:
     """
     warm = config.warmup * steps
     if step < warm:
+        # + 1, so that the first step is not lost at rate 0, and the full rate comes with the first step of the cosine.
         return config.learning_rate * (step + 1) / (warm + 1)
     progress = (step - warm) / max(steps - warm, 1)
     share = config.final + (1 - config.final) * (1 + math.cos(math.pi * progress)) / 2
@@ -61,6 +63,7 @@ class AveragedWeights:
     def update(self, step: int) -> None:
         """Move the averages towards the weights after ``step`` (from 0)."""
         decay = min(self.decay, (1 + step) / (10 + step))
+        # average += (1 - decay) (weights - average), for all tensors in few kernels instead of one each.
         torch._foreach_lerp_(list(self.average.values()), list(self.source.values()), 1 - decay)
 
     def load(self, tensors: Mapping[str, Tensor], where: str) -> None:

@@ -35,10 +35,12 @@ def normalize_pages(pages: Tensor, side: int, margin: int) -> tuple[Tensor, Tens
 def _own_ink(ink: Tensor, even: Tensor) -> Tensor:
     """The ink of the characters alone, int32 (N, P, P), as :mod:`hanmo.ink` has it."""
     unprinted = without_rules(without_print(ink))
+    # A clean picture cut to the character's box needs no cleaning, and its strokes at the edge must stay.
     as_it_is = even & is_cut_close(unprinted) & (unprinted == ink).flatten(1).all(1)
     rest = without_specks(unprinted)
     near = _grown(own_cells(rest), 1)
     size = neighbours.cell_of(ink.shape[-1])
+    # From cells (N, h, h) back to pixels, cut because the last cell may stick out; grown, so that soft edges stay.
     near = near.repeat_interleave(size, 1).repeat_interleave(size, 2)[:, : ink.shape[1], : ink.shape[2]]
     return torch.where(as_it_is[:, None, None], ink, rest * near)
 
@@ -49,6 +51,7 @@ def without_print(ink: Tensor) -> Tensor:
     weak = (ink >= paper.VISIBLE // 2) & ~_grown(strong, strays.NEAR)
     count = weak.sum((1, 2))
     histogram = counted(ink.flatten(1), weak.flatten(1)).cumsum(1)
+    # The ink that nine tenths of the print stay below becomes the new paper.
     level = (histogram * 100 < 90 * count[:, None]).sum(1)
     found = (count * 100 >= strays.PRINT * strong.sum((1, 2))) & (level <= strays.PALE)
     level = level.clamp(max=254)[:, None, None]
@@ -103,7 +106,9 @@ def rules_in(mask: Tensor) -> Tensor:
         along = torch.stack([tables[:, s : s + side, strip] for strip, s in enumerate(shifts)]).sum(0)  # (N, P, 3)
         is_rule = (along[..., 0] >= strays.STRIPS - 1) & (along[..., 1] >= strays.STRIPS // 2 + 1)
         is_rule &= along[..., 2] * 100 >= strays.WHOLE * side
+        # Written back along the same slope, into the lines with margin: (N, L, 8).
         found |= torch.stack([F.pad(is_rule, (s, 2 * margin - s)) for s in shifts], 2)
+    # Lines beside a rule belong to it, as rules are up to three pixels thick. Then from strips to pixels.
     rule = _greatest_rows(found[:, margin:-margin].int(), 1) > 0
     strip = np.repeat(np.arange(strays.STRIPS), np.diff(edges))
     return rule[..., torch.from_numpy(strip).to(mask.device)]
@@ -132,6 +137,7 @@ def without_specks(ink: Tensor) -> Tensor:
         # A speck is ink within a square of this size and none in the ring around it.
         alone = F.pad((inside > 0) & (inked(size + 2) == inside), [size] * 4)
         first = size // 2 + 1
+        # All size x size squares that contain a pixel: it goes if any of them is a speck.
         for down in range(first, first + size):
             for right in range(first, first + size):
                 gone |= alone[:, down : down + side, right : right + side]
@@ -149,6 +155,7 @@ def own_cells(ink: Tensor) -> Tensor:
         for depth in (1, 1 + side * neighbours.SHALLOW // 100)
     )
     reaching = _flood(inked & rim, inked)
+    # Ink that touches the edge and reaches no deeper than SHALLOW.
     shallow = reaching & ~_flood(reaching & ~shallow_ring, inked)
     rest = inked & ~shallow
     rows, columns = rest.any(2), rest.any(1)
@@ -159,6 +166,7 @@ def own_cells(ink: Tensor) -> Tensor:
     solid = _cells(ink >= neighbours.SOLID, size) & inked
     parts = _parts(inked, reaching, neighbours.KEPT_CENTRED)
     hard = _parts(solid, _flood(solid & rim, solid), neighbours.KEPT)
+    # Parts found in solid ink take their soft edges along, but not those that are the character's as well.
     soft = _flood(hard, inked & ~_grown(solid & ~hard, 1))
     parts = torch.where(parts.flatten(1).any(1)[:, None, None], parts, soft)
     return inked & ~(parts & ~is_cut_close(ink)[:, None, None])
@@ -202,6 +210,7 @@ def _is_centred(cells: Tensor) -> Tensor:
     stop = number.where(lines, -1).amax(2) + 1
     extent, off = stop - start, (start + stop - side).abs()
     large = (extent.amax(0) * 100 >= neighbours.LONG * side) & (extent.amin(0) * 100 >= neighbours.SHORT * side)
+    # ``off`` is twice the distance between the middles of box and picture: hence 50 and not 100 for per cent.
     return large & (off.amax(0) * 50 <= neighbours.OFF * side)
 
 
@@ -251,6 +260,7 @@ def _box(lines: Tensor, mass: Tensor, gap: Tensor) -> tuple[Tensor, Tensor]:
     """First line of the box and the line after its last, without dust: :func:`hanmo.ink.crop_box` along one axis."""
     count = lines.shape[1]
     number = torch.arange(count, device=lines.device).expand_as(lines)
+    # For each line the next one with ink: the least number of an inked line from there on, taken from the end.
     place = number.masked_fill(~lines, count)
     following = F.pad(place.flip(1).cummin(1).values.flip(1)[:, 1:], (0, 1), value=count)
     # Dust is a little ink that is far from the rest: gaps wider than ``gap`` with little ink before, or after, them.
@@ -271,6 +281,7 @@ def _resampling(first: Tensor, stop: Tensor, cell: Tensor, length: int, side: in
     # At least half a pixel, so that enlarging becomes linear interpolation.
     half = (edges[:, 1:] - edges[:, :-1]).clamp(min=1) / 2
     pixel = (torch.arange(length, device=first.device) - first[:, None]).double()[:, None]
+    # How much of each pixel lies in the cell: the covered length up to the cell's end less that up to its start.
     covered = ((middle + half)[..., None] - pixel).clamp(0, 1) - ((middle - half)[..., None] - pixel).clamp(0, 1)
     inside = (pixel >= 0) & (pixel < (stop - first)[:, None, None])
     covered = covered / (2 * half)[..., None] * inside

@@ -42,10 +42,12 @@ class Processes:
         :class:`DeviceError` for a device that cannot be used.
         """
         world = int(os.environ.get("WORLD_SIZE", "1"))
+        # torchrun's number of this process on this machine, and so of its GPU.
         local = int(os.environ.get("LOCAL_RANK", "0"))
         wanted = device or ("cuda" if torch.cuda.is_available() else "cpu")
         chosen = _usable(f"cuda:{local}" if wanted == "cuda" else wanted)
         if chosen.type == "cuda":
+            # Before the group is joined: NCCL takes the current device, and all processes would share the first GPU.
             torch.cuda.set_device(chosen)
         if world == 1:
             return cls(device=chosen)

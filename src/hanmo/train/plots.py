@@ -73,6 +73,7 @@ def read_run(metrics_jsonl: Path) -> Run:
             kind = "eval" if record.get("kind") == "end" else record.get("kind")
             # A run without a test pack ends with a record that evaluates nothing.
             if kind in latest and (record["kind"] != "end" or "top1" in record):
+                # By step, so a later record of the same step replaces the earlier one.
                 latest[kind][record["step"]] = record
         except (ValueError, KeyError, AttributeError, TypeError) as error:
             if number == len(lines) and isinstance(error, json.JSONDecodeError):
@@ -99,6 +100,7 @@ def smooth(values: NDArray[np.float64], width: float) -> NDArray[np.float64]:
     def spread(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.convolve(np.pad(numbers, reach), weights, mode="valid")
 
+    # The weights of the known values around each point. Dividing by them is what leaves gaps and ends unbiased.
     total = spread(known.astype(np.float64))
     means = np.full(len(values), np.nan)
     np.divide(spread(np.where(known, values, 0.0)), total, out=means, where=total > 1e-9)
@@ -109,6 +111,7 @@ def _loss(run: Run) -> Figure:
     figure, axes = _page("Loss", "loss (nats)")
     epoch, loss = run.column("train", "epoch"), run.column("train", "loss")
     width = min(_SMOOTH, len(loss) / 50)  # 2 % of the curve, so that a short run keeps its shape
+    # The raw curve stays faintly visible: smoothing alone could hide a spike.
     axes.plot(epoch, loss, color=BRUSH, alpha=0.25, linewidth=0.8, label="training, raw")
     axes.plot(epoch, smooth(loss, width), color=BRUSH, linewidth=1.8, label="training, smoothed")
     for i, name in enumerate(_part_names(run.train)):
@@ -138,6 +141,7 @@ def _accuracy(run: Run) -> Figure:
     if np.isfinite(top1).any():
         best = int(np.nanargmax(top1))
         axes.plot(epoch[best], top1[best], "o", color=CINNABAR, markersize=8, fillstyle="none", markeredgewidth=1.6)
+        # The note goes to the side with more room.
         late = epoch[best] > (epoch[0] + epoch[-1]) / 2
         axes.annotate(
             f"best top-1: {top1[best]:.2f} %\nepoch {epoch[best]:g}, step {run.evaluated[best]['step']:,}",
@@ -166,6 +170,7 @@ def _learning_rate(run: Run) -> Figure:
         beside.set_ylabel("training images / s", color=GOLD)
         beside.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         beside.tick_params(colors=GOLD, length=0)
+        # Some room above the curve; a run that measured a speed of 0 gets an axis as well.
         beside.set_ylim(0, 1.15 * float(np.nanmax(speed)) or 1.0)
         beside.spines[["top", "left", "right", "bottom"]].set_visible(False)
     return figure
@@ -204,6 +209,7 @@ def _number(value: object) -> float:
 
 
 def _save(figure: Figure, target: Path) -> Path:
+    # Drawn in memory first, so that a picture on the disk is never half written.
     picture = io.BytesIO()
     figure.savefig(picture, format="png")
     write_whole(target, picture.getbuffer())

@@ -78,6 +78,7 @@ class RunFolder:
 
     def describe(self, device: torch.device, packs: dict[str, DataInfo]) -> None:
         """Record versions and digests of the data; :class:`RunError` when the run was begun on other data."""
+        # The recipe names packs by their paths; the digests tell whether the contents are still the same.
         data = {role: {"digest": p.digest, "samples": len(p)} for role, p in packs.items()}
         recorded = self.path / "environment.json"
         if recorded.exists() and _read_json(recorded).get("data") != data:
@@ -102,6 +103,7 @@ class RunFolder:
         if not self.metrics.exists():
             return []
         try:
+            # keepends tells a whole last line from one that was cut off.
             lines = self.metrics.read_text(encoding="utf-8").splitlines(keepends=True)
             # A last line without its end was cut off when the program was killed.
             records = [json.loads(line) for line in lines if line.endswith("\n")]
@@ -117,10 +119,12 @@ class RunFolder:
     def final_record(self) -> dict[str, Any] | None:
         """The ``end`` record of a finished run; None while the run is unfinished."""
         records = self.records()
+        # Weights are written before the last record; both must be there for the run to be finished.
         return records[-1] if records and records[-1]["kind"] == "end" and self.weights.exists() else None
 
     def rewind(self, step: int) -> None:
         """Drop the records after ``step``, and evaluations at ``step`` itself: all of these will be logged again."""
+        # The evaluation of an epoch is made at the start of the next one, so the resumed run repeats it.
         kept = [r for r in self.records() if r["step"] < step or (r["step"] == step and r["kind"] == "train")]
         write_whole(self.metrics, "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in kept).encode())
 
@@ -135,6 +139,7 @@ class RunFolder:
         """Write ``weights.safetensors``; raises :class:`StorageError`."""
         header = {
             "net": to_table(recipe.net),
+            # A reader needs these two beside the net: which character a class is, and how its squares are made.
             "charset": str(info.charset),
             "normalization": info.normalization.as_dict(),
             "trained_on": list(sources),
@@ -145,6 +150,7 @@ class RunFolder:
 
 def note_seeds(folder: Path, seeds: Iterable[int]) -> None:
     """Note in ``folder/seeds.json`` which seeds are trained below it, so that resuming needs only the folder."""
+    # Seeds noted before stay, so that a second call can add some.
     every = list(dict.fromkeys((*planned_seeds(folder), *seeds)))
     write_whole(folder / SEEDS, (json.dumps({"seeds": every}) + "\n").encode())
 
@@ -162,6 +168,7 @@ def planned_seeds(folder: Path) -> list[int]:
 
 def begun_seeds(folder: Path) -> list[int]:
     """The seeds of the runs ``folder/seed-N``, in order of their numbers."""
+    # Only folders with a recipe: those have begun.
     names = [file.parent.name.removeprefix("seed-") for file in folder.glob(f"seed-*/{RECIPE}")]
     return sorted(int(name) for name in names if name.isdecimal())
 
@@ -172,6 +179,7 @@ def weights_of(run: str | Path) -> Path:
     A weights file may be named as well. Raises :class:`CheckpointError` that says why there are no weights.
     """
     run = run_path(run)
+    # Tried in this order: weights, shards, then the reason why there are none.
     file = run / WEIGHTS if run.is_dir() else run
     if file.exists():
         return file
@@ -189,6 +197,7 @@ def load_trained(path: str | Path) -> TrainedNet:
     file = weights_of(path)
     tensors, header = load_weights(file)
     try:
+        # The header alone says how to build the net, so weights can be moved without their recipe.
         config = from_table(header["net"], NetConfig, where=str(file))
         charset = Charset(header["charset"])
         normalization = Normalization.from_dict(header["normalization"], where=str(file))
@@ -227,5 +236,6 @@ def _difference(before: Recipe, now: Recipe) -> str:
         return pairs
 
     old, new = flat(to_table(before)), flat(to_table(now))
+    # .get: a key may be in one of the two only (an option that is unset is left out of the table).
     key = next(k for k in sorted(old.keys() | new.keys()) if old.get(k) != new.get(k))
     return f"{key} was {old.get(key)!r}, now {new.get(key)!r}"

@@ -54,6 +54,7 @@ class TrainingSetup:
         self.steps_per_epoch = steps_per_epoch(len(self.data.train), recipe.train.batch, self.processes)
         self.recipe = recipe
         student = build_student(recipe, self.data, self.teacher, self.device)
+        # The new student only lends its weights: compiled code refers to the modules of the first one.
         self.state.restart(student.hooks.net, student.distillation, recipe.optim)
         self._note_sources(student)
 

@@ -40,6 +40,7 @@ def save_shards(weights: Path, out: Path, largest: int = LARGEST, bits: Literal[
     for name, tensor in tensors.items():
         parts = _in_eight_bits(name, tensor) if bits == 8 else _in_sixteen_bits(name, tensor)
         needed = sum(part.nbytes for part in parts.values())
+        # A new shard when this one is full; a tensor is never split, so that each shard can be read by itself.
         if groups[-1] and size + needed > largest - _HEAD:
             groups.append({})
             size = 0
@@ -88,6 +89,7 @@ def _in_eight_bits(name: str, tensor: Tensor) -> dict[str, Tensor]:
     if not tensor.is_floating_point() or tensor.ndim < 2 or tensor.numel() < MIN_QUANTIZED_WEIGHTS:
         return _in_sixteen_bits(name, tensor)
     rows = tensor.float().flatten(1)
+    # One scale for each output channel: the largest weight becomes 127. The floor is for channels of zeros.
     scale = rows.abs().amax(1).clamp(min=1e-12) / 127
     return {name: (rows / scale[:, None]).round().to(torch.int8).view(tensor.shape), name + _SCALE: scale}
 
@@ -100,5 +102,6 @@ def _whole(part: dict[str, Tensor], folder: Path) -> dict[str, Tensor]:
             raise CheckpointError(f"{folder}: {name!r} has no scale that fits; fetch the shards again")
     found = {name: t.float() if t.is_floating_point() or name in scales else t for name, t in part.items()}
     for name, scale in scales.items():
+        # (out,) -> (out, 1, ...), to multiply each output channel by its scale.
         found[name] *= scale.view(-1, *[1] * (found[name].ndim - 1))
     return found

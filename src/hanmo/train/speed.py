@@ -26,6 +26,8 @@ def compiled(objective: Objective, mode: str, device: torch.device) -> Callable[
         return objective
     if mode == "no-graphs":
         return torch.compile(objective)
+    # Small nets on small pictures: launching kernels one by one can take longer than running them. CUDA graphs launch
+    # all at once.
     computed = torch.compile(objective, mode="reduce-overhead")
 
     def compute(*inputs: Any) -> tuple[Tensor, dict[str, Tensor]]:
@@ -74,6 +76,7 @@ class Speedometer:
         self._wait()
         paused = time.perf_counter()
         yield
+        # The start of the interval moves on by the time of the pause.
         self.since += time.perf_counter() - paused
 
     def rate(self) -> float:
@@ -85,6 +88,7 @@ class Speedometer:
 
     def _wait(self) -> None:
         if self.device.type == "cuda":
+            # A GPU works behind the program: without waiting, only the time to hand over its work would be measured.
             torch.cuda.synchronize(self.device)
 
     def median(self) -> float:

@@ -39,6 +39,7 @@ def as_bytes(squares: Tensor) -> Tensor:
 
 def _resampling(own: Normalization, wanted: Normalization, device: torch.device) -> Tensor:
     """(T, S): row t holds the weight of each pixel of an ``own`` line in pixel t of a ``wanted`` line."""
+    # Pixels of the old square for each pixel of the new one.
     scale = (own.side - 2 * own.margin) / (wanted.side - 2 * wanted.margin)
     cell = torch.arange(wanted.side, device=device) + (0.5 - wanted.margin)
     middle = (own.margin + cell * scale)[:, None]

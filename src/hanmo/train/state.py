@@ -29,6 +29,7 @@ class TrainState:
 
     def __init__(self, net: nn.Module, distillation: Distillation | None, optim: OptimConfig) -> None:
         self.net, self.distillation = net, distillation
+        # One optimiser for all that learns: connectors and peers of methods are trained with the net.
         self.learners: list[nn.Module] = [net] if distillation is None else [net, distillation]
         self._start_optimizer(optim)
 
@@ -56,12 +57,14 @@ class TrainState:
 
         Each process has seen only its own share of every batch, so the running means and variances differ.
         """
+        # Gradients were averaged, so weights are equal everywhere; only statistics of norms differ.
         processes.average_(b for m in self.learners for b in m.buffers() if b.is_floating_point())
         if self.average:
             processes.average_(self.average.average.values())
 
     def save(self, folder: Path, net_name: str) -> Path:
         """Write ``folder/step-N.safetensors`` and return its path; raises :class:`StorageError`."""
+        # One flat file: prefixes keep the four state dicts apart.
         tensors = _with_prefix("net.", self.net.state_dict())
         tensors |= _with_prefix("optimizer.", optimizer_tensors(self.optimizer))
         if self.distillation is not None:
@@ -79,6 +82,7 @@ class TrainState:
         load_into(self.net, _without_prefix("net.", tensors), str(path))
         if self.distillation is not None:
             load_into(self.distillation, _without_prefix("method.", tensors), str(path))
+        # After the weights: moments take the memory layout of their parameters.
         restore_optimizer(self.optimizer, _without_prefix("optimizer.", tensors))
         if self.average:
             self.average.load(_without_prefix("average.", tensors), str(path))

@@ -24,6 +24,7 @@ def build_teacher(config: DistillConfig, info: DataInfo, device: torch.device) -
     :class:`ConfigError` when a teacher does not fit the data that ``info`` describes, :class:`ModelError` for an ONNX
     model that cannot be used.
     """
+    # Built only to ask which layers they read; the methods that are trained are built with the student.
     layers = build_methods(config).teacher_layers
     if not config.teachers:
         return None, []
@@ -34,6 +35,8 @@ def build_teacher(config: DistillConfig, info: DataInfo, device: torch.device) -
         members.append(member)
         sources += learnt_from
     net = combine_teachers(members, config)
+    # eval: a teacher's norms use their stored statistics and its dropout is off, so its answers depend on nothing but
+    # the picture.
     return FeatureHooks(channels_last(net, device).requires_grad_(False).eval(), layers), sources
 
 
@@ -41,6 +44,7 @@ def _load_member(name: str, info: DataInfo, *, alone: bool) -> tuple[nn.Module, 
     """One teacher and its sources: an ONNX model for ``onnx:TEACHER.toml``, else the net of a run."""
     if not name.startswith(ONNX_PREFIX):
         trained = load_fitting(name, info, "teacher")
+        # A teacher may have been trained on squares of another side; it gets them at its own.
         return resize_input(trained.net, trained.normalization.side), list(trained.trained_on)
     teacher, source = load_onnx_teacher(name.removeprefix(ONNX_PREFIX), info.charset, info.normalization)
     if alone and teacher.lacks.any():
