@@ -27,6 +27,7 @@ class Names:
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
+        # A million samples share a few thousand names: each name is kept once, and a number of 2 bytes for each sample.
         self.names: dict[str, int] = {}
         self.numbers = array("H")
 
@@ -36,11 +37,14 @@ class Names:
 
     def extend(self, names: Sequence[str], numbers: NDArray[np.integer]) -> None:
         """Note ``names[i]`` for every i of ``numbers``, (n,); raises :class:`DataError` as above."""
+        # The numbers of another pack -> the numbers here, by one look-up in a table of all its names.
         places = np.array([self._number(name) for name in names], np.uint16)
+        # As raw bytes, because array.extend() would make a Python number of every sample.
         self.numbers.frombytes(places[numbers].tobytes())
 
     def _number(self, name: str) -> int:
         number = self.names.setdefault(name, len(self.names))
+        # The columns of a pack have 16 bits.
         if number > 0xFFFF:
             raise DataError(f"more than 65,536 different {self.kind}, at {name!r}; make several packs")
         return number
@@ -85,12 +89,14 @@ class Filling:
                 "give others, or another charset"
             )
         charset = self.charset or Charset.of_labels(self.labels.names)
+        # The samples are numbered by their labels as these came; now those numbers become classes of the charset.
         classes = charset.encode(list(self.labels.names))
         labels, *others = (np.array(names.numbers, "<u2") for names in (self.labels, self.sources, self.writers))
         return charset, [classes[labels].astype("<u2"), *others]
 
     def _known(self, samples: Iterable[Sample]) -> Iterator[Sample]:
         for number, sample in enumerate(samples, start=1):
+            # Blank pictures are found later, by the normalisation; here only the label decides.
             if is_character(sample.label) and (self.charset is None or sample.label in self.charset):
                 yield sample
             elif self.on_unknown == "skip":
