@@ -64,6 +64,7 @@ def write_site(
     Raises :class:`ConfigError` when ``out`` holds anything else, without a usable runtime, or for a bundle that a
     browser cannot read with, :class:`hanmo.errors.BundleError` for a damaged one, :class:`hanmo.errors.StorageError`.
     """
+    # realpath: where `out` is a link, the folder that it points to is replaced, not the link.
     given, out = out, Path(os.path.realpath(out))
     if runtime is None:
         raise ConfigError(
@@ -78,6 +79,7 @@ def write_site(
             f"bundle {reader.name}: normalises by {reader.normalization.method}; the page reads with fit only"
         )
     files = dict(_files(reader, read_runtime(Path(runtime))))
+    # From the contents alone, so the same page has the same version and browsers do not fetch it again.
     version = hashlib.sha256(_as_json(_digests(files))).hexdigest()[:16]
     files["offline.js"] = _versioned(files.pop(f"static/{OFFLINE}"), version)
     marker = {"hanmo": hanmo.__version__, "bundle": reader.name, "version": version, "files": _digests(files)}
@@ -94,6 +96,7 @@ def write_site(
 def _files(bundle: Bundle, runtime: dict[str, bytes]) -> Iterator[tuple[str, bytes]]:
     """What belongs into the folder, path and content, but for the marker."""
     yield "index.html", _page((STATIC / "index.html").read_text(encoding="utf-8")).encode()
+    # Sorted, as file systems list names in any order and the marker should always be the same.
     for path in sorted(STATIC.rglob("*")):
         name = path.relative_to(STATIC).as_posix()
         if path.is_file() and name != "index.html":
@@ -165,6 +168,7 @@ def _strokes(charset: Iterable[str]) -> bytes:
     characters = [character for character in charset if character in medians]
     glyphs = medians.of_all(characters)
     strokes = [stroke for glyph in glyphs for stroke in glyph]
+    # Differences between neighbouring points are small numbers, which gzip packs far better than coordinates.
     steps = [
         np.diff(np.rint(stroke * _GRID).astype("<i2"), axis=0, prepend=np.zeros((1, 2), "<i2")) for stroke in strokes
     ]
@@ -209,6 +213,7 @@ def _refuse_foreign(out: Path) -> None:
     if not out.exists():
         return
     names = {path.relative_to(out).as_posix() for path in out.rglob("*") if not path.is_dir()} if out.is_dir() else {""}
+    # The marker lists what was written; any other file may be the user's and must not be deleted.
     strangers = names - _written(out / MARKER) - {MARKER}
     if strangers:
         raise ConfigError(
