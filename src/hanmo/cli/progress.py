@@ -33,6 +33,7 @@ def reading(
 
     def on_samples(done: int) -> None:
         rate = done / (time.perf_counter() - start)
+        # None leaves the bar where the bytes have moved it.
         bar.update(task, samples=done, rate=rate, completed=done if by_samples else None)
 
     with bar:

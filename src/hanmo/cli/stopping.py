@@ -19,6 +19,7 @@ def tidy_kill() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    # The handler of before is put back, so that a caller's own one is not lost.
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         yield

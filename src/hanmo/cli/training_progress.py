@@ -61,6 +61,7 @@ class ProgressDisplay:
         if record["step"] < self.steps and time.monotonic() - self.last_line < LINE_SECONDS:
             return
         self.last_line = time.monotonic()
+        # At the present speed; 1e-9 keeps a first record without a speed from dividing by 0.
         left = (self.steps - record["step"]) * self.batch / max(record["images_per_s"], 1e-9)
         self._print(f"step {record['step']:,} of {self.steps:,}: {_figures(record)}, {_duration(left)} left")
 
