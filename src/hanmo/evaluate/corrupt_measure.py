@@ -83,7 +83,7 @@ def evaluate_corruptions(
 ) -> CorruptionReport:
     """Measure a recogniser on the clean and the corrupted pages of ``limit`` random samples (0: of all).
 
-    ``samples`` are gone through twice, an iterator is read into memory for that. With ``closed`` the recogniser answers
+    ``samples`` are read twice, so an iterator is first read into memory. With ``closed`` the recogniser answers
     only with characters that occur in the file. ``file`` names the samples in the result. ``on_progress`` is called
     with the number of pages read so far, of 101 a sample.
 

@@ -1,4 +1,7 @@
-"""The heat map of HWDB-C: a row a corruption, a column a severity, the accuracy as number and colour. Pillow alone."""
+"""The heat map of HWDB-C, drawn with Pillow alone.
+
+Each row is a corruption, each column a severity; a cell shows the accuracy as a number and as a colour.
+"""
 
 from __future__ import annotations
 

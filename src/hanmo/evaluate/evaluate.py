@@ -70,8 +70,8 @@ def evaluate_recognizer(
 ) -> Evaluation:
     """Read every sample with ``recognizer`` and score the answers.
 
-    ``samples`` is a pack of the bundle's normalisation or anything that yields samples; a closed test goes through it
-    twice, once for the labels (an iterator is read into memory for that). ``file`` names it in the result.
+    ``samples`` is a pack of the bundle's normalisation or anything that yields samples. A closed test reads it twice,
+    first for the labels, so an iterator is read into memory. ``file`` names it in the result.
     ``on_progress`` is called with the number of samples read so far. Raises :class:`DataError` when there are none,
     :class:`PackError` when a pack was normalised differently and :class:`ConfigError` for a batch of nothing.
     """

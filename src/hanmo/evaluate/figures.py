@@ -25,7 +25,7 @@ def picture(square: Squares) -> str:
 
 
 def reliability_diagram(bins: Reliability) -> str:
-    """An SVG: of every bin the accuracy (dark mark), its gap to the probability (red), and the share of answers."""
+    """An SVG: for every bin its accuracy (dark mark), the gap to its probability (red) and its share of answers."""
     left, top, side, strip = 46, 12, 300, 56
     # y runs downwards in SVG: base is the y of 0 %, foot the lower edge of the bars that show the shares of answers.
     base = top + side
