@@ -23,7 +23,10 @@ Column = NDArray[np.uint16]
 
 
 class Names:
-    """A name for every sample, kept as a number of 16 bits; ``names`` are the distinct ones as they came."""
+    """The name of every sample (its label, source or writer), stored as a number of 16 bits.
+
+    ``names`` maps each distinct name to its number, in the order in which the names first occurred.
+    """
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
@@ -119,6 +122,6 @@ class Filling:
 
 @lru_cache(maxsize=1 << 10)
 def _origin(source: str) -> str:
-    """A picture is named by its folder, so that a million of them make few names."""
+    """The source to store: for a picture its folder, so that a million pictures give few names."""
     path = PurePath(source)
     return path.parent.as_posix() if path.suffix.lower() in SUFFIXES else source

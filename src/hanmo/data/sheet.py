@@ -20,7 +20,10 @@ _PAPER, _INK, _QUIET, _LINE = "#ffffff", "#1c1c1c", "#767676", "#e3e3e3"
 
 
 class _Layout:
-    """Lengths in device pixels, ``scale`` times those in points, and the fonts of title, first and further lines."""
+    """The lengths of a sheet in device pixels (``scale`` for each point) and its fonts.
+
+    ``title``, ``head`` and ``rest`` are the fonts of the title and of a caption's first and further lines.
+    """
 
     def __init__(self, cell: int, scale: int, font: Path | None) -> None:
         self.scale = scale

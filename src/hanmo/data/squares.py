@@ -1,4 +1,4 @@
-"""Samples -> normalised squares, batch by batch, in order, on this process or several."""
+"""Normalises samples batch by batch, in their order, in this process or in several worker processes."""
 
 from __future__ import annotations
 
