@@ -67,7 +67,7 @@ def _batches(trainer: Trainer) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 def reading_cost(net: NetConfig, classes: int, side: int, rounds: int = 60) -> Record:
-    """``ms``, the median time for one square in fp32 on one CPU thread, the net alone.
+    """``ms``: the median time in which the net alone reads one square, in fp32 on one CPU thread.
 
     Weights are random, because the time does not depend on them.
     """
