@@ -120,7 +120,7 @@ def classic(
     test: Annotated[Path, typer.Argument(help="The pack to measure on, of the same characters.", metavar="TEST")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as a JSON object.")] = False,
 ) -> None:
-    """Fit and measure the baseline of the time before nets: gradient features and MQDF, in a minute on one core.
+    """Fit and measure the classic baseline without a net: gradient features and MQDF, in a minute on one core.
 
     Example: hanmo bench classic packs/hwdb100-train packs/hwdb100-test
     """

@@ -94,7 +94,7 @@ class _Plan:
         return next(iter(self.runs.values())).name
 
     def title(self, place: Path) -> str:
-        """What the progress display calls a run: the recipe's name, and the seed where there are several folders."""
+        """The title of a run in the progress display: the recipe's name, with the seed where there are several runs."""
         return self.name if place == self.folder else f"{self.name}, seed {self.runs[place].train.seed}"
 
     def resuming_command(self, device: str | None, processes: Processes) -> str:
