@@ -47,7 +47,7 @@ class Batcher:
         self._workers = [asyncio.create_task(self._work()) for _ in range(self._threads)]
 
     async def close(self) -> None:
-        """Stop reading; what waits is cancelled."""
+        """Stop reading; pictures that wait are cancelled."""
         for worker in self._workers:
             worker.cancel()
         await asyncio.gather(*self._workers, return_exceptions=True)
@@ -61,7 +61,7 @@ class Batcher:
         return bool(self._workers) and not any(worker.done() for worker in self._workers)
 
     def submit(self, square: NDArray[np.uint8], top: int) -> asyncio.Future[Prediction]:
-        """The prediction to come. A future that is cancelled before its batch begins is not read."""
+        """Queue a square and return its future prediction; one cancelled before its batch begins is not read."""
         loop = asyncio.get_running_loop()
         waiting = _Waiting(square, top, loop.time(), loop.create_future())
         self._queue.put_nowait(waiting)

@@ -27,7 +27,7 @@ from hanmo.strokes import draw
 
 T = TypeVar("T")
 Unread = Prediction | RefusedError
-"""The outcome of a picture that is not given to the net: it shows no ink, or it cannot be used."""
+"""The outcome of a picture that the net does not read, because it shows no ink or cannot be used."""
 
 LOOK_ALIKES = 4
 """Look-alikes of a character at most."""
@@ -148,7 +148,7 @@ class Desk:
                     outcome.cancel()  # does nothing to what is done, and spares the net what nobody waits for
 
     def _open_up(self, content_type: str, body: bytes) -> tuple[list[Upload], Inspected | Unread]:
-        """A body's uploads, and the first one's square: one way to a thread and back for most bodies."""
+        """A body's uploads and the first one's square. Most bodies hold one picture and so need a thread only once."""
         uploads = parse(content_type, body, self._config)
         return uploads, self._inspect(uploads[0])
 

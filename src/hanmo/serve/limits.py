@@ -37,7 +37,7 @@ CLIENT_GONE = 499
 
 
 class Watch:
-    """The outermost layer: headers, a log line and the metrics of every answer, and an answer even to our own bugs."""
+    """The outermost layer: adds headers, logs and counts every answer, and answers 500 if the server itself fails."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self.app, self._metrics = app, metrics

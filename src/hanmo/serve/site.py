@@ -9,9 +9,13 @@ All addresses are relative, so the folder may lie under any path, and nothing is
     offline.js              keeps the folder in the browser for use without a connection (a service worker)
     hanmo-site.json         the list of files, by which a later run and offline.js recognise the folder
 
-``strokes.bin`` is gzip over, little-endian: uint32 number of characters, uint32 bytes of their UTF-8, that text; a byte
-a character, its strokes; a byte a stroke, its points; int16 steps x, y in 1/1024 of the square, a stroke's first one
-from its upper left corner.
+``strokes.bin`` is compressed with gzip; its numbers are little-endian. It holds, in this order:
+
+- uint32: the number of characters, and the length in bytes of their UTF-8 text; then this text
+- one byte for each character: its number of strokes
+- one byte for each stroke: its number of points
+- int16 x, y for each point: the step from the point before it, in 1/1024 of the square's side; the first point of a
+  stroke counts from the upper left corner
 """
 
 from __future__ import annotations
@@ -110,7 +114,7 @@ def _files(bundle: Bundle, runtime: dict[str, bytes]) -> Iterator[tuple[str, byt
 
 
 def _rewritten(model: bytes) -> bytes:
-    """The net as ONNX Runtime rewrites it before its first run: a browser that leaves it so starts and reads sooner.
+    """The net as ONNX Runtime rewrites it before its first run, so that browsers start and read sooner.
 
     Only what holds for every processor is rewritten; the answers are the same.
     """
