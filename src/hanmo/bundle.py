@@ -272,7 +272,7 @@ def _read(path: Path, limit: int) -> bytes:
 
 
 def _parse(path: Path) -> _Table:
-    """``bundle.json``, its format and digest checked. Its text is compared as well: a changed blank is a change."""
+    """Read ``bundle.json`` and check its format and digest. Its text must be exactly as written, blanks included."""
     data = _read(path, MAX_JSON_BYTES)
     try:
         values = json.loads(data)

@@ -19,8 +19,8 @@ from PIL import Image
 Grey: TypeAlias = NDArray[np.uint8]
 Levels: TypeAlias = NDArray[np.int16]
 Print: TypeAlias = tuple[tuple[int, int, int], dict[int, int]]
-"""The paper's colour; and for each channel in which a print is hidden, how much of the print's colour is still to be
-added there, in 1/64."""
+"""The paper's colour, and for each channel (0 to 2) in which print is hidden a factor in 1/64: how far its level is
+to be raised for each level by which the channel stands out."""
 
 SAMPLES = 4096
 """About so many pixels of a picture are examined, however large it is."""
