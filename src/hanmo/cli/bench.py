@@ -247,6 +247,7 @@ def _points(comparison: Comparison, measured: Mapping[str, Accuracy], reading: M
         if not row.is_alone or name not in measured:
             continue
         parameters = count_parameters(build_net(row.recipe.net, len(comparison.pack.charset), comparison.side)) / 1e6
+        # Rows that were distilled into this net and have results.
         students = [r for r in comparison.rows.values() if r.student == name and not r.is_alone and r.name in measured]
         # One point for the best method; all of them would hide each other.
         best = max(students, key=lambda r: measured[r.name].mean, default=None)

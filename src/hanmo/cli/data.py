@@ -118,6 +118,7 @@ def read_charset(name: str) -> Charset:
     from hanmo.charset import Charset
     from hanmo.errors import CharsetError
 
+    # The word, not a file: the usual classes need no list.
     if name == "level1":
         return Charset.level1()
     try:

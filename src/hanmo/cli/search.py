@@ -106,6 +106,7 @@ def _trained(out: Path) -> int:
     from hanmo.search.report import TRAINED
 
     path = out / "trials.jsonl"
+    # From the file for people, so that a dry run neither opens nor locks the journal of a running search.
     rows = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     return sum(json.loads(row)["state"] in TRAINED for row in rows)
 
