@@ -44,6 +44,8 @@ class Board:
     def grow(self, seed: int, steps: int) -> int:
         """Binary dilation of ``seed`` by a square, ``steps`` cells to each side."""
         for _ in range(steps):
+            # One cell left and right, then all that one row up and down: a square of 3 x 3. The mask is one number, so
+            # each step is a single operation of Python.
             wide = (seed | seed << 1 | seed >> 1) & self.inside
             seed = (wide | wide << self.row | wide >> self.row) & self.inside
         return seed

@@ -30,6 +30,7 @@ JSON_NAME = "bundle.json"
 MODEL_NAME = "model.onnx"
 EMBEDDED = ("free", "nano")
 """Bundles that come with the package: the best reader, which is the default, and one of a sixth of its size."""
+# Limits far above any real bundle, so that a wrong or hostile file is not read into memory first.
 MAX_JSON_BYTES = 4 * 2**20
 MAX_MODEL_BYTES = 256 * 2**20
 
@@ -145,6 +146,7 @@ def write_bundle(
         "accuracy": {measure: float(figure) for measure, figure in accuracy.items()},
         "files": {MODEL_NAME: hashlib.sha256(model).hexdigest()},
     }
+    # Built from the values as if they had been read: what load() would refuse is never written.
     bundle = _build(out, _Table(values, str(out / JSON_NAME)), model)
     text = _serialise(values | {"sha256": _digest(values)})
     with storing(out):
@@ -171,8 +173,10 @@ class _Table:
         if key not in self.values:
             raise BundleError(f"{self.where}: {key!r} is missing; {_AGAIN}")
         value = self.values[key]
+        # JSON has one kind of numbers, so 1 may stand for 1.0. Beyond 2^53 a float no longer holds every whole number.
         if kind is float and type(value) is int and abs(value) < 2**53:
             value = float(value)
+        # type(), not isinstance(): to Python, True is an int as well.
         if type(value) is not kind or (isinstance(value, float) and not math.isfinite(value)):
             raise BundleError(f"{self.where}: {key!r} must be a {kind.__name__}, not {value!r:.60}; {_AGAIN}")
         return value
@@ -205,6 +209,7 @@ def _build(path: Path, table: _Table, model: bytes) -> Bundle:
         charset=_charset(table),
         normalization=_normalization(square.table("normalization")),
         mean=square.number("mean", 0, 1),
+        # Inputs are divided by std and logits by temperature: neither may be 0 or so small that numbers overflow.
         std=square.number("std", 1e-6, 1e6),
         net=table.get("net", str),
         parameters=int(table.number("parameters", 0, 1e12)),
@@ -257,6 +262,7 @@ def _read(path: Path, limit: int) -> bytes:
         if not path.is_file():
             raise BundleError(f"{path}: no such file in this bundle; {_AGAIN}")
         with path.open("rb") as file:
+            # One byte more than allowed is enough to notice a file that is too large.
             data = file.read(limit + 1)
     except OSError as error:
         raise BundleError(f"{path}: cannot be read ({error.strerror}); {_AGAIN}") from error
@@ -266,7 +272,7 @@ def _read(path: Path, limit: int) -> bytes:
 
 
 def _parse(path: Path) -> _Table:
-    """``bundle.json``, its format and digest checked. Its text is compared as well: a changed blank is a change."""
+    """Read ``bundle.json`` and check its format and digest. Its text must be exactly as written, blanks included."""
     data = _read(path, MAX_JSON_BYTES)
     try:
         values = json.loads(data)
@@ -281,6 +287,7 @@ def _parse(path: Path) -> _Table:
         raise BundleError(
             f"{path}: format {version} is of an older hanmo, this one reads {FORMAT_VERSION}; export it again"
         )
+    # The digest covers all values but itself.
     content = {key: value for key, value in values.items() if key != "sha256"}
     try:
         intact = version == FORMAT_VERSION and values.get("sha256") == _digest(content) and data == _serialise(values)
@@ -304,6 +311,7 @@ def _refuse_foreign(out: Path) -> None:
         return
     if out.is_dir():
         names = {entry.name for entry in out.iterdir()}
+        # Only an empty folder or one with nothing but a bundle's two files may be replaced.
         if not names or JSON_NAME in names <= {JSON_NAME, MODEL_NAME}:
             return
     raise BundleError(f"{out}: exists and is not (only) a bundle; name a new folder, or remove this one yourself")

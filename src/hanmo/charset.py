@@ -35,6 +35,7 @@ class Charset:
     @classmethod
     def level1(cls) -> Charset:
         """The 3,755 characters of GB2312 level 1 in code order (rows 16 to 55), the field's standard classes."""
+        # GB2312 codes are row + 0xA0 and cell + 0xA0; the last row of level 1 (0xD7) ends at cell 89 (0xF9).
         codes = (bytes([row, cell]) for row in range(0xB0, 0xD8) for cell in range(0xA1, 0xFF))
         return cls(code.decode("gb2312") for code in codes if code[0] != 0xD7 or code[1] <= 0xF9)
 

@@ -19,8 +19,8 @@ from PIL import Image
 Grey: TypeAlias = NDArray[np.uint8]
 Levels: TypeAlias = NDArray[np.int16]
 Print: TypeAlias = tuple[tuple[int, int, int], dict[int, int]]
-"""The paper's colour; and for each channel in which a print is hidden, how much of the print's colour is still to be
-added there, in 1/64."""
+"""The paper's colour, and for each channel (0 to 2) in which print is hidden a factor in 1/64: how far its level is
+to be raised for each level by which the channel stands out."""
 
 SAMPLES = 4096
 """About so many pixels of a picture are examined, however large it is."""
@@ -65,6 +65,7 @@ def find_print(rgb: Grey | Image.Image) -> Print | None:
     paper = _medians(sample)
     if min(paper) < _DARK_PAPER:
         return None
+    # White balance: each channel is scaled so that the paper becomes 255, or tinted paper would look like print.
     levels = [_table(tone)[sample[:, k]] for k, tone in enumerate(paper)]
     enough = _COLOURED + (max(paper) - min(paper)) // 2  # beside ink a JPEG mixes up the paper's own tint
     fewest = max(_FEWEST, len(sample) // _RARE)
@@ -73,10 +74,12 @@ def find_print(rgb: Grey | Image.Image) -> Print | None:
     for channel in range(3):
         stands = _stands_out(levels, channel)
         below = 255 - levels[channel]
+        # Red print, for example, leaves red almost as bright as the paper and takes green and blue away.
         coloured = (stands >= enough) & (stands >= below)
         if np.count_nonzero(coloured) < fewest:
             continue
         ink = (levels[channel] <= _INK) & (stands < _COLOURED)
+        # Without dark ink beside it the coloured lines are the writing itself, which must not be hidden.
         if np.count_nonzero(ink) < 2 * fewest:
             continue
         luma = _luma(*levels) if luma is None else luma
@@ -85,6 +88,7 @@ def find_print(rgb: Grey | Image.Image) -> Print | None:
         if dark < tone and not pen:
             total = int(stands[coloured].sum(dtype=np.int64))
             missing = int(np.maximum(below[coloured], 0).sum(dtype=np.int64))
+            # Even in its own channel print is a little darker than paper: by how much, for each level it stands out.
             rests[channel] = (64 * missing + total // 2) // total
     return (paper, rests) if rests else None
 
@@ -98,6 +102,7 @@ def hide(rgb: Grey, found: Print) -> Grey:
     paper, rests = found
     bright = _luma(*(np.array(tone) for tone in paper))
     tables = [_table(tone) for tone in paper]
+    # Levels for white paper -> levels for this paper's own brightness.
     tones = ((np.arange(256) * int(bright) + 127) // 255).astype(np.uint8)
     flat = rgb.reshape(-1, 3)
     grey = np.empty(len(flat), np.uint8)
@@ -116,6 +121,7 @@ def _sample(rgb: Grey | Image.Image) -> Grey:
     """(N, 3): every so many pixels in reading order, in a step that meets every column of a picture."""
     width, height = rgb.size if isinstance(rgb, Image.Image) else rgb.shape[1::-1]
     step = max(1, height * width // SAMPLES)
+    # A step that shares a factor with the width would meet the same few columns in every row.
     while gcd(step, width) != 1:
         step += 1
     if isinstance(rgb, Image.Image):

@@ -68,6 +68,7 @@ def dump_toml(config: object) -> str:
     def write(table: dict[str, Any], prefix: tuple[str, ...]) -> None:
         if prefix:
             lines.append(f"\n[{'.'.join(map(_toml_key, prefix))}]")
+        # Plain values first: in TOML all lines after [section] belong to that section.
         lines.extend(f"{_toml_key(key)} = {_toml_value(v)}" for key, v in table.items() if not isinstance(v, dict))
         for key, value in table.items():
             if isinstance(value, dict):
@@ -112,6 +113,7 @@ def _apply(table: dict[str, Any], override: str) -> None:
 
 def _build(table: Mapping[str, Any], into: type[T], where: str, prefix: tuple[str, ...]) -> T:
     assert dataclasses.is_dataclass(into)
+    # With postponed annotations the fields hold types as text; get_type_hints() turns them back into types.
     hints = get_type_hints(into)
     known = {f.name: f for f in dataclasses.fields(into) if f.init}
     table = _by_present_names(table, known.values(), where, prefix)
@@ -181,6 +183,7 @@ def convert(value: Any, hint: Any, where: str, prefix: tuple[str, ...]) -> Any:
     """
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
+        # The first type that fits counts; if none does, the last error says what was expected.
         for choice in arguments:
             if choice is not types.NoneType:
                 try:

@@ -108,6 +108,7 @@ def _without_flattest(points: NDArray[np.float32], size: NDArray[np.int64]) -> N
     """
     place = np.arange(points.shape[1])
     a, b = points[:, 1:-1] - points[:, :-2], points[:, 2:] - points[:, 1:-1]
+    # The cross product of two steps is twice the area of the triangle they span.
     area = np.abs(a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0])
     area[place[1:-1] >= size[:, None] - 1] = np.inf  # the last point, and padding
     gone = area.argmin(1) + 1
@@ -135,14 +136,17 @@ def straighten_heads(points: NDArray[np.float32]) -> NDArray[np.float32]:
     is turned into that direction. Corners are not affected: they turn further, or are not followed by a straight piece.
     """
     arc = np.hypot(*np.moveaxis(np.diff(points, axis=1, prepend=points[:, :1]), 2, 0)).cumsum(1)
+    # `neck` ends the head, `after` ends the piece that follows it: the first points at least so far along the stroke.
     row = np.arange(len(points))
     neck = (arc >= _HEAD).argmax(1)
     after = (arc >= arc[row, neck, None] + _HEAD_REACH).argmax(1)
     pivot, way = points[row, neck], points[row, after] - points[row, neck]
     length = np.hypot(way[:, 0], way[:, 1])
+    # The chord is nearly as long as the way along the stroke.
     straight = length > 0.97 * (arc[row, after] - arc[row, neck])
     way = way / np.maximum(length, 1e-6)[:, None]
     head = pivot - points[:, 0]
+    # The angle between two directions, from their cross product (sine) and their scalar product (cosine).
     angle = np.abs(np.arctan2(head[:, 0] * way[:, 1] - head[:, 1] * way[:, 0], (head * way).sum(1)))
     aslant = straight & (arc[:, -1] > 3 * _HEAD) & (angle > math.radians(12)) & (angle < math.radians(80))
     back = (arc[row, neck, None] - arc)[..., None] * 0.8

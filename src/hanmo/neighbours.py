@@ -66,6 +66,7 @@ def own_cells(ink: Grey) -> tuple[Mask, int, bool]:
     board, rings = board_of(*cells.shape), _rings(*cells.shape)
     inked = board.pack(cells)
     reaching = board.flood(inked & rings.rim, inked)  # all that is connected with the edge
+    # Components of which no cell lies deeper than the shallow strip.
     shallow = reaching & ~board.flood(reaching & ~rings.shallow, inked)
     # Sides that the rest comes close to.
     reached = sum(bool(inked & ~shallow & side) for side in rings.sides)
@@ -124,6 +125,7 @@ def _is_centred(cells: Mask) -> bool:
         start, stop = int(lines[0]), int(lines[-1]) + 1
         extents.append(stop - start)
         off = max(off, abs(start + stop - length))
+    # `off` is twice the distance between the two centres, therefore 50 in place of 100.
     return max(extents) * 100 >= LONG * side and min(extents) * 100 >= SHORT * side and off * 50 <= OFF * side
 
 

@@ -71,7 +71,9 @@ def explain_square(
     wanted = best if character is None else charset.index(character)
     effects = np.zeros((size, size))
     for row, variants in enumerate(_without_ink(square, size)):
+        # Windows over bare paper change nothing: they keep the effect 0 and need not be read.
         seen = (variants != square).any(axis=(1, 2))
+        # Logarithms, because a fall from 90 % to 45 % and one from 2 % to 1 % are the same evidence.
         effects[row, seen] = whole[wanted] - _log_probabilities(reader, variants[seen])[:, wanted]
     heat = np.where(_has_ink(square, size), _spread(effects), 0.0)
     return Explanation(charset[wanted], float(np.exp(whole[wanted])), square, heat)
@@ -86,6 +88,7 @@ def _without_ink(square: NDArray[np.uint8], size: int) -> Iterator[NDArray[np.ui
 
     A window over no visible ink leaves the square as it is, so that it need not be read.
     """
+    # A window is a profile across times the same profile down, so one table of profiles makes all of them.
     across = _window(_middles(size)[:, None] - _middles(len(square)))
     for down in across:
         taken = down[:, None] * across[:, None, :] * square
@@ -104,6 +107,7 @@ def _spread(effects: NDArray[np.float64]) -> NDArray[np.float64]:
 def _has_ink(square: NDArray[np.uint8], size: int) -> NDArray[np.bool_]:
     """Which places hold visible ink, (size, size)."""
     starts = np.arange(size) * len(square) // size
+    # The strongest ink in each of size x size blocks, which differ by a pixel where the side is no multiple of size.
     strongest = np.maximum.reduceat(np.maximum.reduceat(square, starts, axis=0), starts, axis=1)
     return strongest >= VISIBLE
 

@@ -12,6 +12,7 @@ def softmax(logits: NDArray[np.floating], temperature: float = 1.0) -> NDArray[n
     The largest logit of a row becomes exp(0), so none overflows.
     """
     powers = np.asarray(logits, np.float64) / temperature
+    # Softmax does not change when a constant is taken from all logits of a row.
     powers -= powers.max(axis=1, keepdims=True)
     np.exp(powers, out=powers)
     powers /= powers.sum(axis=1, keepdims=True)

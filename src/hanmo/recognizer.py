@@ -214,6 +214,7 @@ class Recognizer:
         logits = self.logits(squares).astype(np.float64)
         asked = logits if classes is None else logits[:, classes]
         probabilities = softmax(asked, self.bundle.temperature)
+        # From all logits, also where `among` leaves a few: does the picture look like any character at all?
         known = evidence(logits) >= self.bundle.least_evidence
         charset, threshold = self.bundle.charset, self.bundle.refusal_threshold
         predictions = []
@@ -238,11 +239,13 @@ def _best(scores: NDArray[np.float64], top: int) -> NDArray[np.intp]:
     """Columns of the ``top`` highest scores, 0 or more, of each row, the highest first, (N, min(top, C))."""
     top = min(top, scores.shape[1])
     if top > _FEW:
+        # Stable, so that of equal scores the lower class comes first, as argmax has it below.
         return np.argsort(-scores, axis=1, kind="stable")[:, :top]
     rest, rows = scores.copy(), np.arange(len(scores))
     best = np.empty((len(scores), top), np.intp)
     for rank in range(top):
         best[:, rank] = rest.argmax(axis=1)
+        # Scores are at least 0, so this one is not found again.
         rest[rows, best[:, rank]] = -1
     return best
 
@@ -256,6 +259,7 @@ def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
 def _session(bundle: Bundle, threads: int, providers: Sequence[Provider]) -> InferenceSession:
     where = bundle.path / MODEL_NAME
     try:
+        # Without spinning: threads that wait for the next picture would keep whole cores busy.
         session = open_session(bundle.model, threads=threads, spinning=False, providers=providers)
     except DeviceError:  # a provider that does not start; the bundle is sound
         raise
@@ -271,6 +275,7 @@ def _session(bundle: Bundle, threads: int, providers: Sequence[Provider]) -> Inf
 
 
 def _check_port(where: Path, port: NodeArg, shape: list[int], types: tuple[str, ...]) -> None:
+    # The first dimension must have no fixed size (an int), as batches of any size are fed.
     if port.type not in types or list(port.shape[1:]) != shape or isinstance(port.shape[0], int):
         needed = f"{' or '.join(types)} [N, {', '.join(map(str, shape))}]"
         raise BundleError(f"{where}: {port.name} is {port.type} {port.shape}, not {needed}; export the bundle again")

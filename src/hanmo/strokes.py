@@ -39,11 +39,13 @@ def draw(strokes: Strokes) -> NDArray[np.uint8]:
     written = _checked(strokes)
     everything = np.concatenate([stroke[:, :2] for stroke in written])
     low, high = everything.min(axis=0), everything.max(axis=0)
+    # Two ends near the largest float are infinitely far apart; that is checked right below.
     with np.errstate(over="ignore"):
         extent = high - low
     if not np.isfinite(extent).all():
         raise ImageError("the strokes span more than a number can hold; scale them down")
     unit = extent.max() or 1.0  # a single dot has no extent
+    # One and a half widths of the pen on each side, so that no stroke is cut off at the border.
     width, height = (np.rint(extent / unit * SIDE).astype(int) + 3 * WIDTH).tolist()
     canvas = Image.new("L", (width * _SUPERSAMPLING, height * _SUPERSAMPLING), 255)
     pen = ImageDraw.Draw(canvas)
@@ -68,8 +70,10 @@ def _trace(pen: ImageDraw.ImageDraw, path: NDArray[np.float64], radii: NDArray[n
     if np.ptp(radii) == 0:
         pen.line(places, fill=0, width=round(2 * radii[0]))
     else:
+        # With pressure each piece has a width of its own: the mean of the widths at both ends.
         for i in range(1, len(places)):
             pen.line(places[i - 1 : i + 1], fill=0, width=round(radii[i - 1] + radii[i]))
+    # A disc at each point rounds the ends, and fills the gaps that Pillow leaves where two pieces meet at an angle.
     for (x, y), radius in zip(places, radii.tolist(), strict=True):
         pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=0)
 

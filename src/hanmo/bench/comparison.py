@@ -67,6 +67,7 @@ class Comparison:
         self.rows: dict[str, Row] = {}
         for net in config.nets:
             recipe = load_toml(config.recipe, Recipe, (*config.changes, *net.changes))
+            # The row sets the net; the rest is the common recipe, so that rows differ only in what is compared.
             recipe = replace(recipe, name=net.name, net=net.net)
             title = net.title or net.name
             self.rows[net.name] = Row(name=net.name, title=title, student=net.name, recipe=recipe)
@@ -75,6 +76,7 @@ class Comparison:
                 row = self._method_row(method, student)
                 self.rows[row.name] = row
         for row in self.rows.values():
+            # Last, when all rows exist: a method's teachers may be other rows.
             self._check(row)
 
     def _method_row(self, row: MethodRow, student: str) -> Row:
@@ -83,6 +85,7 @@ class Comparison:
         for teacher in self.config.teachers_of(row):
             runs = self._runs_of(teacher)
             teacher_runs += runs
+            # A row as teacher means its run folders, whether they are trained yet or not; other names stay as they are.
             teachers += [str(self.folder(name, seed)) for name, seed in runs] or [teacher]
         net = next(net for net in self.config.nets if net.name == student)
         recipe = load_toml(self.config.recipe, Recipe, (*self.config.changes, *net.changes, *row.changes))
@@ -103,6 +106,7 @@ class Comparison:
 
     def _runs_of(self, teacher: str) -> list[RunId]:
         """The runs that ``teacher`` (``NAME`` or ``NAME/SEED``) means; none when it is a run folder or ONNX model."""
+        # "resnet18/0" is the run of seed 0 of a row, "resnet18" all its runs, "runs/old" some other run folder.
         name, slash, seed = teacher.rpartition("/")
         if name in self.rows and slash:
             if seed not in map(str, self.config.seeds):
@@ -110,6 +114,7 @@ class Comparison:
             return [(name, int(seed))]
         if teacher in self.rows:
             return [(teacher, seed) for seed in self.config.seeds]
+        # No row, and neither a path nor an "onnx:..." name: a slip in a row's name.
         if not slash and ":" not in teacher:
             raise ConfigError(f"teacher {teacher!r} is no row above it; {nearest(teacher, self.rows)}")
         return []
@@ -127,17 +132,22 @@ class Comparison:
         Of a pack, the number of samples, the characters and the normalisation count, not the pixels: their last bits
         may differ between machines. Of teachers that are no rows, and of ``train.start``, only the path counts.
         """
+        # Without the path of the results: a folder that was moved or copied keeps its finished runs.
         text = dump_toml(row.recipe).replace(str(self.out), "")
         text += f"{self.samples} {self.pack.charset.digest} {self.pack.normalization}"
+        # The recipe only names the file of the synthesis, so its content goes into the digest as well.
         if row.recipe.data.train.startswith(SYNTH_PREFIX):
             text += Path(row.recipe.data.train.removeprefix(SYNTH_PREFIX)).read_text(encoding="utf-8")
+        # A student depends on its teachers: if their settings change, it must be trained again.
         text += "".join(self.key(self.rows[name]) for name, _ in dict.fromkeys(row.teacher_runs))
+        # 12 hexadecimal digits (48 bits) are short enough for a folder's name, and two keys never meet by chance.
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def cost(self, row: Row) -> Cost:
         """The cost of a row, all seeds together. Raises :class:`CheckpointError` for a teacher without weights."""
         teachers = [self.rows[name].recipe.net for name, _ in row.teacher_runs]
         if row.recipe.distill:
+            # Teachers that are rows were counted by their recipes above; what is left has finished run folders.
             rows = {str(self.folder(*run)) for run in row.teacher_runs}
             teachers += trained_nets([name for name in row.recipe.distill.teachers if name not in rows])
         cost = training_cost(row.recipe, self.samples, len(self.pack.charset), self.side, teachers)
@@ -150,6 +160,7 @@ class Comparison:
     def _job(self, row: Row) -> Job:
         verb = "train" if row.is_alone else "distill"
         seeds = ",".join(map(str, self.config.seeds))
+        # --resume, as a job that was stopped is started by the very same command.
         options = ("--out", str(self._place(row)), "--resume", "--seeds", seeds)
         return Job(
             name=row.name,
@@ -175,6 +186,7 @@ class Comparison:
 
         Records may come from another machine, where the weights stayed.
         """
+        # Rows of which at least one seed is not finished.
         left = [r for r in self.rows.values() if any((r.name, seed) not in finished for seed in self.config.seeds)]
         needed = {run for row in left for run in row.teacher_runs}
         return {run for run in needed & set(finished) if not (self.folder(*run) / WEIGHTS).exists()}

@@ -75,17 +75,20 @@ class BenchConfig:
         names = [*(row.name for row in self.nets), *(row.name for row in self.methods)]
         if repeated := [name for name, times in Counter(names).items() if times > 1]:
             raise ConfigError(f"row {repeated[0]!r} is there twice; every name once, because it is also a folder's")
+        # "+" joins a method and its student ("kd+resnet18"); ":" marks teachers of other kinds ("onnx:...").
         if wrong := [name for name in names if not name or name.startswith(".") or set(name) & (FORBIDDEN | set("+:"))]:
             raise ConfigError(f"row {wrong[0]!r}: a name is also a folder's: no slashes, spaces, plus or leading dot")
         if not self.nets or not self.seeds or len(set(self.seeds)) != len(self.seeds):
             raise ConfigError("nets and seeds need at least one entry each, and every seed once")
         for change in (*self.changes, *(c for rows in (self.nets, self.methods) for row in rows for c in row.changes)):
             key = change.partition("=")[0].strip()
+            # Whole sections ("train = ...") are refused too, as they would bring a seed along.
             if key in ("name", "train", "train.seed") or key.split(".")[0] in ("net", "distill"):
                 raise ConfigError(f"change {change!r}: nets, methods and seeds are set by the bench itself")
         nets = [row.name for row in self.nets]
         for method in self.methods:
             _require_known(f"row {method.name!r}: student", self.students_of(method), nets)
+            # Either teachers or `alone`, never both or neither.
             if method.alone == bool(self.teachers_of(method)):
                 raise ConfigError(f"row {method.name!r}: name teachers, or set alone = true when the method needs none")
             if not self.students_of(method):

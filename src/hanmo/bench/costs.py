@@ -42,6 +42,7 @@ def step_cost(recipe: Recipe, processes: Processes, steps: int = STEPS) -> Recor
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(recipe, Path(folder), processes)
         times = []
+        # Python only queues the GPU's work: without waiting for it, before and after, the queueing would be timed.
         for images, labels in islice(_batches(trainer), WARM_UP + steps):
             if on_gpu:
                 torch.cuda.synchronize(device)
@@ -50,6 +51,7 @@ def step_cost(recipe: Recipe, processes: Processes, steps: int = STEPS) -> Recor
             if on_gpu:
                 torch.cuda.synchronize(device)
             times.append(1000 * (time.perf_counter() - start))
+    # The median, because other programs delay single steps.
     cost: Record = {"ms": round(float(np.median(times[WARM_UP:])), 3)}
     if on_gpu:
         cost["mb"] = round(torch.cuda.max_memory_allocated(device) / 1e6, 1)
@@ -58,19 +60,21 @@ def step_cost(recipe: Recipe, processes: Processes, steps: int = STEPS) -> Recor
 
 def _batches(trainer: Trainer) -> Iterator[tuple[Tensor, Tensor]]:
     train = trainer.recipe.train
+    # Epoch after epoch without end: a small pack may have fewer batches than steps are measured.
     return chain.from_iterable(
         trainer.setup.data.train.epoch(epoch, train.batch, train.seed, trainer.processes) for epoch in count()
     )
 
 
 def reading_cost(net: NetConfig, classes: int, side: int, rounds: int = 60) -> Record:
-    """``ms``, the median time for one square in fp32 on one CPU thread, the net alone.
+    """``ms``: the median time in which the net alone reads one square, in fp32 on one CPU thread.
 
     Weights are random, because the time does not depend on them.
     """
     torch.manual_seed(0)
     model = export_onnx(build_net(net, classes, side), side)
     reader = open_session(model, threads=1)
+    # One square at a time: this is the time that a user waits for one character.
     square = np.random.default_rng(0).integers(0, 256, (1, 1, side, side), dtype=np.uint8)
     times = []
     for _ in range(rounds):

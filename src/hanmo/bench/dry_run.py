@@ -40,6 +40,7 @@ def training_cost(recipe: Recipe, samples: int, classes: int, side: int, teacher
     """The cost of training ``recipe`` once on ``samples`` squares (S, S) of ``side`` S with ``teachers``."""
     train = recipe.train
     images = samples // train.batch * train.batch * train.epochs  # the last, smaller batch of an epoch is left out
+    # The backward pass costs about twice the forward pass. Teachers have no backward pass.
     macs = 3 * forward_macs(recipe.net, classes, side)
     if recipe.distill:
         macs += recipe.distill.teacher_tta * sum(forward_macs(net, classes, side) for net in teachers)
@@ -54,6 +55,7 @@ def trained_nets(teachers: Collection[str]) -> list[NetConfig]:
     return [load_trained(name).config for name in teachers if not name.startswith(ONNX_PREFIX)]
 
 
+# Rows share their nets, and counting builds the net: each is counted once.
 @cache
 def forward_macs(net: NetConfig, classes: int, side: int) -> int:
     """Multiply-accumulates of one forward pass of one square."""
@@ -64,6 +66,7 @@ def print_dry_run(title: str, jobs: Sequence[Job], finished: Mapping[RunId, str]
     """Print the table of ``jobs`` to stderr. ``finished`` are the finished runs with the keys of their settings."""
     costs = [job.cost for job in jobs if job.kind == "gpu"]  # exports cost next to nothing
     known = [cost for cost in costs if cost is not None]
+    # With one cost unknown the sum would be too small, so none is shown.
     total = sum(known, Cost(images=0, macs=0)) if len(known) == len(costs) else None
     table = cost_table(title, "job")
     for job in jobs:

@@ -63,6 +63,7 @@ class Results:
             return {}
         records = {}
         for number, line in enumerate(self.path.read_text(encoding="utf-8").splitlines(keepends=True), 1):
+            # A last line without its end was cut off when the process was killed.
             if not line.endswith("\n"):
                 break
             try:
@@ -91,6 +92,7 @@ class _Running:
 
     def __init__(self, job: Job, folder: Path, device: int, *, on_gpu: bool) -> None:
         self.job, self.device = job, device
+        # The first seed keeps the files apart where an experiment has a job for each seed.
         stem = f"{job.name}-{job.seeds[0]}"
         self.out, self.log = folder / f"{stem}.out", folder / f"{stem}.log"
         # On a GPU the CPU only feeds it. On CPUs two threads a job leave cores for the jobs beside it.
@@ -163,13 +165,16 @@ def run_jobs(
         print_dry_run(folder.name, jobs, Results(folder / "results.jsonl").keys())
         return True
     results = Results(folder / "results.jsonl")
+    # Writes nothing, but makes the folder, and cuts off a broken last line before anything is appended.
     results.add(())
     keys = {job.name: job.key for job in jobs}
+    # Records of other settings (another key) do not count: those runs are trained again.
     finished = {run for run, key in results.keys().items() if key == keys.get(run[0])} - set(rerun)
     waiting = [job for job in jobs if not job.runs <= finished]
     running: list[_Running] = []
     deadline = time.monotonic() + 60 * minutes
     try:
+        # Start what can start, wait a moment, collect new records; until nothing is left or time is up.
         while (waiting or running) and time.monotonic() < deadline:
             any_started = _start(waiting, running, finished, folder, slots, devices)
             if not running:  # the others wait for runs that failed or are no jobs of ours
@@ -207,6 +212,7 @@ def _start(
     before = len(running)
     for job in list(waiting):
         busy = [sum((r.job.kind, r.device) == (job.kind, d) for r in running) for d in range(max(devices, 1))]
+        # GPU jobs have slots on each GPU; CPU jobs share one set of slots.
         free = min(busy) < slots[job.kind] if job.kind == "gpu" else sum(busy) < slots[job.kind]
         if free and finished.issuperset(job.after):
             waiting.remove(job)

@@ -43,6 +43,7 @@ class Point:
 def pareto(points: Sequence[tuple[float, float]]) -> list[int]:
     """The Pareto front: indices of the (cost, value) for which no other is cheaper and at least as good, by cost."""
     order = sorted(range(len(points)), key=lambda i: (points[i][0], -points[i][1]))
+    # From cheap to dear: a net is on the front if it is better than every cheaper one.
     front, best = [], float("-inf")
     for i in order:
         if points[i][1] > best:
@@ -83,12 +84,14 @@ def _panel(figure: Figure, axes: Axes, points: Sequence[Point], costs: Sequence[
                 elinewidth=1,
                 label=name,
             )
+    # Sizes and times range over factors of ten; on a linear axis the small nets would lie on top of each other.
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel(label)
     axes.grid(alpha=0.2)
+    # Room for the titles beside the outermost points.
     axes.margins(x=0.18, y=0.12)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, loc="lower right", fontsize=8, title="bold: nothing beats it", title_fontsize=8)
@@ -117,6 +120,7 @@ def _name(figure: Figure, axes: Axes, points: Sequence[Point], costs: Sequence[f
         )
         for right, up in _PLACES:
             title.set_position((right, up))
+            # A title on the left of its point ends there, one on the right begins there.
             title.set_horizontalalignment("left" if right > 0 else "right")
             title.get_window_extent()  # moves the title; its result includes the line, which the next call leaves out
             box = Text.get_window_extent(title).padded(2)

@@ -39,6 +39,7 @@ def accuracies(comparison: Comparison, records: Mapping[RunId, Record]) -> dict[
     for row in comparison.rows.values():
         key = comparison.key(row)
         mine = [records[run] for seed in comparison.config.seeds if (run := (row.name, seed)) in records]
+        # Records of older settings are in the file as well.
         mine = [record for record in mine if record["key"] == key and "top1" in record]
         if mine:
             measured[row.name] = Accuracy(top1=tuple(r["top1"] for r in mine), top5=tuple(r["top5"] for r in mine))
@@ -49,6 +50,7 @@ def tables(
     comparison: Comparison, measured: Mapping[str, Accuracy], steps: Mapping[str, Record], reading: Mapping[str, Record]
 ) -> str:
     """Markdown. ``steps`` and ``reading`` are costs by row (:mod:`hanmo.bench.costs`); what is unknown stays empty."""
+    # A dict, unlike a set, keeps the bench's order.
     students = dict.fromkeys(row.student for row in comparison.rows.values() if not row.is_alone)
     parts = [
         _nets(comparison, measured, reading),
@@ -76,6 +78,7 @@ def _nets(comparison: Comparison, measured: Mapping[str, Accuracy], reading: Map
                 plus_minus(accuracy.top5),
             ]
             lines.append(f"| {' | '.join(cells)} |")
+    # Two lines are the head of the table: without a row there is no table.
     return "\n".join(lines) if len(lines) > 2 else ""
 
 
@@ -94,6 +97,7 @@ def _methods(
     ]
     for row in rows:
         accuracy = measured[row.name]
+        # The student trained on labels alone is what gains are measured against; it has no gain itself.
         compared = None if row.is_alone else baseline
         cells = [
             "labels alone" if row.is_alone else row.title,
@@ -110,6 +114,7 @@ def _methods(
 
 def verdict(accuracy: Accuracy, baseline: Accuracy) -> str:
     """``better`` or ``worse`` when the means differ by more than both spreads together, else ``within spread``."""
+    # A plain rule for few seeds: a gain within the sum of both standard deviations may be chance.
     gain, spread = accuracy.mean - baseline.mean, accuracy.spread + baseline.spread
     if len(accuracy.top1) < 2 or len(baseline.top1) < 2:
         return "one seed"
@@ -143,6 +148,7 @@ def write_report(path: Path, text: str) -> None:
         write_whole(path, f"{BEGIN}\n\n{text}\n\n{END}\n".encode())
         return
     whole = path.read_text(encoding="utf-8")
+    # Only what stands between the two marks is replaced; the page around it is written by hand.
     before, begin, rest = whole.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:

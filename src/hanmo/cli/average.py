@@ -30,6 +30,7 @@ def average(
     from hanmo.errors import ArgumentError
     from hanmo.train.average import AverageOptions, average_runs
 
+    # A share without a pack would have no effect at all.
     if statistics_share is not None and statistics is None:
         raise ArgumentError("--statistics-share needs a pack to move the statistics to; name it by --statistics")
     options = AverageOptions(shares=tuple(share or ()), weight_bits=weight_bits, statistics=statistics)

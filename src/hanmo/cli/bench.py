@@ -56,6 +56,7 @@ def distill(
     names = _chosen(comparison, only or [])
     jobs = [job for job in comparison.jobs() if job.name in names]
     keys = Results(comparison.out / "results.jsonl").keys()
+    # Before a real run as well, so that nobody starts a week of training without knowing.
     print_dry_run(comparison.config.name, jobs, keys)
     if dry_run:
         return
@@ -65,6 +66,7 @@ def distill(
             f"--gpus {gpus}: there are {available}; leave it out for all of them, or give 0 for the CPU"
         )
     comparison.write_recipes()
+    # Records of older settings have another key and do not count as finished.
     finished = [run for run, key in keys.items() if key == _key(comparison, run[0])]
     with _Bar(jobs) as show:
         all_finished = run_jobs(
@@ -77,6 +79,7 @@ def distill(
             on_change=show,
         )
     _write(comparison, report)
+    # For scripts: a comparison that is not complete has another exit status.
     if not all_finished:
         raise typer.Exit(1)
 
@@ -104,6 +107,7 @@ def steps(
     for name in only or comparison.rows:
         row = comparison.rows[name]
         if all((comparison.folder(*teacher) / WEIGHTS).exists() for teacher in row.teacher_runs):
+            # The cost of a step does not depend on the seed; the file of results needs one.
             record = {"job": name, "key": comparison.key(row), "seed": 0, **step_cost(row.recipe, processes)}
             results.add([record])
             typer.echo(json.dumps(record))
@@ -118,7 +122,7 @@ def classic(
     test: Annotated[Path, typer.Argument(help="The pack to measure on, of the same characters.", metavar="TEST")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as a JSON object.")] = False,
 ) -> None:
-    """Fit and measure the baseline of the time before nets: gradient features and MQDF, in a minute on one core.
+    """Fit and measure the classic baseline without a net: gradient features and MQDF, in a minute on one core.
 
     Example: hanmo bench classic packs/hwdb100-train packs/hwdb100-test
     """
@@ -160,6 +164,7 @@ def _chosen(comparison: Comparison, only: Collection[str]) -> list[str]:
         raise ArgumentError(f"--only {unknown[0]}: no such row; {nearest(unknown[0], comparison.rows)}")
     chosen, to_add = set(), list(only or comparison.rows)
     while to_add:
+        # Teachers may be students of other teachers, so theirs are added, too.
         name = to_add.pop()
         chosen.add(name)
         to_add += [teacher for teacher, _ in comparison.rows[name].teacher_runs if teacher not in chosen]
@@ -226,6 +231,7 @@ def _reading_costs(comparison: Comparison, measured: Mapping[str, Accuracy]) -> 
     costs = {name: record for (name, _), record in known.load().items()}
     classes, side = len(comparison.pack.charset), comparison.side
     for name, row in comparison.rows.items():
+        # All that the time to read depends on: how the net was trained does not matter.
         key = f"{row.recipe.net} {classes} {side}"
         if row.is_alone and name in measured and costs.get(name, {}).get("key") != key:
             costs[name] = {"job": name, "key": key, "seed": 0, **reading_cost(row.recipe.net, classes, side)}
@@ -243,7 +249,9 @@ def _points(comparison: Comparison, measured: Mapping[str, Accuracy], reading: M
         if not row.is_alone or name not in measured:
             continue
         parameters = count_parameters(build_net(row.recipe.net, len(comparison.pack.charset), comparison.side)) / 1e6
+        # Rows that were distilled into this net and have results.
         students = [r for r in comparison.rows.values() if r.student == name and not r.is_alone and r.name in measured]
+        # One point for the best method; all of them would hide each other.
         best = max(students, key=lambda r: measured[r.name].mean, default=None)
         for shown, title in ((row, row.title), *(((best, f"{row.title}, {best.title}"),) if best else ())):
             points.append(

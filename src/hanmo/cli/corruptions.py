@@ -45,6 +45,7 @@ def check_corrupted(files: Sequence[str], *, corruptions: bool, heat_map: Path |
             raise ArgumentError(
                 f"{name}: a pack holds finished squares, which cannot be corrupted; name its sample files"
             )
+        # A slip in the last file's name must not come to light after the others were measured.
         find_inputs([name])
 
 
@@ -132,6 +133,7 @@ def _table(report: CorruptionReport) -> Table:
         table.add_column(head, justify="right")
     for name, scores in report.corruptions.items():
         figures = [*(s.accuracy for s in scores), report.mean(name), report.drop_of(name), scores[JUDGED - 1].refused]
+        # In the order of the table's head: five severities, mean, drop, refused, wrong.
         figures.append(sum(s.sure_wrong for s in scores) / len(scores))
         table.add_row(name, *(f"{value:.1f}" for value in figures))
     table.add_section()

@@ -67,6 +67,7 @@ def pack(
             overwrite=overwrite,
         )
     seconds = time.perf_counter() - start
+    # Rounded: digits beyond these differ from one run to the next.
     facts = describe(made) | {"seconds": round(seconds, 1), "samples_per_second": round(len(made) / seconds)}
     _print(facts, as_json)
 
@@ -92,6 +93,7 @@ def show(
     facts = describe(opened)
     chosen = choose(opened, characters, rows, columns, seed)
     captions = [opened.charset[int(opened.labels[i])] for i in chosen]
+    # The writer below the character, as samples of one hand are best recognised by eye.
     if any(opened.writers):
         captions = [f"{caption}\n{opened.writer_of(i) or '?'}" for caption, i in zip(captions, chosen, strict=True)]
     title = f"{path.resolve().name} · {facts['samples']:,} samples · {facts['characters']:,} characters"
@@ -116,6 +118,7 @@ def read_charset(name: str) -> Charset:
     from hanmo.charset import Charset
     from hanmo.errors import CharsetError
 
+    # The word, not a file: the usual classes need no list.
     if name == "level1":
         return Charset.level1()
     try:
@@ -138,6 +141,7 @@ def choose(pack: Pack, characters: str, rows: int, columns: int, seed: int) -> l
         return [int(i) for i in some[np.argsort(pack.labels[some], kind="stable")]]
     chosen: list[int] = []
     for label in pack.charset.encode(list(dict.fromkeys(characters))):
+        # Without replacement, so no sample is there twice; rare characters have fewer than --columns.
         of_class = np.flatnonzero(pack.labels == label)
         chosen += map(int, rng.choice(of_class, min(columns, len(of_class)), replace=False))
     if not chosen:
@@ -173,6 +177,7 @@ def _print(facts: dict[str, Any], as_json: bool) -> None:
     from rich.text import Text  # a string would be read as markup: a pack may be called "[old] train"
 
     table = Table(show_header=False, box=None, pad_edge=False)
+    # 16 digits tell packs apart on a terminal; --json has the whole digest.
     for key, value in (facts | {"digest": facts["digest"][:16]}).items():
         table.add_row(key.replace("_", " "), Text(f"{value:,}" if isinstance(value, int | float) else value))
     Console().print(table)

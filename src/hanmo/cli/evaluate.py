@@ -118,6 +118,7 @@ def _evaluate_clean(
 ) -> None:
     from hanmo.evaluate.report import write_report
 
+    # All are opened before the first is evaluated: a pack that does not fit is refused at once.
     packs = [_open(name, recognizer.bundle) for name in files]
     evaluations = []
     for name, pack in zip(files, packs, strict=True):
@@ -189,6 +190,7 @@ def _evaluate_one(
         total: int | None = len(pack)
     else:
         # The number of samples in a file is not known before it is read, so the bar counts bytes instead.
+        # A closed test reads the samples twice: first their labels, then the pictures.
         total = None if limit else count_bytes([name]) * (2 if closed else 1)
     with reading(name, total, by_samples=pack is not None) as (on_bytes, on_samples):
         source = Source(name=name, limit=limit, mapping=mapping, on_bytes=on_bytes)
@@ -204,6 +206,7 @@ def _evaluate_one(
 
 def _first(pack: Pack, limit: int) -> Pack:
     """The pack, cut to its first ``limit`` samples; 0 leaves it whole."""
+    # Slices of memory maps: no picture is copied.
     names = ("images", "labels", "source_ids", "writer_ids")
     return replace(pack, **{name: getattr(pack, name)[:limit] for name in names}) if limit else pack
 

@@ -70,6 +70,7 @@ def _build(source: Path, fonts: Path | None, out: Path | None, settings: list[st
     recipe = load_toml(source, FontsRecipe, settings)
     with tidy_kill(), reading("drawing", recipe.steps, by_samples=True) as (_, on_samples):
         bank = build_bank(recipe, fonts, target, on_progress=on_samples)
+    # A sheet goes beside the new bank, as --out names the bank itself.
     return bank, target.with_suffix(".png")
 
 
@@ -83,6 +84,7 @@ def _draw_sheet(bank: GlyphBank, characters: str, out: Path | None) -> None:
         raise ArgumentError("glyphs: no output named for --show; add --out sheet.png")
     chosen = list(dict.fromkeys(characters))
     rows = {(int(f), int(c)): i for i, (f, c) in enumerate(zip(bank.font, bank.label, strict=True))}
+    # Row by row as the sheet shows them; -1 where a font lacks the character.
     wanted = [rows.get((f, int(c)), -1) for f in range(len(bank.fonts)) for c in bank.charset.encode(chosen)]
     pictures = np.zeros((len(wanted), bank.side, bank.side), np.uint8)
     there = np.array(wanted) >= 0

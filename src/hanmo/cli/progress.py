@@ -11,9 +11,10 @@ from contextlib import contextmanager
 def reading(
     name: str, total: int | None, *, by_samples: bool = False
 ) -> Iterator[tuple[Callable[[int], None], Callable[[int], None]]]:
-    """A bar over ``total`` bytes, or samples, or of unknown length; two functions to tell it of both.
+    """A progress bar and the two functions that move it.
 
-    The first takes the bytes consumed since it was last called, the second the number of samples done in all.
+    ``total`` is the number of bytes to read, with ``by_samples`` the number of samples, None if unknown. The first
+    function takes the bytes read since its last call, the second the number of samples done in all.
     """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -33,6 +34,7 @@ def reading(
 
     def on_samples(done: int) -> None:
         rate = done / (time.perf_counter() - start)
+        # None leaves the bar where the bytes have moved it.
         bar.update(task, samples=done, rate=rate, completed=done if by_samples else None)
 
     with bar:

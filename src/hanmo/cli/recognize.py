@@ -81,6 +81,7 @@ def recognize(
         _check_sheet(sheet, named)
     reader = Recognizer(bundle, device=cast("Device", device))
     outcomes: list[Prediction | HanmoError] = []
+    # _read() yields while it reads, so that --json prints each answer as soon as it is there.
     for picture, outcome in zip(named, _read(reader, named, top, among or None), strict=True):
         outcomes.append(outcome)
         if as_json:
@@ -88,6 +89,7 @@ def recognize(
     if not as_json:
         _print_table(named, outcomes)
     if sheet:
+        # Pictures with an error cannot be drawn.
         read = [(p, o) for p, o in zip(named, outcomes, strict=True) if not isinstance(o, HanmoError)]
         if read:
             _draw_sheet(sheet, read, f"read by {reader.bundle.name}")
@@ -132,6 +134,7 @@ def _read(
     from rich.progress import Progress
 
     console = Console(stderr=True)
+    # So few pictures are read before a bar could be seen.
     hidden = len(pictures) <= 2 * _BATCH or not console.is_terminal
     with Progress(console=console, transient=True, disable=hidden) as progress:
         task = progress.add_task("reading", total=len(pictures))
@@ -170,6 +173,7 @@ def _print_table(pictures: list[_Picture], outcomes: list[Prediction | HanmoErro
     console = _console()
     bars = console.width >= _NARROW
     cells = [_cells(picture, outcome, bars) for picture, outcome in zip(pictures, outcomes, strict=True)]
+    # The last column is as wide as its contents need; file names get what is left.
     last = min(_CANDIDATES, max(others.cell_len for *_, others in cells))
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("picture", no_wrap=True)
@@ -214,6 +218,7 @@ def shorten(path: str, cells: int) -> str:
         return path
     name = cell_len(path[path.rfind("/") :])
     tail = max(cells // 2, name) if name < cells else cells // 2
+    # Reversed, cut and reversed again: set_cell_size() only cuts at the end.
     end = set_cell_size(path[::-1], tail)[::-1]
     # Where the cut would halve a Chinese character, a space stands for its half.
     return f"{set_cell_size(path, cells - 1 - tail).rstrip()}…{end.lstrip()}"
@@ -222,6 +227,7 @@ def shorten(path: str, cells: int) -> str:
 def _bar(probability: float, cells: int) -> Text:
     from rich.text import Text
 
+    # Whole cells first, then one of Unicode's blocks of one to seven eighths.
     eighths = round(probability * cells * 8)
     bar = "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
     colour = "green" if probability >= 0.9 else "yellow" if probability >= 0.5 else "red"

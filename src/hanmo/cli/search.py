@@ -67,6 +67,7 @@ def search(
         with _Display(config.trials, console) as display:
             finished = search_.run(deadline, on_record=display.training, on_trial=display.trial)
     finally:
+        # After Ctrl-C or an error, too: what the search has found so far is of use.
         _write(search_, console, finished=finished, as_json=as_json)
 
 
@@ -88,6 +89,7 @@ def _print_costs(problem: SearchProblem) -> None:
     costs = [cost(recipe, judging.samples) for recipe in problem.trial_recipes()]
     cheapest, dearest = (choose(costs, key=lambda c: c.macs) for choose in (min, max))
     total = dearest * config.trials
+    # The budget of images ends the search before all trials are trained: the MACs shrink in proportion.
     if config.budget is not None and config.budget < total.images:
         total = Cost(images=config.budget, macs=total.macs * config.budget // total.images)
     table = cost_table(config.name, "training")
@@ -104,6 +106,7 @@ def _trained(out: Path) -> int:
     from hanmo.search.report import TRAINED
 
     path = out / "trials.jsonl"
+    # From the file for people, so that a dry run neither opens nor locks the journal of a running search.
     rows = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     return sum(json.loads(row)["state"] in TRAINED for row in rows)
 
@@ -181,4 +184,5 @@ class _Display:
 
         self.console.print(str(row), highlight=False, markup=False, soft_wrap=True)
         if row.state in TRAINED:
+            # Refused and repeated trials cost nothing and do not count.
             self.progress.advance(self.task)

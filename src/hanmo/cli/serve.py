@@ -58,8 +58,10 @@ def serve(
     from hanmo.serve.config import ServeConfig
     from hanmo.serve.logs import configure
 
+    # Only here and not in create_app(): it changes the whole process.
     sys.setswitchinterval(_SWITCH_SECONDS)
     app = create_app(ServeConfig(bundle=bundle, threads=threads or _cores()))
+    # Bound here and not by uvicorn, so that a taken port gives one line and not a traceback.
     listener = _listen(host, port)
     configure()
     config = uvicorn.Config(
@@ -91,6 +93,7 @@ def _write(out: Path, runtime: Path | None, bundle: Path | None) -> None:
 
 def _cores() -> int:
     """Cores this process may use."""
+    # A container or taskset may allow fewer cores than the machine has; os.cpu_count() would count them all.
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -98,6 +101,7 @@ def _cores() -> int:
 
 def _listen(host: str, port: int) -> socket.socket:
     try:
+        # The host may be an IPv4 or IPv6 address, or a name of either.
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except (OSError, UnicodeError) as error:

@@ -1,4 +1,4 @@
-"""A polite kill tidies up like Ctrl-C."""
+"""Makes SIGTERM stop a verb as Ctrl-C does, so that it tidies up."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from types import FrameType
 
 @contextmanager
 def tidy_kill() -> Iterator[None]:
-    """Within the block SIGTERM (``kill``, a batch system's last word) raises :class:`KeyboardInterrupt`.
+    """Within the block SIGTERM (sent by ``kill`` and by batch systems) raises :class:`KeyboardInterrupt`.
 
-    By default it ends Python on the spot, and what was half written stays beside its place. Outside the main thread,
+    By default it ends Python at once, and half-written files are left behind. Outside the main thread,
     where Python takes no signal handlers, nothing changes.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    # The handler of before is put back, so that a caller's own one is not lost.
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         yield

@@ -69,6 +69,7 @@ def synth(
     if seed is not None:
         wanted = replace(wanted, seed=seed)
     if show:
+        # Each character once, in the order given.
         _draw_sheet(replace(wanted, characters="".join(dict.fromkeys(show))), out, pages)
     else:
         _draw_pack(wanted, out, overwrite, resume)
@@ -83,10 +84,12 @@ def _draw_pack(recipe: SynthRecipe, out: Path, overwrite: bool, resume: bool) ->
     before = at = parts.kept() if resume else 0
     try:
         with tidy_kill(), reading("drawing", len(recipe)) as (advance, on_samples):
+            # A resumed drawing begins where the kept parts end.
             advance(before)
 
             def report(done: int) -> None:
                 nonlocal at
+                # Parts kept from before are reported, too; the bar must not go back.
                 if done > at:
                     advance(done - at)
                     on_samples(done - before)  # the rate is that of this run, without what an earlier one drew

@@ -94,7 +94,7 @@ class _Plan:
         return next(iter(self.runs.values())).name
 
     def title(self, place: Path) -> str:
-        """What the progress display calls a run: the recipe's name, and the seed where there are several folders."""
+        """The title of a run in the progress display: the recipe's name, with the seed where there are several runs."""
         return self.name if place == self.folder else f"{self.name}, seed {self.runs[place].train.seed}"
 
     def resuming_command(self, device: str | None, processes: Processes) -> str:
@@ -102,6 +102,7 @@ class _Plan:
         words = ["hanmo", self.verb, "--resume", str(self.folder)]
         if processes.world > 1:
             here = os.environ.get("LOCAL_WORLD_SIZE", str(processes.world))
+            # LOCAL_WORLD_SIZE is torchrun's number of processes on this machine, the world's size that on all machines.
             words = ["torchrun", "--nproc-per-node", here, "-m", *words]
         return shlex.join([*words, *(["--device", device] if device else [])])
 
@@ -110,6 +111,7 @@ def _plan(
     verb: str, path: Path, overrides: list[str] | None, out: Path | None, seeds: str | None, *, resume: bool
 ) -> _Plan:
     """Which recipes to train into which folders; raises :class:`ArgumentError` for impossible flags."""
+    # A folder is a run to go on with; a recipe is a file.
     if path.is_dir():
         if out or seeds:
             raise ArgumentError(f"{path}: a run folder knows its place and its seeds; leave out --out and --seeds")
@@ -206,6 +208,7 @@ def _train_each(plan: _Plan, processes: Processes, display: ProgressDisplay, as_
             if processes.is_first and place != plan.folder:
                 note_seeds(plan.folder, [one.train.seed for one in plan.runs.values()])
         else:
+            # The same trainer for the next seed: its net need not be compiled again.
             trainer.restart(recipe, place)
         display.start_run(trainer, plan.title(place))
         record = trainer.run(resume=plan.resume)

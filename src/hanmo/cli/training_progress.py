@@ -1,4 +1,4 @@
-"""How ``hanmo train`` and ``hanmo distill`` show that they go on: a bar on a terminal, plain lines elsewhere."""
+"""The progress display of ``hanmo train`` and ``hanmo distill``: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from hanmo.train.loop import Trainer
 
 LINE_SECONDS = 10.0
-"""Off a terminal one line is logged about this often: a job's log then grows by some 360 lines an hour."""
+"""Seconds between two log lines where there is no terminal: about 360 lines an hour."""
 
 
 def progress_display(name: str, console: Console) -> ProgressDisplay:
@@ -61,6 +61,7 @@ class ProgressDisplay:
         if record["step"] < self.steps and time.monotonic() - self.last_line < LINE_SECONDS:
             return
         self.last_line = time.monotonic()
+        # At the present speed; 1e-9 keeps a first record without a speed from dividing by 0.
         left = (self.steps - record["step"]) * self.batch / max(record["images_per_s"], 1e-9)
         self._print(f"step {record['step']:,} of {self.steps:,}: {_figures(record)}, {_duration(left)} left")
 

@@ -23,10 +23,14 @@ Column = NDArray[np.uint16]
 
 
 class Names:
-    """A name for every sample, kept as a number of 16 bits; ``names`` are the distinct ones as they came."""
+    """The name of every sample (its label, source or writer), stored as a number of 16 bits.
+
+    ``names`` maps each distinct name to its number, in the order in which the names first occurred.
+    """
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
+        # A million samples share a few thousand names: each name is kept once, and a number of 2 bytes for each sample.
         self.names: dict[str, int] = {}
         self.numbers = array("H")
 
@@ -36,11 +40,14 @@ class Names:
 
     def extend(self, names: Sequence[str], numbers: NDArray[np.integer]) -> None:
         """Note ``names[i]`` for every i of ``numbers``, (n,); raises :class:`DataError` as above."""
+        # The numbers of another pack -> the numbers here, by one look-up in a table of all its names.
         places = np.array([self._number(name) for name in names], np.uint16)
+        # As raw bytes, because array.extend() would make a Python number of every sample.
         self.numbers.frombytes(places[numbers].tobytes())
 
     def _number(self, name: str) -> int:
         number = self.names.setdefault(name, len(self.names))
+        # The columns of a pack have 16 bits.
         if number > 0xFFFF:
             raise DataError(f"more than 65,536 different {self.kind}, at {name!r}; make several packs")
         return number
@@ -85,12 +92,14 @@ class Filling:
                 "give others, or another charset"
             )
         charset = self.charset or Charset.of_labels(self.labels.names)
+        # The samples are numbered by their labels as these came; now those numbers become classes of the charset.
         classes = charset.encode(list(self.labels.names))
         labels, *others = (np.array(names.numbers, "<u2") for names in (self.labels, self.sources, self.writers))
         return charset, [classes[labels].astype("<u2"), *others]
 
     def _known(self, samples: Iterable[Sample]) -> Iterator[Sample]:
         for number, sample in enumerate(samples, start=1):
+            # Blank pictures are found later, by the normalisation; here only the label decides.
             if is_character(sample.label) and (self.charset is None or sample.label in self.charset):
                 yield sample
             elif self.on_unknown == "skip":
@@ -113,6 +122,6 @@ class Filling:
 
 @lru_cache(maxsize=1 << 10)
 def _origin(source: str) -> str:
-    """A picture is named by its folder, so that a million of them make few names."""
+    """The source to store: for a picture its folder, so that a million pictures give few names."""
     path = PurePath(source)
     return path.parent.as_posix() if path.suffix.lower() in SUFFIXES else source

@@ -46,11 +46,13 @@ def write_folder(path: str | Path, samples: Iterable[Sample]) -> int:
     letters with case, composed forms) become ``U+XXXX`` folders. Raises :class:`DataError`, :class:`StorageError`.
     """
     root = Path(path)
+    # Never into a folder that holds something: its pictures would become samples of this set.
     if root.exists() and not (root.is_dir() and not any(root.iterdir())):
         raise DataError(f"{root}: exists already; name a folder that does not")
     counts: dict[str, int] = {}
     with replacing(root) as partial:
         for sample in samples:
+            # Numbered by character, so that the names in a class folder have no gaps.
             folder = partial / _folder_name(sample.label)
             number = counts[sample.label] = counts.get(sample.label, 0) + 1
             with storing(root):
@@ -81,6 +83,7 @@ def read_mapping(source: Labels) -> dict[str, str]:
 
 def _pairs(path: Path) -> list[tuple[str, str]]:
     try:
+        # utf-8-sig, because spreadsheets put a byte order mark before the first column's name.
         text = path.read_text(encoding="utf-8-sig")
         if path.suffix.lower() == ".json":
             entries = json.loads(text)
@@ -90,6 +93,7 @@ def _pairs(path: Path) -> list[tuple[str, str]]:
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     except ValueError as error:
+        # DataError is a ValueError, too: our own message from above must pass unchanged.
         if isinstance(error, DataError):
             raise
         raise DataError(f"{path}: neither UTF-8 nor a mapping ({error})") from error
@@ -110,6 +114,7 @@ def _classes(root: Path, mapping: Mapping[str, str]) -> list[tuple[Path, str]]:
     folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
     if not folders:
         raise DataError(f"{root}: no class folders; put the pictures of each character in a folder named after it")
+    # The mapping goes first: it may rename a folder whose name is itself a character.
     labels = {folder: mapping.get(folder.name) or _character(folder.name) for folder in folders}
     unnamed = [folder.name for folder in folders if not labels[folder]]
     if unnamed:
@@ -129,6 +134,7 @@ def _pictures(root: Path, classes: list[tuple[Path, str]], on_bytes: Callable[[i
     home = root.resolve().name
     for folder, label in classes:
         for file in pictures_in(folder):
+            # The path from the folder's own name on: packs must not hold the user's directories.
             yield Sample(label, load(file), f"{home}/{folder.name}/{file.name}")
             if on_bytes:
                 on_bytes(file.stat().st_size)
@@ -138,6 +144,7 @@ def _character(name: str) -> str:
     """The character a folder is named after, or ``""``."""
     name = unicodedata.normalize("NFC", name)  # macOS hands composed letters back in two parts
     if match := _CODE_POINT.fullmatch(name):
+        # Six hexadecimal digits can exceed Unicode; its last code point is no character, so it is refused below.
         name = chr(min(int(match[1], 16), 0x10FFFF))
     return name if is_character(name) else ""
 
@@ -145,5 +152,6 @@ def _character(name: str) -> str:
 def _folder_name(label: str) -> str:
     if not is_character(label):
         raise DataError(f"label {label!r} is not one character; a class folder needs one")
+    # Some file systems decompose names (NFD) or ignore case: only names that both leave as they are can be read back.
     steady = unicodedata.normalize("NFD", label) == label and label.upper() == label.lower()
     return label if steady and not label.isascii() else f"U+{ord(label):04X}"

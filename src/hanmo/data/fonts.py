@@ -32,6 +32,7 @@ _NAMES = (
 """File names of fonts with the characters of GB2312, the ones best to read in small sizes first."""
 
 _PROBE = "翰墨"
+# The last code point of Unicode is no character: every font draws its box for missing characters for it.
 _NO_CHARACTER = "\U0010ffff"
 
 _PEN = 0.07
@@ -71,9 +72,11 @@ class CaptionFont:
         """Draw ``text`` at ``place`` (x, y) in pixels, where its ``anchor`` comes to lie."""
         text = self.drawable(text)
         runs = list(self._runs(text))
+        # In the usual case Pillow places the whole text, with the font's kerning.
         if all(by_font for _, by_font in runs):
             pen.text(place, text, colour, self.face, anchor=anchor)
             return
+        # A mixed text is written run by run from the left; anchor and font size say where its baseline begins.
         x = place[0] - self.width(text) * {"l": 0.0, "m": 0.5, "r": 1.0}[anchor[0]]
         baseline = place[1] + self.size * {"s": 0.0, "m": _ASCENT - 0.5, "t": _ASCENT}[anchor[1]]
         for run, by_font in runs:
@@ -127,6 +130,7 @@ def find_chinese_font() -> Path | None:
     found: dict[str, Path] = {}
     for folder in _FOLDERS.get(sys.platform, _UNIX_FOLDERS):
         for path in sorted(Path(os.path.expandvars(folder)).expanduser().rglob("*.[to]t[fc]")):
+            # Of two files of one name the first folder's counts.
             found.setdefault(path.stem.lower(), path)
     candidates = (found[name.lower()] for name in _NAMES if name.lower() in found)
     return next((path for path in candidates if _draws_chinese(path)), None)
@@ -144,6 +148,7 @@ def _load(path: Path, size: float) -> ImageFont.FreeTypeFont:
     first = ImageFont.truetype(path, size)
     if path.suffix.lower() != ".ttc":
         return first
+    # A collection holds a face each for Japan, Korea, China and Taiwan; they draw some characters differently.
     for index in range(8):
         try:
             face = ImageFont.truetype(path, size, index=index)

@@ -26,9 +26,13 @@ from hanmo.image import MAX_PIXELS
 
 SUFFIXES = (".gnt", ".gnt.xz")
 
+# "<": little-endian without padding between the fields, 10 bytes in all.
 _HEADER = struct.Struct("<I2sHH")
+# Bytes that are unpacked at a time: a megabyte holds some hundred samples.
 _BUFFER = 1 << 20
+# Samples between two reports of progress: a report for each would cost more than reading it.
 _REPORT_EVERY = 256
+# "1241-c", "C001-f": the writer's number, then a letter for the set.
 _WRITER = re.compile(r"([A-Za-z]?\d{3,5})-[a-z]")
 
 
@@ -70,6 +74,7 @@ def write_gnt(path: str | Path, samples: Iterable[Sample]) -> int:
     """
     path = Path(path)
     count = 0
+    # Compressed record by record, so that memory does not grow with the file.
     packer = lzma.LZMACompressor() if path.name.lower().endswith(".xz") else None
     with replacing(path) as partial, writing(partial, path) as write:
         for count, sample in enumerate(samples, start=1):
@@ -127,6 +132,7 @@ def _records(stream: _Stream) -> Iterator[tuple[str, NDArray[np.uint8]]]:
         area = width * height
         if not area or area > MAX_PIXELS:
             raise stream.error(f"a picture of {width} x {height} pixels cannot be; is this a .gnt file?")
+        # Size, width and height must agree. In a file of another kind, or after damage, they almost never do.
         if size != area + _HEADER.size:
             raise stream.error(
                 f"the size field says {size}, but {width} x {height} pixels need {area + _HEADER.size}; "

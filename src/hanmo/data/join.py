@@ -1,4 +1,4 @@
-"""Several packs of one charset and one normalisation -> one pack, as if their samples had been packed in one go."""
+"""Joins packs of one charset and one normalisation into one pack, as if all samples had been packed at once."""
 
 from __future__ import annotations
 

@@ -95,6 +95,7 @@ class Pack:
             raise
         except (KeyError, TypeError, ValueError) as error:
             raise PackError(f"{path / _HEAD}: damaged ({error}); pack again") from error
+        # The labels are indices: with a changed charset they would silently mean other characters.
         if charset.digest != charset_digest:
             raise PackError(f"{path / _HEAD}: damaged (the charset is not the one its digest names); pack again")
         side = normalization.side
@@ -109,6 +110,7 @@ class Pack:
             source_ids=_column(path / _SOURCES, count, len(sources)),
             writer_ids=_column(path / _WRITERS, count, len(writers)),
             skipped=skipped,
+            # Dumped again, not read from the file, so that the digest depends on the content and not on blanks.
             digest=hashlib.sha256(_dump(head)).hexdigest(),
         )
         if verify:
@@ -161,6 +163,7 @@ def fill_pack(
     with replacing(out) as partial:
         with storing(out):
             partial.mkdir()
+        # The squares first: `filling` knows labels, sources and writers only once they have all streamed by.
         files = {_IMAGES: _store(partial / _IMAGES, squares, out)}
         charset, columns = filling.columns()
         for name, column in zip((_LABELS, _SOURCES, _WRITERS), columns, strict=True):
@@ -176,6 +179,7 @@ def fill_pack(
             "skipped": filling.skipped,
             "files": files,
         }
+        # Last, because it holds the digests of all other files.
         _store(partial / _HEAD, [memoryview(_dump(head))], out)
     return Pack.open(out)
 
@@ -235,6 +239,7 @@ def _flags(saved: Mapping[str, Any]) -> str:
 def _map(path: Path, dtype: type[np.generic] | np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     expected = int(np.prod(shape)) * np.dtype(dtype).itemsize
     size = path.stat().st_size if path.is_file() else None
+    # A file of another size was cut off or belongs to another pack; an empty one cannot be mapped at all.
     if size != expected or not size:
         found = "missing" if size is None else f"{size} bytes"
         raise PackError(f"{path}: {found} where {expected} bytes are due; pack again")
@@ -243,6 +248,7 @@ def _map(path: Path, dtype: type[np.generic] | np.dtype[Any], shape: tuple[int, 
 
 def _column(path: Path, count: int, names: int) -> NDArray[np.uint16]:
     column = np.array(_map(path, np.dtype("<u2"), (count,)), np.uint16)
+    # Checked on opening: an index beyond the list would fail only in the middle of a training.
     if column.max() >= names:
         raise PackError(f"{path}: damaged (it names entry {column.max()} of {names}); pack again")
     return column

@@ -44,6 +44,7 @@ def find_inputs(inputs: Sequence[str | Path]) -> list[Path]:
         raise DataError("no input; name .gnt files or folders of pictures")
     first: dict[Path, Path] = {}
     for path in found:
+        # A file may be named twice, by itself and by its folder; as samples it must count once.
         first.setdefault(path.resolve(), path)
     return list(first.values())
 
@@ -75,8 +76,10 @@ def _sources(path: Path) -> list[Path]:
         return [path]
     if is_pack(path):
         raise DataError(f"{path}: is a pack already; name the files it was packed from")
+    # Globs respect case on some systems: a name in capitals must be found, too.
     files = path.rglob("*.[gG][nN][tT]*")
     found = sorted(p for p in files if is_gnt(p) and p.is_file() and not p.name.startswith("."))
+    # Reading one kind and leaving out the other without a word would lose samples.
     if found and (picture := next((p for p in path.glob("*/*") if p.suffix.lower() in SUFFIXES), None)):
         raise DataError(f"{path}: holds both sample files and pictures ({picture.name}); name one kind at a time")
     return found or [path]

@@ -20,7 +20,10 @@ _PAPER, _INK, _QUIET, _LINE = "#ffffff", "#1c1c1c", "#767676", "#e3e3e3"
 
 
 class _Layout:
-    """Lengths in device pixels, ``scale`` times those in points, and the fonts of title, first and further lines."""
+    """The lengths of a sheet in device pixels (``scale`` for each point) and its fonts.
+
+    ``title``, ``head`` and ``rest`` are the fonts of the title and of a caption's first and further lines.
+    """
 
     def __init__(self, cell: int, scale: int, font: Path | None) -> None:
         self.scale = scale
@@ -60,9 +63,11 @@ def contact_sheet(
     if not len(images) or len(images) != len(captions):
         raise DataError(f"a contact sheet needs a caption for each picture: {len(images)} and {len(captions)} given")
     look = _Layout(cell, scale, font)
+    # A sheet of few pictures is no wider than they need.
     columns = max(1, min(columns, len(images)))
     lines = [caption.split("\n") for caption in captions]
     rows = [range(start, min(start + columns, len(images))) for start in range(0, len(images), columns)]
+    # All columns are as wide as the widest caption, so that no two captions touch.
     width = max(look.cell, ceil(max(_widest(entry, look) for entry in lines)))
     tail = look.head_height + look.rest_height * (max(map(len, lines)) - 1)
     step_x, step_y = width + look.gap, look.cell + tail + 2 * look.gap
@@ -76,6 +81,7 @@ def contact_sheet(
         look.title.write(pen, (look.margin, look.margin), title, _INK, "lt")
     for number, row in enumerate(rows):
         y = top + number * step_y
+        # A thin line above each row, but not at the very top of the sheet.
         if number or title:
             pen.line((look.margin, y - look.gap, size[0] - look.margin, y - look.gap), _LINE, look.scale)
         for place, index in enumerate(row):
@@ -114,6 +120,7 @@ def _picture(image: NDArray[np.uint8], ink: Literal["bright", "dark"], cell: int
     drawn = Image.fromarray(255 - image if ink == "bright" else image)
     factor = cell / max(drawn.size)
     size = (max(1, round(drawn.width * factor)), max(1, round(drawn.height * factor)))
+    # LANCZOS is the sharper one where it reduces; where it enlarges, it would draw halos around the strokes.
     return drawn.resize(size, Image.Resampling.BICUBIC if factor > 1 else Image.Resampling.LANCZOS)
 
 

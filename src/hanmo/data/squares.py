@@ -1,4 +1,4 @@
-"""Samples -> normalised squares, batch by batch, in order, on this process or several."""
+"""Normalises samples batch by batch, in their order, in this process or in several worker processes."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from hanmo.data.sample import Sample
 from hanmo.errors import BlankImageError
 from hanmo.normalize import Normalization
 
+# Enough that sending a batch to a worker costs little against normalising it.
 _BATCH_SAMPLES = 256
 _BATCH_PIXELS = 32_000_000  # bounds the memory of a batch of huge pictures
 _AHEAD = 3  # batches in flight a worker: enough to keep it busy, few enough to bound the memory
@@ -40,11 +41,13 @@ def normalized(samples: Iterable[Sample], normalization: Normalization, workers:
         for batch in _batches(samples):
             yield _gather(batch, _squares(normalization, [s.image for s in batch]))
         return
+    # "spawn" starts clean processes: a fork of a process with threads may inherit a lock that nobody will release.
     pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_follow_parent)
     waiting: deque[tuple[list[Sample], Future[list[NDArray[np.uint8] | None]]]] = deque()
     try:
         for batch in _batches(samples):
             waiting.append((batch, pool.submit(_squares, normalization, [s.image for s in batch])))
+            # The oldest batch goes out first, so that the order is that of the samples, whichever worker is done first.
             if len(waiting) > workers * _AHEAD:
                 first, future = waiting.popleft()
                 yield _gather(first, future.result())
@@ -98,4 +101,5 @@ def _end_with_parent() -> None:
     parent = parent_process()
     assert parent is not None
     parent.join()
+    # sys.exit() would end this thread only, while the main thread waits for work that never comes.
     os._exit(1)

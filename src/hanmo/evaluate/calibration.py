@@ -37,6 +37,7 @@ class Reliability:
         total = int(self.count.sum())
         if not total:
             return math.nan
+        # The gap of an empty bin is NaN; nansum leaves it out, and its count of 0 adds nothing to the total.
         gaps = np.abs(self.confidence - self.accuracy)
         return float(np.nansum(gaps * self.count) / total)
 
@@ -54,12 +55,14 @@ def reliability(probability: NDArray[np.floating], correct: NDArray[np.generic],
     # Rounding may make a probability slightly larger than one.
     if not np.all((confidence >= 0) & (confidence <= 1 + 1e-6)):
         raise ValueError("probabilities must lie in [0, 1]; apply softmax first")
+    # A probability of exactly 1 would open a bin of its own behind the last one.
     index = np.minimum((confidence * bins).astype(np.int64), bins - 1)
     count = np.bincount(index, minlength=bins)
 
     def mean(values: Floats) -> Floats:
         total = np.bincount(index, weights=values, minlength=bins)
         means = np.full(bins, np.nan)
+        # Empty bins stay NaN: an accuracy of 0 there would look like a measured one.
         np.divide(total, count, out=means, where=count > 0)
         return means
 
@@ -80,6 +83,7 @@ def negative_log_likelihood(logits: Logits, labels: Classes, temperature: float 
     loss = np.empty(len(labels), np.float64)
     for rows in slices(logits):
         scaled = np.asarray(logits[rows], np.float64) / temperature
+        # log(sum(exp(z))) with the largest z taken out: exp() of a large logit would overflow to infinity.
         best = scaled.max(axis=1)
         own = np.take_along_axis(scaled, labels[rows, None], axis=1)[:, 0]
         loss[rows] = np.log(np.exp(scaled - best[:, None]).sum(axis=1)) - (own - best)
@@ -100,6 +104,7 @@ def fit_temperature(logits: Logits, labels: Classes) -> float:
         raise ValueError("no samples: a temperature cannot be fitted to nothing")
     if not np.isfinite(np.take_along_axis(logits, labels[:, None], axis=1)).all():
         raise ValueError("the logits of some labels are not finite: no temperature can fit them")
+    # The search runs over b = 1 / T, because the loss is convex in b but not in T.
     low, high, b = 1 / TEMPERATURES[1], 1 / TEMPERATURES[0], 1.0
     if _slope(logits, labels, high)[0] < 0:
         return TEMPERATURES[0]  # the loss still falls at the end of the range
@@ -108,7 +113,10 @@ def fit_temperature(logits: Logits, labels: Classes) -> float:
         slope, curvature = _slope(logits, labels, b)
         if slope == 0:
             break
+        # The sign of the slope says on which side of b the minimum lies: the bracket shrinks to that side.
         low, high = (b, high) if slope < 0 else (low, b)
+        # Take Newton's step if it stays in the bracket and is at most half the last step. Otherwise go to the middle of
+        # the bracket on a logarithmic scale (the geometric mean), because temperatures range over a factor of 400.
         newton = b - slope / curvature if curvature > 0 else math.inf
         fast = low < newton < high and abs(newton - b) <= last / 2
         step = (newton if fast else math.sqrt(low * high)) - b
@@ -123,6 +131,7 @@ def _slope(logits: Logits, labels: Classes, b: float) -> tuple[float, float]:
     slope = curvature = 0.0
     for rows in slices(logits):
         z = np.asarray(logits[rows], np.float64)
+        # Slope and curvature do not change when a constant is added to all logits of a picture; exp() then stays <= 1.
         z = z - z.max(axis=1, keepdims=True)
         own = np.take_along_axis(z, labels[rows, None], axis=1)[:, 0]
         p = np.exp(b * z)
@@ -142,5 +151,6 @@ def refusal_threshold(score: NDArray[np.floating], keep: float = 0.95) -> float:
     """
     if not len(score) or not 0 < keep <= 1:
         raise ValueError(f"{len(score)} answers, keep {keep}: needs answers and a share in (0, 1]")
+    # 1e-9 absorbs the rounding error of the product: 0.07 * 100 is 7.000000000000001, which ceil() would make 8.
     kept = max(1, math.ceil(keep * len(score) - 1e-9))
     return float(np.sort(score)[len(score) - kept])

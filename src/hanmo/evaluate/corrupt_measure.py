@@ -83,7 +83,7 @@ def evaluate_corruptions(
 ) -> CorruptionReport:
     """Measure a recogniser on the clean and the corrupted pages of ``limit`` random samples (0: of all).
 
-    ``samples`` are gone through twice, an iterator is read into memory for that. With ``closed`` the recogniser answers
+    ``samples`` are read twice, so an iterator is first read into memory. With ``closed`` the recogniser answers
     only with characters that occur in the file. ``file`` names the samples in the result. ``on_progress`` is called
     with the number of pages read so far, of 101 a sample.
 
@@ -105,14 +105,18 @@ def choose_samples(
     """
     if limit < 0 or seed < 0:
         raise ArgumentError(f"limit is {limit}, seed {seed}; neither may be negative")
+    # Two passes are needed, first for the labels, then for the pictures of the chosen few. An iterator gives only one.
     if iter(samples) is samples:
         samples = list(samples)
     labels, characters = [sample.label for sample in samples], frozenset(known)
     inside = [index for index, label in enumerate(labels) if label in characters]
     if not inside:
         raise DataError(f"{file or 'input'}: no sample with a character that the reader knows; nothing to evaluate")
+    # The first places of a random permutation: with the same seed a larger limit only adds samples. 0 takes all.
     order = np.random.default_rng(seed).permutation(len(inside))[: limit or None]
+    # Sorted, so that the samples come in the file's order, whatever the order in which they were drawn.
     chosen = {inside[place]: _around(inside[place], len(labels)) for place in sorted(order.tolist())}
+    # Only pictures that some page shows are kept in memory, not those of the whole file.
     needed = {*chosen, *(number for numbers in chosen.values() for number in numbers)}
     images = {index: sample.image for index, sample in enumerate(samples) if index in needed}
     return Subset(
@@ -180,6 +184,7 @@ def measure(
 
     clean = _score(read(), labels)
     cells = {corruption: [read(corruption, severity) for severity in SEVERITIES] for corruption in CORRUPTIONS}
+    # All readings of one severity, corruption after corruption. labels * len(cells) below repeats the labels likewise.
     pooled = [[reading for row in cells.values() for reading in row[severity - 1]] for severity in SEVERITIES]
     return CorruptionReport(
         file=subset.file,
@@ -201,6 +206,7 @@ def _around(index: int, total: int) -> tuple[int, ...]:
     """Numbers of four other samples of the file; the sample's own where there is no other."""
     if total == 1:
         return (index,) * NEIGHBOURS
+    # A shift of 1 to total - 1 is never the sample itself. The crc32 keeps these numbers apart from other generators'.
     rng = np.random.default_rng([zlib.crc32(b"around"), index])
     return tuple((index + shift) % total for shift in rng.integers(1, total, NEIGHBOURS).tolist())
 
@@ -210,6 +216,7 @@ def _score(readings: Sequence[Reading], labels: Sequence[str]) -> Score:
     refused = np.array([reading.refused for reading in readings])
     probability = np.array([reading.probability for reading in readings], np.float64)
     named = np.array([reading.character is not None for reading in readings])
+    # Blank pages have no probability, nor has a reader that gives none: they cannot count for calibration.
     rated = named & np.isfinite(probability)
     return Score(
         accuracy=100 * float((right & ~refused).mean()),

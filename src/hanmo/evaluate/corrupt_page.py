@@ -48,16 +48,19 @@ def character(sample: Grey) -> Floats:
     nothing = np.zeros((CELL, CELL), np.float32)
     if not sample.size:
         return nothing
+    # The 1st percentile, not the minimum: a single black pixel of dust must not set the scale of the ink.
     paper, dark = float(sample.max()), float(np.percentile(sample, 1))
     if paper - dark < _LEAST_CONTRAST:
         dark = float(sample.min())  # one thin stroke on a wide sheet: the darkest percentile is still paper
     if paper - dark < _LEAST_CONTRAST:
         return nothing
     ink = ((paper - sample.astype(np.float32)) / np.float32(paper - dark)).clip(0, 1)
+    # The box around all visible ink, so that size and place on the page do not depend on the sample's own margins.
     rows, columns = ((ink.max(axis=axis) >= _VISIBLE).nonzero()[0] for axis in (1, 0))
     ink = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     factor = CELL / max(ink.shape)
     size = (max(1, round(ink.shape[1] * factor)), max(1, round(ink.shape[0] * factor)))
+    # Through uint8, because the pixels belong to the benchmark: resizing floats would round differently.
     scaled = Image.fromarray((255 * ink + 0.5).astype(np.uint8)).resize(size, Image.Resampling.BICUBIC)
     return np.asarray(scaled, np.float32) / np.float32(255)
 
@@ -71,6 +74,7 @@ def put(ink: Floats, left: int, top: int) -> Floats:
     """Ink on an empty page, float32 (112, 112), its corner at (left, top); what lies beyond the border is cut off."""
     page = np.zeros((SIDE, SIDE), np.float32)
     height, width = ink.shape
+    # The part of the ink that lies on the page, in the page's coordinates; it may be empty.
     y, x = slice(max(top, 0), min(top + height, SIDE)), slice(max(left, 0), min(left + width, SIDE))
     if y.start < y.stop and x.start < x.stop:
         page[y, x] = ink[y.start - top : y.stop - top, x.start - left : x.stop - left]
@@ -84,6 +88,7 @@ def ink_of(page: Grey) -> Floats:
 
 def to_page(levels: NDArray[np.floating]) -> Grey:
     """Grey levels of any real values, rounded and clipped to uint8."""
+    # astype() cuts the decimals off, so 0.5 is added to round.
     return (levels + 0.5).clip(0, 255).astype(np.uint8)
 
 
@@ -127,6 +132,7 @@ def blob(centre: Point, radius: float, rng: np.random.Generator) -> Floats:
     """A mask of a round spot with an uneven outline, float32 (112, 112), 1 inside."""
     turns = np.linspace(0, 2 * np.pi, 48, endpoint=False)
     reach = np.full(turns.shape, radius, np.float64)
+    # Two, three and five bulges around the spot, the finer ones flatter, give an outline without symmetry.
     for waves in (2, 3, 5):
         reach += radius * rng.uniform(0, 0.28 / waves) * np.sin(waves * turns + rng.uniform(0, 2 * np.pi))
     corners = zip(centre[0] + reach * np.cos(turns), centre[1] + reach * np.sin(turns), strict=True)
@@ -147,6 +153,7 @@ def hand_circle(radius: float, rng: np.random.Generator) -> list[Point]:
     """A circle as a hand draws it: oval, and its ends pass each other."""
     wide, high = (radius * rng.uniform(0.88, 1.08, 2)).tolist()
     start, drift = rng.uniform(0, 2 * np.pi), rng.uniform(-4, 4)
+    # 8 % more than a full turn, so that the ends overlap; the radius drifts on the way, so that they pass each other.
     turns = np.linspace(0, 1.08, 64)
     x = SIDE / 2 + (wide + drift * turns) * np.cos(start + 2 * np.pi * turns)
     y = SIDE / 2 + (high + drift * turns) * np.sin(start + 2 * np.pi * turns)
@@ -157,6 +164,7 @@ def homography(source: Corners, target: Corners) -> list[float]:
     """Pillow's eight numbers of the perspective map that takes four points ``source`` to ``target``, (4, 2) each."""
     rows, right = [], []
     for (x, y), (u, v) in zip(source.tolist(), target.tolist(), strict=True):
+        # Two equations a point, from u = (ax + by + c) / (gx + hy + 1) and v = (dx + ey + f) / (gx + hy + 1).
         rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]
         right += [u, v]
     return list(np.linalg.solve(np.array(rows), np.array(right)).tolist())
@@ -183,5 +191,6 @@ def _gaussian(sigma: float) -> Floats:
     """Row i holds the weights of pixel i, (112, 112); every row sums to 1, also at the borders."""
     distance = np.subtract.outer(np.arange(SIDE), np.arange(SIDE)) / sigma
     weights = np.exp(-0.5 * distance**2)
+    # Near a border a part of the bell lies outside. Dividing by the rest keeps white paper white there.
     weights /= weights.sum(axis=1, keepdims=True)
     return weights.astype(np.float32)

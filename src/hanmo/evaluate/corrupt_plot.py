@@ -1,4 +1,7 @@
-"""The heat map of HWDB-C: a row a corruption, a column a severity, the accuracy as number and colour. Pillow alone."""
+"""The heat map of HWDB-C, drawn with Pillow alone.
+
+Each row is a corruption, each column a severity; a cell shows the accuracy as a number and as a colour.
+"""
 
 from __future__ import annotations
 
@@ -38,12 +41,14 @@ def heat_map(reports: Sequence[CorruptionReport]) -> Image.Image:
 def _panel(report: CorruptionReport) -> Image.Image:
     names = list(report.corruptions)
     columns = len(SEVERITIES) + 1
+    # One more column for the mean of a row, set off by a gap; below, a row of heads and one of means are added.
     width = 2 * _MARGIN + _NAME + columns * _CELL_WIDTH + _GAP
     height = 2 * _MARGIN + _TITLE + (len(names) + 2) * _CELL_HEIGHT + _GAP
     picture = Image.new("RGB", (width * _SCALE, height * _SCALE), _PAPER)
     pen, large, small = ImageDraw.Draw(picture), _font(14), _font(11)
     title = f"{report.reader}: mCA {report.mca:.1f} %, clean {report.clean.accuracy:.1f} %"
     pen.text(_at(_MARGIN, _MARGIN), _plain(title), _TEXT, large)
+    # Windows paths have backslashes (chr(92)); only the file's name is shown.
     where = f"{report.file.replace(chr(92), '/').rsplit('/', 1)[-1]}, n = {report.n:,}; accuracy in % by severity"
     pen.text(_at(_MARGIN, _MARGIN + 22), _plain(where), _QUIET, small)
     top = _MARGIN + _TITLE
@@ -63,6 +68,7 @@ def _cells(pen: ImageDraw.ImageDraw, top: float, values: Sequence[float], font: 
     for column, value in enumerate(values):
         left, colour = _left(column), _colour(value / 100)
         pen.rectangle((*_at(left, top), *_at(left + _CELL_WIDTH - 1, top + _CELL_HEIGHT - 1)), colour)
+        # Brightness as the eye sees it (ITU-R BT.601): dark digits on cells lighter than 120 of 255, else white ones.
         luminance = np.dot(colour, (0.299, 0.587, 0.114))
         pen.text(_middle(column, top), f"{value:.1f}", _TEXT if luminance > 120 else _PAPER, font, anchor="mm")
 

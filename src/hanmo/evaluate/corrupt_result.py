@@ -108,8 +108,10 @@ def _figures(score: Score) -> dict[str, float | None]:
 
 
 def _mean(values: list[float]) -> float:
+    # fsum, because a plain sum depends on the order of the values in its last digits.
     return math.fsum(values) / len(values)
 
 
 def _rounded(value: float) -> float | None:
+    # JSON has no NaN.
     return round(value, 4) if math.isfinite(value) else None

@@ -68,6 +68,7 @@ def corrupt(name: str, severity: int, sample: Grey, index: int, neighbours: Neig
         raise ArgumentError(f"severity is {severity}; a whole number from 1 to 5")
     if index < 0:
         raise ArgumentError(f"index is {index}; samples are numbered from 0")
+    # crc32, as Python's own hash of a text changes with every start.
     rng = np.random.default_rng([zlib.crc32(name.encode()), severity, index])
     return CORRUPTIONS[name](clean_page(sample), severity, rng, neighbours or (sample,))
 
@@ -95,6 +96,7 @@ def uneven_light(page: Grey, severity: int, rng: np.random.Generator, others: Ne
     """A lamp at one side: from one border to the opposite one the light falls to this share of itself."""
     least = (0.8, 0.68, 0.56, 0.45, 0.35)[severity - 1]
     along = _across(rng.uniform(0, 2 * np.pi))
+    # 0 at the lit border, 1 at the dark one. The exponent below bends the fall of light a little, as real lamps do.
     way = (along - along.min()) / (along.max() - along.min())
     return to_page(page * (1 - (1 - least) * way ** np.float32(rng.uniform(0.8, 1.25))))
 
@@ -103,7 +105,9 @@ def hard_shadow(page: Grey, severity: int, rng: np.random.Generator, others: Nei
     """The edge of a hand's or a phone's shadow crosses the character; in it, this share of the light is left."""
     left = (0.82, 0.7, 0.58, 0.46, 0.35)[severity - 1]
     angle = rng.uniform(0, 2 * np.pi)
+    # The edge is a slightly wavy line, up to a fifth of the character's side off the middle: it always crosses ink.
     edge = _across(angle) - rng.uniform(-0.2, 0.2) * CELL + 4 * np.sin(_across(angle + np.pi / 2) / rng.uniform(12, 30))
+    # tanh makes the step soft: 1 to 3 pixels, as the half-shadow of a near hand.
     shade = 0.5 + 0.5 * np.tanh(edge / rng.uniform(1, 3))
     return to_page(page * (1 - (1 - left) * shade))
 
@@ -111,7 +115,9 @@ def hard_shadow(page: Grey, severity: int, rng: np.random.Generator, others: Nei
 def paper_texture(page: Grey, severity: int, rng: np.random.Generator, others: Neighbours) -> Grey:
     """Coarse paper: grain of two sizes, 1.2 and 4 pixels, standard deviation in grey levels."""
     sigma = (4, 8, 13, 19, 26)[severity - 1]
+    # 0.8 and 0.6, because the variances add up: 0.64 + 0.36 = 1 keeps the standard deviation at sigma.
     grain = 0.8 * smooth_noise(rng, 1.2) + 0.6 * smooth_noise(rng, 4.0)
+    # The paper gets darker, too, or the bright half of the grain would be cut off at 255.
     return to_page(page - 1.2 * sigma + sigma * grain)
 
 
@@ -119,6 +125,7 @@ def show_through(page: Grey, severity: int, rng: np.random.Generator, others: Ne
     """The writing on the back of thin paper: another sample, mirrored, a little blurred, with this share of ink."""
     ink = (0.1, 0.18, 0.27, 0.37, 0.48)[severity - 1]
     left, top = (EDGE + rng.integers(-14, 15, 2)).tolist()
+    # The back of a sheet is seen from behind, therefore mirrored, and not exactly behind the front's character.
     back = placed(character(others[0])[:, ::-1], left, top)
     return darken(page, blur(back, 1.0), ink)
 
@@ -138,6 +145,7 @@ def faint_ink(page: Grey, severity: int, rng: np.random.Generator, others: Neigh
     ink = ink_of(page)
     ink = (1 - thinner) * ink + thinner * eroded(ink)
     pressure = smooth_noise(rng, 2.0)
+    # The quantile makes exactly this share of the page untouched; from there the ink grows in softly.
     touching = ((pressure - np.quantile(pressure, gaps)) / 0.35).clip(0, 1)
     grain = (1 + 0.3 * smooth_noise(rng, 0.7)).clip(0, 1.3)
     levels = PAPER - (PAPER - INK) * strength * ink * touching * grain
@@ -162,6 +170,7 @@ def motion_blur(page: Grey, severity: int, rng: np.random.Generator, others: Nei
 def low_resolution(page: Grey, severity: int, rng: np.random.Generator, others: Neighbours) -> Grey:
     """A picture of a whole sheet: the character is only this many pixels large, then enlarged again."""
     pixels = (36, 28, 22, 17, 13)[severity - 1]
+    # BOX averages the pixels as a coarse sensor does; BICUBIC is a usual way to enlarge.
     small = round(SIDE * pixels / CELL)
     picture = Image.fromarray(page).resize((small, small), Image.Resampling.BOX)
     return np.array(picture.resize((SIDE, SIDE), Image.Resampling.BICUBIC))
@@ -172,6 +181,7 @@ def jpeg(page: Grey, severity: int, rng: np.random.Generator, others: Neighbours
     # Of near qualities those whose steps also shift the paper more with every severity.
     quality = (34, 26, 16, 11, 5)[severity - 1]
     down, right = rng.integers(0, 8, 2).tolist()
+    # JPEG works in blocks of 8 x 8 from the top left corner: padding shifts where they begin on the page.
     padded = np.pad(page, ((down, 8 - down), (right, 8 - right)), "edge")
     file = BytesIO()
     Image.fromarray(padded).save(file, "jpeg", quality=quality)
@@ -194,6 +204,7 @@ def ruled_lines(page: Grey, severity: int, rng: np.random.Generator, others: Nei
     apart = (84, 62, 46, 36, 28)[severity - 1]
     ink, width = _PRINT[severity - 1]
     slope, first = rng.uniform(-0.03, 0.03), rng.uniform(0, apart)
+    # One line more above and below, as slanted lines may enter the page from there.
     heights = np.arange(first - apart, SIDE + apart, apart).tolist()
     return darken(page, lines([[(0, y), (SIDE, y + slope * SIDE)] for y in heights], width), ink)
 
@@ -207,6 +218,8 @@ def neighbours(page: Grey, severity: int, rng: np.random.Generator, others: Neig
         height, width = other.shape
         shift = int(rng.integers(-8, 9))
         left, top = EDGE + (CELL - width) // 2 + shift, EDGE + (CELL - height) // 2 + shift
+        # A neighbour on the left or above ends at `before`, one on the right or below begins at `after`. A negative gap
+        # lets them reach into the character's square.
         before, after = EDGE - gap, EDGE + CELL + gap
         corner = ((before - width, top), (after, top), (left, before - height), (left, after))[side]
         ink = np.maximum(ink, put(other, *corner))
@@ -218,10 +231,12 @@ def perspective(page: Grey, severity: int, rng: np.random.Generator, others: Nei
     degrees, share = ((4, 0.04), (8, 0.08), (12, 0.12), (17, 0.17), (22, 0.22))[severity - 1]
     turn = np.deg2rad(degrees) * rng.choice((-1, 1))
     square = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * (CELL / 2)
+    # Corners of the character's square around (0, 0), turned, and then each moved by itself.
     corners = square @ np.array([(np.cos(turn), np.sin(turn)), (-np.sin(turn), np.cos(turn))])
     corners += rng.uniform(-1, 1, (4, 2)) * share * CELL
     corners *= min(1, (SIDE / 2 - 2) / np.abs(corners).max())  # the whole character stays on the page
     middle = SIDE / 2
+    # Pillow asks for every target pixel where it comes from, so the map goes from the new corners to the old ones.
     back = homography(corners + middle, square + middle)
     picture = Image.fromarray(page)
     turned = picture.transform(
@@ -235,6 +250,7 @@ def moire(page: Grey, severity: int, rng: np.random.Generator, others: Neighbour
     share = (0.1, 0.18, 0.28, 0.4, 0.55)[severity - 1]
     angle, bend = rng.uniform(0, np.pi), 2 * smooth_noise(rng, 16.0)
     pattern = np.zeros(page.shape, np.float32)
+    # A screen has rows and columns of dots, which gives two gratings at an angle; one of them is stronger.
     for turn, weight in ((angle, 0.65), (angle + rng.uniform(0.9, 1.6), 0.35)):
         period = rng.uniform(3.5, 8)
         pattern += weight * (0.5 + 0.5 * np.sin(2 * np.pi * (_across(turn) + bend) / period))
@@ -253,6 +269,7 @@ def occlusion(page: Grey, severity: int, rng: np.random.Generator, others: Neigh
         return darken(page, blur(spot, 0.8) * 0.8 + rim * 0.4, ink)
     if kind == 1:
         dab = blob(centre, (4, 6, 8, 10.5, 13.5)[severity - 1], rng)
+        # 252: correction fluid is a little whiter than the paper (245).
         return to_page(page * (1 - dab) + 252 * dab)
     radius, width, ink = ((46, 1.2, 0.4), (43, 1.6, 0.5), (40, 2, 0.6), (36, 2.5, 0.7), (32, 3, 0.8))[severity - 1]
     return darken(page, lines([hand_circle(radius, rng)], width), ink)
@@ -264,6 +281,7 @@ _PRINT = ((0.18, 1.0), (0.28, 1.2), (0.4, 1.5), (0.55, 1.9), (0.72, 2.4))
 
 def _practice_cell(page: Grey, severity: int, rng: np.random.Generator, *, diagonals: bool) -> Grey:
     ink, width = _PRINT[severity - 1]
+    # The cell is larger than the character (half of 72 is 36) and fits the page (half of 112 is 56).
     half = rng.uniform(42, 50)
     x, y = (SIDE / 2 + rng.uniform(-5, 5, 2)).tolist()
     left, right, top, bottom = x - half, x + half, y - half, y + half

@@ -70,8 +70,8 @@ def evaluate_recognizer(
 ) -> Evaluation:
     """Read every sample with ``recognizer`` and score the answers.
 
-    ``samples`` is a pack of the bundle's normalisation or anything that yields samples; a closed test goes through it
-    twice, once for the labels (an iterator is read into memory for that). ``file`` names it in the result.
+    ``samples`` is a pack of the bundle's normalisation or anything that yields samples. A closed test reads it twice,
+    first for the labels, so an iterator is read into memory. ``file`` names it in the result.
     ``on_progress`` is called with the number of samples read so far. Raises :class:`DataError` when there are none,
     :class:`PackError` when a pack was normalised differently and :class:`ArgumentError` for a batch of nothing.
     """
@@ -82,6 +82,7 @@ def evaluate_recognizer(
         samples.require(normalization=bundle.normalization)
         batches = _from_pack(samples, batch_size)
     else:
+        # A closed test passes over the samples twice; an iterator would be empty the second time.
         if closed and iter(samples) is samples:
             samples = list(samples)
         batches = _from_samples(samples, bundle.normalization, batch_size)
@@ -122,6 +123,7 @@ class _Tally:
         self.charset = recognizer.bundle.charset
         self.allowed = allowed
         self.scored: list[_Scored] = [
+            # An empty first entry gives concatenate() the right types even when no picture is scored.
             _Scored(*(np.empty(0, kind) for kind in (int, int, int, int, float, float, bool)))
         ]
         self.blank: list[int] = []
@@ -141,6 +143,7 @@ class _Tally:
         logits = self.recognizer.logits(batch.squares)
         self.seconds += batch.seconds + time.perf_counter() - start
         self.pictures += len(batch.labels)
+        # Evidence is measured before a closed test removes classes: does the picture look like any character at all?
         known = evidence(logits) >= self.recognizer.bundle.least_evidence
         if self.allowed is not None and len(self.allowed):
             logits = restrict(logits, self.allowed)
@@ -155,6 +158,7 @@ class _Tally:
         self.outside += int((~inside).sum())
         answered = known & (confidence >= bundle.refusal_threshold)
         self.outside_refused += int((~answered[~inside]).sum())
+        # From here on only pictures with a label that the net can answer: the others have no rank and no loss.
         rows = np.flatnonzero(inside)
         labels = self.charset.encode([batch.labels[row] for row in rows])
         above, tied = ranks(logits[rows], labels)
@@ -165,12 +169,15 @@ class _Tally:
 
     def _remember(self, batch: Batch, row: int, predicted: str, confidence: float) -> None:
         order = -(self.pictures - len(batch.labels) + row)  # of equally confident mistakes the first stays
+        # The heap is full and this mistake is weaker than its weakest: skip copying the picture.
         if len(self.mistakes) == PICTURES_KEPT and (confidence, order) < self.mistakes[0][:2]:
             return
+        # A copy, because a view would keep the whole batch in memory.
         square, source = batch.squares[row].copy(), batch.sources[row]
         mistake = Mistake(
             true=batch.labels[row], predicted=predicted, probability=confidence, square=square, source=source
         )
+        # Confidence and order never tie together, so the heap never compares two Mistakes (they have no order).
         heapq.heappush(self.mistakes, (confidence, order, mistake))
         if len(self.mistakes) > PICTURES_KEPT:
             heapq.heappop(self.mistakes)
@@ -181,6 +188,7 @@ class _Tally:
         label_ranks = Ranks(above, tied)
         blank = np.zeros(len(self.blank))  # blank pictures count as wrong
         credit = {k: np.concatenate([label_ranks.credit(k), blank]) for k in (1, 5, 10)}
+        # The credits end with the blank pictures, which have no probability: only the scored ones are calibrated.
         bins = reliability(confidence, credit[1][: len(confidence)])
         mistakes = [mistake for *_, mistake in sorted(self.mistakes, key=lambda item: item[:2], reverse=True)]
         return Evaluation(
@@ -217,6 +225,7 @@ class _Tally:
     ) -> tuple[ClassScore, ...]:
         """A score for every class that occurs; ``all_labels`` and ``credit`` include the blank pictures."""
         taken_for: dict[int, int] = {}
+        # The most frequent answer comes first; setdefault keeps it for each character.
         for (true, to), _ in Counter(pair_counts(predicted, label)).most_common():
             taken_for.setdefault(true, to)
         accuracies = 100 * class_means(credit, all_labels, len(self.charset))

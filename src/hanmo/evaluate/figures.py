@@ -25,8 +25,9 @@ def picture(square: Squares) -> str:
 
 
 def reliability_diagram(bins: Reliability) -> str:
-    """An SVG: of every bin the accuracy (dark mark), its gap to the probability (red), and the share of answers."""
+    """An SVG: for every bin its accuracy (dark mark), the gap to its probability (red) and its share of answers."""
     left, top, side, strip = 46, 12, 300, 56
+    # y runs downwards in SVG: base is the y of 0 %, foot the lower edge of the bars that show the shares of answers.
     base = top + side
     foot = base + 14 + strip
     parts = [_grid(left, top, side, side)]
@@ -34,7 +35,9 @@ def reliability_diagram(bins: Reliability) -> str:
     for i in np.flatnonzero(bins.count).tolist():
         x, width = left + side * bins.edges[i], side * (bins.edges[i + 1] - bins.edges[i])
         accuracy, confidence = float(bins.accuracy[i]), float(bins.confidence[i])
+        # Blue up to the smaller of accuracy and confidence, red from there to the larger one.
         common, gap = side * min(accuracy, confidence), side * abs(accuracy - confidence)
+        # Relative to the fullest bin, and at least one pixel, so that a bin with few answers does not vanish.
         height = max(strip * share[i] / share.max(), 1)
         tooltip = f"{bins.count[i]:,} answers: probability {confidence:.1%}, {accuracy:.1%} right"
         parts.append(
@@ -57,6 +60,8 @@ def class_curve(accuracies: Sequence[float]) -> str:
     """An SVG: accuracy in per cent of every class, worst first, as one stepped area."""
     values = sorted(accuracies)
     left, top, width, height = 46, 12, 560, 220
+    # The axis starts at the ten below the worst class, at most at 90 %: without
+    # a mistake in any class there would be no height left to divide by.
     base, floor = top + height, min(10 * (values[0] // 10), 90.0)
     step = width / len(values)
 

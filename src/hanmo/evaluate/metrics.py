@@ -53,7 +53,9 @@ def ranks(logits: Logits, labels: Classes) -> Ranks:
     above, tied = np.empty(len(labels), np.int64), np.empty(len(labels), np.int64)
     for rows in slices(logits):
         own = np.take_along_axis(logits[rows], labels[rows, None], axis=1)
+        # ~(a <= b) instead of a > b, because it is also true where a or b is NaN: NaN ranks above everything.
         above[rows] = np.count_nonzero(~(logits[rows] <= own), axis=1)
+        # A label with a NaN logit equals nothing, not even itself; at least 1 avoids a division by zero in credit().
         tied[rows] = np.maximum(np.count_nonzero(logits[rows] == own, axis=1), 1)
     return Ranks(above, tied)
 
@@ -114,6 +116,7 @@ def pair_counts(predicted: Classes, labels: Classes) -> dict[tuple[int, int], in
     """How often each (true, predicted) pair of two different classes occurs, in the order of the classes."""
     wrong = predicted != labels
     width = 1 + max(int(labels.max(initial=0)), int(predicted.max(initial=0)))
+    # One number for a pair, true * width + predicted, makes counting pairs a single sort; divmod takes it apart again.
     codes, counts = np.unique(labels[wrong].astype(np.int64) * width + predicted[wrong], return_counts=True)
     return {divmod(code, width): n for code, n in zip(codes.tolist(), counts.tolist(), strict=True)}
 
@@ -126,6 +129,7 @@ def restrict(logits: Logits, classes: Classes) -> Logits:
     """
     if not len(classes) or classes.min() < 0 or classes.max() >= logits.shape[1]:
         raise ValueError(f"restrict needs classes from 0 to {logits.shape[1] - 1}, at least one")
+    # Minus infinity, because softmax turns it into a probability of exactly 0.
     closed = np.full_like(logits, -np.inf)
     closed[:, classes] = logits[:, classes]
     return closed

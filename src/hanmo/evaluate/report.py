@@ -15,6 +15,7 @@ from hanmo.evaluate.result import ClassScore, ConfusedPair, Evaluation, Mistake
 SUFFIXES = (".html", ".htm")
 WORST_CLASSES = 24
 
+# All styles and pictures are inside the page, so that it can be mailed and archived as one file.
 _STYLE = """
 :root { color-scheme: light dark; --paper: #faf8f3; --card: #fff; --ink: #23262c; --soft: #6a6e76; --line: #e4dfd4;
   --red: #b5382a; --blue: #3a5a98; --shade: #3a5a9826; --kai: "LXGW WenKai", "Kaiti SC", STKaiti, KaiTi,
@@ -59,6 +60,7 @@ svg { max-width: 100%; height: auto; } svg text { font-size: 12px; fill: var(--s
 summary { cursor: pointer; margin: 24px 0 8px; font-weight: 600; } @media print { body { padding: 0; } }
 """
 
+# The Content-Security-Policy forbids scripts and any load from the network: the page shows test samples.
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -189,11 +191,13 @@ def _calibration(e: Evaluation) -> str:
 def _classes(scores: Sequence[ClassScore]) -> str:
     if not scores:
         return ""
+    # Among classes of equal accuracy the one with more pictures comes first: its figure is better founded.
     worst_first = sorted(scores, key=lambda score: (score.top1, -score.n, score.character))
     worst = "".join(
         f'<div><b class="glyph">{escape(s.character)}</b><u><s style="width:{s.top1:.1f}%"></s></u>'
         f'<span class="n">{s.top1:.1f}%</span><small>{_taken_for(s)}</small></div>'
         for s in worst_first[:WORST_CLASSES]
+        # Classes without a mistake do not belong among the worst, even where fewer than 24 have one.
         if s.top1 < 100
     )
     rows = [

@@ -46,11 +46,13 @@ class Space:
             raise ConfigError(f"space {self.key!r}: {error}") from None
 
     def _check(self) -> None:
+        # Whole sections would contain keys that are fixed.
         if self.key in FIXED or self.key in ("data", "train", ""):
             raise ConfigError(f"may not vary: {FIXED.get(self.key, 'name one value of a section')}")
         if self.choices:
             if (self.low, self.high, self.step, self.log) != (None, None, None, False):
                 raise ConfigError("has choices, so low, high, step and log have no place")
+            # In pairs, because choices may be lists or tables, which a set cannot hold.
             if any(one == other for one, other in combinations(self.choices, 2)):
                 raise ConfigError(f"a choice of {list(self.choices)} is there twice")
             return
@@ -108,12 +110,14 @@ class SearchConfig:
         if not 0 < self.held_out < 1:
             raise ConfigError(f"held_out {self.held_out}: a share of the training pack, above 0 and below 1")
         _require_disjoint([space.key for space in self.space])
+        # With a single range Optuna's CMA-ES would silently leave it to the other sampler.
         if self.sampler == "cma-es" and sum(not space.choices for space in self.space) < 2:
             raise ConfigError("sampler 'cma-es' moves in ranges of numbers; name at least two, or take 'tpe'")
 
 
 def _require_disjoint(keys: Iterable[str]) -> None:
     """Raise :class:`ConfigError` for a key that occurs twice or lies inside another."""
+    # In sorted order a key comes before the keys inside it, so one direction is enough.
     for one, other in combinations(sorted(keys), 2):
         if one == other or other.startswith(f"{one}."):
             raise ConfigError(f"space {other!r}: is there twice, or is part of {one!r}")

@@ -38,10 +38,13 @@ class Judging:
             raise ConfigError(f"{config.recipe}: has no data.test for objective = 'test'; name one in changes")
         training, self.described = open_training(recipe.data, torch.device("cpu"))
         self.classes, self.side = len(self.described.charset), training.side
+        # `training_samples` is what the winner trains on at the end, `samples` what each trial trains on.
         self.samples = self.training_samples = len(training)
+        # By this digest a resumed search notices that its data has changed.
         self.digest = self.described.digest
         if self.split:
             pack = Pack.open(recipe.data.train)
+            # By writer, because samples of one hand are alike: trials would be judged on what they have nearly seen.
             self.parts = split_by_writer(pack, config.held_out, config.seed)
             self.samples, held = map(len, self.parts)
             if not held or not self.samples:
@@ -59,6 +62,7 @@ class Judging:
         pack = Pack.open(self.data.train)
         for name, part in zip(("train", "held-out"), self.parts, strict=True):
             place = self.out / name
+            # The same seed gives the same parts, so a part that an earlier call wrote is used again.
             if not is_pack(place):
                 write_part(pack, part, place)
             elif len(Pack.open(place)) != len(part):

@@ -36,11 +36,13 @@ class SearchProblem:
         self.judging = Judging(config, self.base, out)
         self.short = replace(short, name=config.name, data=self.judging.trial_data())
         self.drawing = Drawing(config.space, to_table(self.short))
+        # Many trials share a net, and counting builds it: each is counted once.
         self.sizes: dict[NetConfig, tuple[int, int]] = {}
         self._check()
 
     def _check(self) -> None:
         """Build every net and recipe that one changed value alone gives, and connect teachers and methods."""
+        # Both calls raise an error for what is impossible: a batch larger than the data, a net that cannot be built.
         for recipe in self.trial_recipes():
             self.images_of(recipe)
             self.size_of(recipe.net)
@@ -48,6 +50,7 @@ class SearchProblem:
             pass
         if self.short.distill is not None:
             self._check_teaching(self.short.net, self.short.distill)
+        # Only where all trials are equally long is it certain that none fits into the budget.
         budget, images = self.config.budget, self.images_of(self.short)
         if budget is not None and self.fixed_length and images > budget:
             raise ConfigError(f"budget {budget:,}: one trial alone uses {images:,} images")
@@ -91,5 +94,6 @@ class SearchProblem:
     def winner(self, settings: Settings) -> Recipe:
         """The recipe of the best settings, for all the training data; ``data.test`` is used once, at its end."""
         recipe = from_table(with_settings(to_table(self.base), settings), Recipe)
+        # data.test plays no part in the search then, and the winner looks at it only once.
         every = 0 if self.judging.split else recipe.train.evaluate_every
         return replace(recipe, name=f"{self.config.name}-best", train=replace(recipe.train, evaluate_every=every))

@@ -47,12 +47,14 @@ def format_settings(settings: dict[str, Any]) -> str:
 def _short(value: Any) -> str:
     if isinstance(value, str):
         return value
+    # Four digits are enough to recognise a sampled number; trials.jsonl has all of them.
     return f"{value:.4g}" if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
 
 
 def best_of(rows: Sequence[TrialRow], most: int = 10) -> list[TrialRow]:
     """The ``most`` best complete trials by top-1; among equals the smaller net, then the earlier trial comes first."""
     complete = [row for row in rows if row.state == "complete"]
+    # Fixed rules for ties, so that the same journal always gives the same winner.
     return sorted(complete, key=lambda row: (-(row.top1 or 0.0), row.parameters or 0, row.trial))[:most]
 
 

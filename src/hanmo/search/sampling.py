@@ -39,6 +39,7 @@ def sampler(config: SearchConfig, number: int, untrained: int) -> BaseSampler:
     seed = int.from_bytes(digest[:4], "little") >> 1  # 31 bits, as numpy's seeds allow
     if config.sampler == "random":
         return RandomSampler(seed=seed)
+    # TPE counts refused and repeated trials as trained ones; its random phase is made longer by as many.
     tpe = TPESampler(seed=seed, n_startup_trials=AT_RANDOM + untrained)
     if config.sampler == "tpe":
         return tpe

@@ -22,11 +22,13 @@ Settings = dict[str, Any]
 
 def with_settings(table: Table, settings: Mapping[str, Any]) -> Table:
     """A copy of a recipe's tables with other values. Raises :class:`ConfigError` for a key that does not exist."""
+    # Trials start from the same tables: what one changes must not reach the next.
     table = copy.deepcopy(table)
     for key, value in settings.items():
         *path, last = key.split(".")
         parent: Any = table
         for part in path:
+            # One step along the path: into a list by number, into a table by name. A missing section is made.
             parent = parent[_index(parent, part, key)] if isinstance(parent, list) else parent.setdefault(part, {})
             if not isinstance(parent, dict | list):
                 raise ConfigError(f"space {key!r}: {part!r} is a value of the recipe, with nothing inside")
@@ -53,6 +55,7 @@ class Drawing:
 
     def settings(self, drawn: Mapping[str, Any]) -> Settings:
         """Sampled values as values of the recipe."""
+        # Choices were given to Optuna as JSON, see _distribution().
         return {key: json.loads(value) if self.spaces[key].choices else value for key, value in drawn.items()}
 
     def each_alone(self) -> Iterator[Recipe]:
@@ -63,6 +66,7 @@ class Drawing:
         for key, space in self.spaces.items():
             distribution = self.distributions[key]
             if isinstance(distribution, FloatDistribution | IntDistribution):
+                # Between two ends that are possible, the values are taken to be possible, too.
                 values: Sequence[Any] = (distribution.low, distribution.high)
             else:
                 values = space.choices
@@ -99,6 +103,7 @@ def _distribution(space: Space, base: Table) -> BaseDistribution:
 def _is_whole(space: Space, base: Table) -> bool:
     """Whether values are whole numbers: as the recipe's value is, or where it has none, as the ends of the range."""
     value: Any = base
+    # The recipe's own value at this key, None where it has none.
     for part in space.key.split("."):
         if isinstance(value, list) and part.isdecimal() and int(part) < len(value):
             value = value[int(part)]

@@ -84,8 +84,10 @@ class Search:
                 )
             except (ValueError, KeyError) as error:
                 raise CheckpointError(f"{journal}: damaged ({one_line(error)}); search in another folder") from error
+        # Before anything is changed in the folder.
         self._require_same_search()
         self.problem.judging.prepare()
+        # Nothing runs in this process yet: a trial that counts as running belongs to a process that was killed.
         for trial in self.study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
             kills = trial.user_attrs.get("lost", 0) + 1
             self.study.tell(trial.number, state=TrialState.FAIL)
@@ -94,6 +96,7 @@ class Search:
 
     def _require_same_search(self) -> None:
         """Raise :class:`RunError` when the folder holds a search of another recipe, space or data."""
+        # With more trials or a larger budget it is still the same search.
         config = {k: v for k, v in to_table(self.config).items() if k not in ("trials", "budget")}
         now: dict[str, Any] = {
             "search": config,
@@ -135,6 +138,7 @@ class Search:
             trial = self._ask()
             try:
                 outcome = self._try(trial, deadline, on_record)
+            # BaseException, so that Ctrl-C is noted in the journal, too.
             except BaseException as error:
                 self._give_up(trial, error)
                 if isinstance(error, OutOfTime):
@@ -142,6 +146,7 @@ class Search:
                 raise
             self._tell(trial, outcome)
             on_trial(self._row(self.study.get_trials(deepcopy=False)[trial.number]))
+            # The budget counts as used up with the first trial that does not fit into what is left.
             if outcome.why == NO_BUDGET:
                 break
             untrained = 0 if outcome.state in TRAINED else untrained + 1
@@ -166,6 +171,7 @@ class Search:
         # Repetitions of interrupted trials do not count, so a resumed search samples what it would have sampled.
         number = sum("instead of" not in trial.user_attrs for trial in trials)
         untrained = sum(row.state in ("refused", "repeated") for row in self.rows())
+        # A new sampler for every trial, seeded by its number: a search that was resumed goes on as one that was not.
         self.study.sampler = sampler(self.config, number, untrained)
         return self.study.ask(self.problem.drawing.distributions)
 
@@ -183,6 +189,7 @@ class Search:
             return Outcome(state="refused", why=one_line(error))
         trial.set_user_attr("parameters", parameters)
         trial.set_user_attr("macs", macs)
+        # The cheap checks come first; a trial that fails one costs no training.
         for name, value in (("parameters", parameters), ("macs", macs)):
             most = getattr(self.config, f"most_{name}")
             if most is not None and value > most:
@@ -191,6 +198,7 @@ class Search:
         if images > self._images_left(rows):
             return Outcome(state="refused", why=NO_BUDGET)
         for row in rows:
+            # The same settings and the same seed would give the same net once more.
             if row.state in TRAINED and row.settings == settings:
                 top1 = row.top1 if row.state == "complete" else None
                 return Outcome(state="repeated", top1=top1, why=f"as trial {row.trial}")
@@ -210,6 +218,7 @@ class Search:
         for name in ("state", "images", "seconds", "why"):
             trial.set_user_attr(name, getattr(outcome, name))
         if outcome.top1 is None:
+            # Not FAIL: samplers take no notice of failed trials, but learn from pruned ones to avoid such settings.
             self.study.tell(trial, state=TrialState.PRUNED)
         else:
             self.study.tell(trial, outcome.top1)
@@ -232,6 +241,7 @@ class Search:
         for folder in (self.out / "trials").glob("*"):
             if not best or folder.name != str(best[0].trial):
                 (folder / WEIGHTS).unlink(missing_ok=True)
+        # Checkpoints hold the optimiser's state as well and are only needed to resume.
         shutil.rmtree(self.out / "trials" / str(number) / "checkpoints", ignore_errors=True)
 
     def rows(self) -> list[TrialRow]:

@@ -55,6 +55,7 @@ class _Reporter:
             self.report(record)
             if self.trial.should_prune():
                 raise TrialPruned
+        # Not at the end: the training is finished then, and its result counts.
         if record["kind"] != "end" and time.monotonic() >= self.deadline:
             raise OutOfTime
 
@@ -79,6 +80,7 @@ def train_trial(
     """
     start = time.perf_counter()
     reporter = _Reporter(trial, recipe.train.batch, deadline, on_record)
+    # The repetition of an interrupted trial is a new trial to Optuna: it is told the evaluations before the stop again.
     for record in RunFolder(folder).records():
         if record["kind"] == "eval":
             reporter.report(record)
@@ -95,6 +97,7 @@ def train_trial(
         state, why = "pruned", "fell behind"
     except DivergedError:
         state, why = "diverged", "the loss is not a number"
+    # It counts as a trained trial, so the search goes on and does not try these settings again.
     except torch.OutOfMemoryError:
         state, why = "diverged", "more memory than the device has"
     seconds = round(time.perf_counter() - start, 2)

@@ -31,6 +31,7 @@ from hanmo.serve.schemas import MAX_TOP, Answer, CharacterAnswer, ExplanationAns
 from hanmo.serve.uploads import media_type
 from hanmo.strokes import MAX_POINTS, MAX_STROKES
 
+# Without blanks and with characters as they are: fewer bytes. json.dumps() would make an encoder for every answer.
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 T = TypeVar("T")
@@ -49,6 +50,7 @@ def create_app(config: ServeConfig, reader: Recognizer | None = None) -> FastAPI
     """
     reader = reader or Recognizer(config.bundle)
     metrics = Metrics()
+    # One desk for all requests: its queue is what lets pictures of different clients share a run of the net.
     desk = Desk(reader, config, metrics)
 
     @asynccontextmanager
@@ -65,6 +67,7 @@ def create_app(config: ServeConfig, reader: Recognizer | None = None) -> FastAPI
         redoc_url=None,
         lifespan=lifespan,
     )
+    # The last one added is the outermost: Watch also counts what Guard refuses.
     app.add_middleware(Guard, config=config)
     app.add_middleware(Watch, metrics=metrics)
     _handle_refusals(app)
@@ -89,6 +92,7 @@ def _add_reading(app: FastAPI, desk: Desk, config: ServeConfig) -> None:
         """Read one character a picture. Several pictures get an answer each, in their order. A picture that shows no
         ink or no known character has a `reason`. One whose file cannot be read has an `error` in its place; if it came
         alone, the whole call is refused."""
+        # Encoded here, as FastAPI would check every field of the answer first.
         answer = {"results": await desk.read(*await _sent(request), top), "model": model.name}
         return Response(_ENCODER.encode(answer), media_type="application/json")
 
@@ -122,6 +126,7 @@ def _add_reading(app: FastAPI, desk: Desk, config: ServeConfig) -> None:
 
 async def _while_wanted(request: Request, work: Coroutine[Any, Any, T]) -> T:
     """The outcome of ``work``, cancelled as soon as the client is gone: another may be waiting for its place."""
+    # Two tasks race: the work, and the client's leaving, which arrives as a message.
     working = asyncio.ensure_future(work)
     leaving = asyncio.ensure_future(request.receive())  # the body has come, so nothing else can
     try:
@@ -190,6 +195,7 @@ class _Static(StaticFiles):
 
     def file_response(self, *args: Any, **kwargs: Any) -> Response:
         response = super().file_response(*args, **kwargs)
+        # no-cache means: keep it, but ask whether it has changed. So a new version reaches every browser at once.
         response.headers.setdefault("Cache-Control", "no-cache")
         return response
 
@@ -205,6 +211,7 @@ def _handle_refusals(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def malformed(request: Request, error: RequestValidationError) -> Response:
+        # Only the first mistake: one line is enough to mend a query.
         first = error.errors()[0]
         return RefusedError(422, "malformed_query", f"{first['loc'][-1]}: {first['msg']}").response()
 

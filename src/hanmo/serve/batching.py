@@ -47,12 +47,13 @@ class Batcher:
         self._workers = [asyncio.create_task(self._work()) for _ in range(self._threads)]
 
     async def close(self) -> None:
-        """Stop reading; what waits is cancelled."""
+        """Stop reading; pictures that wait are cancelled."""
         for worker in self._workers:
             worker.cancel()
         await asyncio.gather(*self._workers, return_exceptions=True)
         while not self._queue.empty():
             self._queue.get_nowait().answer.cancel()
+        # Without waiting: a run of the net cannot be stopped, and nobody waits for its answers any more.
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     @property
@@ -60,7 +61,7 @@ class Batcher:
         return bool(self._workers) and not any(worker.done() for worker in self._workers)
 
     def submit(self, square: NDArray[np.uint8], top: int) -> asyncio.Future[Prediction]:
-        """The prediction to come. A future that is cancelled before its batch begins is not read."""
+        """Queue a square and return its future prediction; one cancelled before its batch begins is not read."""
         loop = asyncio.get_running_loop()
         waiting = _Waiting(square, top, loop.time(), loop.create_future())
         self._queue.put_nowait(waiting)
@@ -75,8 +76,10 @@ class Batcher:
 
     async def _gather(self) -> list[_Waiting]:
         batch = [await self._queue.get()]
+        # From its arrival, not from now: while all threads were busy, it has waited already.
         until = batch[0].arrived + self._window
         while len(batch) < self._size:
+            # A timer is only set where nothing waits; pictures that are there already are taken at once.
             if self._queue.empty():
                 try:
                     async with asyncio.timeout_at(until):
@@ -90,6 +93,7 @@ class Batcher:
     async def _read(self, batch: list[_Waiting]) -> None:
         self._observe(len(batch))
         squares = np.stack([waiting.square for waiting in batch])
+        # One number for the whole run of the net; each answer is cut to what its client asked for below.
         top = max(waiting.top for waiting in batch)
         try:
             loop = asyncio.get_running_loop()
@@ -125,6 +129,7 @@ class Places:
 
         def take(places: int) -> None:
             nonlocal held
+            # Checked and taken without an await in between, so no other request can take the same place.
             if self.taken + places > self._places:
                 raise busy()
             self.taken += places

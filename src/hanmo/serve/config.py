@@ -38,7 +38,9 @@ class ServeConfig:
         for name in ("threads", "batch", "max_body", "max_json", "max_pictures", "explanations"):
             if getattr(self, name) < 1:
                 raise ArgumentError(f"{name} is {getattr(self, name)}; at least 1 is needed")
+        # Otherwise a call within its own limits could never be served.
         if self.queue < self.max_pictures or self.max_held < self.max_body:
             raise ArgumentError("the queue must hold the pictures of one call, and max_held the bytes of one body")
+        # A picture that waits longer for its batch than its client waits for an answer would always be late.
         if not 0 <= self.window < self.timeout:
             raise ArgumentError(f"window is {self.window} s; it must be shorter than the timeout, {self.timeout} s")

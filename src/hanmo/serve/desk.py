@@ -27,7 +27,7 @@ from hanmo.strokes import draw
 
 T = TypeVar("T")
 Unread = Prediction | RefusedError
-"""The outcome of a picture that is not given to the net: it shows no ink, or it cannot be used."""
+"""The outcome of a picture that the net does not read, because it shows no ink or cannot be used."""
 
 LOOK_ALIKES = 4
 """Look-alikes of a character at most."""
@@ -71,10 +71,12 @@ class Desk:
         """The results of every picture in a body; one that fails alone raises its :class:`RefusedError`."""
         with self._places.hold() as take:
             uploads, first = await self._in_thread(lambda: self._open_up(content_type, body))
+            # One place was taken before the body was opened; its number of pictures is known only now.
             take(len(uploads) - 1)
             outcomes = await self._outcomes(uploads, first, top)
         for outcome in outcomes:
             self._metrics.count_picture(outcome)
+        # A picture that came alone gives the whole call its status; one among many must not spoil the others.
         if len(outcomes) == 1 and isinstance(outcomes[0], RefusedError):
             raise outcomes[0]
         return [result(outcome, upload.name) for upload, outcome in zip(uploads, outcomes, strict=True)]
@@ -92,6 +94,7 @@ class Desk:
                 raise RefusedError(422, "too_many_pictures", "one picture is explained at a time; send each by itself")
             if isinstance(seen, RefusedError):
                 raise seen
+            # A prediction without a run of the net: the picture shows no ink.
             if isinstance(seen, Prediction):
                 raise RefusedError(422, "blank_picture", f"the picture cannot be explained: {seen.reason}")
             explaining = partial(explain_square, self.reader, seen.square, character)
@@ -107,6 +110,7 @@ class Desk:
             look_alikes = []
             if strokes:
                 square = await self._in_thread(lambda: self.reader.square(strokes))
+                # One more than wanted, as the character itself is usually among them.
                 seen = (await self._batcher.submit(square, LOOK_ALIKES + 1)).candidates
                 others = [candidate for candidate in seen if candidate.character != character][:LOOK_ALIKES]
                 look_alikes = [
@@ -144,7 +148,7 @@ class Desk:
                     outcome.cancel()  # does nothing to what is done, and spares the net what nobody waits for
 
     def _open_up(self, content_type: str, body: bytes) -> tuple[list[Upload], Inspected | Unread]:
-        """A body's uploads, and the first one's square: one way to a thread and back for most bodies."""
+        """A body's uploads and the first one's square. Most bodies hold one picture and so need a thread only once."""
         uploads = parse(content_type, body, self._config)
         return uploads, self._inspect(uploads[0])
 

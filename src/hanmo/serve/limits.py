@@ -37,7 +37,7 @@ CLIENT_GONE = 499
 
 
 class Watch:
-    """The outermost layer: headers, a log line and the metrics of every answer, and an answer even to our own bugs."""
+    """The outermost layer: adds headers, logs and counts every answer, and answers 500 if the server itself fails."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self.app, self._metrics = app, metrics
@@ -95,7 +95,9 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
+        # Too large a declared size is refused before a byte is received. The header may lie, so take() counts as well.
         declared = Headers(scope=scope).get("content-length", "")
+        # 20 digits hold every real size; int() refuses numbers of thousands of digits with an error.
         if declared.isdecimal() and int(declared[:20]) > self._config.max_body:
             return await body_too_large(self._config.max_body).response()(scope, receive, send)
         passage = _Passage(self, receive, send)
@@ -103,10 +105,12 @@ class Guard:
             async with asyncio.timeout(self._config.timeout) as passage.deadline:
                 await self.app(scope, passage.receive, passage.send)
         except TimeoutError:
+            # A TimeoutError from within the application is its own error and not our limit.
             if not passage.deadline.expired():
                 raise
             await passage.too_late().response()(scope, receive, send)
         finally:
+            # However the request ended, its bytes are free again.
             self._held -= passage.size
         return None
 

@@ -61,6 +61,7 @@ def configure(level: int = logging.INFO) -> None:
     handler.setFormatter(TextFormatter() if sys.stderr.isatty() else JsonFormatter())
     for name in ("hanmo.serve", "uvicorn.error", "asyncio"):
         logger = logging.getLogger(name)
+        # Not handed on to the root logger, whose handlers would write every line a second time.
         logger.handlers, logger.propagate = [handler], False
         logger.setLevel(level)
     for name in ("python_multipart", "PIL"):

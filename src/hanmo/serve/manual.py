@@ -47,6 +47,7 @@ def render(description: dict[str, Any]) -> str:
     info = description["info"]
     calls = [(path, method, call) for path, methods in description["paths"].items() for method, call in methods.items()]
     operations = [_operation(*call) for call in calls]
+    # All texts are escaped: descriptions may hold <, > and &.
     contents = [
         f'<li><a href="#{_anchor(path, method)}">{escape(call.get("summary", path))}</a></li>'
         for path, method, call in calls
@@ -84,6 +85,7 @@ def _operation(path: str, method: str, operation: dict[str, Any]) -> str:
 
 
 def _anchor(path: str, method: str) -> str:
+    # "post-v1-recognize": only letters and digits, so that the anchor needs no escapes in an address.
     words = "".join(c if c.isalnum() else " " for c in path).split()
     return "-".join([method, *words])
 
@@ -97,6 +99,7 @@ def _examples(path: str, method: str, operation: dict[str, Any]) -> str:
     commands = [address]
     if method == "post":
         content = operation["requestBody"]["content"]
+        # One command for a picture and one for strokes: what both addresses with a body take.
         written = json.dumps(content[_JSON]["example"])
         commands = [
             f"{address} -H 'Content-Type: image/png' --data-binary @picture.png",
@@ -149,6 +152,7 @@ def _kind(schema: dict[str, Any]) -> str:
     """A schema in a few words."""
     if reference := schema.get("$ref"):
         return str(reference).rpartition("/")[2]
+    # pydantic writes optional values as anyOf [type, null].
     for key in ("anyOf", "oneOf"):
         if key in schema:
             return " or ".join(_kind(option) for option in schema[key])

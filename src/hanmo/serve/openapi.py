@@ -6,6 +6,7 @@ from typing import Any
 
 from hanmo.serve.schemas import ErrorAnswer, Written
 
+# OpenAPI's way to describe the bytes of a file; manual.py shows it as "file".
 _FILE = {"type": "string", "format": "binary"}
 _FILES = {"type": "array", "items": _FILE, "minItems": 1}
 _WRITTEN = Written.model_json_schema()
@@ -17,6 +18,7 @@ _WRITTEN_MANY = {
     "required": ["characters"],
     "properties": {"characters": {"type": "array", "minItems": 1, "items": _WRITTEN}},
 }
+# A horizontal and a vertical stroke: 十.
 _EXAMPLE = {"strokes": [[[0, 50], [100, 50]], [[50, 0], [50, 100]]]}
 _KINDS = ("image/png", "image/jpeg", "image/webp", "image/bmp", "image/gif", "image/tiff", "application/octet-stream")
 
@@ -45,6 +47,7 @@ _UNKNOWN = {404: "The model does not know the character."}
 
 
 def _refusals(reasons: dict[int, str]) -> dict[int | str, dict[str, Any]]:
+    # Every refusal has the same shape, so only the reasons differ.
     return {status: {"model": ErrorAnswer, "description": reason} for status, reason in sorted(reasons.items())}
 
 

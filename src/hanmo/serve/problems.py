@@ -41,6 +41,7 @@ def body_too_large(limit: int) -> RefusedError:
 
 def unknown_character(character: str, model: str) -> RefusedError:
     """The model does not know the character asked about (404)."""
+    # Cut, because the address may hold a text of any length in place of a character.
     shown = describe(character)[:20]
     return RefusedError(404, "unknown_character", f"{model} does not know {shown!r}; ask about one of its candidates")
 
@@ -52,6 +53,7 @@ def of_picture(error: ImageError, source: str = "") -> RefusedError:
         status, code = 415, "unsupported_format"
     elif isinstance(error, ImageTooLargeError):
         code = "picture_too_large"
+    # The client knows which picture it sent; the server's name for it ("picture of 900 bytes") would only confuse.
     return RefusedError(status, code, str(error).removeprefix(f"{source}: "))
 
 

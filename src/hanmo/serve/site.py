@@ -9,9 +9,13 @@ All addresses are relative, so the folder may lie under any path, and nothing is
     offline.js              keeps the folder in the browser for use without a connection (a service worker)
     hanmo-site.json         the list of files, by which a later run and offline.js recognise the folder
 
-``strokes.bin`` is gzip over, little-endian: uint32 number of characters, uint32 bytes of their UTF-8, that text; a byte
-a character, its strokes; a byte a stroke, its points; int16 steps x, y in 1/1024 of the square, a stroke's first one
-from its upper left corner.
+``strokes.bin`` is compressed with gzip; its numbers are little-endian. It holds, in this order:
+
+- uint32: the number of characters, and the length in bytes of their UTF-8 text; then this text
+- one byte for each character: its number of strokes
+- one byte for each stroke: its number of points
+- int16 x, y for each point: the step from the point before it, in 1/1024 of the square's side; the first point of a
+  stroke counts from the upper left corner
 """
 
 from __future__ import annotations
@@ -64,6 +68,7 @@ def write_site(
     Raises :class:`RunError` when ``out`` holds anything else, :class:`InstallationError` without a usable runtime,
     :class:`BundleError` for a damaged bundle and for one that a browser cannot read with, :class:`StorageError`.
     """
+    # realpath: where `out` is a link, the folder that it points to is replaced, not the link.
     given, out = out, Path(os.path.realpath(out))
     if runtime is None:
         raise InstallationError(
@@ -78,6 +83,7 @@ def write_site(
             f"bundle {reader.name}: normalises by {reader.normalization.method}; the page reads with fit only"
         )
     files = dict(_files(reader, read_runtime(Path(runtime))))
+    # From the contents alone, so the same page has the same version and browsers do not fetch it again.
     version = hashlib.sha256(_as_json(_digests(files))).hexdigest()[:16]
     files["offline.js"] = _versioned(files.pop(f"static/{OFFLINE}"), version)
     marker = {"hanmo": hanmo.__version__, "bundle": reader.name, "version": version, "files": _digests(files)}
@@ -94,6 +100,7 @@ def write_site(
 def _files(bundle: Bundle, runtime: dict[str, bytes]) -> Iterator[tuple[str, bytes]]:
     """What belongs into the folder, path and content, but for the marker."""
     yield "index.html", _page((STATIC / "index.html").read_text(encoding="utf-8")).encode()
+    # Sorted, as file systems list names in any order and the marker should always be the same.
     for path in sorted(STATIC.rglob("*")):
         name = path.relative_to(STATIC).as_posix()
         if path.is_file() and name != "index.html":
@@ -107,7 +114,7 @@ def _files(bundle: Bundle, runtime: dict[str, bytes]) -> Iterator[tuple[str, byt
 
 
 def _rewritten(model: bytes) -> bytes:
-    """The net as ONNX Runtime rewrites it before its first run: a browser that leaves it so starts and reads sooner.
+    """The net as ONNX Runtime rewrites it before its first run, so that browsers start and read sooner.
 
     Only what holds for every processor is rewritten; the answers are the same.
     """
@@ -165,6 +172,7 @@ def _strokes(charset: Iterable[str]) -> bytes:
     characters = [character for character in charset if character in medians]
     glyphs = medians.of_all(characters)
     strokes = [stroke for glyph in glyphs for stroke in glyph]
+    # Differences between neighbouring points are small numbers, which gzip packs far better than coordinates.
     steps = [
         np.diff(np.rint(stroke * _GRID).astype("<i2"), axis=0, prepend=np.zeros((1, 2), "<i2")) for stroke in strokes
     ]
@@ -211,6 +219,7 @@ def _refuse_foreign(out: Path) -> None:
     if not out.exists():
         return
     names = {path.relative_to(out).as_posix() for path in out.rglob("*") if not path.is_dir()} if out.is_dir() else {""}
+    # The marker lists what was written; any other file may be the user's and must not be deleted.
     strangers = names - _written(out / MARKER) - {MARKER}
     if strangers:
         raise RunError(

@@ -73,6 +73,7 @@ def _from_json(body: bytes, config: ServeConfig) -> list[Upload]:
     try:
         written = WrittenOneOrMany.model_validate_json(body)
     except ValidationError as error:
+        # Without the input and its context: an error must not send what was written back, nor into a log.
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         place = ".".join(str(part) for part in first["loc"])[:80]
         reason = f"{place}: {first['msg']}" if place else first["msg"]
@@ -131,7 +132,9 @@ class _Form:
 
     def _end_header(self) -> None:
         if self._header.lower() == b"content-disposition":
+            # latin-1 decodes any byte; the options in it are decoded as UTF-8 later.
             self._disposition = self._value.decode("latin-1")
+        # The parser hands headers over in pieces: both buffers are emptied for the next one.
         self._header.clear()
         self._value.clear()
 
@@ -144,4 +147,5 @@ class _Form:
         self.uploads.append(Upload(bytes(self._data), describe(name.decode("utf-8", "replace")) if name else None))
 
     def _finish(self) -> None:
+        # The closing boundary was there; without it the body was cut off on its way.
         self.complete = True

@@ -35,6 +35,7 @@ export class Answers {
     this.#took = part(root, "#took");
     this.#why = part(root, "#why-open");
     const list = part(root, "#candidates");
+    // All buttons are made once: one that was replaced while it had the focus would lose it.
     for (let rank = 0; rank < TOP; rank++) {
       const tile = document.createElement("li");
       const button = document.createElement("button");
@@ -42,6 +43,7 @@ export class Answers {
       button.innerHTML =
         '<kbd aria-hidden="true"></kbd><span class="glyph" lang="zh-Hans"></span>' +
         '<span class="bar" aria-hidden="true"></span><span class="number"></span>';
+      // The keys 1 to 9, and 0 for the tenth.
       part(button, "kbd").textContent = String((rank + 1) % 10);
       button.addEventListener("click", () => this.#pick(rank));
       tile.append(button);
@@ -75,6 +77,7 @@ export class Answers {
     this.#ms = ms;
     this.#render();
     this.#announce();
+    // A key was pressed before the answer came: it is meant for this answer.
     if (this.#wanted !== null) this.#pick(this.#wanted);
   }
 
@@ -108,6 +111,7 @@ export class Answers {
     const result = this.#result;
     const state = !result ? "empty" : result.error ? "failed" : result.refused ? "refused" : "read";
     this.#root.dataset.state = state;
+    // The tiles keep the state of the last answer; only the sentence says that a new one is awaited.
     const told = this.#slow ? "waiting" : state;
     if (result?.reason && told === "refused") {
       const strong = document.createElement("strong");
@@ -140,6 +144,7 @@ export class Answers {
   #announce() {
     const { error, refused, reason, candidates = [] } = this.#result ?? {};
     if (error) return say(t("verdict_failed"), tellError(error));
+    // Three at most: a screen reader would otherwise still speak when the next stroke is written.
     const parts = candidates.slice(0, 3).flatMap(({ character, probability }, rank) => {
       const told = [{ zh: character }, percent(probability)];
       return rank ? [t("say_then"), ...told] : told;

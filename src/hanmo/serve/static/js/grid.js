@@ -68,11 +68,13 @@ export class Grid {
   /** @returns {Promise<void>} */
   async #read() {
     if (!this.#items.length) return calm(); // tried again after they were removed
+    // One controller for each reading: a later one must not be ended by an earlier one that is still on its way out.
     const mine = (this.#stop = new AbortController());
     const { signal } = mine;
     calm();
     this.#renderState();
     try {
+      // Looked up anew each time, as pictures may be added while others are read.
       for (;;) {
         const waiting = this.#items.filter((item) => !item.result);
         if (!waiting.length || signal.aborted) break;
@@ -130,6 +132,7 @@ export class Grid {
   #remove() {
     this.#stop?.abort();
     this.#stop = null;
+    // An address made by createObjectURL keeps its file in memory until it is revoked.
     for (const { url } of this.#items) URL.revokeObjectURL(url);
     this.#items = [];
     this.#part("cards").replaceChildren();
@@ -153,6 +156,7 @@ export class Grid {
   #renderState() {
     const done = this.#results().length;
     const bar = part(this.#root, ".grid-bar", HTMLProgressElement);
+    // The bar is gone when everything is read.
     bar.max = this.#items.length;
     bar.value = done;
     bar.hidden = done === this.#items.length;

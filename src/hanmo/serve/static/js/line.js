@@ -52,6 +52,7 @@ export class Line {
   async add(character) {
     this.#field.value += character;
     this.#keep();
+    // The end of the line, where the new character is.
     this.#field.scrollLeft = this.#field.scrollWidth;
     const done = await copy(character);
     this.#tell(t(done ? "copied" : "not_copied", { text: character }), t("chosen", { character }));
@@ -65,6 +66,7 @@ export class Line {
   }
 
   #backspace() {
+    // [...text] splits by characters; slice() on the text would halve those that take two units of UTF-16.
     this.#field.value = [...this.#field.value].slice(0, -1).join("");
     this.#keep();
     say(t("line"), { zh: this.#field.value });

@@ -21,15 +21,18 @@ const $ = (id) => part(document, `#${id}`);
 fill();
 const pad = new Pad($("pad"));
 const line = new Line($("line"));
+// A reload, or a phone that dropped the page from memory, must not lose what was written.
 const before = keptInTab("hanmo-strokes");
 if (before) pad.restore(before);
 joinSettings();
 joinTools();
 
+// Which of the two readers is used: the server's, or the one that runs the net in the browser.
 const kind = part(document, 'meta[name="hanmo-reader"]', HTMLMetaElement).content;
 /** @type {import("./http.js").Reader} */
 let reader;
 try {
+  // Only the reader in use is loaded: the local one brings the net along.
   const { open } = await import(kind === "local" ? "./local/reader.js" : "./http.js");
   reader = withoutHeic(await open());
 } catch (error) {
@@ -42,6 +45,7 @@ const model = {};
 /** The picture that was given last. @type {?Blob} */
 let latest = null;
 const choose = (/** @type {string} */ character) => line.add(character);
+// `answers` and `why` name each other, which is possible because both only do so when something is clicked.
 const answers = new Answers($("answers"), {
   choose: (character) => {
     pad.settle();
@@ -70,6 +74,7 @@ const grid = new Grid($("grid"), reader, model, {
   },
 });
 
+// Every change of the square is kept first and then read.
 pad.addEventListener("change", () => {
   keepInTab("hanmo-strokes", pad.kept);
   reading.now();
@@ -112,6 +117,7 @@ function joinTools() {
     keep("hanmo-width", width.value);
   });
   const allow = () => {
+    // Buttons that would do nothing are disabled, so that the keyboard skips them.
     const useful = { undo: pad.canUndo, redo: pad.canRedo, clear: Boolean(pad.input) };
     for (const [name, is] of Object.entries(useful)) part(document, `#${name}`, HTMLButtonElement).disabled = !is;
     if (isFocusLost()) focusQuietly($("pad")); // keys would go nowhere else

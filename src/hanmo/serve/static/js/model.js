@@ -27,6 +27,7 @@ export function showModel(root, model, kind) {
       name: model.name, characters, precision: model.precision, parameters: (model.parameters / 1e6).toFixed(1),
     }));
     const figures = Object.entries(model.accuracy)
+      // "top1 NAME of the test set": slice(5) below leaves the name.
       .filter(([name]) => name.startsWith("top1"))
       .map(([name, value]) => t("accuracy_one", { set: nameOf(name.slice(5)), value }));
     line(".model-accuracy", figures.length

@@ -147,6 +147,7 @@ export class Pad extends EventTarget {
   /** @param {PointerEvent} event */
   #move(event) {
     if (event.pointerId !== this.#pointer) return;
+    // Browsers report pointer moves once a frame; the points in between make the strokes smooth.
     const events = event.getCoalescedEvents?.() ?? [];
     for (const each of events.length ? events : [event]) this.#extend(this.#pointOf(each));
   }
@@ -211,6 +212,7 @@ export class Pad extends EventTarget {
   }
 
   #wetSoon() {
+    // At most once a frame, however many points have come; the finished strokes are on the other canvas.
     this.#frame ||= requestAnimationFrame(() => {
       this.#frame = 0;
       this.#clean(this.#wet);
@@ -250,6 +252,7 @@ export class Pad extends EventTarget {
   }
 
   #resize() {
+    // In pixels of the screen, so that strokes are sharp on dense screens.
     const side = Math.round(this.#element.clientWidth * devicePixelRatio);
     if (!side || this.#dry.width === side) return;
     for (const canvas of [this.#dry, this.#wet]) canvas.width = canvas.height = side;

@@ -1,3 +1,4 @@
+/** The page's texts in English. text-zh.js has the same keys; {name} is filled in by t() of text.js. */
 export const EN = {
   title: "翰墨 hanmo: write a Chinese character",
   tagline: "Write a Chinese character; hanmo reads it.",

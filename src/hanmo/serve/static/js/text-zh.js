@@ -1,3 +1,4 @@
+/** The page's texts in Chinese, with the same keys as text-en.js. */
 export const ZH = {
   title: "翰墨 hanmo：手写识字",
   tagline: "写一个汉字，翰墨来认。",

@@ -1,10 +1,10 @@
 /** Port of src/hanmo/occlusion.py: why a square is read as a character, found by occlusion, window by window. */
 
-import { EXPLAIN } from "../constants.js";
+import { OCCLUSION } from "../constants.js";
 import { logSoftmax } from "./net.js";
 import { halfToEven } from "./strokes.js";
 
-const { SIZE, FULL, GONE, VISIBLE } = EXPLAIN;
+const { SIZE, FULL, GONE, VISIBLE } = OCCLUSION;
 const BATCH = 8; // squares a run: between runs others get their turn
 
 /**
