@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hanmo.charset import Charset
-from hanmo.errors import CharsetError, DataError
+from hanmo.errors import CharsetError, InstallationError
 from hanmo.medians import even_out, load_medians, parse_medians, straighten_heads
 
 SHA256 = "48b1aa79887333a6051d9f610060c87a5953bbcf6145673b074e9556a84a4981"
@@ -56,12 +56,12 @@ def test_is_shared_and_therefore_read_only() -> None:
 @pytest.mark.parametrize("damage", [lambda b: b[:-100], lambda b: b[:2000], lambda b: b[:900] + b"\0" + b[901:]])
 def test_damage_is_told(packed: bytes, damage: object) -> None:
     assert callable(damage)
-    with pytest.raises(DataError, match="damaged"):
+    with pytest.raises(InstallationError, match="damaged"):
         parse_medians(damage(packed))
 
 
 def test_another_format_is_told(packed: bytes) -> None:
-    with pytest.raises(DataError, match="another format"):
+    with pytest.raises(InstallationError, match="another format"):
         parse_medians(packed.replace(b"medians 1", b"medians 9", 1))
 
 

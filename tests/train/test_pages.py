@@ -286,11 +286,11 @@ def test_an_empty_page_with_a_long_line_is_not_shown(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("hanmo.train.pages.normalize_pages", crosses_and_slashes)
     pages = Pages(PageConfig(), 96, SMALL, STILL, PageTrainingConfig(clean_share=0.0, empty_share=1.0))
     images, generator = drawn_squares(32, 3), torch.Generator().manual_seed(0)
-    randomness = sample_augmentation(STILL, 32, images.shape[-1], generator)
-    student, teacher, empty = pages.show(images, randomness, random_keys(32, generator))
+    randomness = sample_augmentation(STILL, len(images), images.shape[-1], generator)
+    student, teacher, empty = pages.show(images, randomness, random_keys(len(images), generator))
     assert empty is not None
-    assert int(empty.sum()) == 16
-    assert torch.equal(student[empty], slash.expand(16, -1, -1))
+    assert int(empty.sum()) == len(images) // 2
+    assert torch.equal(student[empty], slash.expand(len(images) // 2, -1, -1))
     assert torch.equal(student[~empty], teacher[~empty])
 
 
