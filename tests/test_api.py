@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 import subprocess
 import sys
 
 import pytest
 
 import hanmo
+from hanmo import errors
 from hanmo.errors import HanmoError
 
 
 def test_every_promised_name_is_there_and_documented() -> None:
-    assert len(hanmo.__all__) == len(set(hanmo.__all__)) == 29
+    assert len(hanmo.__all__) == len(set(hanmo.__all__)) == 30
     assert dir(hanmo) == sorted(hanmo.__all__)
     for name in set(hanmo.__all__) - {"__version__"}:
         assert (getattr(hanmo, name).__doc__ or "").strip(), name
@@ -28,10 +31,17 @@ print(sorted(modules & set(hanmo.__all__)))
     assert python(code) == "[]\n"
 
 
+def test_the_tree_of_errors_says_which_are_not_public() -> None:
+    _, _, names = (errors.__doc__ or "").partition("are all errors but ")
+    private = {name for name, kind in vars(errors).items() if inspect.isclass(kind) and issubclass(kind, HanmoError)}
+    private -= set(hanmo.__all__)
+    assert set(re.findall(r"\w+Error", names)) == private
+
+
 def test_errors_have_one_base() -> None:
-    errors = [getattr(hanmo, name) for name in hanmo.__all__ if name.endswith("Error")]
-    assert len(errors) == 13
-    assert all(issubclass(error, HanmoError) for error in errors)
+    public = [getattr(hanmo, name) for name in hanmo.__all__ if name.endswith("Error")]
+    assert len(public) == 14
+    assert all(issubclass(error, HanmoError) for error in public)
 
 
 def test_no_promised_name_needs_torch() -> None:

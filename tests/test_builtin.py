@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hanmo.builtin import recipe_path, run_path
+from hanmo.builtin import list_recipes, recipe_names, recipe_path, run_path
 from hanmo.errors import ConfigError
 
 
@@ -33,3 +33,30 @@ def test_unknown_names_are_told_with_the_nearest() -> None:
         recipe_path("@studnet")
     with pytest.raises(ConfigError, match="there are: @flagship, @nano"):
         run_path("@zzz")
+
+
+@pytest.mark.parametrize(
+    ("kind", "one", "other"),
+    [
+        ("train", "teacher", "paper"),
+        ("distill", "paper", "teacher"),
+        ("bench", "bench", "search"),
+        ("search", "search", "bench"),
+        ("synth", "synth-demo", "fonts"),
+        ("fonts", "fonts", "synth-demo"),
+        ("teacher", "ppocr-teacher", "teacher"),
+    ],
+)
+def test_only_recipes_of_the_kind_are_suggested(kind: str, one: str, other: str) -> None:
+    names = recipe_names(kind)
+    assert one in names
+    assert other not in names
+    listed = ", ".join(f"@{name}" for name in names)
+    assert list_recipes(kind) == f"Recipes that come with hanmo: {listed}"
+    with pytest.raises(ConfigError, match=f"there are: {listed}$"):
+        recipe_path("@zzz", kind)
+
+
+def test_every_recipe_is_of_one_kind() -> None:
+    kinds = ("train", "distill", "bench", "search", "synth", "fonts", "teacher")
+    assert sorted(name for kind in kinds for name in recipe_names(kind)) == recipe_names()

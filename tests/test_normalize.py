@@ -26,7 +26,6 @@ from hanmo.normalize import (
     Method,
     Normalization,
     Version,
-    inspect,
     normalize,
     standardise,
     stretch,
@@ -286,7 +285,7 @@ def test_normalize_is_a_call_of_the_settings() -> None:
     grey = load([[(0, 5), (10, 5)], [(5, 0), (5, 10)]])
     settings = Normalization(method="moment", side=32)
     assert np.array_equal(normalize(grey, settings), settings(grey))
-    assert np.array_equal(inspect(grey, settings).square, settings(grey))
+    assert np.array_equal(settings.inspect(grey).square, settings(grey))
 
 
 def test_standardise_takes_arrays_of_any_kind() -> None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from hanmo.errors import CharsetError as CharsetError
     from hanmo.errors import ConfigError as ConfigError
     from hanmo.errors import DataError as DataError
+    from hanmo.errors import DeviceError as DeviceError
     from hanmo.errors import HanmoError as HanmoError
     from hanmo.errors import ImageError as ImageError
     from hanmo.errors import ImageFormatError as ImageFormatError
@@ -59,6 +60,7 @@ _MODULES = {
         "CharsetError",
         "ConfigError",
         "DataError",
+        "DeviceError",
         "HanmoError",
         "ImageError",
         "ImageFormatError",
@@ -87,6 +89,7 @@ __all__ = [
     "CharsetError",
     "ConfigError",
     "DataError",
+    "DeviceError",
     "Evaluation",
     "Explanation",
     "HanmoError",

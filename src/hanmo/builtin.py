@@ -1,11 +1,13 @@
-"""Recipes and weights that come with hanmo, by name: ``@student`` is a recipe, ``@flagship`` are weights.
+"""Recipes and weights that come with hanmo, by name.
 
-Recipes lie in ``hanmo/recipes``, a folder a kind; no two of them share a name. Weights lie in ``hanmo/weights``.
+``@NAME`` is a recipe where a recipe is wanted, and weights where a run is wanted; some names are both. Recipes lie in
+``hanmo/recipes``, a folder a kind; no two of them share a name. Weights lie in ``hanmo/weights``.
 """
 
 from __future__ import annotations
 
 import difflib
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -15,16 +17,16 @@ MARK = "@"
 """The first character of the names of what comes with hanmo; the user's own files must not begin with it."""
 
 
-def recipe_path(name: str | Path) -> Path:
+def recipe_path(name: str | Path, kind: str | None = None) -> Path:
     """The file of a recipe: of ``@NAME`` the one that comes with hanmo, else the path as it is given.
 
     Files of older runs name recipes ``recipes/NAME.toml``; where there is no such file, it means ``@NAME``.
-    Raises :class:`ConfigError` that names the nearest one for an unknown ``@NAME``.
+    Raises :class:`ConfigError` for an unknown ``@NAME``; it suggests recipes of ``kind`` (:func:`recipe_names`) only.
     """
     path = Path(name)
-    known = {file.stem: file for file in _folder("recipes").glob("*/*.toml")}
+    known = _recipes()
     if str(name).startswith(MARK):
-        return _chosen(str(name), known, "recipe")
+        return _chosen(str(name), known, "recipe", recipe_names(kind))
     if path.parent == Path("recipes") and not path.exists():
         return known.get(path.stem, path)
     return path
@@ -38,20 +40,46 @@ def run_path(name: str | Path) -> Path:
     path = Path(name)
     known = {folder.name: folder for folder in _folder("weights").iterdir() if folder.is_dir()}
     if str(name).startswith(MARK):
-        return _chosen(str(name), known, "weights")
+        return _chosen(str(name), known, "weights", sorted(known))
     if path.parent == Path("benchmarks/runs") and not path.exists():
         return known.get(path.name, path)
     return path
+
+
+def recipe_names(kind: str | None = None) -> list[str]:
+    """The names, without ``@``, of the recipes of one kind that come with hanmo, or of all; sorted.
+
+    Kinds are ``train``, ``distill``, ``bench``, ``search``, ``synth``, ``fonts``, and ``teacher`` for ONNX models.
+    """
+    return sorted(name for name, file in _recipes().items() if kind in (None, _kind(file)))
+
+
+def list_recipes(kind: str) -> str:
+    """One sentence for a help text: the recipes of one kind that come with hanmo."""
+    return f"Recipes that come with hanmo: {', '.join(MARK + name for name in recipe_names(kind))}"
+
+
+def _recipes() -> dict[str, Path]:
+    return {file.stem: file for file in _folder("recipes").glob("*/*.toml")}
+
+
+@cache
+def _kind(file: Path) -> str:
+    """The kind of a recipe: its folder, but ``train`` also holds recipes of distillation and ONNX teachers."""
+    if file.parent.name != "train":
+        return file.parent.name
+    lines = file.read_text(encoding="utf-8").splitlines()
+    return "distill" if "[distill]" in lines else "train" if "[data]" in lines else "teacher"
 
 
 def _folder(name: str) -> Path:
     return Path(str(files("hanmo").joinpath(name)))
 
 
-def _chosen(name: str, known: dict[str, Path], what: str) -> Path:
+def _chosen(name: str, known: dict[str, Path], what: str, suggested: list[str]) -> Path:
     bare = name.removeprefix(MARK)
     if bare in known:
         return known[bare]
-    near = difflib.get_close_matches(bare, known, n=1, cutoff=0.5)
-    hint = f"did you mean {MARK}{near[0]}?" if near else f"there are: {', '.join(MARK + key for key in sorted(known))}"
+    near = difflib.get_close_matches(bare, suggested, n=1, cutoff=0.5)
+    hint = f"did you mean {MARK}{near[0]}?" if near else f"there are: {', '.join(MARK + key for key in suggested)}"
     raise ConfigError(f"{name}: no {what} of that name comes with hanmo; {hint}")

@@ -194,7 +194,7 @@ class _Table:
 
 def _build(path: Path, table: _Table, model: bytes) -> Bundle:
     where = table.where
-    square = table.table("input")
+    net_input = table.table("input")
     precision = table.get("precision", str)
     if precision not in get_args(Precision):
         raise BundleError(f"{where}: precision {precision!r} is unknown; one of {', '.join(get_args(Precision))}")
@@ -207,10 +207,10 @@ def _build(path: Path, table: _Table, model: bytes) -> Bundle:
         path,
         name=table.get("name", str),
         charset=_charset(table),
-        normalization=_normalization(square.table("normalization")),
-        mean=square.number("mean", 0, 1),
+        normalization=_normalization(net_input.table("normalization")),
+        mean=net_input.number("mean", 0, 1),
         # Inputs are divided by std and logits by temperature: neither may be 0 or so small that numbers overflow.
-        std=square.number("std", 1e-6, 1e6),
+        std=net_input.number("std", 1e-6, 1e6),
         net=table.get("net", str),
         parameters=int(table.number("parameters", 0, 1e12)),
         precision=precision,  # type: ignore[arg-type]

@@ -19,15 +19,16 @@ from hanmo.errors import ConfigError, one_line
 T = TypeVar("T")
 
 
-def load_toml(path: str | Path, into: type[T], overrides: Iterable[str] = ()) -> T:
+def load_toml(path: str | Path, into: type[T], overrides: Iterable[str] = (), kind: str | None = None) -> T:
     """Read a TOML file, or ``@NAME`` that comes with hanmo, into the dataclass ``into``.
 
-    Each override is ``section.key=value``, the value in TOML.
+    Each override is ``section.key=value``, the value in TOML. For an unknown ``@NAME`` the error suggests recipes of
+    ``kind`` (:func:`hanmo.builtin.recipe_names`) only.
 
     Raises :class:`ConfigError` for a missing file, bad TOML, an unknown key (naming the nearest known one),
     a missing key or a value of the wrong type.
     """
-    path = recipe_path(path)
+    path = recipe_path(path, kind)
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -116,7 +117,7 @@ def _build(table: Mapping[str, Any], into: type[T], where: str, prefix: tuple[st
     # With postponed annotations the fields hold types as text; get_type_hints() turns them back into types.
     hints = get_type_hints(into)
     known = {f.name: f for f in dataclasses.fields(into) if f.init}
-    table = _by_present_names(table, known.values(), where, prefix)
+    table = _with_current_names(table, known.values(), where, prefix)
     for key in table:
         if key not in known:
             raise _UnknownKeyError(where, (*prefix, key), known)
@@ -161,7 +162,7 @@ def _key_paths(into: Any, prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, .
                 yield from _key_paths(section, (*prefix, name))
 
 
-def _by_present_names(
+def _with_current_names(
     table: Mapping[str, Any], known: Iterable[dataclasses.Field[Any]], where: str, prefix: tuple[str, ...]
 ) -> Mapping[str, Any]:
     """``table`` with the keys that were renamed since; a field's metadata names its ``alias`` of before."""

@@ -27,6 +27,9 @@
 
 HanmoError, InputError and OperationError are there to be caught; only the errors below them are raised. Messages are
 one line: what is wrong, where, and what to do about it.
+
+Public, as ``hanmo.NAME``, are all errors but FaintInkError, GntError, PackError, FontError, ModelError, RunError,
+CheckpointError, DivergedError, ExportError and InstallationError. To catch one of these, catch the error above it.
 """
 
 from __future__ import annotations

@@ -51,9 +51,9 @@ Source: TypeAlias = (
 """What :func:`load` takes: a path, a file's bytes, an open binary file, a PIL image, an array or strokes."""
 
 MAX_BYTES = 16 * 2**20
-"""Size of a picture file in bytes."""
+"""Largest size of a picture file, in bytes."""
 MAX_PIXELS = 16 * 2**20
-"""Width times height of a picture."""
+"""Largest number of pixels of a picture: width times height."""
 
 _FAINT = 12
 """A transparent picture over white whose grey levels differ by less counts as one tone; its opaque part is the ink."""

@@ -68,10 +68,13 @@ def find_ink(grey: Grey, looks: int = _LOOKS) -> Found:
     return Found(ink.astype(np.float32) / np.float32(255), remark)
 
 
-def _own_ink(ink: Grey, even: bool) -> tuple[Grey, bool]:
-    """The ink of the character alone, (H, W), and whether it touches the picture's edge; ``even`` as in ``ink_of``."""
+def _own_ink(ink: Grey, noiseless: bool) -> tuple[Grey, bool]:
+    """The ink of the character alone, (H, W), and whether it touches the picture's edge.
+
+    ``noiseless``: whether the picture was free of noise, as :func:`hanmo.paper.ink_of` returns it.
+    """
     unprinted = strays.without_rules(strays.without_print(ink))
-    if even and neighbours.is_cut_close(unprinted) and np.array_equal(unprinted, ink):
+    if noiseless and neighbours.is_cut_close(unprinted) and np.array_equal(unprinted, ink):
         return ink, True  # cropped to the character by a program, as in data sets: nothing on it is stray
     ink = strays.without_specks(unprinted)
     own, cell, touches = neighbours.own_cells(ink)

@@ -1,5 +1,7 @@
 """Normalisation: a grey picture of one character -> the square that the network sees (:func:`normalize`).
 
+:mod:`hanmo.ink` finds the ink of the character; this module scales it to the square.
+
 Training, evaluation, export and reading all use this module, so that a net always sees squares of the same kind.
 
 Every method maps each axis by a monotone function of its own. A normalisation is then two small matrix products,
@@ -35,8 +37,8 @@ Grey = NDArray[np.uint8]
 Version = Literal[1, 2]
 
 VERSION: Version = 2
-"""Goes up whenever the same picture would give another square; packs and bundles record it. Version 1, which reads
-clean pictures only, is kept for the bundles, packs and runs that were made with it."""
+"""Goes up whenever the same picture would give another square; packs, bundles and runs record it. Version 1, which
+reads clean pictures only, is kept for the bundles and runs that were made with it; packs of version 1 are refused."""
 
 MEAN, STD = 0.1, 0.25
 """Mean and standard deviation of the ink in the square of a handwritten character, full ink being 1."""
@@ -71,8 +73,8 @@ class Normalization:
     """How pictures become squares. ``side`` and ``margin`` are in pixels; ``margin`` stays paper on every side.
 
     ``version`` 2 finds the ink on paper of any kind (:mod:`hanmo.ink`); version 1 takes everything darker than the
-    paper's median for ink. For clean pictures both give the same squares, except for marks so faint that version 2
-    counts them as paper.
+    paper's median for ink. For clean pictures the squares of both are alike, but not equal: version 2 averages large
+    pictures down to 96 pixels first, and counts the faintest 15 % of the contrast as paper.
 
     Raises :class:`ConfigError` for an unknown method or version and for an impossible side or margin.
     """
@@ -113,11 +115,19 @@ class Normalization:
 
     def __call__(self, grey: Grey) -> Grey:
         """:func:`normalize` with these settings."""
-        return normalize(grey, self)
+        return self.inspect(grey).square
 
     def inspect(self, grey: Grey) -> Inspected:
-        """:func:`inspect` with these settings."""
-        return inspect(grey, self)
+        """The square of a picture, with a remark where something may be wrong with the picture.
+
+        ``grey`` is uint8 (H, W), ink dark. Raises :class:`BlankImageError` for a picture without ink.
+        """
+        if self.version == 1:
+            return Inspected(_resample(crop_to_ink(stretch(grey)), self), None)
+        if not grey.size or grey.min() == grey.max():
+            raise BlankImageError("the picture is blank: it holds one grey level only")
+        found = find_ink(grey)
+        return Inspected(_resample(found.ink, self), found.remark)
 
 
 def normalize(grey: Grey, settings: Normalization) -> Grey:
@@ -125,17 +135,7 @@ def normalize(grey: Grey, settings: Normalization) -> Grey:
 
     Raises :class:`BlankImageError` for a picture without ink.
     """
-    return settings.inspect(grey).square
-
-
-def inspect(grey: Grey, settings: Normalization) -> Inspected:
-    """As :func:`normalize`, with a remark on the picture where something may be wrong with it."""
-    if settings.version == 1:
-        return Inspected(_resample(crop_to_ink(stretch(grey)), settings), None)
-    if not grey.size or grey.min() == grey.max():
-        raise BlankImageError("the picture is blank: it holds one grey level only")
-    found = find_ink(grey)
-    return Inspected(_resample(found.ink, settings), found.remark)
+    return settings(grey)
 
 
 def _resample(ink: NDArray[np.float32], settings: Normalization) -> Grey:
@@ -148,7 +148,7 @@ def _resample(ink: NDArray[np.float32], settings: Normalization) -> Grey:
 
 
 def stretch(grey: Grey) -> NDArray[np.float32]:
-    """(H, W) uint8, ink dark -> float32 in [0, 1], 0 = paper, 1 = ink.
+    """Version 1 only: (H, W) uint8, ink dark -> float32 in [0, 1], 0 = paper, 1 = ink.
 
     Otsu's threshold separates paper from ink. The median of the paper becomes 0 and the dark decile of the ink
     becomes 1, so that neither a shadow in a corner nor one black speck sets the scale.
@@ -171,12 +171,12 @@ def stretch(grey: Grey) -> NDArray[np.float32]:
 
 
 def crop_to_ink(ink: NDArray[np.float32], visible: float = 0.3) -> NDArray[np.float32]:
-    """Ink cut to the smallest box around all pixels with at least ``visible`` ink; dust outside it is left out."""
+    """Version 1 only: ink cut to the smallest box of all pixels with at least ``visible`` ink, without outer dust."""
     return ink[crop_box(ink, visible)]
 
 
 def _otsu(counts: NDArray[np.intp]) -> int:
-    """The last level of the dark class that maximises the variance between both classes (Otsu, 1979)."""
+    """Version 1 only: the last level of the dark class that maximises the variance between classes (Otsu, 1979)."""
     below = counts.cumsum()[:-1].astype(np.float64)
     above = counts.sum() - below
     mass = (counts * np.arange(256.0)).cumsum()
@@ -189,7 +189,7 @@ def _otsu(counts: NDArray[np.intp]) -> int:
 
 
 def _quantile(counts: NDArray[np.intp], start: int, stop: int, share: float) -> int:
-    """The grey level below which ``share`` of the pixels with levels in [start, stop) lie."""
+    """Version 1 only: the grey level below which ``share`` of the pixels with levels in [start, stop) lie."""
     total = counts[start:stop].cumsum()
     return start + int(total.searchsorted(share * total[-1]))
 

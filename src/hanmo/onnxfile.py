@@ -117,8 +117,8 @@ def _remedy(name: str) -> str:
         return "install a build of ONNX Runtime with it, or choose another provider"
     # Both packages fill the folder "onnxruntime"; where both are installed, the one that came last counts.
     return (
-        "it needs an NVIDIA GPU with its driver, and: pip install 'hanmo[gpu]'; pip uninstall onnxruntime; "
-        "pip install --force-reinstall --no-deps onnxruntime-gpu"
+        "it needs an NVIDIA GPU with its driver, and, in the folder of the repository: pip install '.[gpu]'; "
+        "pip uninstall onnxruntime; pip install --force-reinstall --no-deps onnxruntime-gpu"
     )
 
 

@@ -1,6 +1,6 @@
 """From a grey picture of paper to the ink on it: the first part of the front end that every picture goes through.
 
-The steps of :func:`ink_of`, in order. Each of them leaves a clean picture as it is.
+The steps of :func:`ink_of`, in order. On a clean picture the first three change nothing.
 
 1. Background division (:func:`flatten`): uneven light and shadows are removed. The background is a grey closing of the
    picture, and every pixel is divided by it.
@@ -13,8 +13,9 @@ The steps of :func:`ink_of`, in order. Each of them leaves a clean picture as it
 Before these steps :func:`hanmo.ink.reduced` averages large pictures down to :data:`SIDE` pixels; after them
 :mod:`hanmo.strays` and :mod:`hanmo.neighbours` remove the ink that does not belong to the character.
 
-Every decision is made in whole numbers. Two other programs must decide alike: :mod:`hanmo.train.page_ink`, which
-does the same to thousands of pictures on a GPU, and the JavaScript reader of the web page.
+Nearly all decisions are made in whole numbers, because two other programs must decide alike:
+:mod:`hanmo.train.page_ink`, which does the same to thousands of pictures on a GPU, and the JavaScript reader of the web
+page. Tests compare both with this module.
 """
 
 from __future__ import annotations
@@ -80,14 +81,14 @@ NOISE = (8, 16)
 def ink_of(grey: Grey) -> tuple[Grey, bool]:
     """Find the ink of a grey picture (H, W) uint8, ink dark, at most :data:`SIDE` pixels a side.
 
-    Returns the ink, (H, W) uint8, 0 = paper, 255 = ink; and whether the paper is even, without any noise: as in
-    black-and-white scans, in scans with clipped whites and in what was written on a screen.
+    Returns the ink, (H, W) uint8, 0 = paper, 255 = ink; and whether the picture is free of noise: as
+    black-and-white scans are, scans with clipped whites, and what was written on a screen.
     Raises :class:`BlankImageError` when nothing is written, :class:`FaintInkError` when noise hides the ink.
     """
-    lit = flatten(grey)
-    noise = noise_of(lit)  # measured first, since the next step would hide it
-    flat = without_impulses(lit)
-    passes, seen, (paper, dark) = _denoised(flat, noise)
+    flat = flatten(grey)
+    noise = noise_of(flat)  # measured first, since the next step would hide it
+    clean = without_impulses(flat)
+    passes, seen, (paper, dark) = _denoised(clean, noise)
     left = noise * LEFT[passes] // 1000  # deviation of the noise after smoothing, in 1/64 grey levels
     contrast = paper - dark
     if contrast < MIN_CONTRAST:
@@ -99,7 +100,7 @@ def ink_of(grey: Grey) -> tuple[Grey, bool]:
         raise FaintInkError("the picture shows no clear ink: whatever is written drowns in noise; take a sharper one")
     # The dead zone covers two deviations of the noise at least; 999, since the ink above it divides by 1000 - dead.
     dead = min(max(DEAD_ZONE, 2000 * left // (64 * contrast)), 999)
-    return ink_levels(paper, dark, dead).take(seen), noise == 0 and flat is lit
+    return ink_levels(paper, dark, dead).take(seen), noise == 0 and clean is flat
 
 
 def ink_levels(paper: int, dark: int, dead: int) -> Grey:
@@ -113,20 +114,20 @@ def ink_levels(paper: int, dark: int, dead: int) -> Grey:
     return levels
 
 
-def _denoised(flat: Grey, noise: int) -> tuple[int, Grey, tuple[int, int]]:
+def _denoised(grey: Grey, noise: int) -> tuple[int, Grey, tuple[int, int]]:
     """The passes of smoothing that a picture needs, the smoothed picture, and its :func:`levels_of`.
 
     ``noise`` is its deviation in 1/64 grey levels.
     """
     if _passes(noise, 1) == 0:  # little noise even if the contrast were one level, so nothing need be smoothed
-        return 0, flat, levels_of(flat)
+        return 0, grey, levels_of(grey)
     # Noise spreads the grey levels, so the contrast is measured on the smoothed picture.
-    smooth = smoothed(flat, 2)
+    smooth = smoothed(grey, 2)
     paper, dark = levels_of(smooth)
     passes = _passes(noise, paper - dark)
     if passes == 2:
         return passes, smooth, (paper, dark)
-    seen = smoothed(smooth, passes - 2) if passes else flat
+    seen = smoothed(smooth, passes - 2) if passes else grey
     return passes, seen, levels_of(seen)
 
 

@@ -32,10 +32,11 @@ _FEW = 16
 class Recognizer:
     """Reads pictures of single characters. One recognizer may be used from many threads at once, and it can be pickled.
 
-    ``bundle`` is a bundle, its folder, or the name of one that comes with the package, :data:`hanmo.bundle.EMBEDDED`
-    (a folder of that name goes first); None is the first of these. ``threads`` is the number of CPU threads a call
-    uses. ``device`` is "cpu", the default, or "cuda", for which ``pip install 'hanmo[gpu]'`` is needed; instead of it
-    ``providers`` lists execution providers of ONNX Runtime, by name or as (name, options).
+    ``bundle`` is a bundle, its folder, or the name of one that comes with hanmo, :data:`hanmo.bundle.EMBEDDED` (a
+    folder of that name is preferred); None means ``free``. ``threads`` is the number of CPU threads a call uses.
+    ``device`` is "cpu", the default, or "cuda", for which the extra ``gpu`` is needed (``pip install '.[gpu]'`` in the
+    folder of the repository); instead of it ``providers`` lists execution providers of ONNX Runtime, by name or as
+    (name, options).
 
     Raises :class:`BundleError` for an unusable bundle, :class:`ArgumentError` for no threads and for an unknown device,
     :class:`DeviceError` for a device or provider that is missing or cannot start.

@@ -111,4 +111,7 @@ def test_without_the_extra_one_line_says_so(folder: Path, monkeypatch: pytest.Mo
     else:
         monkeypatch.setitem(sys.modules, "fontTools", None)
     status, _, err = run(folder / "fonts.toml", "--fonts", folder, "--out", folder / "a.glyphs")
-    assert (status, err) == (2, f"hanmo: this verb needs {absent}; install it with: pip install 'hanmo[fonts]'\n")
+    assert (status, err) == (
+        2,
+        f"hanmo: this verb needs {absent}; in the folder of the repository run: pip install '.[fonts]'\n",
+    )

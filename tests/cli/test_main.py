@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import hanmo
+from hanmo.builtin import list_recipes
 from hanmo.bundle import write_bundle
 from hanmo.charset import Charset
 from hanmo.cli.main import main
@@ -53,6 +54,32 @@ def test_every_verb_has_help_with_an_example(
     status, out, _ = run(monkeypatch, capsys, *verb.split(), "--help")
     assert status == 0
     assert "Example" in out or verb == "data"
+
+
+@pytest.mark.parametrize(
+    ("verb", "kind"),
+    [
+        ("train", "train"),
+        ("distill", "distill"),
+        ("search", "search"),
+        ("synth", "synth"),
+        ("glyphs", "fonts"),
+        ("bench distill", "bench"),
+        ("bench steps", "bench"),
+    ],
+)
+def test_help_ends_with_the_recipes_that_come_with_hanmo(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], verb: str, kind: str
+) -> None:
+    _, out, _ = run(monkeypatch, capsys, *verb.split(), "--help")
+    assert " ".join(out.split()).endswith(list_recipes(kind))
+
+
+def test_only_recipes_of_the_verb_are_suggested(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, _, err = run(monkeypatch, capsys, "train", "@nosuch")
+    assert err.endswith(f"there are: {list_recipes('train').partition(': ')[2]}\n")
 
 
 @pytest.mark.parametrize("verb", ["", *VERBS, "data pack"])
@@ -151,7 +178,7 @@ def test_a_missing_package_is_named_with_the_remedy(tmp_path: Path) -> None:
     code = "import sys; sys.modules['torch'] = None; from hanmo.cli.main import main; main()"
     ended = python(code, "synth", "--show", "一", "--out", str(tmp_path / "sheet.png"))
     assert ended.returncode == 2
-    assert ended.stderr == "hanmo: this verb needs torch; install it with: pip install 'hanmo[train]'\n"
+    assert ended.stderr == "hanmo: this verb needs torch; in the folder of the repository run: pip install '.[train]'\n"
 
 
 def test_another_missing_module_is_ours_to_mend() -> None:

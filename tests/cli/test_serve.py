@@ -107,4 +107,7 @@ def test_without_the_extra_the_remedy_is_named() -> None:
     code = "import sys; sys.modules['uvicorn'] = None; from hanmo.cli.main import main; main()"
     process = subprocess.run([sys.executable, "-c", code, "serve"], capture_output=True, text=True)
     assert process.returncode == 2
-    assert process.stderr == "hanmo: this verb needs uvicorn; install it with: pip install 'hanmo[serve]'\n"
+    assert (
+        process.stderr
+        == "hanmo: this verb needs uvicorn; in the folder of the repository run: pip install '.[serve]'\n"
+    )

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from hanmo.distill import METHODS, Distillation, Method, build_method, register
 from hanmo.distill.features import at_loss, attention_map
-from hanmo.distill.logits import kd_loss, standardise
+from hanmo.distill.logits import kd_loss, standardise_logits
 from hanmo.errors import ConfigError
 from hanmo.nets.feature_hooks import Output
 
@@ -52,10 +52,10 @@ def test_standardised_kd_forgets_each_rows_scale_and_offset(scale: float, offset
 
 
 def test_standardise() -> None:
-    z = standardise(torch.randn(5, 9) * 7 + 3)
+    z = standardise_logits(torch.randn(5, 9) * 7 + 3)
     torch.testing.assert_close(z.mean(-1), torch.zeros(5), atol=1e-5, rtol=0)
     torch.testing.assert_close(z.std(-1), torch.ones(5))
-    assert torch.isfinite(standardise(torch.zeros(1, 4))).all()
+    assert torch.isfinite(standardise_logits(torch.zeros(1, 4))).all()
 
 
 @given(st.floats(0.01, 100))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
 import sys
 import types
 from collections.abc import Callable, Iterator
@@ -39,6 +42,41 @@ def module(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], types.Mo
 def test_each_of_the_three_takes_at_most_forty_lines() -> None:
     assert list(BLOCKS) == ["net", "method", "reader"]
     assert all(len(block.splitlines()) <= 40 for block in BLOCKS.values())
+
+
+def test_net_and_method_are_known_once_their_lines_are_added(tmp_path: Path) -> None:
+    """In a copy of the package, changed as the page says; a recipe of the page's TOML blocks then names both."""
+    text = PAGE.read_text(encoding="utf-8")
+    copy = tmp_path / "src" / "hanmo"
+    shutil.copytree(PAGE.parents[1] / "src" / "hanmo", copy, ignore=shutil.ignore_patterns("weights", "bundles"))
+    imports = re.findall(r"`(from hanmo\.(\w+) import (\w+) as \w+)`", text)
+    assert [(part, name) for _, part, name in imports] == [("nets", "tiny"), ("distill", "probabilities")]
+    for (line, part, name), title in zip(imports, ("net", "method"), strict=True):
+        assert f"`src/hanmo/{part}/{name}.py`" in text
+        (copy / part / f"{name}.py").write_text(BLOCKS[title], encoding="utf-8")
+        with (copy / part / "__init__.py").open("a", encoding="utf-8") as package:
+            package.write(f"{line}\n")
+    recipe = 'name = "mine"\n[data]\ntrain = "packs/mine"\n' + "\n".join(re.findall(r"```toml\n(.*?)```", text, re.S))
+    (tmp_path / "mine.toml").write_text(recipe, encoding="utf-8")
+    code = """
+from hanmo.config import load_toml
+from hanmo.distill import build_method
+from hanmo.nets.registry import build_net
+from hanmo.train.config import Recipe
+recipe = load_toml("mine.toml", Recipe)
+(method,) = recipe.distill.methods
+print(type(build_net(recipe.net, 5)).__module__, build_method(method.name, method.options).temperature)
+print(recipe.distill.teachers)
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(copy.parent)},
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout == "hanmo.nets.tiny 3.0\n('runs/teacher',)\n"
 
 
 def train(recipe: Any, folder: Path) -> dict[str, Any]:

@@ -98,7 +98,9 @@ def test_optuna_missing_is_named_with_the_remedy(write: Write, tmp_path: Path) -
     command = [sys.executable, "-c", WITHOUT_OPTUNA, "search", str(write())]
     ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert ended.returncode == 2
-    assert ended.stderr == "hanmo: this verb needs optuna; install it with: pip install 'hanmo[search]'\n"
+    assert (
+        ended.stderr == "hanmo: this verb needs optuna; in the folder of the repository run: pip install '.[search]'\n"
+    )
 
 
 def test_cmaes_missing_is_named_before_the_first_trial(
@@ -106,7 +108,10 @@ def test_cmaes_missing_is_named_before_the_first_trial(
 ) -> None:
     monkeypatch.setitem(sys.modules, "cmaes", None)
     status, _, err = run("search", str(write(sampler="cma-es")), "--device", "cpu")
-    assert (status, err) == (2, "hanmo: this verb needs cmaes; install it with: pip install 'hanmo[search]'\n")
+    assert (status, err) == (
+        2,
+        "hanmo: this verb needs cmaes; in the folder of the repository run: pip install '.[search]'\n",
+    )
     assert not (tmp_path / "runs").exists()
 
 

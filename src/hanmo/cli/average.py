@@ -11,7 +11,7 @@ import typer
 
 def average(
     runs: Annotated[
-        list[Path], typer.Argument(help="Finished runs that started from the same weights.", metavar="RUN RUN...")
+        list[Path], typer.Argument(help="Finished runs that all started from the same weights.", metavar="RUN RUN...")
     ],
     out: Annotated[Path, typer.Option(help="The folder for the weights; it can be used as a run folder.")],
     share: Annotated[
@@ -23,7 +23,7 @@ def average(
         float | None, typer.Option(help="How far the statistics move towards those of the pack, 0 to 1 (0.6).")
     ] = None,
 ) -> None:
-    """Average the weights of several runs that were trained on from the same weights.
+    """Average the weights of several runs that all started from the same weights.
 
     Example: hanmo average runs/leg-1 runs/leg-2 --out runs/flagship
     """

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hanmo.builtin import list_recipes
+
 if TYPE_CHECKING:
     from hanmo.bench.comparison import Comparison
     from hanmo.bench.jobs import Job, Record, RunId
@@ -16,18 +18,19 @@ if TYPE_CHECKING:
     from hanmo.bench.report import Accuracy
 
 app = typer.Typer(
-    help="Compare nets and distillation methods, or measure the classic one.\n\nExample: hanmo bench distill @bench",
+    help="Compare nets and distillation methods, or measure the classic reader (no neural network).\n\n"
+    "Example: hanmo bench distill @bench",
     no_args_is_help=True,
 )
 
-BenchPath = Annotated[Path, typer.Argument(help="The comparison as a TOML file.", metavar="BENCH")]
+BenchPath = Annotated[Path, typer.Argument(help="The comparison: a TOML file, or @NAME (see below).", metavar="BENCH")]
 Out = Annotated[Path | None, typer.Option(help="Folder for results; runs/NAME by default.", metavar="FOLDER")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="Change one value, as in --set seeds=[0].")]
 Only = Annotated[list[str] | None, typer.Option("--only", help="Only these rows, and the rows that teach them.")]
 Report = Annotated[Path | None, typer.Option(help="Also write the tables into this Markdown file.")]
 
 
-@app.command()
+@app.command(epilog=list_recipes("bench"))
 def distill(
     bench: BenchPath,
     out: Out = None,
@@ -84,7 +87,7 @@ def distill(
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(epilog=list_recipes("bench"))
 def steps(
     bench: BenchPath,
     out: Out = None,
@@ -122,7 +125,7 @@ def classic(
     test: Annotated[Path, typer.Argument(help="The pack to measure on, of the same characters.", metavar="TEST")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as a JSON object.")] = False,
 ) -> None:
-    """Fit and measure the classic baseline without a net: gradient features and MQDF, in a minute on one core.
+    """Fit and measure the classic reader (no neural network): gradient features and MQDF, in a minute on one core.
 
     Example: hanmo bench classic packs/hwdb100-train packs/hwdb100-test
     """
@@ -144,7 +147,7 @@ def _comparison(bench: Path, out: Path | None, set_: list[str] | None) -> Compar
     from hanmo.bench.config import BenchConfig
     from hanmo.config import load_toml
 
-    config = load_toml(bench, BenchConfig, set_ or ())
+    config = load_toml(bench, BenchConfig, set_ or (), kind="bench")
     return Comparison(config, out or Path("runs") / config.name)
 
 

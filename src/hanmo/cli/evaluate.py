@@ -44,7 +44,7 @@ def evaluate(
         typer.Argument(metavar="FILE...", help=".gnt or .gnt.xz files, folders of them or of pictures, packs."),
     ],
     bundle: Annotated[
-        Path | None, typer.Option("--bundle", help="The bundle to evaluate, or nano; the embedded one by default.")
+        Path | None, typer.Option("--bundle", help="Folder of a bundle, or free (the default) or nano.")
     ] = None,
     closed: Annotated[
         bool, typer.Option("--closed", help="Answer only with characters that occur in the file.")

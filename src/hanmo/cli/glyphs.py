@@ -21,7 +21,7 @@ _SUFFIX = ".glyphs"
 def glyphs(
     source: Annotated[
         Path,
-        typer.Argument(help="The fonts: a TOML file, or the packaged list @fonts; or a bank, to show what is in it."),
+        typer.Argument(help="The fonts: a TOML file, or @NAME (see below); or a bank, to show what is in it."),
     ],
     fonts: Annotated[Path | None, typer.Option("--fonts", help="The folder with the fonts' unpacked packages.")] = None,
     out: Annotated[
@@ -67,7 +67,7 @@ def _build(source: Path, fonts: Path | None, out: Path | None, settings: list[st
     if fonts is None or out is None:
         raise ArgumentError(f"glyphs: add --fonts FOLDER, which has the fonts, and --out FILE{_SUFFIX}")
     target = require_suffix(out, _SUFFIX)
-    recipe = load_toml(source, FontsRecipe, settings)
+    recipe = load_toml(source, FontsRecipe, settings, kind="fonts")
     with tidy_kill(), reading("drawing", recipe.steps, by_samples=True) as (_, on_samples):
         bank = build_bank(recipe, fonts, target, on_progress=on_samples)
     # A sheet goes beside the new bank, as --out names the bank itself.

@@ -1,4 +1,8 @@
-"""The command line: one verb a file, errors in one line; exit status 0, 1 (ours), 2 (the user's), 130 (Ctrl-C)."""
+"""The command line: one verb a file, errors in one line.
+
+Exit status: 0, 1 (a bug of hanmo, or ``hanmo bench`` stopped before it was complete), 2 (any :class:`HanmoError`, and
+options that cannot be used), 130 (Ctrl-C).
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,7 @@ import typer
 from typer.core import TyperGroup
 
 import hanmo
+from hanmo.builtin import list_recipes
 from hanmo.cli import average, bench, data, evaluate, export, glyphs, recognize, search, serve, synth, train
 from hanmo.errors import HanmoError, InstallationError
 
@@ -50,8 +55,10 @@ def _naming_extras() -> Iterator[None]:
     except ImportError as error:
         if error.name not in _EXTRAS:
             raise
-        command = f"pip install 'hanmo[{_EXTRAS[error.name]}]'"
-        raise InstallationError(f"this verb needs {error.name}; install it with: {command}") from error
+        command = f"pip install '.[{_EXTRAS[error.name]}]'"
+        raise InstallationError(
+            f"this verb needs {error.name}; in the folder of the repository run: {command}"
+        ) from error
 
 
 def _explain(error: HanmoError | KeyboardInterrupt) -> tuple[str, int]:
@@ -73,13 +80,13 @@ app = typer.Typer(
 app.command()(recognize.recognize)
 app.command()(evaluate.evaluate)
 app.add_typer(data.app, name="data")
-app.command()(synth.synth)
-app.command()(glyphs.glyphs)
-app.command()(train.train)
-app.command()(train.distill)
+app.command(epilog=list_recipes("synth"))(synth.synth)
+app.command(epilog=list_recipes("fonts"))(glyphs.glyphs)
+app.command(epilog=list_recipes("train"))(train.train)
+app.command(epilog=list_recipes("distill"))(train.distill)
 app.command()(average.average)
 app.command()(export.export)
-app.command()(search.search)
+app.command(epilog=list_recipes("search"))(search.search)
 app.command()(serve.serve)
 app.add_typer(bench.app, name="bench")
 

@@ -29,8 +29,8 @@ _BAR_CELLS = 8
 _NAME_SHOWN = 16
 """Cells of a file's name in the narrowest table and on a sheet, whose columns are as wide as their widest caption."""
 _BESIDE_NAME, _CANDIDATES = 29, 20
-"""Cells of the table beside the name: 5 for the character, 18 for the longest reason and three gaps of 2; and up to 20
-for two further candidates."""
+"""Widths in cells of the table's other columns: 29 for the second and third (5 for the character, 18 for the longest
+reason, three gaps of 2), and up to 20 for the last, which shows two further candidates."""
 _NARROW = 80
 """Cells of the terminal below which the table leaves out the bars."""
 _PIPED = 200
@@ -55,10 +55,12 @@ def recognize(
     ],
     bundle: Annotated[
         Path | None,
-        typer.Option("--bundle", help="Folder of a bundle, or the name of an embedded one: free (if not given), nano."),
+        typer.Option("--bundle", help="Folder of a bundle, or free (the default) or nano."),
     ] = None,
     top: Annotated[int, typer.Option("--top", min=1, help="How many candidates to show.")] = 5,
-    among: Annotated[str, typer.Option("--among", metavar="文字…", help="Answer with one of these only.")] = "",
+    among: Annotated[
+        str, typer.Option("--among", metavar="文字…", help="Choose among these characters only, as in --among 未末.")
+    ] = "",
     device: Annotated[str, typer.Option(help="cpu, or cuda, which needs hanmo's extra gpu.")] = "cpu",
     sheet: Annotated[
         Path | None, typer.Option("--sheet", metavar="PNG", help="Draw the pictures and their answers into this file.")
@@ -68,8 +70,8 @@ def recognize(
     """Read characters from pictures: PNG, JPEG, WebP, BMP, GIF, TIFF or PPM.
 
     A picture that shows no ink or no known character is refused with the reason. A file that cannot be read is
-    reported in its place, and the exit status is 2. Of a folder, the pictures in it are read in the order of their
-    names, those in its sub-folders are not. The table leaves out further candidates below 0.1 %.
+    reported in its place, and the exit status is 2. A folder stands for the pictures in it, by name, without
+    sub-folders. The table shows the best candidate and others of at least 0.1 %.
 
     Examples: hanmo recognize a.png b.jpg --top 3 --sheet read.png; hanmo recognize scans/ --json;
     cat a.png | hanmo recognize -
@@ -146,7 +148,7 @@ def _read(
 
 def _as_dict(picture: _Picture, outcome: Prediction | HanmoError) -> dict[str, object]:
     if isinstance(outcome, HanmoError):
-        return {"file": str(picture.name), "error": _reason(picture, outcome)}
+        return {"file": str(picture.name), "error": _message(picture, outcome)}
     candidates = [{"character": c.character, "probability": round(c.probability, 6)} for c in outcome.candidates]
     return {
         "file": str(picture.name),
@@ -157,7 +159,7 @@ def _as_dict(picture: _Picture, outcome: Prediction | HanmoError) -> dict[str, o
     }
 
 
-def _reason(picture: _Picture, error: HanmoError) -> str:
+def _message(picture: _Picture, error: HanmoError) -> str:
     """The message without the picture's name, which is shown beside it."""
     from hanmo.image import describe
 
@@ -172,7 +174,7 @@ def _print_table(pictures: list[_Picture], outcomes: list[Prediction | HanmoErro
 
     console = _console()
     bars = console.width >= _NARROW
-    cells = [_cells(picture, outcome, bars) for picture, outcome in zip(pictures, outcomes, strict=True)]
+    cells = [_columns(picture, outcome, bars) for picture, outcome in zip(pictures, outcomes, strict=True)]
     # The last column is as wide as its contents need; file names get what is left.
     last = min(_CANDIDATES, max(others.cell_len for *_, others in cells))
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
@@ -195,12 +197,12 @@ def _console() -> Console:
     return console
 
 
-def _cells(picture: _Picture, outcome: Prediction | HanmoError, bars: bool) -> tuple[Text, Text, Text]:
+def _columns(picture: _Picture, outcome: Prediction | HanmoError, bars: bool) -> tuple[Text, Text, Text]:
     """The last three columns of a picture's row."""
     from rich.text import Text
 
     if isinstance(outcome, HanmoError):
-        return Text("✗", "bold red"), Text(), Text(_reason(picture, outcome), "red")
+        return Text("✗", "bold red"), Text(), Text(_message(picture, outcome), "red")
     if outcome.reason:
         return Text("？", "bold yellow"), Text(outcome.reason, "yellow"), _others(outcome.shown)
     best, *others = outcome.shown

@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from hanmo.search.report import TrialRow
     from hanmo.search.study import Search
 
-SearchPath = Annotated[Path, typer.Argument(help="The search as a TOML file.", metavar="SEARCH")]
+SearchPath = Annotated[Path, typer.Argument(help="The search: a TOML file, or @NAME (see below).", metavar="SEARCH")]
 Out = Annotated[Path | None, typer.Option(help="Folder for results; runs/NAME by default.", metavar="FOLDER")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="Change one value, as in --set trials=50.")]
-Device = Annotated[str | None, typer.Option(help="cpu, cuda or cuda:1; the first GPU by default.")]
+Device = Annotated[
+    str | None, typer.Option(help="cpu, cuda or cuda:1; by default a GPU if there is one, else the CPU.")
+]
 Minutes = Annotated[float | None, typer.Option(help="Stop after so many minutes; the same command resumes.", min=0)]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as a JSON object in the last line.")]
 
@@ -50,7 +52,7 @@ def search(
     from hanmo.search.study import Search
     from hanmo.train.parallel import Processes
 
-    config = load_toml(search, SearchConfig, set_ or ())
+    config = load_toml(search, SearchConfig, set_ or (), kind="search")
     deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
     problem = SearchProblem(config, out or Path("runs") / config.name)
     console = Console(stderr=True)

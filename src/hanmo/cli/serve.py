@@ -24,7 +24,7 @@ def serve(
     host: Annotated[str, typer.Option("--host", help="Address to listen on; 0.0.0.0 is every one.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port to listen on; 0 is any free one.")] = 8000,
     bundle: Annotated[
-        Path | None, typer.Option("--bundle", help="Folder of a bundle, or nano; the embedded one else.")
+        Path | None, typer.Option("--bundle", help="Folder of a bundle, or free (the default) or nano.")
     ] = None,
     threads: Annotated[
         int | None, typer.Option("--threads", min=1, help="Batches read at once; the number of cores else.")

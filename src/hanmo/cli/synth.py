@@ -22,7 +22,7 @@ def synth(
         Path | None,
         typer.Argument(
             metavar="RECIPE",
-            help="What to draw: a TOML file, or a packaged recipe such as @synth-demo. Optional with --show.",
+            help="What to draw: a TOML file, or @NAME (see below). Optional with --show.",
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="The pack to make; with --show the PNG file.")] = None,
@@ -61,7 +61,7 @@ def synth(
     if pages and not show:
         raise ArgumentError("synth: --pages needs --show; add --show with some characters")
     if recipe:
-        wanted = load_toml(recipe, SynthRecipe, settings or ())
+        wanted = load_toml(recipe, SynthRecipe, settings or (), kind="synth")
     elif settings or not show:
         raise ArgumentError("synth: no recipe named; try @synth-demo, or --show with some characters")
     else:

@@ -20,14 +20,20 @@ if TYPE_CHECKING:
     from hanmo.train.parallel import Processes
 
 RecipePath = Annotated[
-    Path, typer.Argument(help="A recipe (a TOML file or @NAME); with --resume also a run folder.", metavar="RECIPE")
+    Path, typer.Argument(help="A TOML file, or @NAME (see below); with --resume also a run folder.", metavar="RECIPE")
 ]
 Out = Annotated[Path | None, typer.Option(help="The run folder to make; runs/NAME by default.", metavar="RUN")]
 Resume = Annotated[
-    bool, typer.Option("--resume", help="Go on from the last checkpoint. --resume RUN needs nothing else.")
+    bool,
+    typer.Option(
+        "--resume",
+        help="Go on from the last checkpoint; with a run folder as RECIPE no other option is needed.",
+    ),
 ]
 Set = Annotated[list[str] | None, typer.Option("--set", help="Change one value, as in --set train.epochs=3.")]
-Device = Annotated[str | None, typer.Option(help="cpu, cuda or cuda:1; the first GPU by default.")]
+Device = Annotated[
+    str | None, typer.Option(help="cpu, cuda or cuda:1; by default a GPU if there is one, else the CPU.")
+]
 Teachers = Annotated[
     list[str] | None, typer.Option("--teacher", help="A run folder, or onnx:TEACHER.toml; instead of the recipe's.")
 ]
@@ -46,7 +52,7 @@ def train(
 ) -> None:
     """Train a net on labels alone.
 
-    Example: hanmo train @teacher --set train.epochs=20
+    Example: hanmo train @teacher --set data.train=packs/train --set data.test=packs/test
 
     After Ctrl-C or a crash: hanmo train --resume runs/teacher
 
@@ -67,7 +73,7 @@ def distill(
 ) -> None:
     """Train a student that also learns from trained teachers.
 
-    The recipe of the best ResNet-18 by default. Its teachers: hanmo train @paper-teacher --seeds 0,1,2
+    Without RECIPE it is @paper, the best ResNet-18. Train its teachers first: hanmo train @paper-teacher --seeds 0,1,2
 
     Example: hanmo distill @paper --teacher runs/teacher --teacher runs/another
 
@@ -152,7 +158,7 @@ def _load(verb: str, file: Path, named: Path, overrides: list[str] | None) -> Re
     from hanmo.config import load_toml
     from hanmo.train.config import Recipe
 
-    recipe = load_toml(file, Recipe, overrides or ())
+    recipe = load_toml(file, Recipe, overrides or (), kind=verb)
     flag = "--resume " if named != file else ""
     if verb == "distill" and recipe.distill is None:
         raise ConfigError(

@@ -27,7 +27,7 @@ def kd_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     return F.kl_div(student_log_probs, teacher_log_probs, reduction="batchmean", log_target=True) * temperature**2
 
 
-def standardise(logits: Tensor) -> Tensor:
+def standardise_logits(logits: Tensor) -> Tensor:
     """Logits (N, C), each row shifted and scaled to zero mean and unit variance."""
     logits = logits.float()
     # 1e-7, because the deviation of equal logits is 0.
@@ -131,7 +131,7 @@ class LogitStandardisedKD(Method):
     """KD on standardised logits: the student need not copy the scale of the teacher's logits.
 
     Loss: ``T² KL(softmax(Z(t)/T) || softmax(Z(s)/T))``; Z shifts and scales logits to zero mean and unit variance
-    (:func:`standardise`), t and s are the logits of teacher and student, T the temperature.
+    (:func:`standardise_logits`), t and s are the logits of teacher and student, T the temperature.
 
     Sun et al., "Logit Standardization in Knowledge Distillation", CVPR 2024: base temperature 2, weight 9.
     """
@@ -144,7 +144,7 @@ class LogitStandardisedKD(Method):
 
     def loss(self, student: Output, teacher: Output, labels: Tensor) -> Tensor:
         # Both are standardised before the temperature divides them, so T means the same for every pair of nets.
-        return kd_loss(standardise(student.logits), standardise(teacher.logits), self.temperature)
+        return kd_loss(standardise_logits(student.logits), standardise_logits(teacher.logits), self.temperature)
 
 
 @register_method("dkd")

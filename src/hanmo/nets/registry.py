@@ -1,6 +1,7 @@
 """The registry of nets: a name and a few options -> a network.
 
-To add a net, write a function and register it; recipes then know it by that name, once its module is imported::
+To add a net, write a function in a module of its own, register it, and import that module in
+``hanmo/nets/__init__.py``; recipes then know it by that name::
 
     @register_net("mine", unsupported=("stem", "kernel"))  # options that recipes may not set for it
     def mine(config: NetConfig, classes: int, side: int) -> nn.Module:

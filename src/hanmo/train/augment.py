@@ -1,7 +1,7 @@
 """Augmentation of whole batches on the device.
 
 Random numbers and image operations are apart. :func:`sample_augmentation` takes all random numbers from one generator
-in three calls; :func:`apply` is a pure function of pictures and numbers, so torch.compile makes few kernels of it.
+in three calls; :func:`apply` is a pure function of squares and numbers, so torch.compile makes few kernels of it.
 
 Shapes: N pictures, S the side, G the cells of the elastic grid, K numbers a picture.
 """
@@ -41,9 +41,9 @@ def sample_augmentation(config: AugmentConfig, count: int, side: int, generator:
     )
 
 
-def apply(images: Tensor, randomness: Randomness, config: AugmentConfig) -> Tensor:
-    """Augment pictures: uint8 (N, S, S) -> float32 (N, 1, S, S) in [0, 1], where 0 is paper."""
-    side = images.shape[-1]
+def apply(squares: Tensor, randomness: Randomness, config: AugmentConfig) -> Tensor:
+    """Augment squares uint8 (N, S, S) -> pictures float32 (N, 1, S, S) in [0, 1], where 0 is paper."""
+    side = squares.shape[-1]
     angle, stretch, shear, shift, tilt, stroke, blur, gain, gamma, noise, corner, size, visit = torch.split(
         randomness.uniform, _SHARES, 1
     )
@@ -55,7 +55,7 @@ def apply(images: Tensor, randomness: Randomness, config: AugmentConfig) -> Tens
         tilt * config.perspective,
     )
     fields = _smooth(randomness.knots, side)
-    x = unchanged(images)
+    x = unchanged(squares)
     # A recipe's setting, not a value of the batch, so torch.compile sees one branch only.
     if config.intrude:
         x = torch.maximum(x, _neighbour(x, visit, config.intrude))
@@ -72,9 +72,9 @@ def apply(images: Tensor, randomness: Randomness, config: AugmentConfig) -> Tens
     return (x + randomness.grain * _per_picture(noise).abs() * config.noise).clamp(0, 1)
 
 
-def unchanged(images: Tensor) -> Tensor:
-    """Pictures without augmentation, in the format of :func:`apply`: uint8 (N, S, S) -> float32 (N, 1, S, S)."""
-    return images.unsqueeze(1).float() / 255
+def unchanged(squares: Tensor) -> Tensor:
+    """Squares without augmentation, in the format of :func:`apply`: uint8 (N, S, S) -> float32 (N, 1, S, S)."""
+    return squares.unsqueeze(1).float() / 255
 
 
 def _per_picture(numbers: Tensor) -> Tensor:

@@ -48,9 +48,9 @@ class TrainingData(Protocol):
     def epoch(
         self, epoch: int, batch: int, seed: int, processes: Processes, start: int = 0
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """This process' share of each batch of an epoch, from batch number ``start``: images and labels.
+        """This process' share of each batch of an epoch, from batch number ``start``: squares and labels.
 
-        Images are uint8 (n, S, S), labels int64 (n,).
+        Squares are uint8 (n, S, S), labels int64 (n,).
         """
         ...
 
@@ -79,7 +79,7 @@ def shuffled(samples: int, epoch: int, batch: int, seed: int, processes: Process
 
 
 class DeviceData:
-    """Normalised samples ``images`` uint8 (N, S, S) and ``labels`` int64 (N,), classes of ``charset``."""
+    """Normalised samples ``squares`` uint8 (N, S, S) and ``labels`` int64 (N,), classes of ``charset``."""
 
     def __init__(self, pack: Pack, charset: Charset, device: torch.device) -> None:
         classes = charset.encode(pack.charset.characters)
@@ -87,9 +87,9 @@ class DeviceData:
         self.labels = torch.from_numpy(classes[np.asarray(pack.labels)]).to(device)
         self.device = device
         self.side = pack.normalization.side
-        self._images = _as_tensor(pack.images)
+        self._squares = _as_tensor(pack.images)
         if device.type == "cuda" and pack.images.nbytes < SHARE_OF_MEMORY * torch.cuda.mem_get_info(device)[0]:
-            self._images = self._images.to(device)
+            self._squares = self._squares.to(device)
 
     @classmethod
     def open(cls, path: str, charset: Charset | None, device: torch.device) -> tuple[DeviceData, Pack]:
@@ -103,26 +103,26 @@ class DeviceData:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def images(self, indices: Tensor) -> Tensor:
+    def squares(self, indices: Tensor) -> Tensor:
         """Samples at ``indices`` (on any device) as uint8 (n, S, S) on the device."""
-        # Images that stayed on the CPU are looked up there; only this batch is copied to the device.
-        return self._images[indices.to(self._images.device)].to(self.device, non_blocking=True)
+        # Squares that stayed on the CPU are looked up there; only this batch is copied to the device.
+        return self._squares[indices.to(self._squares.device)].to(self.device, non_blocking=True)
 
     def epoch(
         self, epoch: int, batch: int, seed: int, processes: Processes, start: int = 0
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """This process' share of each batch of an epoch, from batch number ``start``: images and labels."""
+        """This process' share of each batch of an epoch, from batch number ``start``: squares and labels."""
         for indices in shuffled(len(self), epoch, batch, seed, processes, start):
-            yield self.images(indices), self.labels[indices.to(self.labels.device)]
+            yield self.squares(indices), self.labels[indices.to(self.labels.device)]
 
     def in_order(self, batch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Every sample once, in the pack's order; the last batch may be short."""
         for indices in torch.split(torch.arange(len(self)), batch):
-            yield self.images(indices), self.labels[indices.to(self.labels.device)]
+            yield self.squares(indices), self.labels[indices.to(self.labels.device)]
 
 
-def _as_tensor(images: NDArray[np.uint8]) -> Tensor:
-    if isinstance(images, np.memmap) and images.filename is not None:
+def _as_tensor(squares: NDArray[np.uint8]) -> Tensor:
+    if isinstance(squares, np.memmap) and squares.filename is not None:
         # Mapped again copy-on-write: torch refuses to share read-only memory without a warning.
-        images = np.memmap(images.filename, images.dtype, "c", images.offset, images.shape)
-    return torch.from_numpy(images)
+        squares = np.memmap(squares.filename, squares.dtype, "c", squares.offset, squares.shape)
+    return torch.from_numpy(squares)

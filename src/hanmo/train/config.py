@@ -128,9 +128,10 @@ class OptimConfig:
 class TrainConfig:
     """Length and settings of the training. ``batch`` counts samples over all processes.
 
-    ``start`` is a finished run (or a folder of shards) whose weights the net starts from; of a wider net the strongest
-    channels are taken. None: random weights. ``weight_bits`` turns on quantization-aware training of the large layers,
-    2 to 7 bits a weight; 0 leaves it off. Exports store weights of up to four bits in four bits.
+    ``start`` is a finished run, a folder of shards, or weights that come with hanmo (``@flagship``, ``@nano``,
+    ``@pages-free``, ``@pages-nano``); the net starts from its weights, or from the strongest channels of a wider net.
+    None: random weights. ``weight_bits`` turns on quantization-aware training of the large layers, 2 to 7 bits a
+    weight; 0 leaves it off. Exports store weights of up to four bits in four bits.
 
     ``precision`` and ``compile`` ``auto`` mean bf16 and yes on a GPU, fp32 and no on a CPU; compiled nets run as CUDA
     graphs unless ``no-graphs``. ``evaluate_every`` and ``checkpoint_every`` are in epochs, 0 for never. The finished

@@ -37,7 +37,7 @@ class DrawnData:
     """
 
     def __init__(self, path: str | Path, device: torch.device) -> None:
-        self.recipe = recipe = load_toml(path, SynthRecipe)
+        self.recipe = recipe = load_toml(path, SynthRecipe, kind="synth")
         self.charset, self.normalization = recipe.charset(), recipe.normalization
         if self.normalization.method != "fit":
             raise ConfigError(f"{path}: drawn into training as fit, not {self.normalization.method}; draw a pack of it")
@@ -55,7 +55,7 @@ class DrawnData:
     def epoch(
         self, epoch: int, batch: int, seed: int, processes: Processes, start: int = 0
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """This process' share of each batch of an epoch, from batch number ``start``: images and labels."""
+        """This process' share of each batch of an epoch, from batch number ``start``: squares and labels."""
         base = derive(derive(torch.tensor(self.recipe.seed, device=self.device), seed), epoch)
         ahead = max(1, _AT_ONCE[self.device.type] * processes.world // batch)
         shares = shuffled(len(self), epoch, batch, seed, processes, start)

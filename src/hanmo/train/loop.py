@@ -97,16 +97,16 @@ class Trainer:
             if epoch and not start:
                 self._end_epoch(epoch)
                 stop_if_asked()
-            for images, labels in setup.data.train.epoch(epoch, train.batch, train.seed, self.processes, start):
+            for squares, labels in setup.data.train.epoch(epoch, train.batch, train.seed, self.processes, start):
                 rate = learning_rate(self.recipe.optim, state.step, setup.steps)
-                loss, parts = self.advance(images, labels, rate)
-                self.speed.count(len(images) * self.processes.world)
+                loss, parts = self.advance(squares, labels, rate)
+                self.speed.count(len(squares) * self.processes.world)
                 if self.speed.is_due() or state.step == setup.steps:
                     self._log_step(loss, parts, rate)
                 stop_if_asked()
 
-    def advance(self, images: Tensor, labels: Tensor, rate: float) -> tuple[Tensor, dict[str, Tensor]]:
-        """One optimiser step at learning rate ``rate`` on images, uint8 (n, S, S), and labels, int64 (n,).
+    def advance(self, squares: Tensor, labels: Tensor, rate: float) -> tuple[Tensor, dict[str, Tensor]]:
+        """One optimiser step at learning rate ``rate`` on squares, uint8 (n, S, S), and labels, int64 (n,).
 
         Returns the loss and its parts as 0-d tensors on the device: reading them would wait for the device.
         """
@@ -114,7 +114,7 @@ class Trainer:
         # None rather than zeros: parameters without a gradient are then left alone by the optimiser, and memory is
         # saved.
         state.optimizer.zero_grad(set_to_none=True)
-        loss, parts = self._loss(images, labels)
+        loss, parts = self._loss(squares, labels)
         loss.backward()  # type: ignore[no-untyped-call]
         self.processes.average_gradients(state.learners)
         # After the mean over processes, so that all of them clip by the same norm.
@@ -128,20 +128,20 @@ class Trainer:
         state.step += 1
         return loss, parts
 
-    def _loss(self, images: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def _loss(self, squares: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """The objective on a batch, with the random numbers of this step."""
-        setup, recipe, device = self.setup, self.recipe, images.device
+        setup, recipe, device = self.setup, self.recipe, squares.device
         # The multipliers keep (seed, step, rank) apart: up to 1,024 processes and a thousand million steps.
         seed = (recipe.train.seed * 1_000_000_007 + self.state.step) * 1024 + self.processes.rank
         torch_seed = seed % 2**63  # torch takes signed 64-bit seeds, NumPy whole numbers of any size
         generator = self.generator.manual_seed(torch_seed)
-        randomness = sample_augmentation(recipe.augment, len(images), images.shape[-1], generator)
+        randomness = sample_augmentation(recipe.augment, len(squares), squares.shape[-1], generator)
         share = torch.tensor(mixup_share(recipe.optim, seed), dtype=torch.float32).to(device, non_blocking=True)
         if recipe.net.dropout:
             torch.manual_seed(torch_seed)  # dropout takes its numbers from torch's global generator
         if setup.show_pages is None:
-            return setup.compute(images, labels, randomness, share, None, None)
-        student, teacher, empty = setup.show_pages(images, randomness, random_keys(len(images), generator))
+            return setup.compute(squares, labels, randomness, share, None, None)
+        student, teacher, empty = setup.show_pages(squares, randomness, random_keys(len(squares), generator))
         return setup.compute(student, labels, None, share, teacher, empty)  # None: these are augmented already
 
     def _end_epoch(self, done: int) -> None:

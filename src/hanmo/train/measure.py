@@ -21,8 +21,8 @@ def measure(net: nn.Module, data: DeviceData, batch: int = 1024) -> dict[str, fl
     was_training = net.training
     net.eval()
     sums = {"top1": 0.0, "top5": 0.0, "loss": 0.0}
-    for images, labels in data.in_order(batch):
-        x = standardise(unchanged(images)).to(memory_format=torch.channels_last)
+    for squares, labels in data.in_order(batch):
+        x = standardise(unchanged(squares)).to(memory_format=torch.channels_last)
         # float(), because NumPy has no bf16, which a net may return.
         logits, labels = net(x).float().cpu(), labels.cpu()
         top = topk_accuracy(logits.numpy(), labels.numpy(), (1, 5))

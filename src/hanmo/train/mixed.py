@@ -46,19 +46,19 @@ class MixedData:
     def epoch(
         self, epoch: int, batch: int, seed: int, processes: Processes, start: int = 0
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """This process' share of each batch of an epoch, from batch number ``start``: images and labels."""
+        """This process' share of each batch of an epoch, from batch number ``start``: squares and labels."""
         drawn = self.drawn.epoch(epoch, batch, seed, processes, start)
-        for number, (images, labels) in enumerate(drawn, start):
+        for number, (squares, labels) in enumerate(drawn, start):
             # The same number in every batch, so shapes never change.
-            count = round(self.share * len(images))
+            count = round(self.share * len(squares))
             chosen = self._choose(count, (seed, epoch, number, processes.rank))
             real_labels = self.real.labels[chosen.to(self.real.labels.device)]
-            real = self.real.images(chosen)
+            real = self.real.squares(chosen)
             if self.drawn.drawn != self.normalization:
                 real = as_bytes(refit(real / 255, self.normalization, self.drawn.drawn))
             # The first drawn samples are replaced. All are drawn nevertheless, so numbers and shapes are those without
             # real ones.
-            yield torch.cat((real, images[count:])), torch.cat((real_labels, labels[count:]))
+            yield torch.cat((real, squares[count:])), torch.cat((real_labels, labels[count:]))
 
     def _choose(self, count: int, key: tuple[int, ...]) -> Tensor:
         """Random numbers of ``count`` real samples, decided by ``key`` alone, so that a resumed run repeats them."""

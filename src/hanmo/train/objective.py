@@ -1,4 +1,4 @@
-"""The loss of one step, from uint8 pictures on: one pure function, so that torch.compile takes it as a whole."""
+"""The loss of one step, from uint8 squares on: one pure function, so that torch.compile takes it as a whole."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from hanmo.train.config import AugmentConfig
 
 
 class Objective(nn.Module):
-    """(images, labels, randomness, share, teacher_images, empty) -> ``(loss, parts)``.
+    """(squares, labels, randomness, share, teacher_squares, empty) -> ``(loss, parts)``.
 
-    ``images`` are uint8 (N, S, S), ``labels`` int64 (N,). ``randomness`` augments the pictures; None leaves them as
-    they are. Student and teacher see the same pictures, unless there are ``teacher_images``, uint8 (N, S, S).
+    ``squares`` are uint8 (N, S, S), ``labels`` int64 (N,). ``randomness`` augments the squares; None leaves them as
+    they are. Student and teacher see the same pictures, unless there are ``teacher_squares``, uint8 (N, S, S).
 
     With mixup (Zhang et al., ICLR 2018) each picture becomes ``share`` of itself and 1 - ``share`` of another one: the
     first is mixed with the last of the batch, the second with the last but one. ``share`` is a 0-d tensor, ignored
@@ -47,16 +47,16 @@ class Objective(nn.Module):
 
     def forward(
         self,
-        images: Tensor,
+        squares: Tensor,
         labels: Tensor,
         randomness: Randomness | None,
         share: Tensor,
-        teacher_images: Tensor | None = None,
+        teacher_squares: Tensor | None = None,
         empty: Tensor | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        x = self._mixed(unchanged(images) if randomness is None else apply(images, randomness, self.augment), share)
+        x = self._mixed(unchanged(squares) if randomness is None else apply(squares, randomness, self.augment), share)
         # The teacher's pictures are mixed with the same share and partners, so both nets answer for the same blend.
-        teacher_x = x if teacher_images is None else self._mixed(unchanged(teacher_images), share)
+        teacher_x = x if teacher_squares is None else self._mixed(unchanged(teacher_squares), share)
         if self.mixup:
             one_hot = F.one_hot(labels, self.classes).float()
             labels = share * one_hot + (1 - share) * one_hot.flip(0)

@@ -123,7 +123,7 @@ def load_onnx_teacher(path: str, charset: Charset, normalization: Normalization)
     cannot be used, :class:`ConfigError` for a TOML file that does not fit the model, :class:`CharsetError` when the
     model lacks more than :data:`MISSING` of our characters.
     """
-    config = load_toml(path, OnnxTeacherConfig)
+    config = load_toml(path, OnnxTeacherConfig, kind="teacher")
     folder = recipe_path(path).parent
     file = _find(config.model, folder, path)
     model = _read(file)

@@ -15,19 +15,19 @@ from hanmo import paper
 
 
 def ink_of(pages: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """:func:`hanmo.paper.ink_of`: uint8 (N, P, P) -> int32 (N, P, P), and bool (N,) twice: no ink there; even paper."""
-    lit = flatten(pages.int())
-    noise = noise_of(lit)
-    flat = without_impulses(lit)
-    even = (noise == 0) & (flat == lit).flatten(1).all(1)
-    smooth = smoothed(flat, 2)
+    """:func:`hanmo.paper.ink_of`: uint8 (N, P, P) -> int32 (N, P, P), and bool (N,) twice: no ink there; no noise."""
+    flat = flatten(pages.int())
+    noise = noise_of(flat)
+    clean = without_impulses(flat)
+    noiseless = (noise == 0) & (clean == flat).flatten(1).all(1)
+    smooth = smoothed(clean, 2)
     bright, dark = levels_of(smooth)
     # Noise as a percentage of the contrast decides how much the page is smoothed: not at all, twice or four times.
     # ``noise`` is in 64ths of a grey level.
     ratio = noise * 100 // (64 * (bright - dark).clamp(min=1))
-    clean, noisy = (ratio < paper.NOISE[0])[:, None, None], (ratio >= paper.NOISE[1])[:, None, None]
-    seen = torch.where(clean, flat, torch.where(noisy, smoothed(smooth, 2), smooth))
-    share = torch.where(clean, paper.LEFT[0], torch.where(noisy, paper.LEFT[4], paper.LEFT[2]))[:, 0, 0]
+    calm, noisy = (ratio < paper.NOISE[0])[:, None, None], (ratio >= paper.NOISE[1])[:, None, None]
+    seen = torch.where(calm, clean, torch.where(noisy, smoothed(smooth, 2), smooth))
+    share = torch.where(calm, paper.LEFT[0], torch.where(noisy, paper.LEFT[4], paper.LEFT[2]))[:, 0, 0]
     left = noise * share // 1000  # the noise that is left after the smoothing
     bright, dark = levels_of(seen)
     contrast = bright - dark
@@ -37,7 +37,7 @@ def ink_of(pages: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     dead = (2000 * left // (64 * contrast)).clamp(min=paper.DEAD_ZONE, max=999)
     above = (bright[:, None, None] - seen) * 1000 - (dead * contrast)[:, None, None]
     ink = torch.div(255 * above, ((1000 - dead) * contrast)[:, None, None], rounding_mode="floor")
-    return ink.clamp(0, 255), blank, even
+    return ink.clamp(0, 255), blank, noiseless
 
 
 def flatten(pages: Tensor) -> Tensor:

@@ -24,19 +24,19 @@ def normalize_pages(pages: Tensor, side: int, margin: int) -> tuple[Tensor, Tens
     Returns squares, uint8 (N, S, S) with bright ink, and bool (N,): True where no ink was found.
     """
     assert pages.shape[1] == pages.shape[2] <= paper.SIDE
-    ink, blank, even = ink_of(pages)
-    ink = _own_ink(ink, even)
+    ink, blank, noiseless = ink_of(pages)
+    ink = _own_ink(ink, noiseless)
     seen = ink >= paper.VISIBLE
     blank |= ~seen.flatten(1).any(1)
     seen |= blank[:, None, None]  # a blank page gets the whole page as its box; the result is not used
     return _squares(ink, seen, side, margin), blank
 
 
-def _own_ink(ink: Tensor, even: Tensor) -> Tensor:
+def _own_ink(ink: Tensor, noiseless: Tensor) -> Tensor:
     """The ink of the characters alone, int32 (N, P, P), as :mod:`hanmo.ink` has it."""
     unprinted = without_rules(without_print(ink))
     # A clean picture cut to the character's box needs no cleaning, and its strokes at the edge must stay.
-    as_it_is = even & is_cut_close(unprinted) & (unprinted == ink).flatten(1).all(1)
+    as_it_is = noiseless & is_cut_close(unprinted) & (unprinted == ink).flatten(1).all(1)
     rest = without_specks(unprinted)
     near = _grown(own_cells(rest), 1)
     size = neighbours.cell_of(ink.shape[-1])

@@ -38,15 +38,15 @@ class Pages:
         self.page, self.side, self.augment, self.shares = page, side, augment, shares
         self.squares, self.drawn = squares, finer(squares)
 
-    def show(self, images: Tensor, randomness: Randomness, keys: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Drawn uint8 (N, D, D) -> ``(student, teacher, empty)``: uint8 (N, S, S) twice, and bool (N,) or None.
+    def show(self, larger: Tensor, randomness: Randomness, keys: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Squares uint8 (N, D, D) -> ``(student, teacher, empty)``: uint8 (N, S, S) twice, and bool (N,) or None.
 
         ``randomness`` is that of :func:`hanmo.train.augment.apply`. ``keys``, int64 (N,), decide which rows get a page
         and how it looks. Every batch of N has the same number of pages, so shapes never change and the device never has
         to be waited for. Where the front end finds no ink on a page, the row stays clean. ``empty`` marks rows whose
         page has no character on it; it is None if the recipe asks for none.
         """
-        changed = apply(images, randomness, self.augment)[:, 0]
+        changed = apply(larger, randomness, self.augment)[:, 0]
         clean = as_bytes(refit(changed, self.drawn, self.squares))
         # Random rows: real samples are the first of a batch, and mixup pairs the first rows with the last.
         on_pages = keys.argsort()[: max(1, round((1 - self.shares.clean_share) * len(keys)))]

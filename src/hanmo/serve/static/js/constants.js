@@ -5,9 +5,9 @@
 
 /** From src/hanmo/image.py. */
 export const IMAGE = {
-  // Size of a picture file in bytes.
+  // Largest size of a picture file, in bytes.
   MAX_BYTES: 16777216,
-  // Width times height of a picture.
+  // Largest number of pixels of a picture: width times height.
   MAX_PIXELS: 16777216,
   // A transparent picture over white whose grey levels differ by less counts as one tone; its opaque part is the
   // ink.

@@ -48,12 +48,12 @@ export function findInk(grey, looks = LOOKS) {
 /**
  * The ink of the character alone, and whether it touches the picture's rim.
  *
- * @param {{ink: Grey, even: boolean}} found
+ * @param {{ink: Grey, noiseless: boolean}} found
  * @returns {{levels: Uint8Array, touches: boolean}}
  */
-function ownInk({ ink, even }) {
+function ownInk({ ink, noiseless }) {
   const unprinted = withoutRules(withoutPrint(ink));
-  if (even && isCutClose(unprinted) && unprinted.levels.every((level, i) => level === ink.levels[i])) {
+  if (noiseless && isCutClose(unprinted) && unprinted.levels.every((level, i) => level === ink.levels[i])) {
     return { levels: ink.levels, touches: true }; // as a program cuts characters out: nothing on it is stray
   }
   const cleaned = withoutSpecks(unprinted);

@@ -1,6 +1,6 @@
 /**
- * Port of src/hanmo/paper.py: a grey picture of paper becomes the ink on it. All arithmetic is in whole numbers, so that
- * every decision is the same as in Python.
+ * Port of src/hanmo/paper.py: a grey picture of paper becomes the ink on it. Nearly all arithmetic is in whole numbers, so
+ * that every decision is the same as in Python.
  */
 
 import { PAPER } from "../constants.js";
@@ -14,17 +14,17 @@ const RAISED = PAPER.PAPER; // the level that the background is raised to
 
 /**
  * @param {Grey} grey ink dark, at most SIDE pixels a side
- * @returns {{ink: Grey, even: boolean}} 0 = paper, 255 = ink; and whether most neighbouring pixels are equal, so that the paper is even
+ * @returns {{ink: Grey, noiseless: boolean}} 0 = paper, 255 = ink; and whether the picture is free of noise
  * @throws {import("./problem.js").Problem} where nothing is written, or noise hides what is
  */
 export function inkOf(grey) {
-  const lit = flatten(grey);
-  const noise = noiseOf(lit); // a median would hide it
-  const flat = withoutImpulses(lit);
-  const smooth = smoothed(flat, 2);
+  const flat = flatten(grey);
+  const noise = noiseOf(flat); // a median would hide it
+  const clean = withoutImpulses(flat);
+  const smooth = smoothed(clean, 2);
   const first = levelsOf(smooth);
   const passes = passesFor(noise, first.paper - first.dark);
-  const seen = passes === 0 ? flat : passes === 2 ? smooth : smoothed(flat, passes);
+  const seen = passes === 0 ? clean : passes === 2 ? smooth : smoothed(clean, passes);
   const { paper, dark } = levelsOf(seen);
   const left = Math.floor((noise * LEFT[passes]) / 1000); // the noise that smoothing left, in 1/64 grey levels
   const contrast = paper - dark;
@@ -38,8 +38,8 @@ export function inkOf(grey) {
   }
   const dead = Math.min(Math.max(DEAD_ZONE, Math.floor((2000 * left) / (64 * contrast))), 999);
   const ink = inkLevels(paper, dark, dead);
-  const even = noise === 0 && flat.levels === lit.levels;
-  return { ink: { ...seen, levels: seen.levels.map((level) => ink[level]) }, even };
+  const noiseless = noise === 0 && clean.levels === flat.levels;
+  return { ink: { ...seen, levels: seen.levels.map((level) => ink[level]) }, noiseless };
 }
 
 /**
