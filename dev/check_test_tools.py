@@ -16,7 +16,8 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")  # in the order in 
 def missing() -> dict[str, str]:
     """What will be skipped -> why, with the remedy. Empty where every test runs."""
     skipped = {}
-    has_browser = bool(os.environ.get("HANMO_CHROMIUM") or any(map(shutil.which, BROWSERS)))
+    named = os.environ.get("HANMO_CHROMIUM")
+    has_browser = any(map(shutil.which, [named] if named else BROWSERS))
     if not has_browser:
         skipped["the tests of the web page (tests/e2e)"] = (
             "there is no Chromium; install it (apt-get install chromium) or name one by HANMO_CHROMIUM=/path"

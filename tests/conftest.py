@@ -11,6 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# A busy machine is slow, not wrong: how long an example takes decides nothing here.
+settings.register_profile("hanmo", deadline=None)
+settings.load_profile("hanmo")
 
 # Tests may run in as many processes as there are cores; more threads than cores spin instead of working.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

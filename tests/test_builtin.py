@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hanmo.builtin import list_recipes, recipe_names, recipe_path, run_path
+from hanmo.builtin import list_recipes, recipe_names, recipe_path, run_path, with_current_names, with_former_names
 from hanmo.errors import ConfigError
 
 
@@ -60,3 +60,23 @@ def test_only_recipes_of_the_kind_are_suggested(kind: str, one: str, other: str)
 def test_every_recipe_is_of_one_kind() -> None:
     kinds = ("train", "distill", "bench", "search", "synth", "fonts", "teacher")
     assert sorted(name for kind in kinds for name in recipe_names(kind)) == recipe_names()
+
+
+def test_a_folder_of_metrics_alone_stands_for_the_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    metrics = Path("benchmarks", "runs", "flagship", "metrics-1.jsonl")
+    metrics.parent.mkdir(parents=True)
+    metrics.touch()
+    assert run_path(metrics.parent) == run_path("@flagship")
+    (metrics.parent / "weights-1-of-1.safetensors").touch()
+    assert run_path(metrics.parent) == metrics.parent
+
+
+def test_names_of_now_and_of_before_lead_to_each_other() -> None:
+    now = 'train = "synth:@synth-1000"\nstart = "@flagship"\nteachers = ["@nano", "onnx:@ppocr-teacher", "runs/a"]\n'
+    before = with_former_names(now)
+    assert before == (
+        'train = "synth:recipes/synth-1000.toml"\nstart = "benchmarks/runs/flagship"\n'
+        'teachers = ["benchmarks/runs/nano", "onnx:recipes/ppocr-teacher.toml", "runs/a"]\n'
+    )
+    assert with_current_names(before) == now

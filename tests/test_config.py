@@ -181,3 +181,16 @@ def test_keys_that_were_renamed_are_still_read() -> None:
     assert from_table({"before": 3}, Renamed) == from_table({"now": 3}, Renamed) == Renamed(now=3)
     with pytest.raises(ConfigError, match="before and now are one key"):
         from_table({"before": 3, "now": 3}, Renamed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Around:
+    inside: Renamed | None = field(default=None, metadata={"alias": "within"})
+
+
+@pytest.mark.parametrize("section", ["inside", "within"])
+@pytest.mark.parametrize("override", ["inside.now=5", "within.now=5", "inside.before=5", "within.before=5"])
+def test_an_override_may_use_either_name_of_a_key(tmp_path: Path, section: str, override: str) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text(f"[{section}]\nbefore = 3\n", encoding="utf-8")
+    assert load_toml(path, Around, [override]) == Around(inside=Renamed(now=5))

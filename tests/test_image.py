@@ -283,8 +283,19 @@ def test_open_files_are_read_from_where_they_are(tmp_path: Path) -> None:
         load(file)
     with (tmp_path / "a.png").open(encoding="latin-1") as text, pytest.raises(ImageError, match="with mode 'rb'"):
         load(text)  # type: ignore[arg-type]
+    with (tmp_path / "a.png").open(encoding="utf-8") as text, pytest.raises(ImageError, match="with mode 'rb'"):
+        load(text)  # type: ignore[arg-type]
     with pytest.raises(ImageError, match="BytesIO: the file is empty"):
         load(BytesIO())
+
+
+def test_sources_that_give_a_little_at_a_time_are_read_to_the_end() -> None:
+    class Dripping(BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            return super().read(min(size or 1, 50))
+
+    picture = encoded(Image.fromarray(glyph()), "png")
+    assert np.array_equal(load(Dripping(picture)), load(picture))
 
 
 def test_one_channel_is_grey() -> None:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -35,15 +36,31 @@ def recipe_path(name: str | Path, kind: str | None = None) -> Path:
 def run_path(name: str | Path) -> Path:
     """The folder of weights: of ``@NAME`` the one that comes with hanmo, else the path as it is given.
 
-    Raises as :func:`recipe_path`; ``benchmarks/runs/NAME`` that is not there means ``@NAME``.
+    Raises as :func:`recipe_path`. Older runs name weights ``benchmarks/runs/NAME``; where there are none, it means
+    ``@NAME``.
     """
     path = Path(name)
-    known = {folder.name: folder for folder in _folder("weights").iterdir() if folder.is_dir()}
+    weights = _folder("weights")
+    # An installation for serving alone may come without weights.
+    known = {folder.name: folder for folder in weights.iterdir() if folder.is_dir()} if weights.is_dir() else {}
     if str(name).startswith(MARK):
         return _chosen(str(name), known, "weights", sorted(known))
-    if path.parent == Path("benchmarks/runs") and not path.exists():
+    # The folder itself may be there: it keeps the metrics of these trainings.
+    if path.parent == Path("benchmarks/runs") and not any(path.glob("*.safetensors")):
         return known.get(path.name, path)
     return path
+
+
+def with_current_names(text: str) -> str:
+    """A recipe's text with ``@NAME`` in place of the paths of older runs, to compare an old recipe with a new one."""
+    text = re.sub(r"\brecipes/([\w-]+)\.toml", rf"{MARK}\1", text)
+    return re.sub(r"\bbenchmarks/runs/([\w-]+)", rf"{MARK}\1", text)
+
+
+def with_former_names(text: str) -> str:
+    """The text of a recipe for training, as it was before ``@NAME``: digests of finished results stay the same."""
+    text = re.sub(rf"(?<!\"){MARK}([\w-]+)", r"recipes/\1.toml", text)  # "synth:@NAME" and comments
+    return re.sub(rf"\"{MARK}([\w-]+)\"", r'"benchmarks/runs/\1"', text)  # train.start and teachers
 
 
 def recipe_names(kind: str | None = None) -> list[str]:

@@ -36,7 +36,7 @@ def load_toml(path: str | Path, into: type[T], overrides: Iterable[str] = (), ki
     except ValueError as error:  # tomllib's own, no UTF-8, or a number of thousands of digits
         raise ConfigError(f"{path}: not valid TOML: {one_line(error)}") from error
     for override in overrides:
-        _apply(table, override)
+        _apply(table, override, into)
     return from_table(table, into, where=str(path))
 
 
@@ -96,7 +96,7 @@ def _toml_key(key: str) -> str:
     return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _toml_value(key)
 
 
-def _apply(table: dict[str, Any], override: str) -> None:
+def _apply(table: dict[str, Any], override: str, into: type | None) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
         raise ConfigError(f"--set {override!r}: write section.key=value")
@@ -106,10 +106,31 @@ def _apply(table: dict[str, Any], override: str) -> None:
         value = text.strip()  # a bare word is a string, so that --set net.name=resnet34 needs no quotes
     *sections, last = key.strip().split(".")
     for section in sections:
+        section, into = _current_name(table, section, into)
         table = table.setdefault(section, {})
         if not isinstance(table, dict):
             raise ConfigError(f"--set {override!r}: {section!r} is a value, not a section")
+    last, _ = _current_name(table, last, into)
     table[last] = value
+
+
+def _current_name(table: dict[str, Any], key: str, into: type | None) -> tuple[str, type | None]:
+    """Today's name of a key of the dataclass ``into``, and the dataclass behind it, if any.
+
+    Where ``table`` has the key by its old name, it is renamed, so that an override meets the value it means.
+    """
+    if into is None or not dataclasses.is_dataclass(into):
+        return key, None
+    for field in dataclasses.fields(into):
+        alias = field.metadata.get("alias")
+        if key in (field.name, alias):
+            if alias in table and field.name not in table:
+                table[field.name] = table.pop(alias)
+            hint = get_type_hints(into)[field.name]
+            choices = (hint, *get_args(hint))  # an optional section is a union with None
+            inner = [c for c in choices if isinstance(c, type) and dataclasses.is_dataclass(c)]
+            return field.name, inner[0] if inner and get_origin(hint) not in (list, tuple, dict) else None
+    return key, None
 
 
 def _build(table: Mapping[str, Any], into: type[T], where: str, prefix: tuple[str, ...]) -> T:

@@ -123,12 +123,18 @@ def describe(source: object) -> str:
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """The pictures of a folder by name, sorted; sub-folders and hidden files are left out."""
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
-    )
+    """The pictures of a folder by name, sorted; sub-folders and hidden files are left out.
+
+    Raises :class:`ImageError` for a folder that cannot be listed.
+    """
+    try:
+        return sorted(
+            path
+            for path in folder.iterdir()
+            if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+        )
+    except OSError as error:
+        raise ImageError(f"{describe(folder)}: cannot be listed ({error.strerror}); check its permissions") from error
 
 
 def is_single(images: object) -> bool:
@@ -145,12 +151,20 @@ _CHANNELS = (1, 3, 4)
 
 
 def _read_open(file: BinaryFile) -> bytes:
-    try:
-        data = file.read(MAX_BYTES + 1)
-    except (OSError, ValueError) as error:  # ValueError: the file is closed
-        raise ImageError(f"cannot be read ({one_line(error)}); open it again") from error
-    if not isinstance(data, bytes | bytearray | memoryview):
-        raise ImageError("is open as text; open it with mode 'rb'")
+    data = bytearray()
+    while len(data) <= MAX_BYTES:  # a pipe or socket may give less than it is asked for
+        part: object
+        try:
+            part = file.read(MAX_BYTES + 1 - len(data))
+        except UnicodeDecodeError:
+            part = "text"  # only a file that is open as text decodes
+        except (OSError, ValueError) as error:  # ValueError: the file is closed
+            raise ImageError(f"cannot be read ({one_line(error)}); open it again") from error
+        if not isinstance(part, bytes | bytearray | memoryview):
+            raise ImageError("is open as text; open it with mode 'rb'")
+        if not part:
+            break
+        data += part
     return bytes(data)
 
 

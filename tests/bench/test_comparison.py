@@ -83,6 +83,16 @@ def test_keys_tell_settings_apart_but_not_folders(base: str, tmp_path: Path) -> 
     assert other["kd+small"] != mine["kd+small"], "another teacher"
 
 
+def test_keys_stay_when_recipes_and_weights_are_called_by_name(base: str, tmp_path: Path) -> None:
+    def keys(*changes: str) -> dict[str, str]:
+        comparison = Comparison(bench(base, changes=changes), tmp_path)
+        return {name: comparison.key(row) for name, row in comparison.rows.items()}
+
+    drawn = ('data.test=""', "train.batch=50")
+    assert keys("data.train=synth:@synth-demo", *drawn) == keys("data.train=synth:recipes/synth-demo.toml", *drawn)
+    assert keys("train.start=@flagship") == keys("train.start=benchmarks/runs/flagship") != keys()
+
+
 def test_a_student_is_trained_as_its_row_alone_is(base: str, tmp_path: Path) -> None:
     nets = (NetRow(name="small", net=SMALL, changes=("augment.rotate=12", "train.epochs=9")), NetRow(name="large"))
     longer = kd("longer", changes=("train.epochs=11",))

@@ -87,6 +87,12 @@ def test_a_bad_picture_is_reported_in_its_place_and_the_others_are_read(
     assert "十" in table.stdout
 
 
+def test_a_name_too_long_for_the_system_is_one_bad_picture(bundle: Path, pictures: list[str]) -> None:
+    result = run(pictures[0], "x" * 300 + ".png", "--bundle", bundle, "--json")
+    assert result.exit_code == 2
+    assert [entry.get("character") for entry in lines(result)] == ["一", None]
+
+
 def test_more_pictures_than_a_batch_holds_keep_their_order(bundle: Path, pictures: list[str]) -> None:
     result = run(*(pictures * 50), "--bundle", bundle, "--json")
     assert [entry["character"] for entry in lines(result)] == list(HAND) * 50

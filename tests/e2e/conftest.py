@@ -50,7 +50,9 @@ def address() -> Iterator[str]:
 def chromium() -> str | None:
     """The browser's program: HANMO_CHROMIUM, or what is installed."""
     names = ("chromium", "chromium-browser", "google-chrome")
-    return os.environ.get("HANMO_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    if named := os.environ.get("HANMO_CHROMIUM"):
+        return shutil.which(named) or named  # a name on the PATH, or a path: the launch says what is wrong with it
+    return next(filter(None, map(shutil.which, names)), None)
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from hanmo.atomic import write_whole
 from hanmo.bench.config import BenchConfig, MethodRow
 from hanmo.bench.dry_run import Cost, trained_nets, training_cost
 from hanmo.bench.jobs import Job, RunId
+from hanmo.builtin import MARK, recipe_path, with_former_names
 from hanmo.config import dump_toml, load_toml, nearest
 from hanmo.distill import METHODS
 from hanmo.errors import CharsetError, CheckpointError, ConfigError, ModelError
@@ -114,8 +115,8 @@ class Comparison:
             return [(name, int(seed))]
         if teacher in self.rows:
             return [(teacher, seed) for seed in self.config.seeds]
-        # No row, and neither a path nor an "onnx:..." name: a slip in a row's name.
-        if not slash and ":" not in teacher:
+        # No row, and neither a path nor an "onnx:..." nor an "@..." name: a slip in a row's name.
+        if not slash and ":" not in teacher and not teacher.startswith(MARK):
             raise ConfigError(f"teacher {teacher!r} is no row above it; {nearest(teacher, self.rows)}")
         return []
 
@@ -134,10 +135,14 @@ class Comparison:
         """
         # Without the path of the results: a folder that was moved or copied keeps its finished runs.
         text = dump_toml(row.recipe).replace(str(self.out), "")
+        # Renamed keys and paths go into the digest by their old names, so that finished results keep their keys.
+        text = with_former_names(text.replace("\nteacher_tta =", "\nteacher_views ="))
+        text = text.replace("\n[page_training]", "\n[views]")
         text += f"{self.samples} {self.pack.charset.digest} {self.pack.normalization}"
         # The recipe only names the file of the synthesis, so its content goes into the digest as well.
         if row.recipe.data.train.startswith(SYNTH_PREFIX):
-            text += Path(row.recipe.data.train.removeprefix(SYNTH_PREFIX)).read_text(encoding="utf-8")
+            drawn = recipe_path(row.recipe.data.train.removeprefix(SYNTH_PREFIX))
+            text += with_former_names(drawn.read_text(encoding="utf-8"))
         # A student depends on its teachers: if their settings change, it must be trained again.
         text += "".join(self.key(self.rows[name]) for name, _ in dict.fromkeys(row.teacher_runs))
         # 12 hexadecimal digits (48 bits) are short enough for a folder's name, and two keys never meet by chance.

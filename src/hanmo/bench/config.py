@@ -45,7 +45,7 @@ class MethodRow:
     label_weight: float = 0.1
     students: tuple[str, ...] = ()
     teachers: tuple[str, ...] = ()
-    teacher_tta: Literal[1, 3, 5] = 1
+    teacher_tta: Literal[1, 3, 5] = field(default=1, metadata={"alias": "teacher_views"})
     alone: bool = False
     changes: tuple[str, ...] = ()
 

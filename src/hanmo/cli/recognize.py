@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple, cast
@@ -108,8 +109,10 @@ def _find(given: list[Path]) -> list[_Picture]:
     for path in given:
         if path == _STDIN:
             # One byte more than the limit, so that too large a picture is noticed.
+            if sys.stdin is None:
+                raise ImageError("the standard input is closed; name a picture, or pipe one into this command")
             found.append(_Picture(path, typer.get_binary_stream("stdin").read(MAX_BYTES + 1)))
-        elif path.is_dir():
+        elif os.path.isdir(path):  # noqa: PTH112 - unlike Path.is_dir, it takes names of any length
             inside = pictures_in(path)
             if not inside:
                 raise ImageError(f"{path}: a folder without pictures; name one that holds them itself")

@@ -118,7 +118,7 @@ def _plan(
 ) -> _Plan:
     """Which recipes to train into which folders; raises :class:`ArgumentError` for impossible flags."""
     # A folder is a run to go on with; a recipe is a file.
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112 - unlike Path.is_dir, it takes names of any length
         if out or seeds:
             raise ArgumentError(f"{path}: a run folder knows its place and its seeds; leave out --out and --seeds")
         return _plan_of_folder(verb, path, overrides, resume=resume)

@@ -14,6 +14,7 @@ Optuna, and reading a pickle runs its code: resume only folders that you trust.
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
 import time
@@ -28,6 +29,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from hanmo.atomic import storing, write_whole
+from hanmo.builtin import with_current_names
 from hanmo.config import dump_toml, from_table, to_table
 from hanmo.errors import ArgumentError, CheckpointError, ConfigError, RunError, one_line
 from hanmo.search.problem import SearchProblem
@@ -107,6 +109,9 @@ class Search:
         if before is None:
             self.study.set_user_attr("search of", now)
             return
+        # A search that was begun with the names of before, of keys and of recipes, is still the same.
+        before = {**before, "recipe": to_table(from_table(before["recipe"], Recipe, str(self.out)))}
+        before, now = (json.loads(with_current_names(json.dumps(table))) for table in (before, now))
         for part, value in now.items():
             if before[part] != value:
                 keys = value.keys() | before[part].keys() if isinstance(value, dict) else ()

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from hanmo import __version__
 from hanmo.atomic import storing, write_whole
-from hanmo.builtin import run_path
+from hanmo.builtin import run_path, with_current_names
 from hanmo.charset import Charset
 from hanmo.config import dump_toml, from_table, load_toml, to_table
 from hanmo.errors import CheckpointError, RunError
@@ -67,7 +67,7 @@ class RunFolder:
         if not resume:
             raise RunError(f"{self.path}: already holds a run; continue it with --resume or choose another --out")
         before = load_toml(self.recipe, Recipe)
-        if before != recipe:
+        if before != recipe and with_current_names(dump_toml(before)) != with_current_names(dump_toml(recipe)):
             raise RunError(f"{self.path}: holds another recipe ({_difference(before, recipe)}); take a new name")
 
     def start(self, recipe: Recipe, *, resume: bool) -> None:
