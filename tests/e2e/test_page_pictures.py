@@ -168,6 +168,8 @@ def test_more_than_a_call_takes_go_in_several_and_can_be_stopped(sheet: Open, ex
     one.page.route("**/v1/recognize*", hold)
     choose(one, many)
     one.page.wait_for_function("() => document.querySelector('.grid-told').textContent.startsWith('16 of 70')")
+    while len(calls) < 2:  # pictures are prepared before the next call goes out
+        one.page.wait_for_timeout(20)
     one.picture("progress")
     one.page.click(".grid-stop")
     one.page.wait_for_selector(".grid-go-on:not([hidden])")
