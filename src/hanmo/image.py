@@ -34,6 +34,7 @@ from PIL import (
 
 from hanmo.colour import find_print, hide, to_grey
 from hanmo.errors import ImageError, ImageFormatError, ImageTooLargeError, one_line
+from hanmo.polarity import ink_dark
 from hanmo.strokes import Strokes, draw
 
 Grey = NDArray[np.uint8]
@@ -87,16 +88,16 @@ def load(source: Source) -> Grey:
     """
     try:
         if isinstance(source, str | os.PathLike):
-            return _ink_dark(_decode(_read(Path(source))))
+            return ink_dark(_decode(_read(Path(source))))
         if isinstance(source, bytes | bytearray | memoryview):
-            return _ink_dark(_decode(bytes(source)))
+            return ink_dark(_decode(bytes(source)))
         if hasattr(source, "read") and not isinstance(source, Image.Image):
-            return _ink_dark(_decode(_read_open(cast(BinaryFile, source))))
+            return ink_dark(_decode(_read_open(cast(BinaryFile, source))))
         if isinstance(source, Image.Image):
             with _decoding("cannot be decoded"):
-                return _ink_dark(_from_pil(source))
+                return ink_dark(_from_pil(source))
         if isinstance(source, np.ndarray):
-            return _ink_dark(_from_array(source))
+            return ink_dark(_from_array(source))
         if isinstance(source, Sequence):
             return draw(cast(Strokes, source))
         raise ImageError("not a picture; give a path, bytes, an open file, a PIL image, an array or strokes")
@@ -303,45 +304,6 @@ def _by_range(values: NDArray[np.float64]) -> Grey:
 
 def _to_uint8(values: NDArray[Any]) -> Grey:
     return (values + 0.5).astype(np.uint8)
-
-
-def _ink_dark(grey: Grey) -> Grey:
-    """Invert a picture with bright ink on a dark ground; the tone of the border is taken for the paper.
-
-    A printed frame or a shadow makes a border dark, too. So a picture is inverted only where its border is near the
-    dark end of the picture's range, and a ring further inside, or 30 % of all pixels, are dark as well.
-    """
-    specks = min(grey.size // 1000, 4 + grey.size // 10_000)  # so many stray pixels do not set the range
-    counts = np.cumsum(Image.fromarray(grey).histogram())
-    ranks = (specks + 1, grey.size - specks, 0.3 * grey.size)
-    darkest, brightest, low = (int(level) for level in np.searchsorted(counts, ranks))
-
-    if darkest >= brightest:  # one tone: blank, whichever it is
-        return grey
-
-    def place(tone: float) -> float:
-        """0 at the dark end of the picture's range, 1 at the bright one."""
-        return (tone - darkest) / (brightest - darkest)
-
-    if place(_median_of_ring(grey, 0)) >= _DARK_BORDER:
-        return grey
-    inside = _median_of_ring(grey, round(_FRAME * min(grey.shape)))
-    return 255 - grey if min(place(inside), place(low)) < _DARK_INSIDE else grey
-
-
-_DARK_BORDER, _DARK_INSIDE = 0.25, 0.4
-"""Places in a picture's range, 0 the darkest, 1 the brightest: a dark ground has a border below the first and an inside
-below the second."""
-_FRAME = 0.06
-"""Depth of the inner ring in parts of the shorter side: further inside than a printed frame."""
-
-
-def _median_of_ring(grey: Grey, depth: int) -> float:
-    height, width = grey.shape
-    depth = min(depth, (height - 1) // 2, (width - 1) // 2)
-    grey = grey[depth : height - depth, depth : width - depth]
-    ring = np.sort(np.concatenate((grey[0], grey[-1], grey[:, 0], grey[:, -1])))
-    return (int(ring[(ring.size - 1) // 2]) + int(ring[ring.size // 2])) / 2
 
 
 def _check_size(width: int, height: int) -> None:

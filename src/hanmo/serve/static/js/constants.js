@@ -12,6 +12,10 @@ export const IMAGE = {
   // A transparent picture over white whose grey levels differ by less counts as one tone; its opaque part is the
   // ink.
   FAINT: 12,
+};
+
+/** From src/hanmo/polarity.py. */
+export const POLARITY = {
   // Places in a picture's range, 0 the darkest, 1 the brightest: a dark ground has a border below the first and an
   // inside below the second.
   DARK_BORDER: 0.25,

@@ -1,10 +1,11 @@
-/** Port of the second half of src/hanmo/image.py: pixels become a grey picture with dark ink, in Pillow's whole numbers. */
+/** Port of the second half of src/hanmo/image.py and of src/hanmo/polarity.py: pixels become grey, with dark ink. */
 
-import { IMAGE } from "../constants.js";
+import { IMAGE, POLARITY } from "../constants.js";
 import { findPrint, hide, luma } from "./colour.js";
 import { countLevels, roundHalfEven } from "./paper.js";
 
-const { FAINT, DARK_BORDER, DARK_INSIDE, FRAME } = IMAGE;
+const { FAINT } = IMAGE;
+const { DARK_BORDER, DARK_INSIDE, FRAME } = POLARITY;
 
 /** @typedef {import("./strokes.js").Grey} Grey */
 
