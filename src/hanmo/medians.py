@@ -1,15 +1,17 @@
-"""The packaged stroke medians: the middle line of every stroke, in writing order, of the characters of GB2312 level 1.
+"""The packaged stroke medians: the middle line of every stroke, in writing order.
 
-``dev/pack_medians.py`` describes the file's format, NOTICE its origin and licence (Arphic Public License).
+``medians.bin`` has the characters of GB2312 level 1, ``medians-wide.bin`` those of other Chinese character sets.
+``dev/pack_medians.py`` describes the format of both, NOTICE their origin and licence (Arphic Public License).
 """
 
 from __future__ import annotations
 
 import lzma
 import math
+import re
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from itertools import pairwise
@@ -21,6 +23,7 @@ from hanmo.charset import list_characters
 from hanmo.errors import CharsetError, InstallationError
 
 _MAGIC = b"hanmo medians 1\n"
+_COMPOSED = re.compile(r"^Composed from components: the last (\d+)\.$", re.MULTILINE)
 _GRID = 1024  # the file's coordinates are whole numbers, of which this many are the side of the square
 _HEAD = 0.085  # longest slanted head of a stroke, as a part of the square's side
 _HEAD_REACH = 0.06  # length after the head that shows the direction of the stroke itself
@@ -40,6 +43,8 @@ class Medians:
     points: NDArray[np.float32]
     point_start: NDArray[np.int64]
     stroke_start: NDArray[np.int64]
+    composed: frozenset[str] = frozenset()
+    """The characters whose strokes were put together from those of their components, as no source has them."""
 
     def __contains__(self, character: object) -> bool:
         return character in _places(self.characters)
@@ -56,9 +61,12 @@ class Medians:
         if unknown:
             raise CharsetError(
                 f"no strokes are packaged for {len(unknown)} character(s): {list_characters(unknown)}; "
-                f"the {len(known):,} characters of GB2312 level 1 can be drawn"
+                f"the {len(known):,} {self._named()} can be drawn"
             )
         return [self._strokes(known[c]) for c in wanted]
+
+    def _named(self) -> str:
+        return "characters of GB2312 level 1" if self is load_medians() else "characters of this table"
 
     def _strokes(self, place: int) -> list[Stroke]:
         first, last = self.stroke_start[place : place + 2]
@@ -67,9 +75,20 @@ class Medians:
 
 
 @cache
-def load_medians() -> Medians:
-    """The packaged medians, read once; raises :class:`InstallationError` when the file is damaged."""
-    return parse_medians(files("hanmo").joinpath("medians.bin").read_bytes())
+def load_medians(wide: bool = False) -> Medians:
+    """The packaged medians, read once: the 3,755 characters of GB2312 level 1, or with ``wide`` all that are packaged.
+
+    The wide table begins with the same 3,755. Raises :class:`InstallationError` when a file is damaged.
+    """
+    if wide:
+        return _joined(load_medians(), _read("medians-wide.bin"))
+    return _read("medians.bin")
+
+
+def medians_for(characters: Iterable[str]) -> Medians:
+    """The table of GB2312 level 1 where it has all of ``characters``, else the wide one, which takes longer to read."""
+    first = load_medians()
+    return first if all(c in first for c in characters) else load_medians(wide=True)
 
 
 def parse_medians(packed: bytes) -> Medians:
@@ -78,9 +97,28 @@ def parse_medians(packed: bytes) -> Medians:
     if not header.startswith(_MAGIC):
         raise InstallationError("the packaged medians are of another format; reinstall hanmo")
     try:
-        return _parse(lzma.decompress(payload))
+        medians = _parse(lzma.decompress(payload))
+        count = _COMPOSED.search(header.decode())
     except (lzma.LZMAError, struct.error, ValueError, IndexError) as error:
         raise InstallationError(f"the packaged medians are damaged ({error}); reinstall hanmo") from error
+    return replace(medians, composed=frozenset(medians.characters[-int(count[1]) :])) if count else medians
+
+
+def _read(name: str) -> Medians:
+    return parse_medians(files("hanmo").joinpath(name).read_bytes())
+
+
+def _joined(one: Medians, other: Medians) -> Medians:
+    """The characters of two tables, which have none in common, as one table."""
+    points = np.concatenate([one.points, other.points])
+    points.setflags(write=False)
+    return Medians(
+        one.characters + other.characters,
+        points,
+        np.concatenate([one.point_start, other.point_start[1:] + one.point_start[-1]]),
+        np.concatenate([one.stroke_start, other.stroke_start[1:] + one.stroke_start[-1]]),
+        one.composed | other.composed,
+    )
 
 
 def even_out(strokes: list[Stroke], count: int) -> NDArray[np.float32]:

@@ -182,6 +182,6 @@ def test_a_pack_is_the_same_every_time(tmp_path: Path) -> None:
 
 
 def test_unknown_characters_leave_nothing_behind(tmp_path: Path) -> None:
-    with pytest.raises(CharsetError, match=r"2 character\(s\): A 龘;"):
-        synthesize(SynthRecipe(characters="永龘A"), tmp_path / "pack")
+    with pytest.raises(CharsetError, match=r"2 character\(s\): A 𪚥;"):
+        synthesize(SynthRecipe(characters="永𪚥A"), tmp_path / "pack")
     assert list(tmp_path.iterdir()) == []

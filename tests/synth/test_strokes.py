@@ -159,8 +159,8 @@ def test_drawing_nothing(bank: StrokeBank) -> None:
 
 
 def test_unknown_characters_are_named_all_at_once() -> None:
-    with pytest.raises(CharsetError, match=r"2 character\(s\): A 龘;"):
-        StrokeBank(Charset("永龘A"))
+    with pytest.raises(CharsetError, match=r"2 character\(s\): A 𪚥;"):
+        StrokeBank(Charset("永𪚥A"))
 
 
 @pytest.mark.parametrize("wrong", [{"links": 1.5}, {"bend": -0.1}, {"pen": 0.0}, {"slant": float("nan")}])

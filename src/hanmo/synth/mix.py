@@ -13,6 +13,7 @@ from torch import Tensor
 
 from hanmo.charset import Charset
 from hanmo.errors import ConfigError
+from hanmo.medians import load_medians
 from hanmo.synth.fonts.bank import FontRecord, GlyphBank
 from hanmo.synth.fonts.glyphs import Glyphs
 from hanmo.synth.fonts.layouts import read_layouts
@@ -24,6 +25,8 @@ DRAWING_VERSION = 7
 """Increased with every change of the code that changes pictures, so that --resume does not mix old and new ones."""
 
 _TABLES = ("medians.bin", "synth/data/abbreviations.toml")
+_WIDE_TABLE = "medians-wide.bin"
+"""Read only for charsets beyond GB2312 level 1, so only these depend on it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,9 +78,10 @@ class Mix:
                 f"style layouts = {style.layouts}, but {without}; name a bank that `hanmo glyphs` made, or set it to 0"
             )
         self.share = config.fonts / (config.strokes + config.fonts)
-        self.sources = tuple(_sources(used, "glyphs" if self.glyphs else "layouts of strokes"))
+        wide = any(c not in load_medians() for c in charset)
+        self.sources = tuple(_sources(wide, used, "glyphs" if self.glyphs else "layouts of strokes"))
         """The sources drawn from, one line each, with licences."""
-        self.digest = "-".join([str(DRAWING_VERSION), _packaged(), *([bank.digest] if bank else [])])
+        self.digest = "-".join([str(DRAWING_VERSION), _packaged(wide), *([bank.digest] if bank else [])])
         """Identifies what decides the pictures beside the recipe: this code, its tables and the bank of glyphs."""
 
     def write(self, classes: Tensor, keys: Keys, side: int, margin: int = 2) -> Tensor:
@@ -107,13 +111,15 @@ def _strokes(charset: Charset, device: str) -> StrokeBank:
 
 
 @cache
-def _packaged() -> str:
-    """The first 16 digits of the SHA-256 of the packaged tables."""
-    data = files("hanmo")
-    return hashlib.sha256(b"".join(data.joinpath(name).read_bytes() for name in _TABLES)).hexdigest()[:16]
+def _packaged(wide: bool) -> str:
+    """The first 16 digits of the SHA-256 of the packaged tables that are read."""
+    data, names = files("hanmo"), (*_TABLES, _WIDE_TABLE) if wide else _TABLES
+    return hashlib.sha256(b"".join(data.joinpath(name).read_bytes() for name in names)).hexdigest()[:16]
 
 
-def _sources(fonts: Sequence[FontRecord], what: str) -> Iterator[str]:
+def _sources(wide: bool, fonts: Sequence[FontRecord], what: str) -> Iterator[str]:
     yield "drawn strokes: hanzi-writer-data 2.0.1 (Arphic-1999)"
+    if wide:
+        yield "drawn strokes: AnimCJK, and compositions (Arphic-1999)"
     for font in fonts:
         yield f"drawn {what}: {font.name}, {font.package} {font.version} ({font.licence})"

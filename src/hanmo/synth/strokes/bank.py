@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hanmo.charset import Charset
-from hanmo.medians import even_out, load_medians, straighten_heads
+from hanmo.medians import even_out, medians_for, straighten_heads
 from hanmo.synth.strokes.abbreviations import Site, comparable, find_sites, load_components
 from hanmo.synth.strokes.structure import StrokeGroups, group_strokes, shape_of
 
@@ -91,7 +91,7 @@ class _Run(NamedTuple):
 
 def _characters(characters: list[str], points: int) -> list[list[_Run]]:
     """Cut each character into runs."""
-    medians = load_medians()
+    medians = medians_for(characters)
     strokes = medians.of_all(characters)
     every = [stroke for character in strokes for stroke in character]
     count = np.array([len(s) for s in strokes])
