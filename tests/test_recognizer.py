@@ -330,7 +330,7 @@ def test_devices_and_providers(bundle: Bundle) -> None:
 
 def test_a_missing_cuda_is_an_error_with_the_remedy(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
-    with pytest.raises(DeviceError, match=r"has CPUExecutionProvider, not CUDA.*pip install 'hanmo\[gpu\]'"):
+    with pytest.raises(DeviceError, match=r"has CPUExecutionProvider, not CUDA.*pip install '\.\[gpu\]'"):
         Recognizer(bundle, device="cuda")
 
 
