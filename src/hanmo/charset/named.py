@@ -117,7 +117,7 @@ def _checked(characters: Iterable[str], known: Charset) -> list[str]:
 def _hint(word: str) -> str:
     # 0.7 accepts one wrong, missing or additional letter in a name of five letters, but not two.
     near = difflib.get_close_matches(word, SETS, n=1, cutoff=0.7)
-    return f"; did you mean {near[0]}?" if near else ""
+    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def _union(*sets: Iterable[str]) -> Charset:
