@@ -239,6 +239,26 @@ def test_among_restricts_and_renormalises(reader: Recognizer) -> None:
     assert reader.recognize_batch([HAND["十"]], 4, among={"口", "丨"}) == [closed]
 
 
+def test_among_takes_names_of_sets(reader: Recognizer) -> None:
+    """Of a named set, the characters count that the reader knows: of level 1 all but 丨, of level 2 only 丨."""
+    closed = reader.recognize(HAND["十"], top=4, among="一十口")
+    assert reader.recognize(HAND["十"], top=4, among="level1") == closed
+    assert reader.recognize_batch([HAND["十"]], 4, among="level1+digits") == [closed]
+    assert reader.recognize(HAND["十"], top=4, among=["level1"]) == closed
+    assert reader.recognize(HAND["十"], top=4, among="level2").character == "丨"
+    assert len(reader.recognize(HAND["十"], top=4, among="level1+level2").candidates) == 4
+    with pytest.raises(CharsetError, match="digits: no character of this set is among the 4 that the reader knows"):
+        reader.recognize(HAND["一"], among="digits")
+    with pytest.raises(CharsetError, match="'greek' is no set of characters; there are: level1, "):
+        reader.recognize(HAND["一"], among="greek")
+
+
+def test_predict_takes_among(reader: Recognizer) -> None:
+    squares = np.stack([reader.square(HAND["十"])])
+    assert reader.predict(squares, 4, among="口丨") == [reader.recognize(HAND["十"], 4, among="口丨")]
+    assert reader.predict(squares, 4, among="level2")[0].character == "丨"
+
+
 def test_impossible_questions(reader: Recognizer, bundle: Bundle) -> None:
     with pytest.raises(ArgumentError, match="top is 0"):
         reader.recognize(HAND["一"], top=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, TypeVar, overload
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from onnxruntime import InferenceSession, NodeArg
 
 from hanmo.bundle import EMBEDDED, MODEL_NAME, Bundle
+from hanmo.charset import Charset, select
 from hanmo.errors import ArgumentError, BlankImageError, BundleError, DeviceError, HanmoError, ImageError, one_line
 from hanmo.image import Source, describe, is_single, load
 from hanmo.normalize import Inspected, standardise
@@ -57,6 +59,8 @@ class Recognizer:
         self.threads = threads
         self._session = _session(self.bundle, threads, self.providers)
         self._input = self._session.get_inputs()[0].name
+        # A named set may have thousands of characters, and programs ask for the same set picture by picture.
+        self._classes_of_text = lru_cache(maxsize=16)(partial(_classes_of, self.bundle.charset))
         self._feeds_floats = self._session.get_inputs()[0].type == _FLOATS
 
     def __getstate__(self) -> dict[str, Any]:
@@ -77,10 +81,16 @@ class Recognizer:
         """Read one picture (see :func:`hanmo.image.load` for what it may be) and return its ``top`` candidates.
 
         A picture without ink is refused, and so is one that shows no known character; :attr:`Prediction.reason` says
-        why. ``among`` restricts the answer to some of the charset's characters; their probabilities then sum to 1.
+        why.
 
-        Raises :class:`ImageError` for an unusable picture, :class:`CharsetError` for a character in ``among`` that the
-        bundle does not know, :class:`ArgumentError` when ``top`` or ``among`` leaves nothing to answer.
+        ``among`` restricts the answer to some of the charset's characters; their probabilities then sum to 1. It is a
+        text or a collection of characters, or names of sets joined by "+", as in "digits+latin".
+        :data:`hanmo.charset.SETS` lists the names, :func:`hanmo.charset.select` states the rules. Characters of a named
+        set that the bundle does not know are left out.
+
+        Raises :class:`ImageError` for an unusable picture; :class:`CharsetError` for a single character in ``among``
+        that the bundle does not know, for an unknown name, and for sets of which it knows no character;
+        :class:`ArgumentError` when ``top`` or ``among`` leaves nothing to answer.
         """
         classes = self._classes(top, among)
         try:
@@ -187,9 +197,14 @@ class Recognizer:
             raise BundleError(f"{self.bundle.path / MODEL_NAME}: the net's answers are no logits; export it again")
         return np.asarray(answers, np.float32)
 
-    def predict(self, squares: NDArray[np.uint8], top: int = 5) -> list[Prediction]:
-        """Read squares that are normalised already, as :meth:`logits` takes them, in one run of the net."""
-        return self._predict(squares, top, self._classes(top, None))
+    def predict(
+        self, squares: NDArray[np.uint8], top: int = 5, *, among: Collection[str] | None = None
+    ) -> list[Prediction]:
+        """Read squares that are normalised already, as :meth:`logits` takes them, in one run of the net.
+
+        ``top`` and ``among`` are as in :meth:`recognize`.
+        """
+        return self._predict(squares, top, self._classes(top, among))
 
     def _classes(self, top: int, among: Collection[str] | None) -> NDArray[np.int64] | None:
         """The classes an answer may come from, ascending; None for all."""
@@ -197,9 +212,9 @@ class Recognizer:
             raise ArgumentError(f"top is {top}; ask for at least one candidate")
         if among is None:
             return None
-        if not among:
-            raise ArgumentError("among is empty; name at least one character, or leave it out")
-        return np.unique(self.bundle.charset.encode(list(among)))
+        if isinstance(among, str):
+            return self._classes_of_text(among)
+        return _classes_of(self.bundle.charset, among)
 
     def _inspect_one_of_many(self, image: Source, index: int, errors: str) -> Inspected | Prediction | ImageError:
         try:
@@ -226,6 +241,12 @@ class Recognizer:
             refused = not is_known or candidates[0].probability < threshold
             predictions.append(Prediction(candidates, "unknown character" if refused else None))
         return predictions
+
+
+def _classes_of(charset: Charset, among: Collection[str]) -> NDArray[np.int64]:
+    classes = np.unique(charset.encode(select(among, charset)))
+    classes.setflags(write=False)  # it may be cached
+    return classes
 
 
 def _find(bundle: str | Path | None) -> Bundle:

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from hanmo.charset import named_charset
 from hanmo.cli.data import app
 from hanmo.data.gnt import write_gnt
 from hanmo.data.pack import Pack
@@ -56,6 +57,8 @@ def test_pack_takes_a_charset_file_and_skips_what_it_lacks(home: Path) -> None:
     assert len(Pack.open("p").charset) == 3755
     facts = json.loads(run("info", "p", "--json"))
     assert (facts["classes"], facts["characters"]) == (3755, 3)
+    run("pack", "1001-f.gnt", "--out", "p2", "--charset", "digits+level1+latin")
+    assert Pack.open("p2").charset == named_charset("digits+level1+latin")
     with pytest.raises(DataError, match="p: no sample of 翰 墨"):
         run("show", "p", "--characters", "翰墨")
 
@@ -68,7 +71,7 @@ def test_a_name_with_markup_is_shown_as_it_is(home: Path) -> None:
 def test_wrong_options_are_named(home: Path) -> None:
     with pytest.raises(ConfigError, match="'magic' is unknown"):
         run("pack", "1001-f.gnt", "--out", "p", "--normalize", "magic")
-    with pytest.raises(CharsetError, match=r"none\.txt: not a charset"):
+    with pytest.raises(CharsetError, match=r"none\.txt: not a charset .* names of sets joined by \+: level1, .*wide"):
         run("pack", "1001-f.gnt", "--out", "p", "--charset", "none.txt")
     with pytest.raises(PackError, match="not a pack"):
         run("info", "p")

@@ -12,6 +12,7 @@ from rich.cells import cell_len
 from typer.testing import CliRunner
 
 from hanmo.bundle import Bundle
+from hanmo.charset import SETS
 from hanmo.cli.recognize import recognize, shorten
 from hanmo.errors import ArgumentError, BundleError, CharsetError, ImageError
 from hanmo.image import load
@@ -104,6 +105,15 @@ def test_among(bundle: Path, pictures: list[str]) -> None:
     assert {candidate["character"] for candidate in candidates} == {"丨", "一"}
     assert sum(candidate["probability"] for candidate in candidates) == pytest.approx(1, abs=1e-5)
     assert isinstance(run(pictures[2], "--bundle", bundle, "--among", "翰").exception, CharsetError)
+
+
+def test_among_takes_names_of_sets(bundle: Path, pictures: list[str]) -> None:
+    (named,) = lines(run(pictures[2], "--bundle", bundle, "--among", "digits+level1", "--json"))
+    assert sorted(c["character"] for c in named["candidates"]) == ["一", "十"]
+    error = run(pictures[2], "--bundle", bundle, "--among", "levels").exception
+    assert isinstance(error, CharsetError)
+    assert "'levels' is no set of characters (did you mean level" in str(error)
+    assert all(name in "".join(run("--help").stdout.split()) for name in SETS)
 
 
 def test_a_refusal_names_no_character(

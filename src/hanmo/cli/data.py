@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hanmo.charset import list_sets
+
 if TYPE_CHECKING:
     from hanmo.charset import Charset
     from hanmo.data.pack import Pack
@@ -31,7 +33,12 @@ def pack(
     side: Annotated[int, typer.Option(help="Side of the squares in pixels.")] = 64,
     margin: Annotated[int, typer.Option(help="Paper left on every side in pixels.")] = 2,
     charset: Annotated[
-        str, typer.Option(help="level1, or a text file of characters; the labels found, if not given.")
+        str,
+        typer.Option(
+            metavar="NAMES|FILE",
+            help="Named sets joined by +, or a text file of characters; the labels found, if not given. "
+            f"Sets: {list_sets()}.",
+        ),
     ] = "",
     mapping: Annotated[
         Path | None, typer.Option(help="Table folder,character (.csv, .tsv) or JSON object, for folders of pictures.")
@@ -114,17 +121,20 @@ def info(path: PackPath, as_json: Json = False) -> None:
 
 
 def read_charset(name: str) -> Charset:
-    """``level1``, or the characters of a UTF-8 text file, white space ignored."""
-    from hanmo.charset import Charset
+    """Named sets joined by "+", or the characters of a UTF-8 text file, white space ignored."""
+    from hanmo.charset import Charset, all_named, named_charset
     from hanmo.errors import CharsetError
 
-    # The word, not a file: the usual classes need no list.
-    if name == "level1":
-        return Charset.level1()
+    # A file of the same name is not read: a command must mean the same in every folder.
+    if all_named(name):
+        return named_charset(name)
     try:
         text = Path(name).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise CharsetError(f"{name}: not a charset ({error}); give level1 or a UTF-8 file of characters") from error
+        raise CharsetError(
+            f"{name}: not a charset ({error}); give a UTF-8 file of characters, or names of sets joined by +: "
+            f"{list_sets()}"
+        ) from error
     return Charset("".join(text.split()))
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple, cast
 
 import typer
 
+from hanmo.charset import list_sets
 from hanmo.errors import HanmoError, ImageError
 
 if TYPE_CHECKING:
@@ -60,7 +61,14 @@ def recognize(
     ] = None,
     top: Annotated[int, typer.Option("--top", min=1, help="How many candidates to show.")] = 5,
     among: Annotated[
-        str, typer.Option("--among", metavar="文字…", help="Choose among these characters only, as in --among 未末.")
+        str,
+        typer.Option(
+            "--among",
+            metavar="文字…|NAMES",
+            # Without Chinese characters: rich counts their cells wrongly where it breaks a line, and cuts the line.
+            help="Choose among these characters only, or among named sets joined by +, as in --among digits+latin. "
+            f"Sets: {list_sets()}.",
+        ),
     ] = "",
     device: Annotated[str, typer.Option(help="cpu, or cuda, which needs hanmo's extra gpu.")] = "cpu",
     sheet: Annotated[

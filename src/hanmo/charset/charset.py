@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from hanmo.errors import CharsetError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _NAMES_SHOWN = 20
 
@@ -62,6 +64,8 @@ class Charset:
 
     def encode(self, labels: Sequence[str]) -> NDArray[np.int64]:
         """Classes of many labels, int64 (N,); every unknown label is named in one :class:`CharsetError`."""
+        import numpy as np  # here, so that the command line can name the sets in its help without loading numpy
+
         missing = sorted({c for c in labels if c not in self._index})
         if missing:
             raise CharsetError(

@@ -1,0 +1,19 @@
+"""Characters: charsets, the sets of characters that have names, and groups of characters that look the same.
+
+:class:`Charset` is an ordered list of characters; :func:`named_charset` gives one by name, such as "level1" or
+"digits+latin"; :func:`group_of` tells which characters cannot be told apart on a picture of one character.
+"""
+
+from __future__ import annotations
+
+from hanmo.charset.charset import Charset as Charset
+from hanmo.charset.charset import list_characters as list_characters
+from hanmo.charset.groups import GROUPS as GROUPS
+from hanmo.charset.groups import Group as Group
+from hanmo.charset.groups import group_of as group_of
+from hanmo.charset.groups import merge_groups as merge_groups
+from hanmo.charset.named import SETS as SETS
+from hanmo.charset.named import all_named as all_named
+from hanmo.charset.named import list_sets as list_sets
+from hanmo.charset.named import named_charset as named_charset
+from hanmo.charset.named import select as select
