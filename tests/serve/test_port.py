@@ -24,12 +24,13 @@ def constants() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("script", PORTS, ids=lambda script: script.name)
-def test_every_script_of_the_reader_names_the_python_file_that_it_mirrors(script: Path) -> None:
+def test_every_script_of_the_reader_names_the_python_files_that_it_mirrors(script: Path) -> None:
     head = script.read_text(encoding="utf-8").partition("*/")[0]
     if "No port:" in head:
         return
-    (named,) = set(re.findall(r"src/hanmo/[\w/]+\.py", head)) - {"src/hanmo/serve/site.py"}
-    assert (ROOT / named).is_file()
+    named = set(re.findall(r"src/hanmo/[\w/]+\.py", head)) - {"src/hanmo/serve/site.py"}
+    assert named
+    assert all((ROOT / name).is_file() for name in named)
 
 
 def test_the_constants_are_those_of_python(constants: dict[str, Any]) -> None:
