@@ -39,14 +39,14 @@ demo-distill: .venv/.train
 	$(BIN)/python dev/demo_distill.py
 
 test: .venv/.dev onnxruntime-web
-	@$(BIN)/python dev/check_test_tools.py
+	@$(BIN)/python tests/needs.py
 	$(BIN)/python -m pytest -n 2
 
 test-quick: .venv/.dev
 	$(BIN)/python -m pytest -n 2 $(QUICK)
 
 coverage: .venv/.dev onnxruntime-web
-	@$(BIN)/python dev/check_test_tools.py
+	@$(BIN)/python tests/needs.py
 	$(BIN)/python -m pytest -n 2 --cov=hanmo --cov-report=term:skip-covered --cov-report=html
 
 lint: .venv/.dev

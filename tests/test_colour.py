@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from io import BytesIO
 
@@ -15,6 +14,7 @@ from PIL import Image
 from hanmo.colour import find_print, to_grey
 from hanmo.image import load
 from hanmo.serve.site import STATIC
+from needs import NODE
 
 Grey = NDArray[np.uint8]
 Colour = tuple[int, int, int]
@@ -125,9 +125,7 @@ def test_pictures_files_and_transparency_are_read_alike() -> None:
 
 
 def test_the_page_makes_the_same_grey() -> None:
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("node is not installed; try: apt-get install nodejs")
+    node = NODE.get()
     random = np.random.default_rng(2)
     given = [painted(p, (GRID, r), (STROKES, i)) for p in PAPERS for r in (RED, BLUE, GREEN) for i in (BLACK, RED_PEN)]
     given += [jpeg(picture) for picture in given]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import pty
 import re
 import signal
 import socket
@@ -51,10 +52,7 @@ def test_it_serves_until_it_is_stopped(how: signal.Signals) -> None:
     assert process.returncode == 0
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="a terminal is opened as POSIX systems have it")
 def test_on_a_terminal_the_log_is_for_people() -> None:
-    import pty
-
     ours, theirs = pty.openpty()
     process = subprocess.Popen([*COMMAND, "--port", "0", "--threads", "1"], stderr=theirs)
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,11 +11,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from playwright.sync_api import sync_playwright
 
-NO_BROWSER = (
-    "no Chromium here, so the page is not tried out: apt-get install chromium, or name one by HANMO_CHROMIUM=/path"
-)
-NO_PLAYWRIGHT = "Playwright is not installed, so the page is not tried out: pip install '.[dev]'"
+from needs import BROWSER
+
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 DESK = {"width": 1280, "height": 800}
 
@@ -47,22 +45,11 @@ def address() -> Iterator[str]:
     assert not thread.is_alive(), "the server did not stop"
 
 
-def chromium() -> str | None:
-    """The browser's program: HANMO_CHROMIUM, or what is installed."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    if named := os.environ.get("HANMO_CHROMIUM"):
-        return shutil.which(named) or named  # a name on the PATH, or a path: the launch says what is wrong with it
-    return next(filter(None, map(shutil.which, names)), None)
-
-
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """One Chromium a module: while it runs, nothing else in this process can use asyncio.run."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason=NO_PLAYWRIGHT)
-    program = chromium()
-    if program is None:
-        pytest.skip(NO_BROWSER)
-    with sync_api.sync_playwright() as playwright:
+    program = BROWSER.get()
+    with sync_playwright() as playwright:
         # Chromium's sandbox refuses to run as root, which is what CI is.
         arguments = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
         browser = playwright.chromium.launch(executable_path=program, args=arguments)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import shutil
 import subprocess
 from collections.abc import Callable
 from functools import partial
@@ -24,6 +23,7 @@ from hanmo.normalize import Normalization, Version
 from hanmo.serve.site import STATIC
 from hanmo.strokes import MAX_POINTS, MAX_STROKES, draw
 from hanmo.synth.paper.page import PageConfig, write_page
+from needs import NODE
 
 Grey = NDArray[np.uint8]
 Outcome = tuple[Grey, Grey, str | None] | tuple[str, str]
@@ -35,11 +35,7 @@ GOLDEN = HERE.parent / "golden" / "normalize.txt"
 
 @pytest.fixture(scope="module")
 def node() -> str:
-    """The program, or every test that needs it says what to install."""
-    found = shutil.which("node")
-    if found is None:
-        pytest.skip("node is not installed, so squares are compared in the browser alone; try: apt-get install nodejs")
-    return found
+    return NODE.get()
 
 
 @pytest.fixture(scope="module", params=get_args(Version))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hanmo.builtin import list_recipes
+from hanmo.cli.recipe_help import listing_recipes
 
 if TYPE_CHECKING:
     from hanmo.bench.comparison import Comparison
@@ -30,7 +30,7 @@ Only = Annotated[list[str] | None, typer.Option("--only", help="Only these rows,
 Report = Annotated[Path | None, typer.Option(help="Also write the tables into this Markdown file.")]
 
 
-@app.command(epilog=list_recipes("bench"))
+@app.command(cls=listing_recipes("bench"))
 def distill(
     bench: BenchPath,
     out: Out = None,
@@ -87,7 +87,7 @@ def distill(
         raise typer.Exit(1)
 
 
-@app.command(epilog=list_recipes("bench"))
+@app.command(cls=listing_recipes("bench"))
 def steps(
     bench: BenchPath,
     out: Out = None,

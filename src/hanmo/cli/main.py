@@ -19,8 +19,8 @@ import typer
 from typer.core import TyperGroup
 
 import hanmo
-from hanmo.builtin import list_recipes
 from hanmo.cli import average, bench, data, evaluate, export, glyphs, recognize, search, serve, synth, train
+from hanmo.cli.recipe_help import listing_recipes
 from hanmo.errors import HanmoError, InstallationError
 
 _EXTRAS = (
@@ -80,13 +80,13 @@ app = typer.Typer(
 app.command()(recognize.recognize)
 app.command()(evaluate.evaluate)
 app.add_typer(data.app, name="data")
-app.command(epilog=list_recipes("synth"))(synth.synth)
-app.command(epilog=list_recipes("fonts"))(glyphs.glyphs)
-app.command(epilog=list_recipes("train"))(train.train)
-app.command(epilog=list_recipes("distill"))(train.distill)
+app.command(cls=listing_recipes("synth"))(synth.synth)
+app.command(cls=listing_recipes("fonts"))(glyphs.glyphs)
+app.command(cls=listing_recipes("train"))(train.train)
+app.command(cls=listing_recipes("distill"))(train.distill)
 app.command()(average.average)
 app.command()(export.export)
-app.command(epilog=list_recipes("search"))(search.search)
+app.command(cls=listing_recipes("search"))(search.search)
 app.command()(serve.serve)
 app.add_typer(bench.app, name="bench")
 

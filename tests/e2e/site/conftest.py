@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import functools
 import http.server
-import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -15,8 +14,8 @@ from typing import Any
 import pytest
 
 from hanmo.recognizer import Recognizer
-from hanmo.serve.runtime import FETCH, VERSION
 from hanmo.serve.site import write_site
+from needs import RUNTIME
 
 Ask = Callable[..., Any]
 
@@ -47,9 +46,7 @@ def hosting() -> Callable[[Path], AbstractContextManager[str]]:
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A host's folder that holds the page below a path of its own."""
-    runtime = os.environ.get("HANMO_ORT_WEB", "")
-    if not Path(runtime).is_file():
-        pytest.skip(f"no runtime; try: {FETCH} && HANMO_ORT_WEB=$PWD/onnxruntime-web-{VERSION}.tgz make test")
+    runtime = RUNTIME.get()
     root = tmp_path_factory.mktemp("host")
     write_site(root / "below" / "here", runtime)
     return root

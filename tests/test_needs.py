@@ -1,4 +1,4 @@
-"""``make test`` says before it starts what will be skipped on this machine."""
+"""What tests need besides Python: said before they start, and a failure where all tests must run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-SCRIPT = Path(__file__).parents[2] / "dev" / "check_test_tools.py"
+import pytest
+
+from needs import NODE
+
+SCRIPT = Path(__file__).parent / "needs.py"
 
 
 def said(path: Path, **environment: str) -> list[str]:
@@ -35,3 +39,13 @@ def test_nothing_is_skipped_where_all_is_there(tmp_path: Path) -> None:
     runtime = tmp_path / "runtime.tgz"
     runtime.touch()
     assert said(tmp_path, HANMO_ORT_WEB=str(runtime)) == ["All tests will run; none is skipped."]
+
+
+def test_without_a_need_the_test_is_skipped_or_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("HANMO_ALL_TESTS", raising=False)
+    with pytest.raises(pytest.skip.Exception, match=r"apt-get install nodejs"):
+        NODE.get()
+    monkeypatch.setenv("HANMO_ALL_TESTS", "1")
+    with pytest.raises(pytest.fail.Exception, match=r"apt-get install nodejs"):
+        NODE.get()
