@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from math import isqrt
 from pathlib import Path
@@ -189,27 +189,21 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[
 
 
 @pytest.fixture(scope="session")
-def comparing_bundle(linear_net: Callable[..., Any]) -> Callable[..., Any]:
-    """``comparing_bundle(folder, hand, side, **changes)``: writes a bundle whose net compares a square with drawn ones.
+def linear_bundle(linear_net: Callable[..., Any]) -> Callable[..., Any]:
+    """``linear_bundle(folder, weights, characters, **changes)``: writes a bundle of the net of one matrix.
 
-    ``hand`` is strokes by character, ``changes`` are further arguments of :func:`hanmo.bundle.write_bundle`.
+    ``weights`` are float32 (S·S, C) for the C ``characters``; ``changes`` are arguments of
+    :func:`hanmo.bundle.write_bundle` that are to be other than usual.
     """
-    import numpy as np
-
     from hanmo.bundle import write_bundle
     from hanmo.charset import Charset
-    from hanmo.image import load
     from hanmo.normalize import Normalization
 
-    def write(folder: Path, hand: dict[str, Any], side: int, **changes: Any) -> Any:
-        normalization = Normalization(side=side, margin=1)
-        squares = np.stack([normalization(load(strokes)).ravel() / 255.0 for strokes in hand.values()])
-        squares -= squares.mean(axis=1, keepdims=True)
-        weights = (squares / np.linalg.norm(squares, axis=1, keepdims=True) / 60).astype(np.float32).T
+    def write(folder: Path, weights: Any, characters: Iterable[str], **changes: Any) -> Any:
         given: dict[str, Any] = {
             "name": "tiny",
-            "charset": Charset(hand),
-            "normalization": normalization,
+            "charset": Charset(characters),
+            "normalization": Normalization(side=isqrt(len(weights)), margin=1),
             "mean": 0.25,
             "std": 0.4,
             "net": "linear",
@@ -219,6 +213,27 @@ def comparing_bundle(linear_net: Callable[..., Any]) -> Callable[..., Any]:
             "licence": "Apache-2.0",
             "accuracy": {},
         }
-        return write_bundle(folder, linear_net(weights).SerializeToString(), **{**given, **changes})
+        return write_bundle(folder, linear_net(weights).SerializeToString(), **(given | changes))
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def comparing_bundle(linear_bundle: Callable[..., Any]) -> Callable[..., Any]:
+    """``comparing_bundle(folder, hand, side, **changes)``: writes a bundle whose net compares a square with drawn ones.
+
+    ``hand`` is strokes by character, ``changes`` are as of ``linear_bundle``.
+    """
+    import numpy as np
+
+    from hanmo.image import load
+    from hanmo.normalize import Normalization
+
+    def write(folder: Path, hand: dict[str, Any], side: int, **changes: Any) -> Any:
+        normalization = Normalization(side=side, margin=1)
+        squares = np.stack([normalization(load(strokes)).ravel() / 255.0 for strokes in hand.values()])
+        squares -= squares.mean(axis=1, keepdims=True)
+        weights = (squares / np.linalg.norm(squares, axis=1, keepdims=True) / 60).astype(np.float32).T
+        return linear_bundle(folder, weights, hand, **changes)
 
     return write

@@ -7,11 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hanmo.bundle import write_bundle
-from hanmo.charset import Charset
 from hanmo.errors import ArgumentError, BlankImageError, CharsetError
 from hanmo.medians import load_medians
-from hanmo.normalize import Normalization
 from hanmo.occlusion import VISIBLE, explain, explain_square
 from hanmo.probability import softmax
 from hanmo.recognizer import Recognizer
@@ -54,27 +51,12 @@ def test_ink_that_is_missing_for_another_character_speaks_against_it(reader: Rec
     assert against.probability < 0.01 < for_it.probability
 
 
-def test_the_heat_is_the_fall_of_the_logarithm(linear_net: Callable[..., Any], tmp_path: Path) -> None:
+def test_the_heat_is_the_fall_of_the_logarithm(linear_bundle: Callable[..., Any], tmp_path: Path) -> None:
     """A net whose logits are sums of ink, and windows that lie apart: what each takes is known to the last digit."""
     side, temperature = 9, 2.0
     weights = np.zeros((side * side, 2), np.float32)
     weights[:, 1] = 0.01
-    bundle = write_bundle(
-        tmp_path / "sums",
-        linear_net(weights).SerializeToString(),
-        name="sums",
-        charset=Charset("一丨"),
-        normalization=Normalization(side=side, margin=1),
-        mean=0.25,
-        std=0.4,
-        net="linear",
-        parameters=weights.size,
-        precision="fp32",
-        trained_on=[{"name": "none", "licence": "none"}],
-        licence="none",
-        accuracy={},
-        temperature=temperature,
-    )
+    bundle = linear_bundle(tmp_path / "sums", weights, "一丨", temperature=temperature)
     square = np.zeros((side, side), np.uint8)
     square[1, 1], square[4, 7], square[7, 4] = 200, 100, VISIBLE - 1
     found = explain_square(Recognizer(bundle), square, "丨", size=3)

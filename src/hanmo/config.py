@@ -236,6 +236,16 @@ def convert(value: Any, hint: Any, where: str, prefix: tuple[str, ...]) -> Any:
     raise ConfigError(f"{where}: {'.'.join(prefix)} = {value!r}: {_expected(hint)} is needed")
 
 
+def check_ranges(config: object, what: str, limits: Mapping[str, tuple[float, float]]) -> None:
+    """Raise :class:`ConfigError` for a number of a dataclass outside its limits: those named, else 0 to 1."""
+    assert dataclasses.is_dataclass(config)
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        least, greatest = limits.get(field.name, (0, 1))
+        if not least <= value <= greatest:
+            raise ConfigError(f"{what} {field.name} = {value} is impossible; {least:g} to {greatest:g}")
+
+
 def nearest(name: str, known: Iterable[str], path: Iterable[str] = ()) -> str:
     """The end of an error about an unknown ``name``: the nearest known one below the keys ``path``, or all of them."""
     known = list(known)

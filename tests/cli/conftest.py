@@ -12,7 +12,6 @@ import typer
 from typer.testing import CliRunner
 
 from drawn_signs import glyph
-from hanmo.bundle import write_bundle
 from hanmo.charset import Charset
 from hanmo.cli.evaluate import evaluate
 from hanmo.normalize import Normalization
@@ -21,27 +20,14 @@ NORMALIZATION = Normalization(side=32)
 
 
 @pytest.fixture
-def sign_bundle(linear_net: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def sign_bundle(linear_bundle: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working folder with a bundle ``bundle`` that reads the first six drawn signs as 永山水火木人."""
     monkeypatch.chdir(tmp_path)
     charset = Charset("永山水火木人")
     templates = np.stack([NORMALIZATION(glyph(i)).ravel() / 255.0 for i in range(len(charset))])
     weights = ((templates - templates.mean(axis=0)).T / 255).astype(np.float32)
-    write_bundle(
-        "bundle",
-        linear_net(weights).SerializeToString(),
-        name="templates",
-        charset=charset,
-        normalization=NORMALIZATION,
-        mean=0.0,
-        std=1.0,
-        net="one matrix",
-        parameters=weights.size,
-        precision="fp32",
-        trained_on=[{"name": "drawn signs", "licence": "CC0-1.0"}],
-        licence="CC0-1.0",
-        accuracy={},
-    )
+    facts = {"net": "one matrix", "trained_on": [{"name": "drawn signs", "licence": "CC0-1.0"}], "licence": "CC0-1.0"}
+    linear_bundle(Path("bundle"), weights, charset, name="templates", normalization=NORMALIZATION, **facts)
     return tmp_path
 
 

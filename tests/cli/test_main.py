@@ -16,10 +16,7 @@ import pytest
 
 import hanmo
 from hanmo.builtin import list_recipes
-from hanmo.bundle import write_bundle
-from hanmo.charset import Charset
 from hanmo.cli.main import main
-from hanmo.normalize import Normalization
 
 VERBS = ("recognize", "evaluate", "data", "synth", "train", "distill", "export", "search", "serve", "bench")
 HEAVY = ("torch", "onnxruntime", "matplotlib", "onnx", "numpy", "PIL", "optuna", "fastapi", "uvicorn")
@@ -148,24 +145,10 @@ def test_debug_shows_where_an_error_comes_from(
 def test_a_verbs_own_status_is_kept(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    linear_net: Callable[..., Any],
+    linear_bundle: Callable[..., Any],
     tmp_path: Path,
 ) -> None:
-    write_bundle(
-        tmp_path / "tiny",
-        linear_net(np.ones((256, 2), np.float32)).SerializeToString(),
-        name="tiny",
-        charset=Charset("一丨"),
-        normalization=Normalization(side=16, margin=1),
-        mean=0.0,
-        std=1.0,
-        net="linear",
-        parameters=512,
-        precision="fp32",
-        trained_on=[],
-        licence="Apache-2.0",
-        accuracy={},
-    )
+    linear_bundle(tmp_path / "tiny", np.ones((256, 2), np.float32), "一丨")
     status, out, err = run(
         monkeypatch, capsys, "recognize", str(tmp_path / "none.png"), "--bundle", str(tmp_path / "tiny")
     )

@@ -24,6 +24,7 @@ from hanmo.nets.quantization import quantized_state, train_quantized
 from hanmo.nets.registry import NetConfig, build_net
 from hanmo.normalize import MEAN, STD, Normalization
 from hanmo.recognizer import Recognizer
+from varied_norms import vary_norms
 
 SIDE = 16
 CONFIG = NetConfig(name="resnet16", width=8, attention="se")
@@ -42,12 +43,7 @@ def few_bits_net(bits: int, change: Callable[[dict[str, Tensor]], None] = lambda
     """A net with norms as after training and weights of ``bits`` bits (0: free)."""
     torch.manual_seed(0)
     net = build_net(CONFIG, 80, SIDE)
-    for module in net.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.weight.uniform_(0.3, 1)
-            module.bias.normal_(0, 0.2)
-            module.running_mean.normal_(0, 0.2)  # type: ignore[union-attr]
-            module.running_var.uniform_(0.5, 2)  # type: ignore[union-attr]
+    vary_norms(net, scales=(0.3, 1), shift=0.2)
     if bits:
         train_quantized(net, bits)
     state = quantized_state(net.state_dict(), bits) if bits else net.state_dict()

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from hanmo.nets.pruning import can_prune_to, prune_to, select_classes
 from hanmo.nets.registry import NETS, NetConfig, build_net
 from hanmo.nets.resnet import ResNet
+from varied_norms import vary_norms
 
 SIDE = 32
 
@@ -26,13 +27,7 @@ def lived_in(**options: Any) -> ResNet:
     """A net whose norms are not as they were initialised."""
     torch.manual_seed(0)
     net = build(**options)
-    for module in net.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.weight.uniform_(0.5, 1.5)
-            module.bias.normal_(0, 0.3)
-            module.running_mean.normal_(0, 0.3)  # type: ignore[union-attr]
-            module.running_var.uniform_(0.5, 2)  # type: ignore[union-attr]
-            module.num_batches_tracked.fill_(9)  # type: ignore[union-attr]
+    vary_norms(net)
     return net
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
+from hanmo.config import check_ranges
 from hanmo.errors import ConfigError
 
 FREE = ("place", "cut", "turned", "pen", "uneven", "paper", "faint")
@@ -182,12 +183,8 @@ class PageConfig:
 
     def __post_init__(self) -> None:
         whole = {"most": (0, len(COUNTED)), "darkest": (1, 255), "small_to": (6, 64), "fewest": (2, 256)}
-        above = {"pen_by": 2.0, "print_by": 4.0, "sharpen_by": 8.0, "jpeg_by": 20.0}
-        for field in fields(self):
-            value = getattr(self, field.name)
-            least, greatest = whole.get(field.name, (0, above.get(field.name, 1)))
-            if not least <= value <= greatest:
-                raise ConfigError(f"page {field.name} = {value} is impossible; {least} to {greatest:g}")
+        above = {"pen_by": (0, 2), "print_by": (0, 4), "sharpen_by": (0, 8), "jpeg_by": (0, 20)}
+        check_ranges(self, "page", whole | above)
         if not 0.1 <= self.smallest <= self.largest:
             raise ConfigError(
                 f"page smallest = {self.smallest} and largest = {self.largest} are impossible; "

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from hanmo.errors import ConfigError
+from hanmo.config import check_ranges
 from hanmo.synth.noise import Keys, derive, normal, uniform
 
 _EITHER_WAY = ("lift", "narrow", "across", "left")
@@ -103,13 +103,8 @@ class StyleConfig:
     """Chance that a character of eight strokes is drawn with a ruler or a mouse; the fewer strokes, the likelier."""
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            least = -1 if field.name in _EITHER_WAY else 0
-            if not least <= value <= 1:
-                raise ConfigError(f"style {field.name} = {value} is impossible; {least} to 1")
-        if not 0.002 <= self.pen <= 0.1:
-            raise ConfigError(f"style pen = {self.pen} is impossible; 0.002 to 0.1 of the side")
+        limits = dict.fromkeys(_EITHER_WAY, (-1.0, 1.0)) | {"pen": (0.002, 0.1)}  # the pen in parts of the side
+        check_ranges(self, "style", limits)
 
     @classmethod
     def neat(cls) -> StyleConfig:
