@@ -12,7 +12,7 @@ import re
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 from itertools import pairwise
 
@@ -47,7 +47,7 @@ class Medians:
     """The characters whose strokes were put together from those of their components, as no source has them."""
 
     def __contains__(self, character: object) -> bool:
-        return character in _places(self.characters)
+        return character in self._places
 
     def of(self, character: str) -> list[Stroke]:
         """The strokes of one character, each float32 (n, 2), n >= 2; raises :class:`CharsetError`."""
@@ -55,7 +55,7 @@ class Medians:
 
     def of_all(self, characters: Iterable[str]) -> list[list[Stroke]]:
         """The strokes of many characters; every unknown one is named in a single :class:`CharsetError`."""
-        known = _places(self.characters)
+        known = self._places
         wanted = list(characters)
         unknown = sorted({c for c in wanted if c not in known})
         if unknown:
@@ -64,6 +64,11 @@ class Medians:
                 f"the {len(known):,} {self._named()} can be drawn"
             )
         return [self._strokes(known[c]) for c in wanted]
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        """The number of each character."""
+        return {c: i for i, c in enumerate(self.characters)}
 
     def _named(self) -> str:
         return "characters of GB2312 level 1" if self is load_medians() else "characters of this table"
@@ -75,20 +80,21 @@ class Medians:
 
 
 @cache
-def load_medians(wide: bool = False) -> Medians:
-    """The packaged medians, read once: the 3,755 characters of GB2312 level 1, or with ``wide`` all that are packaged.
+def load_medians(everything: bool = False) -> Medians:
+    """The packaged medians, read once: the 3,755 characters of GB2312 level 1; with ``everything`` the full table.
 
-    The wide table begins with the same 3,755. Raises :class:`InstallationError` when a file is damaged.
+    The full table has all 11,968 packaged characters and begins with the same 3,755. Raises
+    :class:`InstallationError` when a file is damaged.
     """
-    if wide:
+    if everything:
         return _joined(load_medians(), _read("medians-wide.bin"))
     return _read("medians.bin")
 
 
 def medians_for(characters: Iterable[str]) -> Medians:
-    """The table of GB2312 level 1 where it has all of ``characters``, else the wide one, which takes longer to read."""
+    """The table of GB2312 level 1 where it has all of ``characters``, else the full one, which takes longer to read."""
     first = load_medians()
-    return first if all(c in first for c in characters) else load_medians(wide=True)
+    return first if all(c in first for c in characters) else load_medians(everything=True)
 
 
 def parse_medians(packed: bytes) -> Medians:
@@ -208,8 +214,3 @@ def _parse(raw: bytes) -> Medians:
     points = (points / _GRID).astype(np.float32)
     points.setflags(write=False)  # the object is cached and shared, so nobody may change it
     return Medians(characters, points, point_start, np.concatenate([[0], np.cumsum(strokes_of, dtype=np.int64)]))
-
-
-@cache
-def _places(characters: tuple[str, ...]) -> dict[str, int]:
-    return {c: i for i, c in enumerate(characters)}

@@ -25,8 +25,9 @@ def test_what_neither_font_nor_strokes_have_is_written_as_code_points() -> None:
     font = CaptionFont(20)
     assert font.drawable("99.1 % A") == "99.1 % A"
     assert font.drawable("翰 99 %") == "翰 99 %"
-    assert font.drawable("龘 99 %") == "U+9F98 99 %"
-    assert font.drawable("龘翰靐") == "U+9F98 翰 U+9750"
+    assert font.drawable("臺 99 %") == "臺 99 %"
+    assert font.drawable("亹 99 %") == "U+4EB9 99 %"
+    assert font.drawable("亹翰羋") == "U+4EB9 翰 U+7F8B"
 
 
 @pytest.mark.usefixtures("no_chinese_font")
@@ -49,6 +50,7 @@ def test_characters_that_the_font_lacks_are_drawn_from_their_strokes() -> None:
     assert ink("十", "rs")[0] == left - 40
     assert abs(sum(ink("十", "lm")[1::2]) / 2 - 60) < 5
     assert ink("十", "lt")[1] >= 60
+    assert ink("臺", "ls") != ink("十", "ls")
     assert ink("A十", "ls")[2] > right
     assert ink("AB", "ls") != ink("A十", "ls")
 

@@ -15,7 +15,7 @@ from typing import Literal
 
 from PIL import Image, ImageDraw, ImageFont
 
-from hanmo.medians import load_medians
+from hanmo.medians import medians_for
 
 _FOLDERS = {
     "win32": [r"%WINDIR%\Fonts", r"%LOCALAPPDATA%\Microsoft\Windows\Fonts"],
@@ -58,8 +58,8 @@ class CaptionFont:
         self._known: dict[str, bool] = {}  # a sheet repeats its characters, and each look-up draws one
 
     def drawable(self, text: str) -> str:
-        """``text`` with the characters that neither the font nor the strokes can draw as code points: ``U+9F98``."""
-        written = "".join(c if self.has(c) or c in load_medians() else f" U+{ord(c):04X} " for c in text)
+        """``text`` with the characters that neither the font nor the strokes can draw as code points: ``U+4EB9``."""
+        written = "".join(c if self.has(c) or c in medians_for(c) else f" U+{ord(c):04X} " for c in text)
         return written if written == text else " ".join(written.split())
 
     def width(self, text: str) -> float:
@@ -116,7 +116,7 @@ def _stroke_mask(character: str, side: int) -> Image.Image:
     large = side * _SUPERSAMPLING
     mask = Image.new("L", (large, large), 0)
     pen, radius = ImageDraw.Draw(mask), _PEN * large / 2
-    for stroke in load_medians().of(character):
+    for stroke in medians_for(character).of(character):
         points = [(x, y) for x, y in (stroke * large).tolist()]
         pen.line(points, fill=255, width=round(2 * radius), joint="curve")
         for x, y in (points[0], points[-1]):  # Pillow cuts the ends of lines off straight

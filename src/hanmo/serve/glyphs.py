@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hanmo.medians import load_medians
+from hanmo.medians import medians_for
 
 Glyph = list[list[list[float]]]
 """Strokes in writing order, each a list of points [x, y] in the unit square, y growing downwards."""
@@ -10,7 +10,7 @@ Glyph = list[list[list[float]]]
 
 def model_glyph(character: str) -> Glyph:
     """The strokes of a character; none where the package has no strokes for it. The first call takes 0.3 s."""
-    medians = load_medians()
+    medians = medians_for(character)
     if character not in medians:
         return []
     # The table's grid has 1,024 steps: four digits keep them apart.

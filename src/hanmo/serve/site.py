@@ -38,7 +38,7 @@ import hanmo
 from hanmo.atomic import replacing, storing, writing
 from hanmo.bundle import MODEL_NAME, Bundle
 from hanmo.errors import BundleError, InstallationError, RunError
-from hanmo.medians import load_medians
+from hanmo.medians import medians_for
 from hanmo.onnxfile import open_session
 from hanmo.recognizer import Recognizer
 from hanmo.serve.runtime import FETCH, VERSION, read_runtime
@@ -168,7 +168,8 @@ def _settings(bundle: Bundle) -> dict[str, Any]:
 
 
 def _strokes(charset: Iterable[str]) -> bytes:
-    medians = load_medians()
+    charset = list(charset)
+    medians = medians_for(charset)
     characters = [character for character in charset if character in medians]
     glyphs = medians.of_all(characters)
     strokes = [stroke for glyph in glyphs for stroke in glyph]

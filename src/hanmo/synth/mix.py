@@ -13,7 +13,7 @@ from torch import Tensor
 
 from hanmo.charset import Charset
 from hanmo.errors import ConfigError
-from hanmo.medians import load_medians
+from hanmo.medians import load_medians, medians_for
 from hanmo.synth.fonts.bank import FontRecord, GlyphBank
 from hanmo.synth.fonts.glyphs import Glyphs
 from hanmo.synth.fonts.layouts import read_layouts
@@ -25,7 +25,7 @@ DRAWING_VERSION = 7
 """Increased with every change of the code that changes pictures, so that --resume does not mix old and new ones."""
 
 _TABLES = ("medians.bin", "synth/data/abbreviations.toml")
-_WIDE_TABLE = "medians-wide.bin"
+_FURTHER_TABLE = "medians-wide.bin"
 """Read only for charsets beyond GB2312 level 1, so only these depend on it."""
 
 
@@ -78,10 +78,10 @@ class Mix:
                 f"style layouts = {style.layouts}, but {without}; name a bank that `hanmo glyphs` made, or set it to 0"
             )
         self.share = config.fonts / (config.strokes + config.fonts)
-        wide = any(c not in load_medians() for c in charset)
-        self.sources = tuple(_sources(wide, used, "glyphs" if self.glyphs else "layouts of strokes"))
+        further = medians_for(charset) is not load_medians()
+        self.sources = tuple(_sources(further, used, "glyphs" if self.glyphs else "layouts of strokes"))
         """The sources drawn from, one line each, with licences."""
-        self.digest = "-".join([str(DRAWING_VERSION), _packaged(wide), *([bank.digest] if bank else [])])
+        self.digest = "-".join([str(DRAWING_VERSION), _packaged(further), *([bank.digest] if bank else [])])
         """Identifies what decides the pictures beside the recipe: this code, its tables and the bank of glyphs."""
 
     def write(self, classes: Tensor, keys: Keys, side: int, margin: int = 2) -> Tensor:
@@ -111,15 +111,15 @@ def _strokes(charset: Charset, device: str) -> StrokeBank:
 
 
 @cache
-def _packaged(wide: bool) -> str:
+def _packaged(further: bool) -> str:
     """The first 16 digits of the SHA-256 of the packaged tables that are read."""
-    data, names = files("hanmo"), (*_TABLES, _WIDE_TABLE) if wide else _TABLES
+    data, names = files("hanmo"), (*_TABLES, _FURTHER_TABLE) if further else _TABLES
     return hashlib.sha256(b"".join(data.joinpath(name).read_bytes() for name in names)).hexdigest()[:16]
 
 
-def _sources(wide: bool, fonts: Sequence[FontRecord], what: str) -> Iterator[str]:
+def _sources(further: bool, fonts: Sequence[FontRecord], what: str) -> Iterator[str]:
     yield "drawn strokes: hanzi-writer-data 2.0.1 (Arphic-1999)"
-    if wide:
+    if further:
         yield "drawn strokes: AnimCJK, and compositions (Arphic-1999)"
     for font in fonts:
         yield f"drawn {what}: {font.name}, {font.package} {font.version} ({font.licence})"

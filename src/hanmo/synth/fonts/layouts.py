@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hanmo.charset import Charset
 from hanmo.errors import FontError
-from hanmo.medians import even_out, load_medians, straighten_heads
+from hanmo.medians import even_out, medians_for, straighten_heads
 from hanmo.synth.fonts.bank import LEVELS, Fits, GlyphBank
 from hanmo.synth.fonts.registration import fit_strokes
 from hanmo.synth.strokes.bank import POINTS, Ragged
@@ -36,7 +36,7 @@ def fit_layouts(
 
     Characters without packaged strokes get no layout. ``on_progress`` is called with the number of glyphs done.
     """
-    medians, count = load_medians(), _stroke_counts(charset)[labels]
+    medians, count = medians_for(charset), _stroke_counts(charset)[labels]
     strokes = {i: straighten_heads(even_out(medians.of(c), POINTS)) for i, c in enumerate(charset) if c in medians}
     moved: list[NDArray[np.int8]] = [np.zeros((0, DISPLACEMENT), np.int8)] * len(labels)
     error = np.full(len(labels), 255, np.uint8)
@@ -91,5 +91,5 @@ def read_layouts(
 
 def _stroke_counts(charset: Charset) -> NDArray[np.int64]:
     """int64 (C,): the number of packaged strokes of each character, 0 where there are none."""
-    medians = load_medians()
+    medians = medians_for(charset)
     return np.array([len(medians.of(c)) if c in medians else 0 for c in charset], np.int64)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from hanmo.medians import load_medians
+from hanmo.medians import medians_for
 from hanmo.normalize import Normalization
 
 GAP, ALIKE = 0.12, 0.75
@@ -71,7 +71,7 @@ def find_variants(glyphs: Floats, labels: Ints, fonts: Ints, references: Floats,
 
 def draw_medians(characters: Sequence[str], side: int) -> Iterator[tuple[str, Bytes]]:
     """Draw the packaged strokes of the ``characters`` that have some as plain lines: uint8 (side, side), ink bright."""
-    medians = load_medians()
+    medians = medians_for(characters)
     square = Normalization(side=side, version=1)
     scale = 4 * side
     for character in characters:

@@ -14,9 +14,9 @@
    (:mod:`hanmo.synth.strokes.texture`).
 
 Coordinates are those of the unit square, x to the right, y down, until the last step. Strokes are kept as one flat
-batch, with the picture that each belongs to (its *owner*): characters have ten strokes on average and 24 at most, so
-padding would more than double the work. Shapes: N pictures, T strokes, P points a stroke, A points on the way to the
-next stroke, Q = T (P + A).
+batch, with the picture that each belongs to (its *owner*): characters of level 1 have ten strokes on average and 24 at
+most, others up to 48, so padding would more than double the work. Shapes: N pictures, T strokes, P points a stroke, A
+points on the way to the next stroke, Q = T (P + A).
 """
 
 from __future__ import annotations
