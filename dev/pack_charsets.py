@@ -15,6 +15,7 @@ import argparse
 from pathlib import Path
 
 from hanmo.charset import named_charset
+from hanmo.charset.named import is_chinese
 
 COMMON = """\
 通用规范汉字表, the Table of General Standard Chinese Characters (2013), {count:,} characters in the table's order.
@@ -35,7 +36,7 @@ def pack(header: str, characters: list[str]) -> str:
 
 def beyond_gb2312(listed: list[str]) -> list[str]:
     others = [c for c in listed if c not in named_charset("gb2312")]
-    chinese = sorted(c for c in others if "\u3400" <= c <= "\u9fff" or c >= "\U00020000")
+    chinese = sorted(c for c in others if is_chinese(c))
     return chinese + [c for c in others if c not in set(chinese)]
 
 

@@ -37,9 +37,7 @@ class Charset:
     @classmethod
     def level1(cls) -> Charset:
         """The 3,755 characters of GB2312 level 1 in code order (rows 16 to 55), the field's standard classes."""
-        # GB2312 codes are row + 0xA0 and cell + 0xA0; the last row of level 1 (0xD7) ends at cell 89 (0xF9).
-        codes = (bytes([row, cell]) for row in range(0xB0, 0xD8) for cell in range(0xA1, 0xFF))
-        return cls(code.decode("gb2312") for code in codes if code[0] != 0xD7 or code[1] <= 0xF9)
+        return cls(rows_of_gb2312(16, 55))
 
     @classmethod
     def of_labels(cls, labels: Iterable[str]) -> Charset:
@@ -96,6 +94,14 @@ class Charset:
 
     def __repr__(self) -> str:
         return f"Charset({len(self)}: {list_characters(self.characters, shown=5)})"
+
+
+def rows_of_gb2312(first: int, last: int) -> Iterator[str]:
+    """The characters of the rows ``first`` to ``last`` of GB2312, in code order; a row has at most 94 cells."""
+    for row in range(first, last + 1):
+        for cell in range(1, 95):
+            # A code is row + 0xA0 and cell + 0xA0. Some cells are empty, such as the last five of level 1 in row 55.
+            yield from bytes([row + 0xA0, cell + 0xA0]).decode("gb2312", "ignore")
 
 
 def list_characters(characters: Sequence[str], shown: int = _NAMES_SHOWN) -> str:

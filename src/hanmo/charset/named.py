@@ -10,10 +10,10 @@ import difflib
 import re
 import string
 from collections.abc import Callable, Collection, Iterable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 
-from hanmo.charset.charset import Charset, list_characters
+from hanmo.charset.charset import Charset, list_characters, rows_of_gb2312
 from hanmo.errors import ArgumentError, CharsetError, InstallationError
 
 JOINER = "+"
@@ -44,7 +44,7 @@ SETS: dict[str, str] = {
 """The name of every set and what it holds. The order of a set never changes, because classes of nets depend on it."""
 
 
-@cache
+@lru_cache(maxsize=32)  # a caller may pass any text, so the memory must be bounded; there are twelve sets
 def named_charset(names: str) -> Charset:
     """The set of that name, or the union of several, joined by "+": the first set's characters come first.
 
@@ -125,13 +125,6 @@ def _union(*sets: Iterable[str]) -> Charset:
     return Charset(dict.fromkeys(c for characters in sets for c in characters))
 
 
-def _rows_of_gb2312(first: int, last: int) -> Iterator[str]:
-    """The characters of rows of GB2312 (row number + 0xA0), 94 cells a row."""
-    for row in range(first, last + 1):
-        for cell in range(0xA1, 0xFF):
-            yield bytes([row, cell]).decode("gb2312")
-
-
 def _big5_level1() -> Iterator[str]:
     # 0xA440 to 0xC67E; the second byte has two ranges, with 157 codes in all.
     for first in range(0xA4, 0xC7):
@@ -144,7 +137,7 @@ def _wide() -> Charset:
     casia = list(_casia())
     return _union(
         named_charset("gb2312+common+traditional"),
-        (c for c in casia if _is_chinese(c)),
+        (c for c in casia if is_chinese(c)),
         named_charset("digits+latin+ascii-punctuation+punctuation+symbols"),
         casia,
     )
@@ -154,8 +147,9 @@ def _casia() -> Charset:
     return _union(named_charset("gb2312"), _packaged("casia.txt", _CASIA_BEYOND))
 
 
-def _is_chinese(character: str) -> bool:
-    # The unified ideographs of Unicode, with extension A; 々, 〇 and punctuation lie below, symbols like ￥ between.
+def is_chinese(character: str) -> bool:
+    """Whether ``character`` is an ideograph, of the blocks from U+3400 to U+9FFF or of the planes from U+20000 on."""
+    # 々, 〇 and punctuation lie below both ranges, symbols like ￥ between them.
     return "\u3400" <= character <= "\u9fff" or character >= "\U00020000"
 
 
@@ -176,7 +170,7 @@ def _packaged(name: str, count: int) -> str:
 
 _MAKERS: dict[str, Callable[[], Iterable[str]]] = {
     "level1": Charset.level1,
-    "level2": lambda: _rows_of_gb2312(0xD8, 0xF7),
+    "level2": lambda: rows_of_gb2312(56, 87),
     "gb2312": lambda: named_charset("level1+level2"),
     "common": lambda: _packaged("common.txt", _COMMON),
     "traditional": _big5_level1,
