@@ -12,7 +12,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from hanmo.errors import CheckpointError, ConfigError, StorageError
+from hanmo.bench.jobs import Results
+from hanmo.errors import CheckpointError, ConfigError, DataError, StorageError
 from hanmo.nets.registry import NetConfig, build_net
 from hanmo.train.checkpoint import (
     latest_checkpoint,
@@ -27,9 +28,14 @@ from hanmo.train.config import AugmentConfig, DataConfig, OptimConfig, Recipe, T
 from hanmo.train.loop import Trainer
 from hanmo.train.optim import build_optimizer
 from hanmo.train.parallel import Processes, channels_last
-from hanmo.train.run import RunFolder, load_trained
+from hanmo.train.plots import read_run
+from hanmo.train.run import SEEDS, RunFolder, load_trained, planned_seeds
 
 TENSORS = {"net.a": torch.arange(6.0).view(2, 3), "net.b": torch.tensor(3), "average.a": torch.zeros(0)}
+
+
+DEEP = "[" * 200_000
+"""JSON that is nested more deeply than Python's parser goes."""
 
 
 def fill_the_disk(monkeypatch: pytest.MonkeyPatch, where: str) -> None:
@@ -113,6 +119,8 @@ def damaged(tmp_path: Path) -> dict[str, Path]:
     for name, content in files.items():
         paths[name] = tmp_path / f"{name}.safetensors"
         paths[name].write_bytes(content)
+    paths["a header of lists in lists"] = tmp_path / "deep.safetensors"
+    save_file({"a": torch.ones(1)}, paths["a header of lists in lists"], {"hanmo": DEEP})
     paths["without header"] = tmp_path / "plain.safetensors"
     save_file({"a": torch.ones(1)}, paths["without header"])
     paths["a folder"] = tmp_path / "folder.safetensors"
@@ -128,6 +136,22 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value), name
     with pytest.raises(CheckpointError, match="none: no such file"):
         load_tensors(tmp_path / "none")
+
+
+def test_json_without_end_is_damage(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    run.metrics.write_text(DEEP + "\n")
+    with pytest.raises(CheckpointError, match=r"metrics\.jsonl: damaged"):
+        run.records()
+    with pytest.raises(DataError, match=r"metrics\.jsonl: line 1 is not a record"):
+        read_run(run.metrics)
+    (tmp_path / SEEDS).write_text(DEEP)
+    with pytest.raises(CheckpointError, match=r"seeds\.json: damaged"):
+        planned_seeds(tmp_path)
+    results = Results(tmp_path / "results.jsonl")
+    results.path.write_text(DEEP + "\n")
+    with pytest.raises(CheckpointError, match=r"results\.jsonl: line 1 is no record"):
+        results.load()
 
 
 def test_another_nets_file_says_how_it_differs(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ class Results:
             try:
                 record = json.loads(line)
                 records[record["job"], record["seed"]] = {"key": "", **record}  # old records have no key
-            except (ValueError, KeyError, TypeError) as error:
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
                 raise CheckpointError(f"{self.path}: line {number} is no record; remove it to go on") from error
         return records
 

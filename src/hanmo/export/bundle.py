@@ -56,7 +56,7 @@ def export_bundle(
     :class:`PackError`, :class:`CheckpointError`, and :class:`CharsetError` for a pack with unknown characters.
     """
     trained = load_trained(run)
-    # Clean squares are the same in every version of the normalisation, so the bundle reads with the newest.
+    # Clean squares are nearly alike in all versions of the normalisation, so the bundle reads with the newest.
     trained = replace(trained, normalization=replace(trained.normalization, version=VERSION))
     squares, labels = _samples(test, trained)
     # For fp32 the placeholder on the right is never used, and the calibration pack need not exist.

@@ -92,7 +92,7 @@ def average_runs(runs: Sequence[str | Path], out: str | Path, options: AverageOp
 def _require_alike(first: TrainedNet, first_run: str | Path, other: TrainedNet, other_run: str | Path) -> None:
     for what in ("config", "charset", "normalization"):
         own, theirs = getattr(first, what), getattr(other, what)
-        if what == "normalization":  # clean squares are the same in every version
+        if what == "normalization":  # clean squares are nearly alike in all versions
             own = replace(own, version=theirs.version)
         if own != theirs:
             difference = f"{theirs}, {own} in {first_run}" if what != "charset" else f"not that of {first_run}"

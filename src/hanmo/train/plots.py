@@ -75,7 +75,7 @@ def read_run(metrics_jsonl: Path) -> Run:
             if kind in latest and (record["kind"] != "end" or "top1" in record):
                 # By step, so a later record of the same step replaces the earlier one.
                 latest[kind][record["step"]] = record
-        except (ValueError, KeyError, AttributeError, TypeError) as error:
+        except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
             if number == len(lines) and isinstance(error, json.JSONDecodeError):
                 break  # the run was killed, or is writing, in the middle of this line
             raise DataError(f"{path}: line {number} is not a record of a run; remove it") from error

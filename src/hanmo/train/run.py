@@ -107,7 +107,7 @@ class RunFolder:
             lines = self.metrics.read_text(encoding="utf-8").splitlines(keepends=True)
             # A last line without its end was cut off when the program was killed.
             records = [json.loads(line) for line in lines if line.endswith("\n")]
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:  # lists in lists without end are too deep for json
             raise CheckpointError(f"{self.metrics}: damaged ({error}); remove it to go on without it") from error
         for number, record in enumerate(records, 1):
             if not (isinstance(record, dict) and "kind" in record and isinstance(record.get("step"), int)):
@@ -219,7 +219,7 @@ def load_trained(path: str | Path) -> TrainedNet:
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: damaged ({error}); remove it to go on without it") from error
     if not isinstance(table, dict):
         raise CheckpointError(f"{path}: damaged (no JSON object); remove it to go on without it")
