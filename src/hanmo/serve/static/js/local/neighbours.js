@@ -3,10 +3,10 @@
  * removed. Masks are bytes, 1 = set, one row after the other.
  */
 
-import { NEIGHBOURS } from "../constants.js";
+import { BITBOARD, NEIGHBOURS } from "../constants.js";
 import { RIM, VISIBLE, greatest } from "./paper.js";
 
-const STEPS = 64; // how often regions are grown by one cell
+const { STEPS } = BITBOARD;
 const { SHALLOW, SLIGHT, REACHED, DEEP, APART, CLEAR, KEPT, KEPT_CENTRED, LONG, SHORT, OFF, SOLID } = NEIGHBOURS;
 
 /**
