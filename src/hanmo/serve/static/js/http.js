@@ -27,6 +27,8 @@
  * @property {(character: string, options?: {signal?: AbortSignal}) => Promise<Found>} lookup
  */
 
+import { ROOM, opens } from "./batches.js";
+
 /** Longer than the server itself takes at most: after that nobody is there. */
 const PATIENCE = 9000;
 
@@ -35,7 +37,6 @@ const OF_ONE_PICTURE = new Set([
   "unsupported_format", "picture_too_large", "unusable_picture", "malformed_strokes", "body_too_large",
   "unreadable",
 ]);
-const FORM = 1024; // bytes a form adds to a picture at most
 
 /** A call failed as a whole; `code` is the server's, or "unreachable" or "timeout". */
 export class ReaderError extends Error {
@@ -96,10 +97,8 @@ function bodyOf(inputs) {
  * @param {Blob} file @param {number} most bytes
  */
 async function checkFile(file, most) {
-  if (file.size + FORM > most) throw new ReaderError("body_too_large", "too large to send");
-  await file.slice(0, 1).arrayBuffer().catch(() => {
-    throw new ReaderError("unreadable", "cannot be opened");
-  });
+  if (file.size + ROOM > most) throw new ReaderError("body_too_large", "too large to send");
+  if (!(await opens(file))) throw new ReaderError("unreadable", "cannot be opened");
 }
 
 /** @param {Input} input */
