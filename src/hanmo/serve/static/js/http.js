@@ -5,14 +5,16 @@
  * @typedef {{strokes: number[][][]} | Picture} Input
  *   One character: strokes of points [x, y, pressure], y growing downwards, or a picture file.
  * @typedef {{character: string, probability: number}} Candidate
- * @typedef {{name?: string, character: ?string, probability: number, refused: boolean, reason: ?string,
+ * @typedef {"blank" | "no clear ink" | "several characters" | "touching the edge" | "unknown character"} Reason
+ * @typedef {{name?: string, character: ?string, probability: number, refused: boolean, reason: ?Reason,
  *   candidates: Candidate[]}} Reading
- *   `reason` says why it is refused: blank, no clear ink, several characters, touching the edge, unknown character
+ *   `reason` says why it is refused
  * @typedef {{name?: string, error: {code: string, message: string}}} Failure
  * @typedef {Partial<Reading & Failure>} Result one of both
  * @typedef {{name: string, precision: string, parameters: number, characters: number, licence: string, version: string,
  *   trained_on: object[], accuracy: Record<string, number>,
- *   limits: {pictures?: number, body_bytes?: number}}} Model as GET /v1/model tells
+ *   limits: {pixels: number, strokes: number, points: number, pictures?: number, body_bytes?: number}}} Model
+ *   as GET /v1/model tells; a reader in the browser has no limits of a call
  * @typedef {{character: string, probability: number, side: number, square: string, size: number,
  *   heat: number[][]}} Why which ink speaks for a character, as POST /v1/explain tells
  * @typedef {{character: string, strokes: number[][][],
