@@ -32,12 +32,14 @@ SHARED = {
         "SIDE MIN_CONTRAST DEAD_ZONE VISIBLE RIM PAPER UNEVEN TILES CLOSING IMPULSE IMPULSES DENSE LEFT NOISE"
     ),
     "hanmo.strays": "STRIPS SLOPES STRONG NEAR PRINT PALE COVERED WHOLE THICK MARGIN LARGEST_SPECK",
+    "hanmo.bitboard": "STEPS",
     "hanmo.neighbours": "SHALLOW SLIGHT REACHED DEEP APART CLEAR KEPT KEPT_CENTRED LONG SHORT OFF SOLID",
     "hanmo.ink": "DUST DUST_GAP _CLOSER _LOOKS _AROUND _LONG _GAP",
     "hanmo.normalize": "Version=VERSIONS",
     "hanmo.occlusion": "SIZE FULL GONE VISIBLE",
+    "hanmo.prediction": "SHOWN_FROM",
+    "hanmo.medians": "GRID",
     "hanmo.serve.desk": "LOOK_ALIKES",
-    "hanmo.serve.site": "_GRID",
 }
 """Names by module. On the page they lose a leading underscore, Python's mark of private names; ``A=B`` renames A."""
 

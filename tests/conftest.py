@@ -43,6 +43,12 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
 
 
 @pytest.fixture(scope="session")
+def examples() -> list[Path]:
+    """The pictures of the folder ``examples``, by name."""
+    return sorted((Path(__file__).parents[1] / "examples").iterdir())
+
+
+@pytest.fixture(scope="session")
 def drawn(once: Once) -> Path:
     """A folder of packs of drawn characters at 32 and 16 pixels, no writer in two of them.
 

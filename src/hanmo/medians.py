@@ -24,11 +24,13 @@ from hanmo.errors import CharsetError, InstallationError
 
 _MAGIC = b"hanmo medians 1\n"
 _COMPOSED = re.compile(r"^Composed from components: the last (\d+)\.$", re.MULTILINE)
-_GRID = 1024  # the file's coordinates are whole numbers, of which this many are the side of the square
 _HEAD = 0.085  # longest slanted head of a stroke, as a part of the square's side
 _HEAD_REACH = 0.06  # length after the head that shows the direction of the stroke itself
 
 Stroke = NDArray[np.float32]
+
+GRID = 1024
+"""Steps along the side of the square: the files' coordinates are whole numbers of steps."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,6 +213,6 @@ def _parse(raw: bytes) -> Medians:
     # One sum over all steps of the file; then the sum up to each stroke's beginning is subtracted from its points.
     total = np.concatenate([np.zeros((1, 2), np.int64), np.cumsum(steps, axis=0, dtype=np.int64)])
     points = total[1:] - np.repeat(total[point_start[:-1]], points_of, axis=0)
-    points = (points / _GRID).astype(np.float32)
+    points = (points / GRID).astype(np.float32)
     points.setflags(write=False)  # the object is cached and shared, so nobody may change it
     return Medians(characters, points, point_start, np.concatenate([[0], np.cumsum(strokes_of, dtype=np.int64)]))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from needs import BROWSER
+from serving import running
 
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 DESK = {"width": 1280, "height": 800}
@@ -27,22 +26,11 @@ addEventListener("securitypolicyviolation", (event) =>
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     """Where a server on a free port answers."""
-    import uvicorn
-
     from hanmo.serve.app import create_app
     from hanmo.serve.config import ServeConfig
 
-    app = create_app(ServeConfig(bundle="nano", threads=1))
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, ws="none", lifespan="on"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        assert thread.is_alive(), "the server did not start"
-        time.sleep(0.01)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/"
-    server.should_exit = True
-    thread.join(20)
-    assert not thread.is_alive(), "the server did not stop"
+    with running(create_app(ServeConfig(bundle="nano", threads=1))) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -151,8 +139,3 @@ def medians() -> Any:
     from hanmo.medians import load_medians
 
     return load_medians()
-
-
-@pytest.fixture(scope="session")
-def examples() -> list[Path]:
-    return sorted((Path(__file__).parents[2] / "examples").iterdir())

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import io
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from PIL import Image
 
 from hanmo.bundle import Bundle
@@ -20,6 +16,7 @@ from hanmo.image import load
 from hanmo.recognizer import Recognizer
 from hanmo.serve.app import create_app
 from hanmo.serve.config import ServeConfig
+from serving import running
 
 HAND: dict[str, Any] = {
     "一": [[[0, 5], [10, 5]]],
@@ -68,20 +65,8 @@ def serving(bundle: Bundle) -> Serve:
     @contextmanager
     def start(reader: Recognizer | None = None, **config: Any) -> Iterator[httpx.Client]:
         app = create_app(ServeConfig(**config), reader or Recognizer(bundle))
-        server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, ws="none", lifespan="on"))
-        thread = threading.Thread(target=server.run)
-        thread.start()
-        try:
-            while not server.started:
-                assert thread.is_alive(), "the server did not start"
-                time.sleep(0.01)
-            port = server.servers[0].sockets[0].getsockname()[1]
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False) as client:
-                yield client
-        finally:
-            server.should_exit = True
-            thread.join(20)
-            assert not thread.is_alive(), "the server did not stop"
+        with running(app) as address, httpx.Client(base_url=address, timeout=30, trust_env=False) as client:
+            yield client
 
     return start
 
@@ -90,8 +75,3 @@ def serving(bundle: Bundle) -> Serve:
 def client(serving: Serve) -> Iterator[httpx.Client]:
     with serving(threads=2) as client:
         yield client
-
-
-@pytest.fixture(scope="session")
-def examples() -> list[Path]:
-    return sorted((Path(__file__).parents[2] / "examples").iterdir())

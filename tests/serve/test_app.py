@@ -93,7 +93,7 @@ def test_head_is_answered_like_get_without_a_body(client: httpx.Client, address:
 def test_the_manual_has_an_example_and_a_form_for_every_address(client: httpx.Client) -> None:
     page, description = client.get("/docs").text, client.get("/openapi.json").json()
     operations = sum(len(methods) for methods in description["paths"].values())
-    assert page.count('<form class="try" hidden') == page.count('<pre class="curl">') == operations
+    assert page.count('<form class="try" hidden') == page.count('<pre class="curl"') == operations
     assert "curl http://127.0.0.1:8000/v1/characters/%E6%B0%B8" in page
     assert "--json &#x27;{&quot;strokes&quot;: [[[0, 50], [100, 50]]" in page
     assert "&quot;probability&quot;: 0.999874" in page

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +80,13 @@ def test_a_writer_keeps_to_one_font_and_fonts_are_drawn_by_weight(bank: Path) ->
     glyphs.weight = torch.where(glyphs.font == 1, 4.0, 1.0)
     rows = glyphs._choose(classes, keys_of(torch.tensor(5), torch.arange(1200), writers).habit)
     assert 0.74 < float(glyphs.font[rows].float().mean()) < 0.86
+
+
+def test_a_font_that_is_not_named_weighs_nothing(bank: Path) -> None:
+    opened = GlyphBank.open(bank)
+    opened = replace(opened, fonts=(opened.fonts[0], replace(opened.fonts[1], weight=2.5)))
+    assert opened.weights().tolist() == [1.0, 2.5]
+    assert opened.weights(("few",)).tolist() == [0.0, 2.5]
 
 
 def test_what_no_font_draws_comes_from_strokes(bank: Path) -> None:

@@ -105,7 +105,7 @@ def _examples(path: str, method: str, operation: dict[str, Any]) -> str:
             f"{address} -H 'Content-Type: image/png' --data-binary @picture.png",
             f"{address} --json {shlex.quote(written)}",
         ]
-    shown = f'<pre class="curl">{escape(chr(10).join(commands))}</pre>'
+    shown = f'<pre class="curl" data-host="{escape(_HOST)}">{escape(chr(10).join(commands))}</pre>'
     answer = operation["responses"].get("200", {}).get("content", {}).get(_JSON, {}).get("example")
     if answer:
         shown += f"<p>An answer:</p><pre>{escape(json.dumps(answer, ensure_ascii=False, indent=2))}</pre>"

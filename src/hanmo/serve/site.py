@@ -38,7 +38,7 @@ import hanmo
 from hanmo.atomic import replacing, storing, writing
 from hanmo.bundle import MODEL_NAME, Bundle
 from hanmo.errors import BundleError, InstallationError, RunError
-from hanmo.medians import medians_for
+from hanmo.medians import GRID, medians_for
 from hanmo.onnxfile import open_session
 from hanmo.recognizer import Recognizer
 from hanmo.serve.runtime import FETCH, VERSION, read_runtime
@@ -53,8 +53,6 @@ CSP = (
     "font-src 'self'; connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'"
 )
 """The server's policy, which here also allows WebAssembly. ``frame-ancestors`` has no effect in a meta element."""
-
-_GRID = 1024  # steps along the square's side, as in the packaged table: the strokes come out exact
 
 
 def write_site(
@@ -175,7 +173,7 @@ def _strokes(charset: Iterable[str]) -> bytes:
     strokes = [stroke for glyph in glyphs for stroke in glyph]
     # Differences between neighbouring points are small numbers, which gzip packs far better than coordinates.
     steps = [
-        np.diff(np.rint(stroke * _GRID).astype("<i2"), axis=0, prepend=np.zeros((1, 2), "<i2")) for stroke in strokes
+        np.diff(np.rint(stroke * GRID).astype("<i2"), axis=0, prepend=np.zeros((1, 2), "<i2")) for stroke in strokes
     ]
     names = "".join(characters).encode()
     parts = [

@@ -71,7 +71,7 @@ class Mix:
             bank = GlyphBank.open(config.bank)
             self.glyphs = Glyphs(bank, charset, config.names, device) if config.fonts else None
             self.layouts = read_layouts(bank, charset, config.names, device) if style.layouts else None
-            used = [f for f in bank.fonts if f.weight and (not config.names or f.name in config.names)]
+            used = [font for font, weight in zip(bank.fonts, bank.weights(config.names), strict=True) if weight]
         if style.layouts and not self.layouts:
             without = f"{config.bank} has none" if config.bank else "no bank is named that has any"
             raise ConfigError(

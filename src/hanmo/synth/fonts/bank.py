@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 import lzma
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -103,6 +103,10 @@ class GlyphBank:
 
     def __len__(self) -> int:
         return len(self.label)
+
+    def weights(self, names: Collection[str] = ()) -> NDArray[np.float64]:
+        """How often each font is used, float64 (fonts,): 0 for those that are not among ``names`` (none: all are)."""
+        return np.array([f.weight if not names or f.name in names else 0.0 for f in self.fonts], np.float64)
 
     def pictures(self, rows: NDArray[np.integer] | Sequence[int] | slice) -> Bytes:
         """The glyphs ``rows`` as uint8 (n, side, side), 0 = paper, 255 = ink."""

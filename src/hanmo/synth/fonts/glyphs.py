@@ -48,14 +48,13 @@ class Glyphs:
         known = [font.name for font in bank.fonts]
         if strange := [name for name in names if name not in known]:
             raise ConfigError(f"{bank.path}: has no font {', '.join(strange)}; it has {', '.join(known)}")
-        weight = torch.tensor([f.weight if not names or f.name in names else 0.0 for f in bank.fonts])
+        weight = torch.from_numpy(bank.weights(names)).float()
         font, label = torch.from_numpy(bank.font.copy()), torch.from_numpy(bank.label.copy())
         place = torch.full((len(bank.charset),), -1)
         place[torch.from_numpy(bank.charset.encode(charset.characters))] = torch.arange(len(charset))
         rows = ((place[label] >= 0) & (weight[font] > 0)).nonzero()[:, 0]
         rows = rows[place[label[rows]].argsort(stable=True)]
-        self.side, self.digest = bank.side, bank.digest
-        self.fonts = tuple(f for f in bank.fonts if f.weight and (not names or f.name in names))
+        self.side = bank.side
         self.of_class = Ragged.of(torch.bincount(place[label[rows]], minlength=len(charset)).tolist(), device)
         self.packed = torch.from_numpy(bank.packed.copy())[rows].to(device)
         self.font = font[rows].to(device)

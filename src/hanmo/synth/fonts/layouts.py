@@ -74,7 +74,7 @@ def read_layouts(
     known = [c for c in charset if c in bank.charset]
     place[bank.charset.encode(known)] = charset.encode(known)
     label = place[bank.label]
-    weight = np.array([f.weight if not names or f.name in names else 0.0 for f in bank.fonts])[bank.font]
+    weight = bank.weights(names)[bank.font]
     rows = np.flatnonzero((label >= 0) & (weight > 0) & (error <= _WORST))
     rows = rows[np.argsort(label[rows], kind="stable")]
     if (_stroke_counts(charset)[label[rows]] != strokes[rows]).any():

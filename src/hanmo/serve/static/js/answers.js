@@ -1,7 +1,7 @@
 /** The candidates: ten buttons that stay where they are and change what they say. */
 
 import { part } from "./dom.js";
-import { LEAST_SHOWN, percent, t, tellError, tellReason } from "./text.js";
+import { SHOWN_FROM, percent, t, tellError, tellReason } from "./text.js";
 import { say } from "./voice.js";
 
 const TOP = 10;
@@ -132,7 +132,7 @@ export class Answers {
     const button = part(tile, "button", HTMLButtonElement);
     const [key, glyph, bar, number] = /** @type {HTMLElement[]} */ ([...button.children]);
     tile.classList.toggle("vacant", !candidate);
-    tile.classList.toggle("faint", Boolean(candidate && candidate.probability < LEAST_SHOWN));
+    tile.classList.toggle("faint", Boolean(candidate && candidate.probability < SHOWN_FROM));
     tile.setAttribute("aria-hidden", String(!candidate));
     button.disabled = !candidate;
     glyph.textContent = candidate?.character ?? "";

@@ -3,7 +3,21 @@
 /** Pictures in one call: many large photographs take longer than a reader may, and progress is seen sooner. */
 export const AT_ONCE = 16;
 
-const ROOM = 1024; // bytes a picture's head in a form takes at most, its name included
+/** Bytes that a form adds to a picture at most: the head of its part, with the file's name. */
+export const ROOM = 1024;
+
+/**
+ * Whether a file can be read: a folder, or a file that is gone, cannot.
+ * @param {Blob} file @returns {Promise<boolean>}
+ */
+export async function opens(file) {
+  try {
+    await file.slice(0, 1).arrayBuffer();
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 /**
  * @template {{file: Blob, name: string}} Picture

@@ -127,6 +127,13 @@ export const STRAYS = {
   LARGEST_SPECK: 32,
 };
 
+/** From src/hanmo/bitboard.py. */
+export const BITBOARD = {
+  // Most steps of one cell that :meth:`Board.flood` takes: longer than the way along any stroke that reaches the
+  // edge.
+  STEPS: 64,
+};
+
 /** From src/hanmo/neighbours.py. */
 export const NEIGHBOURS = {
   // What touches the edge is removed if it reaches no deeper than SHALLOW and has at most SLIGHT of the ink ...
@@ -189,14 +196,22 @@ export const OCCLUSION = {
   VISIBLE: 32,
 };
 
+/** From src/hanmo/prediction.py. */
+export const PREDICTION = {
+  // Probability from which a candidate after the first is shown to people. Below, the order says little: characters
+  // that were rare in training, such as 硷, an old form of 碱, come up under many pictures with a few parts in
+  // 10,000.
+  SHOWN_FROM: 0.001,
+};
+
+/** From src/hanmo/medians.py. */
+export const MEDIANS = {
+  // Steps along the side of the square: the files' coordinates are whole numbers of steps.
+  GRID: 1024,
+};
+
 /** From src/hanmo/serve/desk.py. */
 export const DESK = {
   // Look-alikes of a character at most.
   LOOK_ALIKES: 4,
-};
-
-/** From src/hanmo/serve/site.py. */
-export const SITE = {
-  // steps along the square's side, as in the packaged table: the strokes come out exact
-  GRID: 1024,
 };

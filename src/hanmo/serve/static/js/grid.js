@@ -1,7 +1,7 @@
 /** Many pictures: read in calls one after the other, shown as cards, saved as CSV or JSON. */
 
 import { focusQuietly, isFocusLost, part } from "./dom.js";
-import { AT_ONCE, batches, readBatch } from "./batches.js";
+import { AT_ONCE, batches, opens, readBatch } from "./batches.js";
 import { card } from "./card.js";
 import { prepared } from "./prepare.js";
 import { save, toCsv, toJson } from "./save.js";
@@ -183,15 +183,5 @@ export class Grid {
   /** @param {string} name @returns {HTMLElement} */
   #part(name) {
     return part(this.#root, `.grid-${name}`);
-  }
-}
-
-/** @param {Blob} file */
-async function opens(file) {
-  try {
-    await file.slice(0, 1).arrayBuffer();
-    return true;
-  } catch {
-    return false;
   }
 }

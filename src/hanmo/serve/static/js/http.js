@@ -5,14 +5,16 @@
  * @typedef {{strokes: number[][][]} | Picture} Input
  *   One character: strokes of points [x, y, pressure], y growing downwards, or a picture file.
  * @typedef {{character: string, probability: number}} Candidate
- * @typedef {{name?: string, character: ?string, probability: number, refused: boolean, reason: ?string,
+ * @typedef {"blank" | "no clear ink" | "several characters" | "touching the edge" | "unknown character"} Reason
+ * @typedef {{name?: string, character: ?string, probability: number, refused: boolean, reason: ?Reason,
  *   candidates: Candidate[]}} Reading
- *   `reason` says why it is refused: blank, no clear ink, several characters, touching the edge, unknown character
+ *   `reason` says why it is refused
  * @typedef {{name?: string, error: {code: string, message: string}}} Failure
  * @typedef {Partial<Reading & Failure>} Result one of both
  * @typedef {{name: string, precision: string, parameters: number, characters: number, licence: string, version: string,
  *   trained_on: object[], accuracy: Record<string, number>,
- *   limits: {pictures?: number, body_bytes?: number}}} Model as GET /v1/model tells
+ *   limits: {pixels: number, strokes: number, points: number, pictures?: number, body_bytes?: number}}} Model
+ *   as GET /v1/model tells; a reader in the browser has no limits of a call
  * @typedef {{character: string, probability: number, side: number, square: string, size: number,
  *   heat: number[][]}} Why which ink speaks for a character, as POST /v1/explain tells
  * @typedef {{character: string, strokes: number[][][],
@@ -27,6 +29,8 @@
  * @property {(character: string, options?: {signal?: AbortSignal}) => Promise<Found>} lookup
  */
 
+import { ROOM, opens } from "./batches.js";
+
 /** Longer than the server itself takes at most: after that nobody is there. */
 const PATIENCE = 9000;
 
@@ -35,7 +39,6 @@ const OF_ONE_PICTURE = new Set([
   "unsupported_format", "picture_too_large", "unusable_picture", "malformed_strokes", "body_too_large",
   "unreadable",
 ]);
-const FORM = 1024; // bytes a form adds to a picture at most
 
 /** A call failed as a whole; `code` is the server's, or "unreachable" or "timeout". */
 export class ReaderError extends Error {
@@ -96,10 +99,8 @@ function bodyOf(inputs) {
  * @param {Blob} file @param {number} most bytes
  */
 async function checkFile(file, most) {
-  if (file.size + FORM > most) throw new ReaderError("body_too_large", "too large to send");
-  await file.slice(0, 1).arrayBuffer().catch(() => {
-    throw new ReaderError("unreadable", "cannot be opened");
-  });
+  if (file.size + ROOM > most) throw new ReaderError("body_too_large", "too large to send");
+  if (!(await opens(file))) throw new ReaderError("unreadable", "cannot be opened");
 }
 
 /** @param {Input} input */

@@ -16,6 +16,9 @@ const HEIC = new Set(["heic", "heix", "heim", "heis", "hevc", "hevx", "mif1", "m
 /** HEIC files that this browser cannot open. @type {WeakSet<Blob>} */
 const unopened = new WeakSet();
 
+/** Files that prepared() returned: a list asks again for those that its last call had no room for. @type {WeakSet<Blob>} */
+const ready = new WeakSet();
+
 /** @typedef {import("./http.js").Input} Input */
 
 /**
@@ -25,12 +28,21 @@ const unopened = new WeakSet();
  * @returns {Promise<Blob>}
  */
 export async function prepared(file) {
+  if (ready.has(file)) return file;
+  const made = await scaled(file);
+  ready.add(made);
+  return made;
+}
+
+/** @param {Blob} file @returns {Promise<Blob>} */
+async function scaled(file) {
   const heic = await isHeic(file);
   try {
     const { width, height } = await sizeOf(file);
     const scale = Math.min(1, Math.sqrt(MOST / (width * height)));
     if (scale === 1 && !heic) return file;
-    return await redrawn(file, Math.max(1, Math.round(width * scale)), Math.max(1, Math.round(height * scale)));
+    // Rounded down, since rounding both sides up could give more than MOST pixels.
+    return await redrawn(file, Math.max(1, Math.floor(width * scale)), Math.max(1, Math.floor(height * scale)));
   } catch {
     if (heic) unopened.add(file);
     return file;

@@ -1,5 +1,6 @@
 /** Every word of the page in both languages, and which one is shown. */
 
+import { PREDICTION } from "./constants.js";
 import { keep } from "./settings.js";
 import { EN } from "./text-en.js";
 import { ZH } from "./text-zh.js";
@@ -57,12 +58,12 @@ export function switchLanguage() {
   document.dispatchEvent(new Event("hanmo-language"));
 }
 
-/** Probabilities below this one are shown as "< 0.1 %". */
-export const LEAST_SHOWN = 0.001;
+/** Probabilities below this one are shown as "< 0.1 %", and a candidate's is hidden. */
+export const { SHOWN_FROM } = PREDICTION;
 
 /** @param {number} probability 0 to 1 @returns {string} never "100 %" or "0 %", which no reader can promise */
 export function percent(probability) {
   if (probability > 0.999) return "> 99.9 %";
-  if (probability < LEAST_SHOWN) return "< 0.1 %";
+  if (probability < SHOWN_FROM) return "< 0.1 %";
   return `${(probability * 100).toFixed(1)} %`;
 }

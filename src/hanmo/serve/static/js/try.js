@@ -55,7 +55,7 @@ for (const form of /** @type {NodeListOf<HTMLFormElement>} */ (document.querySel
     send(form);
   });
 }
-for (const example of document.querySelectorAll(".curl")) {
+for (const example of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-host]"))) {
   const here = new URL(".", document.baseURI).href;
-  example.textContent = (example.textContent ?? "").replaceAll("http://127.0.0.1:8000/", here);
+  example.textContent = (example.textContent ?? "").replaceAll(example.dataset.host ?? "", here);
 }

@@ -2,7 +2,7 @@
 
 import { OCCLUSION } from "../constants.js";
 import { logSoftmax } from "./net.js";
-import { halfToEven } from "./strokes.js";
+import { roundHalfEven } from "./paper.js";
 
 const { SIZE, FULL, GONE, VISIBLE } = OCCLUSION;
 const BATCH = 8; // squares a run: between runs others get their turn
@@ -50,7 +50,7 @@ function withoutInk(square, side) {
     const rest = square.map((ink, i) => {
       const gone = rows[Math.floor(i / side)] * columns[i % side] * ink;
       most = Math.max(most, gone);
-      return halfToEven(ink - gone);
+      return roundHalfEven(ink - gone);
     });
     if (most >= VISIBLE) windows.push({ place, square: rest });
   }

@@ -3,10 +3,10 @@
  * written. The table is fetched when it is first needed.
  */
 
-import { SITE } from "../constants.js";
+import { MEDIANS } from "../constants.js";
 import { fetchFile } from "./net.js";
 
-const { GRID } = SITE; // steps of the grid along the square's side
+const { GRID } = MEDIANS;
 
 /**
  * @param {URL} folder

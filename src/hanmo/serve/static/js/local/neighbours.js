@@ -3,10 +3,10 @@
  * removed. Masks are bytes, 1 = set, one row after the other.
  */
 
-import { NEIGHBOURS } from "../constants.js";
+import { BITBOARD, NEIGHBOURS } from "../constants.js";
 import { RIM, VISIBLE, greatest } from "./paper.js";
 
-const STEPS = 64; // how often regions are grown by one cell
+const { STEPS } = BITBOARD;
 const { SHALLOW, SLIGHT, REACHED, DEEP, APART, CLEAR, KEPT, KEPT_CENTRED, LONG, SHORT, OFF, SOLID } = NEIGHBOURS;
 
 /**
@@ -55,10 +55,28 @@ export function ownCells(ink) {
 const cellOf = (width, height) => (Math.max(width, height) <= 60 ? 1 : 2);
 
 /** Whether there is ink along all four sides. @param {Grey} ink */
-export function isCutClose({ width, height, levels }) {
+export function isCutClose(ink) {
+  const { width, height } = ink;
   const cell = cellOf(width, height);
-  const { ends } = boardOf(width, height);
-  return ends.every((end) => levels.some((level, i) => level >= RIM && end[i] < cell));
+  return (
+    hasInk(ink, 0, cell, 0, width) &&
+    hasInk(ink, height - cell, height, 0, width) &&
+    hasInk(ink, 0, height, 0, cell) &&
+    hasInk(ink, 0, height, width - cell, width)
+  );
+}
+
+/**
+ * Whether any pixel between these rows and columns has ink; the ends are exclusive, and may lie outside of the picture.
+ *
+ * @param {Grey} ink @param {number} top @param {number} bottom @param {number} left @param {number} right
+ */
+function hasInk({ width, height, levels }, top, bottom, left, right) {
+  for (let y = Math.max(top, 0); y < Math.min(bottom, height); y += 1) {
+    const row = levels.subarray(y * width + Math.max(left, 0), y * width + Math.min(right, width));
+    if (row.some((level) => level >= RIM)) return true;
+  }
+  return false;
 }
 
 /**

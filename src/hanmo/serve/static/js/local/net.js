@@ -13,7 +13,7 @@ const SMALLEST = "CAg6NwoQCgFhEgFiIghJZGVudGl0eRIBdFoPCgFhEgoKCAgBEgQKAggBYg8KAW
 
 /**
  * @typedef {object} Settings what hanmo.serve.site wrote to reader.json
- * @property {{name: string}} model the answer of GET /v1/model, less limits of a call over HTTP
+ * @property {Omit<import("../http.js").Model, "limits">} model the answer of GET /v1/model, less limits of a call over HTTP
  * @property {string} charset one character a class
  * @property {import("./normalize.js").Normalization} normalization
  * @property {number} mean of a square divided by 255, for nets that take floats
@@ -22,10 +22,7 @@ const SMALLEST = "CAg6NwoQCgFhEgFiIghJZGVudGl0eRIBdFoPCgFhEgoKCAgBEgQKAggBYg8KAW
  * @property {number} refusal_threshold
  * @property {number} least_evidence
  *
- * @typedef {{character: string, probability: number}} Candidate
- * @typedef {"blank" | "no clear ink" | "several characters" | "touching the edge" | "unknown character"} Reason
- * @typedef {{character: string | null, probability: number, refused: boolean, reason: Reason | null,
- *   candidates: Candidate[]}} Reading
+ * @typedef {import("../http.js").Reading} Reading
  */
 
 export class Net {

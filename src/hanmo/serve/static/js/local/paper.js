@@ -19,13 +19,9 @@ const RAISED = PAPER.PAPER; // the level that the background is raised to
  */
 export function inkOf(grey) {
   const flat = flatten(grey);
-  const noise = noiseOf(flat); // a median would hide it
+  const noise = noiseOf(flat); // measured first, since the next step would hide it
   const clean = withoutImpulses(flat);
-  const smooth = smoothed(clean, 2);
-  const first = levelsOf(smooth);
-  const passes = passesFor(noise, first.paper - first.dark);
-  const seen = passes === 0 ? clean : passes === 2 ? smooth : smoothed(clean, passes);
-  const { paper, dark } = levelsOf(seen);
+  const { passes, seen, paper, dark } = denoised(clean, noise);
   const left = Math.floor((noise * LEFT[passes]) / 1000); // the noise that smoothing left, in 1/64 grey levels
   const contrast = paper - dark;
   if (contrast < MIN_CONTRAST) {
@@ -55,9 +51,28 @@ function inkLevels(paper, dark, dead) {
 }
 
 /**
+ * The passes of smoothing that a picture needs, the smoothed picture, and the levels of its paper and ink.
+ *
+ * @param {Grey} grey @param {number} noise its deviation in 1/64 grey levels
+ * @returns {{passes: 0 | 2 | 4, seen: Grey, paper: number, dark: number}}
+ */
+function denoised(grey, noise) {
+  // Little noise even if the contrast were one level, so nothing need be smoothed.
+  if (passesFor(noise, 1) === 0) return { passes: 0, seen: grey, ...levelsOf(grey) };
+  // Noise spreads the grey levels, so the contrast is measured on the smoothed picture.
+  const smooth = smoothed(grey, 2);
+  const levels = levelsOf(smooth);
+  const passes = passesFor(noise, levels.paper - levels.dark);
+  if (passes === 2) return { passes, seen: smooth, ...levels };
+  const seen = passes ? smoothed(smooth, passes - 2) : grey;
+  return { passes, seen, ...levelsOf(seen) };
+}
+
+/**
  * How often to smooth: noise in 1/64 grey levels beside the contrast in grey levels.
  *
  * @param {number} noise @param {number} contrast
+ * @returns {0 | 2 | 4}
  */
 function passesFor(noise, contrast) {
   const ratio = Math.floor((noise * 100) / (64 * Math.max(contrast, 1)));
@@ -300,7 +315,7 @@ function quantile(counts, start, stop, thousandths) {
   return start + level;
 }
 
-/** As Python rounds: halves to the even neighbour. @param {number} value */
+/** Rounds halves to the even neighbour, as Python and numpy do. @param {number} value @returns {number} */
 export function roundHalfEven(value) {
   const down = Math.floor(value);
   if (value - down !== 0.5) return Math.round(value);

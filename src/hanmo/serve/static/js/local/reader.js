@@ -7,16 +7,7 @@ import { IMAGE, STROKES } from "../constants.js";
 import { Problem } from "./problem.js";
 
 /**
- * @typedef {import("./worker.js").Input} Input
- *
- * @typedef {object} Reader
- * @property {() => Promise<object>} describe as GET /v1/model, with the limits that hold here
- * @property {(inputs: Input[], options?: {top?: number, signal?: AbortSignal}) => Promise<object[]>} read
- *   as "results" of POST /v1/recognize, one an input, errors in their place
- * @property {(input: Input, character?: string | null, options?: {signal?: AbortSignal}) => Promise<object>} explain
- * @property {(character: string, options?: {signal?: AbortSignal}) => Promise<object>} lookup
- *   the last two reject with an Error that has a `code`
- */
+/** @typedef {import("../http.js").Reader} Reader */
 
 /**
  * Opens the reader at once; the net follows when the page has been painted, or with the first call.
@@ -31,6 +22,7 @@ export async function open() {
     async describe() {
       const answer = await fetch(new URL("../../reader/reader.json", import.meta.url)).catch(() => null);
       if (!answer?.ok) throw new Problem("reader_unavailable", "reader.json cannot be fetched; reload the page");
+      /** @type {import("./net.js").Settings} */
       const { model } = await answer.json();
       return { ...model, limits: { pixels: IMAGE.MAX_PIXELS, strokes: STROKES.MAX_STROKES, points: STROKES.MAX_POINTS } };
     },

@@ -1,6 +1,7 @@
 /** Port of src/hanmo/strokes.py: pen strokes become a grey picture. */
 
 import { STROKES } from "../constants.js";
+import { roundHalfEven } from "./paper.js";
 import { Sheet, drawDisc, drawLine } from "./pen.js";
 import { tooLarge, unusable } from "./problem.js";
 
@@ -33,7 +34,7 @@ export function draw(strokes) {
     throw unusable("the strokes span more than a number can hold; scale them down");
   }
   const unit = Math.max(...extent) || 1; // a single dot has no extent
-  const [width, height] = extent.map((span) => halfToEven((span / unit) * SIDE) + 3 * WIDTH);
+  const [width, height] = extent.map((span) => roundHalfEven((span / unit) * SIDE) + 3 * WIDTH);
   const sheet = new Sheet(width * SUPERSAMPLING, height * SUPERSAMPLING);
   for (const stroke of strokes) {
     const path = stroke.map((point) =>
@@ -55,7 +56,7 @@ function radii(stroke) {
 /** @param {Sheet} sheet @param {number[][]} path @param {number[]} radius */
 function trace(sheet, path, radius) {
   for (let i = 1; i < path.length; i += 1) {
-    drawLine(sheet, path[i - 1], path[i], halfToEven(radius[i - 1] + radius[i]));
+    drawLine(sheet, path[i - 1], path[i], roundHalfEven(radius[i - 1] + radius[i]));
   }
   path.forEach((place, i) => drawDisc(sheet, place, radius[i]));
 }
@@ -71,13 +72,6 @@ function shrink(sheet) {
   const cells = SUPERSAMPLING ** 2;
   const levels = ink.map((count) => Math.floor((255 * (cells - count) + cells / 2) / cells));
   return { width, height, levels };
-}
-
-/** Rounds halves to the even neighbour, as numpy and Python do. @param {number} value @returns {number} */
-export function halfToEven(value) {
-  const below = Math.floor(value);
-  const rest = value - below;
-  return rest > 0.5 || (rest === 0.5 && below % 2 !== 0) ? below + 1 : below;
 }
 
 /** @param {Strokes} strokes */

@@ -13,7 +13,8 @@ import { BLANK, FAINT, Problem } from "./problem.js";
 import { draw } from "./strokes.js";
 
 /**
- * @typedef {{strokes: import("./strokes.js").Strokes} | {file: Blob, name?: string}} Input
+ * @typedef {import("../http.js").Input} Input
+ * @typedef {import("../http.js").Result} Result
  */
 
 const FOLDER = new URL("../../reader/", import.meta.url);
@@ -55,7 +56,7 @@ async function inspect(input, opened) {
  * The reading of a picture without ink.
  *
  * @param {any} error
- * @returns {import("./net.js").Reading | null} null where the error is another one
+ * @returns {import("../http.js").Reading | null} null where the error is another one
  */
 function withoutInk(error) {
   if (error.code !== BLANK && error.code !== FAINT) return null;
@@ -79,10 +80,13 @@ const methods = {
     if (calls === 1) await opened.logits([new Uint8Array(opened.settings.normalization.side ** 2)]);
   },
 
-  /** @param {() => Promise<void>} pause @param {Input[]} inputs @param {number} top */
+  /**
+   * @param {() => Promise<void>} pause @param {Input[]} inputs @param {number} top
+   * @returns {Promise<Result[]>}
+   */
   async read(pause, inputs, top) {
     const opened = await net();
-    /** @type {any[]} */
+    /** @type {Result[]} */
     const results = [];
     for (let start = 0; start < inputs.length; start += BATCH) {
       await pause();
@@ -107,7 +111,10 @@ const methods = {
     return results;
   },
 
-  /** @param {() => Promise<void>} pause @param {Input} input @param {string | null} character */
+  /**
+   * @param {() => Promise<void>} pause @param {Input} input @param {string | null} character
+   * @returns {Promise<import("../http.js").Why>}
+   */
   async explain(pause, input, character) {
     const opened = await net();
     const { square } = await inspect(input, opened);
@@ -123,7 +130,10 @@ const methods = {
     };
   },
 
-  /** @param {() => Promise<void>} _pause @param {string} character */
+  /**
+   * @param {() => Promise<void>} _pause @param {string} character
+   * @returns {Promise<import("../http.js").Found>}
+   */
   async lookup(_pause, character) {
     const opened = await net();
     opened.classOf(character);
