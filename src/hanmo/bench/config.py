@@ -77,7 +77,9 @@ class BenchConfig:
             raise ConfigError(f"row {repeated[0]!r} is there twice; every name once, because it is also a folder's")
         # "+" joins a method and its student ("kd+resnet18"); ":" marks teachers of other kinds ("onnx:...").
         if wrong := [name for name in names if not name or name.startswith(".") or set(name) & (FORBIDDEN | set("+:"))]:
-            raise ConfigError(f"row {wrong[0]!r}: a name is also a folder's: no slashes, spaces, plus, colon or leading dot")
+            raise ConfigError(
+                f"row {wrong[0]!r}: a name is also a folder's: no slashes, spaces, plus, colon or leading dot"
+            )
         if not self.nets or not self.seeds or len(set(self.seeds)) != len(self.seeds):
             raise ConfigError("nets and seeds need at least one entry each, and every seed once")
         for change in (*self.changes, *(c for rows in (self.nets, self.methods) for row in rows for c in row.changes)):

@@ -14,6 +14,7 @@ from hanmo.charset.groups import group_of as group_of
 from hanmo.charset.groups import merge_groups as merge_groups
 from hanmo.charset.named import SETS as SETS
 from hanmo.charset.named import all_named as all_named
+from hanmo.charset.named import expand as expand
 from hanmo.charset.named import list_sets as list_sets
 from hanmo.charset.named import named_charset as named_charset
 from hanmo.charset.named import select as select

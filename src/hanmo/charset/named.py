@@ -10,7 +10,7 @@ import difflib
 import re
 import string
 from collections.abc import Callable, Collection, Iterable, Iterator
-from functools import cache, lru_cache
+from functools import lru_cache
 from importlib.resources import files
 
 from hanmo.charset.charset import Charset, list_characters, rows_of_gb2312
@@ -63,6 +63,14 @@ def named_charset(names: str) -> Charset:
 def all_named(text: str) -> bool:
     """Whether ``text`` is the name of a set, or several joined by "+"."""
     return all(part in SETS for part in text.split(JOINER))
+
+
+def expand(text: str) -> str | Charset:
+    """The characters that ``text`` means: the union of the sets it names, or else its own characters.
+
+    For recipes, where characters may be broken into lines; line breaks are left out.
+    """
+    return named_charset(text) if all_named(text) else "".join(text.split("\n"))
 
 
 def list_sets() -> str:

@@ -1,6 +1,6 @@
 """What to draw, as a small TOML file::
 
-    characters = "level1"     # GB2312 level 1; or the characters themselves; or a number N: the N most common ones
+    characters = "level1"     # names of sets joined by "+"; or characters; or a number N: the N most common ones
     per_character = 200       # samples of each character, which is the number of writers
     seed = 1
 
@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 
-from hanmo.charset import Charset
+from hanmo.charset import Charset, expand
 from hanmo.errors import ConfigError
 from hanmo.normalize import Normalization
 from hanmo.synth.mix import MixConfig
@@ -43,7 +43,8 @@ class SynthRecipe:
     """A data set to draw, loaded by :func:`hanmo.config.load_toml`; :class:`ConfigError` for impossible values."""
 
     characters: str | int
-    """``"level1"``, the characters themselves, or a number N: the first N of :func:`characters_by_use`."""
+    """Names of sets joined by "+" (:data:`hanmo.charset.SETS`), the characters themselves, or a number N: the first N of
+    :func:`characters_by_use`."""
     per_character: int = 200
     """Samples of each character. Each is by another writer, and every writer writes all characters."""
     seed: int = 0
@@ -69,7 +70,7 @@ class SynthRecipe:
         """The characters in the order of the recipe; raises :class:`CharsetError` when one is repeated."""
         if isinstance(self.characters, int):
             return Charset(characters_by_use()[: self.characters])
-        return Charset.level1() if self.characters == "level1" else Charset(self.characters)
+        return Charset(expand(self.characters))
 
     def __len__(self) -> int:
         """The number of samples."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hanmo.charset import Charset
+from hanmo.charset import Charset, expand
 from hanmo.normalize import Normalization
 from hanmo.synth.fonts.bank import Fits, FontRecord, GlyphBank, pack_levels, unpack_levels, write_bank
 from hanmo.synth.fonts.files import FontFile, find_files
@@ -78,7 +78,7 @@ class _Page:
 
     def __init__(self, recipe: FontsRecipe, font: FontSource, files: list[Path], charset: Charset) -> None:
         self.font = font
-        allowed = set(font.only) or set(charset)
+        allowed = set(expand(font.only)) if font.only else set(charset)
         known, squares = _draw(recipe, font, files, [c for c in charset if c in allowed])
         self.labels = charset.encode(known)
         self.packed = pack_levels(squares)

@@ -1,6 +1,6 @@
 """The fonts of a bank of glyphs, as a TOML file::
 
-characters = "level1"     # or the characters themselves
+characters = "level1"     # names of sets joined by "+", or the characters themselves
 
 [[font]]
 name = "long-cang"
@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from hanmo.charset import Charset
+from hanmo.charset import Charset, expand
 from hanmo.errors import ConfigError
 from hanmo.normalize import Normalization
 from hanmo.synth.fonts.bank import check_side
@@ -39,7 +39,7 @@ class FontSource:
     """Whether its forms are the standard ones, which the other fonts are compared with."""
     note: str = ""
     only: str = ""
-    """The characters to take, line breaks between them; all if empty. For fonts that mix usable forms with others."""
+    """The characters to take, or names of sets joined by "+"; all if empty. For fonts with usable and other forms."""
 
     def __post_init__(self) -> None:
         pattern = PurePosixPath(self.files)
@@ -55,7 +55,9 @@ class FontsRecipe:
 
     font: tuple[FontSource, ...]
     characters: str = "level1"
-    """``"level1"`` or the characters themselves."""
+    """Names of sets joined by "+" (:data:`hanmo.charset.SETS`), or the characters themselves."""
+    without: str = ""
+    """What is left out of ``characters``, written in the same way."""
     side: int = 64
     margin: int = 2
     pen: float = 0.05
@@ -74,8 +76,9 @@ class FontsRecipe:
             raise ConfigError(f"every font is named once; twice: {', '.join(twice)}" if twice else "no font is named")
 
     def charset(self) -> Charset:
-        """The characters of the bank; raises :class:`CharsetError` for a repeated one."""
-        return Charset.level1() if self.characters == "level1" else Charset(self.characters)
+        """The characters of the bank; raises :class:`CharsetError` for a repeated one, and when none is left."""
+        left_out = set(expand(self.without)) if self.without else set()
+        return Charset(c for c in expand(self.characters) if c not in left_out)
 
     def __len__(self) -> int:
         """Glyphs there would be if every font had every character."""
