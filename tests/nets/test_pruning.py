@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hanmo.nets.pruning import can_prune_to, prune_to, select_classes
+from hanmo.nets.classifier import select_classes
+from hanmo.nets.pruning import can_prune_to, prune_to
 from hanmo.nets.registry import NETS, NetConfig, build_net
 from hanmo.nets.resnet import ResNet
 from varied_norms import vary_norms

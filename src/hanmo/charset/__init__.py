@@ -11,6 +11,7 @@ from hanmo.charset.charset import list_characters as list_characters
 from hanmo.charset.groups import GROUPS as GROUPS
 from hanmo.charset.groups import Group as Group
 from hanmo.charset.groups import group_of as group_of
+from hanmo.charset.groups import members_of as members_of
 from hanmo.charset.groups import merge_groups as merge_groups
 from hanmo.charset.named import SETS as SETS
 from hanmo.charset.named import all_named as all_named

@@ -98,6 +98,20 @@ def merge_groups(characters: Iterable[str]) -> Charset:
     return Charset(c for c in charset if not (group := group_of(c)) or kept[group.name] == c)
 
 
+def members_of(classes: Charset, characters: Iterable[str]) -> dict[str, str]:
+    """The members among ``characters`` of each group that is one of the ``classes``, the class's character first.
+
+    Groups of which ``characters`` has one member alone are left out: there is nothing that could be confused.
+    """
+    known, members = set(characters), {}
+    for representative in classes:
+        group = group_of(representative)
+        others = "".join(c for c in group.members if c in known and c != representative) if group else ""
+        if others:
+            members[representative] = representative + others
+    return members
+
+
 @cache
 def _groups() -> dict[str, Group]:
     return {member: group for group in GROUPS for member in group.members}

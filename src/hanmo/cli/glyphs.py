@@ -27,6 +27,9 @@ def glyphs(
     out: Annotated[
         Path | None, typer.Option("--out", help="The bank to make; for a bank, the PNG file of --show.")
     ] = None,
+    add: Annotated[
+        Path | None, typer.Option("--add", help="Add the glyphs of this bank to the new one, or to the one named.")
+    ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Change a key of the TOML file: --set side=96.")
     ] = None,
@@ -36,6 +39,7 @@ def glyphs(
     """Draw the characters of many fonts into one small file, a bank of glyphs, for the [mix] of `hanmo synth`.
 
     Examples: hanmo glyphs @fonts --fonts FOLDER --out fonts.glyphs
+              hanmo glyphs @fonts-wide --fonts FOLDER --add fonts.glyphs --out wide.glyphs
               hanmo glyphs fonts.glyphs --show 宪容客 --out sheet.png
     """
     from hanmo.synth.fonts.bank import GlyphBank
@@ -45,11 +49,13 @@ def glyphs(
             raise ArgumentError(
                 f"{source}: a bank needs neither --fonts nor --set; to make one, name the TOML file of its fonts"
             )
-        if out and not show:
+        if out and not show and not add:
             raise ArgumentError(f"{source}: --out {out} needs --show; add --show CHARACTERS")
         bank, sheet = GlyphBank.open(source), out
     else:
         bank, sheet = _build(source, fonts, out, settings or [])
+    if add:
+        bank, sheet = _join(add, bank, out)
     if show:
         _draw_sheet(bank, show, sheet)
     _report(bank, as_json)
@@ -72,6 +78,18 @@ def _build(source: Path, fonts: Path | None, out: Path | None, settings: list[st
         bank = build_bank(recipe, fonts, target, on_progress=on_samples)
     # A sheet goes beside the new bank, as --out names the bank itself.
     return bank, target.with_suffix(".png")
+
+
+def _join(first: Path, second: GlyphBank, out: Path | None) -> tuple[GlyphBank, Path]:
+    """Write the glyphs of both banks to ``out``; returns the new bank and the path of its sheet."""
+    from hanmo.atomic import require_suffix
+    from hanmo.synth.fonts.bank import GlyphBank
+    from hanmo.synth.fonts.join import join_banks
+
+    if out is None:
+        raise ArgumentError(f"glyphs: add --out FILE{_SUFFIX}, where the glyphs of both banks go")
+    target = require_suffix(out, _SUFFIX)
+    return join_banks(GlyphBank.open(first), second, target), target.with_suffix(".png")
 
 
 def _draw_sheet(bank: GlyphBank, characters: str, out: Path | None) -> None:

@@ -56,6 +56,11 @@ class Pack:
     digest: str
     """SHA-256 of pack.json, which holds the SHA-256 of every other file: it identifies the data."""
 
+    @property
+    def members(self) -> Mapping[str, str]:
+        """Empty: every class of a pack is named by its one character."""
+        return {}
+
     def __len__(self) -> int:
         return len(self.labels)
 

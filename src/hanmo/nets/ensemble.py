@@ -42,6 +42,31 @@ class Ensemble(nn.Module):
         return total / total_weight
 
 
+class PartialEnsemble(nn.Module):
+    """A teacher of all classes and one of the ``known`` classes alone: (N, 1, S, S) -> log-probabilities (N, C).
+
+    The first one, ``complete``, says how likely it is that a picture shows a known class. How the known classes share
+    this probability is the weighted mean of both teachers' log-probabilities among the known classes: ``partial``
+    counts with ``share``, from 0 to 1. The other classes get what ``complete`` says.
+    """
+
+    def __init__(self, complete: nn.Module, partial: nn.Module, known: Tensor, share: float) -> None:
+        """``known``: bool (C,). ``partial`` answers with logits of the known classes, in their order."""
+        super().__init__()
+        self.complete, self.partial, self.share = complete, partial, share
+        self.known: Tensor
+        self.register_buffer("known", known)
+
+    def forward(self, x: Tensor) -> Tensor:
+        whole = self.complete(x).float().log_softmax(-1)
+        inside = whole[:, self.known]
+        probability = inside.logsumexp(-1, keepdim=True)
+        among = self.share * self.partial(x).float().log_softmax(-1) + (1 - self.share) * (inside - probability)
+        answer = whole.clone()
+        answer[:, self.known] = among.log_softmax(-1) + probability
+        return answer
+
+
 def resize_input(net: nn.Module, side: int) -> nn.Module:
     """The same net, changed in place: it resizes every input (N, 1, S, S) to the ``side`` it was trained for."""
     net.register_forward_pre_hook(lambda module, inputs: (resize(inputs[0], side),))

@@ -98,22 +98,14 @@ def prune_to(net: ResNet, source: State) -> None:
             keep(f"{block}.downsample.0.weight", outputs, inputs)
         _prune_attention(module, f"{block}.attention.", outputs, source)
         inputs = outputs
-    target["fc.weight"].copy_(source["fc.weight"][:, stream])
+    if "bottleneck.weight" in target:
+        target["bottleneck.weight"].copy_(source["bottleneck.weight"][:, stream])
+        target["fc.weight"].copy_(source["fc.weight"])
+    else:
+        target["fc.weight"].copy_(source["fc.weight"][:, stream])
     target["fc.bias"].copy_(source["fc.bias"])
     if "pool.weight" in target:
         keep("pool.weight", stream)
-
-
-@torch.no_grad()
-def select_classes(net: nn.Module, chosen: Tensor) -> None:
-    """Reduce the classifier ``fc`` to the classes ``chosen`` (C,), in that order; in place."""
-    last = net.get_submodule("fc")
-    assert isinstance(last, nn.Linear)
-    kept = nn.Linear(last.in_features, len(chosen), bias=last.bias is not None)
-    kept.weight.copy_(last.weight[chosen])
-    if last.bias is not None:
-        kept.bias.copy_(last.bias[chosen])
-    net.set_submodule("fc", kept)
 
 
 def _blocks(net: ResNet) -> dict[str, BasicBlock]:

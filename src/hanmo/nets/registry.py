@@ -42,6 +42,8 @@ class NetConfig:
     ``dropout``: share of features dropped before the classifier.
     ``depths``: number of blocks in each of a ResNet's four stages. None: the net's own.
     ``kernel``: size of a ResNet's first convolution. None: the net's own.
+    ``bottleneck``: features between a ResNet's pooling and its classifier, by a linear layer; 0: no such layer. It
+    makes the classifier of many classes smaller.
 
     Raises :class:`ConfigError` for unknown names, impossible values, and options that the net does not support
     (:data:`UNSUPPORTED_OPTIONS`).
@@ -55,6 +57,7 @@ class NetConfig:
     dropout: float = 0.0
     depths: tuple[int, ...] | None = None
     kernel: Literal[3, 5] | None = None
+    bottleneck: int = 0
 
     def __post_init__(self) -> None:
         _require_known("net", self.name, NETS)
@@ -63,6 +66,8 @@ class NetConfig:
             raise ConfigError(f"width {self.width} is too small: at least {MIN_CHANNELS} channels")
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout {self.dropout} is not a share: at least 0 and under 1")
+        if self.bottleneck < 0:
+            raise ConfigError(f"bottleneck {self.bottleneck}: a number of features, or 0 for no such layer")
         if self.depths is not None and (len(self.depths) != 4 or min(self.depths) < 1):
             raise ConfigError(f"depths {list(self.depths)}: the blocks of four stages, at least 1 each")
         for option in UNSUPPORTED_OPTIONS.get(self.name, ()):
@@ -78,6 +83,7 @@ class NetConfig:
         parts += [self.stem] if self.stem != "stride2" else []
         parts += ["-".join(map(str, self.depths))] if self.depths else []
         parts += [f"kernel{self.kernel}"] if self.kernel else []
+        parts += [f"bottleneck{self.bottleneck}"] if self.bottleneck else []
         parts += ["weighted-pool"] if self.pool == "weighted" else []
         parts += [self.attention] if self.attention != "none" else []
         return "+".join(parts)
@@ -135,7 +141,7 @@ def _resnet(block: type[BasicBlock] | type[Bottleneck], depths: tuple[int, ...])
 def _resnet_options(config: NetConfig, side: int) -> dict[str, Any]:
     """The options of a ResNet."""
     attention = ATTENTION[config.attention]
-    shape = {"stem": config.stem, "kernel": config.kernel, "pool": config.pool}
+    shape = {"stem": config.stem, "kernel": config.kernel, "pool": config.pool, "bottleneck": config.bottleneck}
     return {**shape, "attention": attention, **_common_options(config, side)}
 
 
@@ -157,7 +163,7 @@ def _spatial(config: NetConfig, classes: int, side: int) -> nn.Module:
     return SpatialResNet(classes, depths=config.depths or (2, 2, 2, 2), **_resnet_options(config, side))
 
 
-@register_net("mobilenet", unsupported=("stem", "pool", "depths", "kernel"))
+@register_net("mobilenet", unsupported=("stem", "pool", "depths", "kernel", "bottleneck"))
 def _mobile(config: NetConfig, classes: int, side: int) -> nn.Module:
     return MobileNet(classes, width=config.width, attention=ATTENTION[config.attention], dropout=config.dropout)
 
@@ -165,7 +171,7 @@ def _mobile(config: NetConfig, classes: int, side: int) -> nn.Module:
 def _register_fixed(name: str, make: Callable[..., nn.Module]) -> None:
     """Register a net whose only options are width and dropout."""
 
-    @register_net(name, unsupported=("attention", "stem", "pool", "depths", "kernel"))
+    @register_net(name, unsupported=("attention", "stem", "pool", "depths", "kernel", "bottleneck"))
     def build(config: NetConfig, classes: int, side: int) -> nn.Module:
         return make(classes, **_common_options(config, side))
 

@@ -98,6 +98,9 @@ class ResNet(nn.Module):
     ``kernel``: another size of the first convolution.
     ``pool``: ``weighted`` is :class:`WeightedPooling`, whose net is for pictures of ``side`` S only.
     ``dropout``: share of features dropped before the classifier.
+    ``bottleneck``: so many features, a linear map of the pooled ones, go into the classifier (Sainath et al.,
+    "Low-rank matrix factorization for deep neural network training with high-dimensional output targets", ICASSP 2013);
+    0: the pooled features themselves.
     """
 
     def __init__(
@@ -113,6 +116,7 @@ class ResNet(nn.Module):
         side: int = 64,
         attention: Attention = lambda channels: nn.Identity(),
         dropout: float = 0.0,
+        bottleneck: int = 0,
     ) -> None:
         super().__init__()
         kernel = kernel or (7 if stem == "imagenet" else 3)
@@ -145,8 +149,10 @@ class ResNet(nn.Module):
             self.add_module(f"layer{stage + 1}", nn.Sequential(*blocks))
         places = math.ceil(side / (16 if stem == "stride2" else 32))  # side of the last map
         self.pool = WeightedPooling(inputs, places, places) if pool == "weighted" else AveragePooling()
+        # Without a bias and without an activation, so that both layers together are one linear map of low rank.
+        self.bottleneck = nn.Linear(inputs, bottleneck, bias=False) if bottleneck else nn.Identity()
         self.dropout = nn.Dropout(dropout)
-        self.fc = nn.Linear(inputs, classes)
+        self.fc = nn.Linear(bottleneck or inputs, classes)
         self._initialise()
 
     def _initialise(self) -> None:
@@ -163,7 +169,7 @@ class ResNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.reduce(torch.relu(self.bn1(self.conv1(x))))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
-        logits: Tensor = self.fc(self.dropout(self.pool(x)))
+        logits: Tensor = self.fc(self.dropout(self.bottleneck(self.pool(x))))
         return logits
 
 

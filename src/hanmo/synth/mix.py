@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib.resources import files
@@ -11,8 +11,8 @@ from importlib.resources import files
 import torch
 from torch import Tensor
 
-from hanmo.charset import Charset
-from hanmo.errors import ConfigError
+from hanmo.charset import Charset, list_characters
+from hanmo.errors import CharsetError, ConfigError
 from hanmo.medians import load_medians, medians_for
 from hanmo.synth.fonts.bank import FontRecord, GlyphBank
 from hanmo.synth.fonts.glyphs import Glyphs
@@ -56,27 +56,43 @@ class MixConfig:
 class Mix:
     """Draws the characters of a charset on a device.
 
-    Raises what :class:`StrokeBank` and :class:`Glyphs` raise, and :class:`ConfigError` when the style wants layouts but
-    there is no bank that has them.
+    ``members`` are the characters of each class that stands for several (:meth:`SynthRecipe.members`). Its glyphs are
+    those of all members, its strokes those of the first member that has some.
+
+    Raises :class:`CharsetError` naming every class that cannot be drawn, what :class:`Glyphs` raises, and
+    :class:`ConfigError` when the style wants layouts but there is no bank that has them.
     """
 
     def __init__(
-        self, config: MixConfig, charset: Charset, style: StyleConfig, device: torch.device | str = "cpu"
+        self,
+        config: MixConfig,
+        charset: Charset,
+        style: StyleConfig,
+        device: torch.device | str = "cpu",
+        members: Mapping[str, str] | None = None,
     ) -> None:
         self.style = style
-        self.strokes = _strokes(charset, str(device))
+        members = members or {}
+        written = _written(charset, members)
         self.glyphs = self.layouts = None
         bank, used = None, []
         if config.bank and (config.fonts or style.layouts):
             bank = GlyphBank.open(config.bank)
-            self.glyphs = Glyphs(bank, charset, config.names, device) if config.fonts else None
-            self.layouts = read_layouts(bank, charset, config.names, device) if style.layouts else None
+            self.glyphs = Glyphs(bank, charset, config.names, device, members) if config.fonts else None
+            self.layouts = (
+                read_layouts(bank, Charset(written.values()), config.names, device) if style.layouts else None
+            )
             used = [font for font, weight in zip(bank.fonts, bank.weights(config.names), strict=True) if weight]
         if style.layouts and not self.layouts:
             without = f"{config.bank} has none" if config.bank else "no bank is named that has any"
             raise ConfigError(
                 f"style layouts = {style.layouts}, but {without}; name a bank that `hanmo glyphs` made, or set it to 0"
             )
+        self._require_drawable(charset, written)
+        self.strokes = _strokes(Charset(written.values()), str(device))
+        place = {c: i for i, c in enumerate(written)}
+        self.stroke_class = torch.tensor([place.get(c, -1) for c in charset], device=device)
+        """int64 (C,): the class of ``strokes`` with the strokes of a class, -1 where it has none."""
         self.share = config.fonts / (config.strokes + config.fonts)
         further = medians_for(charset) is not load_medians()
         self.sources = tuple(_sources(further, used, "glyphs" if self.glyphs else "layouts of strokes"))
@@ -88,20 +104,47 @@ class Mix:
         """Draw ``classes``, int64 (N,), as uint8 (N, side, side), 0 = paper, 255 = ink; ``margin`` pixels stay paper.
 
         The keys decide everything: the same keys give the same pictures. Characters that no font has are drawn from
-        strokes, whatever the weights.
+        strokes, and those without strokes from fonts, whatever the weights.
         """
+        by_strokes = partial(self.strokes.write, layouts=self.layouts)
+        written = self.stroke_class[classes]
         if self.glyphs is None:
-            return self.strokes.write(classes, keys, self.style, side, margin, layouts=self.layouts)
+            return by_strokes(written, keys, self.style, side, margin)
         by_font = (uniform(derive(keys.habit, -10), 1)[:, 0] < self.share) & self.glyphs.covers(classes)
+        by_font |= written < 0
         pictures = torch.empty(len(classes), side, side, dtype=torch.uint8, device=classes.device)
-        for rows, source in (
-            (~by_font, partial(self.strokes.write, layouts=self.layouts)),
-            (by_font, self.glyphs.write),
-        ):
+        for rows, source, numbers in ((~by_font, by_strokes, written), (by_font, self.glyphs.write, classes)):
             some = rows.nonzero()[:, 0]
             here = Keys(keys.sample[some], keys.habit[some])
-            pictures[some] = source(classes[some], here, self.style, side, margin)
+            pictures[some] = source(numbers[some], here, self.style, side, margin)
         return pictures
+
+    def write_neat(self, classes: Tensor, keys: Keys, side: int) -> Tensor:
+        """Draw the strokes of ``classes`` without variation, as :meth:`write`; nothing for those without strokes."""
+        pictures = torch.zeros(len(classes), side, side, dtype=torch.uint8, device=classes.device)
+        some = (self.stroke_class[classes] >= 0).nonzero()[:, 0]
+        here = Keys(keys.sample[some], keys.habit[some])
+        pictures[some] = self.strokes.write(self.stroke_class[classes[some]], here, StyleConfig.neat(), side)
+        return pictures
+
+    def _require_drawable(self, charset: Charset, written: Mapping[str, str]) -> None:
+        """Raise :class:`CharsetError` for classes that have neither strokes nor glyphs."""
+        covered = self.glyphs.of_class.size.tolist() if self.glyphs else [0] * len(charset)
+        missing = [c for c, glyphs in zip(charset, covered, strict=True) if not glyphs and c not in written]
+        if missing:
+            remedy = "and no font of the bank has them" if self.glyphs else "add fonts that have them (see [mix])"
+            raise CharsetError(
+                f"no strokes are packaged for {len(missing)} character(s): {list_characters(missing)}; {remedy}"
+            )
+        if not written:
+            raise CharsetError(f"no strokes are packaged for any of {list_characters(charset.characters)}; add one")
+
+
+def _written(charset: Charset, members: Mapping[str, str]) -> dict[str, str]:
+    """The character with packaged strokes that is written for each class; classes without one are left out."""
+    medians = medians_for(charset)
+    choices = ((c, next((m for m in members.get(c, c) if m in medians), None)) for c in charset)
+    return {c: chosen for c, chosen in choices if chosen}
 
 
 @cache

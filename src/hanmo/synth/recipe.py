@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 
-from hanmo.charset import Charset, expand
+from hanmo.charset import Charset, expand, members_of, merge_groups
 from hanmo.errors import ConfigError
 from hanmo.normalize import Normalization
 from hanmo.synth.mix import MixConfig
@@ -43,8 +43,10 @@ class SynthRecipe:
     """A data set to draw, loaded by :func:`hanmo.config.load_toml`; :class:`ConfigError` for impossible values."""
 
     characters: str | int
-    """Names of sets joined by "+" (:data:`hanmo.charset.SETS`), the characters themselves, or a number N: the first N of
-    :func:`characters_by_use`."""
+    """Names of sets joined by "+" (:data:`hanmo.charset.SETS`), the characters themselves, or a number N: the first N
+    of :func:`characters_by_use`."""
+    groups: bool = False
+    """Whether characters that look the same alone are one class (:mod:`hanmo.charset.groups`)."""
     per_character: int = 200
     """Samples of each character. Each is by another writer, and every writer writes all characters."""
     seed: int = 0
@@ -67,7 +69,14 @@ class SynthRecipe:
             raise ConfigError(f"characters = {self.characters} is impossible; 1 to {len(characters_by_use()):,}")
 
     def charset(self) -> Charset:
-        """The characters in the order of the recipe; raises :class:`CharsetError` when one is repeated."""
+        """The classes in the order of the recipe; raises :class:`CharsetError` when a character is repeated."""
+        return merge_groups(self._characters()) if self.groups else self._characters()
+
+    def members(self) -> dict[str, str]:
+        """The members of each class that stands for several characters, its own character first."""
+        return members_of(self.charset(), self._characters()) if self.groups else {}
+
+    def _characters(self) -> Charset:
         if isinstance(self.characters, int):
             return Charset(characters_by_use()[: self.characters])
         return Charset(expand(self.characters))

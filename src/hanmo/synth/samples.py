@@ -13,7 +13,6 @@ from hanmo.synth.mix import Mix
 from hanmo.synth.noise import keys_of
 from hanmo.synth.paper.page import PageConfig, write_page
 from hanmo.synth.recipe import SynthRecipe
-from hanmo.synth.strokes.hand import StyleConfig
 
 BATCH = 1024
 """Samples drawn at once. Pages depend on it: their neighbouring characters are taken from the same batch."""
@@ -23,7 +22,7 @@ _SQUARE = 64  # pixels of the character before it is put on a page: more than th
 
 def open_mix(recipe: SynthRecipe) -> Mix:
     """The strokes and glyphs that a recipe draws from, on the CPU; raises what :class:`Mix` raises."""
-    return Mix(recipe.mix, recipe.charset(), recipe.style)
+    return Mix(recipe.mix, recipe.charset(), recipe.style, members=recipe.members())
 
 
 def draw_samples(
@@ -57,7 +56,7 @@ def draw_sheet(recipe: SynthRecipe, writers: int) -> NDArray[np.uint8]:
     mix, seed = open_mix(recipe), torch.tensor(recipe.seed)
     numbers = torch.arange(len(charset) * writers)
     classes = torch.arange(len(charset))
-    neat = mix.strokes.write(classes, keys_of(seed, classes), StyleConfig.neat(), side)
+    neat = mix.write_neat(classes, keys_of(seed, classes), side)
     drawn = mix.write(numbers % len(charset), keys_of(seed, numbers, numbers // len(charset)), side)
     rows = torch.cat([neat, drawn]).view(writers + 1, len(charset), side, side).permute(1, 2, 0, 3)
     return 255 - rows.reshape(len(charset) * side, -1).numpy()

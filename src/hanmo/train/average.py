@@ -124,6 +124,7 @@ def _save(file: Path, net: nn.Module, first: TrainedNet, normalization: Normaliz
     header = {
         "net": to_table(first.config),
         "charset": str(first.charset),
+        "groups": first.groups,
         "normalization": normalization.as_dict(),
         # Each source once, in the order of the runs.
         "trained_on": list(dict.fromkeys(sources)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -25,7 +25,10 @@ The other half is for the nets, their gradients and activations.
 
 
 class DataInfo(Protocol):
-    """The description of a data set, which a run records: a :class:`Pack`, or the recipe of drawn samples."""
+    """The description of a data set, which a run records: a :class:`Pack`, or the recipe of drawn samples.
+
+    ``members`` are the characters of each class that stands for several (:mod:`hanmo.charset.groups`).
+    """
 
     @property
     def charset(self) -> Charset: ...
@@ -35,6 +38,8 @@ class DataInfo(Protocol):
     def sources(self) -> tuple[str, ...]: ...
     @property
     def digest(self) -> str: ...
+    @property
+    def members(self) -> Mapping[str, str]: ...
     def __len__(self) -> int: ...
 
 

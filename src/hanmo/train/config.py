@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from hanmo.charset import named_charset
 from hanmo.distill import METHODS
 from hanmo.errors import ConfigError
 from hanmo.nets.registry import NetConfig
@@ -22,10 +23,18 @@ class DataConfig:
     test: str | None = None
     real: str | None = None
     real_share: float = 0.25
+    oversample: dict[str, int] = field(default_factory=dict)
+    """Of drawn handwriting: sets of characters (``level1``), and how many times as often they are drawn as others."""
 
     def __post_init__(self) -> None:
         if not 0 < self.real_share < 1:
             raise ConfigError(f"real_share {self.real_share}: above 0 and below 1")
+        if self.oversample and not self.train.startswith("synth:"):
+            raise ConfigError("oversample is for drawn samples, but train is a pack; leave it out")
+        for names, number in self.oversample.items():
+            named_charset(names)  # refuses unknown names
+            if not 1 <= number <= 1000:
+                raise ConfigError(f"oversample {names} = {number} is impossible; 1 to 1,000 times")
         if self.real is not None and not self.train.startswith("synth:"):
             raise ConfigError("real is mixed into drawn samples, but train is a pack; join both: hanmo data pack")
 

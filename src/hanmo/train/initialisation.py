@@ -1,13 +1,16 @@
-"""Initialises a net with the weights of a finished run, pruned to the characters and channels that it needs."""
+"""Initialises a net with the weights of a finished run, fitted to its own characters and channels."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import torch
 from torch import nn
 
-from hanmo.charset import list_characters
+from hanmo.charset import Charset, list_characters
 from hanmo.errors import CharsetError, ConfigError
-from hanmo.nets.pruning import can_prune_to, prune_to, select_classes
+from hanmo.nets.classifier import fit_classifier, select_classes
+from hanmo.nets.pruning import can_prune_to, prune_to
 from hanmo.nets.resnet import ResNet
 from hanmo.train.batches import DataInfo
 from hanmo.train.checkpoint import load_into
@@ -23,12 +26,17 @@ One pixel of 64: margins of whole pixels cannot be equal shares on squares of ev
 def start_from(net: nn.Module, path: str, info: DataInfo) -> tuple[str, ...]:
     """Load the weights of a finished run into ``net``; returns what the run was trained on.
 
-    Of a run that knows more characters, only ours are taken; of a wider or deeper ResNet, the strongest channels
-    (:mod:`hanmo.nets.pruning`). Raises what :func:`load_fitting` raises, and :class:`CheckpointError` if the nets are
-    of another make.
+    Of the run's classifier, the rows of our characters are taken; those of characters that the run does not know stay
+    as ``net`` was initialised. Of a wider or deeper ResNet, the strongest channels are taken
+    (:mod:`hanmo.nets.pruning`). Raises :class:`CheckpointError` for a run without weights and for nets of another make,
+    :class:`CharsetError` when the run knows none of our characters, :class:`ConfigError` for another normalisation.
     """
-    trained = load_fitting(path, info, "net")
-    given = trained.net.state_dict()
+    trained = load_trained(path)
+    _require_normalization(path, trained, info, "net")
+    rows = torch.tensor([trained.charset.index(c) if c in trained.charset else -1 for c in info.charset])
+    if (rows < 0).all():
+        raise CharsetError(f"{path}: the net knows none of the data's {len(info.charset)} characters; leave it out")
+    given = fit_classifier(trained.net.state_dict(), rows, net.state_dict())
     # From a net of the same shape all channels are kept, which is a plain copy; and new attention is possible.
     if isinstance(net, ResNet) and can_prune_to(net, given):
         prune_to(net, given)
@@ -37,21 +45,29 @@ def start_from(net: nn.Module, path: str, info: DataInfo) -> tuple[str, ...]:
     return trained.trained_on
 
 
-def load_fitting(path: str, info: DataInfo, role: str) -> TrainedNet:
+def load_fitting(path: str, info: DataInfo, role: str, *, partly: bool = False) -> TrainedNet:
     """The net of a run, reduced to the data's characters; ``role`` is its name in errors.
 
-    Raises :class:`CheckpointError` for a run without weights, :class:`CharsetError` when it lacks characters of the
-    data, :class:`ConfigError` when it reads squares of another normalisation (another side is allowed).
+    With ``partly`` the run may lack some of these; the net has the others, in the data's order. Raises
+    :class:`CheckpointError` for a run without weights, :class:`CharsetError` when it lacks characters of the data
+    (with ``partly``: all of them), :class:`ConfigError` when it reads squares of another normalisation (another side is allowed).
     """
     trained = load_trained(path)
     if trained.charset != info.charset:
+        known = [c for c in info.charset if c in trained.charset]
         unknown = [c for c in info.charset if c not in trained.charset]
-        if unknown:
+        if unknown and not (partly and known):
             raise CharsetError(
                 f"{path}: the {role} knows {len(trained.charset)} characters, but {len(unknown)} of the data's "
                 f"{len(info.charset)} are not among them ({list_characters(unknown, shown=5)}); use one that knows them"
             )
-        select_classes(trained.net, torch.from_numpy(trained.charset.encode(info.charset.characters)))
+        select_classes(trained.net, torch.from_numpy(trained.charset.encode(known)))
+        trained = replace(trained, charset=Charset(known))
+    _require_normalization(path, trained, info, role)
+    return trained
+
+
+def _require_normalization(path: str, trained: TrainedNet, info: DataInfo, role: str) -> None:
     # Squares of another side are resized for the net, so the sides need not agree.
     own, given = trained.normalization, info.normalization
     if own.method != given.method or abs(own.margin / own.side - given.margin / given.side) > MARGINS_APART:
@@ -59,4 +75,3 @@ def load_fitting(path: str, info: DataInfo, role: str) -> TrainedNet:
             f"{path}: the {role} reads {own}, the data is {given}; pack the data as the {role}'s was, "
             "the side alone may differ"
         )
-    return trained

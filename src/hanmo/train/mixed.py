@@ -35,6 +35,7 @@ class MixedData:
         self.drawn, self.real, self.share = drawn, real, share
         self.side = drawn.side
         self.charset: Charset = drawn.charset
+        self.members = drawn.members
         self.normalization: Normalization = drawn.normalization
         self.sources: tuple[str, ...] = (*drawn.sources, *info.sources)
         identity = f"{drawn.digest} {info.digest} {share}"

@@ -12,6 +12,7 @@ A recipe names it ``onnx:`` and a TOML file that describes the model's input and
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import log
 from pathlib import Path
@@ -83,10 +84,13 @@ class OnnxTeacherConfig:
 class OnnxTeacher(nn.Module):
     """Standardised pictures as our nets see them, (N, 1, S, S) -> log-probabilities (N, C) of our charset."""
 
-    def __init__(self, net: OnnxNet, config: OnnxTeacherConfig, classes: Tensor, margin: float) -> None:
+    def __init__(
+        self, net: OnnxNet, config: OnnxTeacherConfig, classes: Tensor, margin: float, members: Tensor | None = None
+    ) -> None:
         """``classes``, (C,), are the model's labels of our characters, -1 where it has none.
 
-        ``margin`` is the margin of our pictures, as a share of their side.
+        ``members``, (M, 2), are further labels of ours, each with the class whose probability it adds to. ``margin`` is
+        the margin of our pictures, as a share of their side.
         """
         super().__init__()
         self.net, self.config = net, config
@@ -96,6 +100,8 @@ class OnnxTeacher(nn.Module):
         # -1 would read the last label; 0 is as good as any, since ``lacks`` masks these columns.
         self.register_buffer("classes", classes.clamp(min=0))
         self.register_buffer("lacks", classes < 0)
+        self.members: Tensor
+        self.register_buffer("members", torch.zeros(0, 2, dtype=torch.int64) if members is None else members)
 
     def forward(self, x: Tensor) -> Tensor:
         side, config = x.shape[-1], self.config
@@ -110,16 +116,22 @@ class OnnxTeacher(nn.Module):
             scores = scores.softmax(-1)
         if scores.ndim == 3:
             scores = scores.amax(1)  # a reader of lines: the place where each character is most likely
-        ours = scores[:, self.classes].clamp(min=FLOOR).log()
+        ours = scores[:, self.classes]
+        if len(self.members):
+            ours = ours.index_add(1, self.members[:, 1], scores[:, self.members[:, 0]])
+        ours = ours.clamp(min=FLOOR).log()
         # Probabilities among our characters only: the model may know many more, whose share is dropped.
         known: Tensor = ours.masked_fill(self.lacks, log(FLOOR)).log_softmax(-1)
         return known
 
 
-def load_onnx_teacher(path: str, charset: Charset, normalization: Normalization) -> tuple[OnnxTeacher, str]:
+def load_onnx_teacher(
+    path: str, charset: Charset, normalization: Normalization, members: Mapping[str, str] | None = None
+) -> tuple[OnnxTeacher, str]:
     """The teacher that the TOML file ``path`` (or ``@NAME``) describes, and the text "source (licence)".
 
-    It reads pictures of the given ``normalization``. Raises :class:`ModelError` for a model that is not there or
+    It reads pictures of the given ``normalization``. ``members`` are the characters of each class that stands for
+    several; their probabilities are added. Raises :class:`ModelError` for a model that is not there or
     cannot be used, :class:`ConfigError` for a TOML file that does not fit the model, :class:`CharsetError` when the
     model lacks more than :data:`MISSING` of our characters.
     """
@@ -130,15 +142,18 @@ def load_onnx_teacher(path: str, charset: Charset, normalization: Normalization)
     labels = [*config.before, *_labels(config.labels, file, model, folder, path), *config.after]
     # Reversed, so that of a label that occurs twice the first place counts.
     place = {label: number for number, label in reversed(list(enumerate(labels)))}
-    lacking = [c for c in charset if c not in place]
+    labels_of = {c: [place[m] for m in (members or {}).get(c, c) if m in place] for c in charset}
+    lacking = [c for c, own in labels_of.items() if not own]
     if len(lacking) > MISSING * len(charset):
         raise CharsetError(f"{path}: the model lacks {len(lacking)} of our characters, {lacking[0]!r} first")
     try:
         net = OnnxNet(model)
     except (ModelError, KeyError, ValueError, TypeError) as error:
         raise ModelError(f"{file}: {one_line(error)}") from error
-    classes = torch.tensor([place.get(c, -1) for c in charset])
-    teacher = OnnxTeacher(net, config, classes, normalization.margin / normalization.side)
+    classes = torch.tensor([own[0] if own else -1 for own in labels_of.values()])
+    further = [(label, number) for number, own in enumerate(labels_of.values()) for label in own[1:]]
+    margin = normalization.margin / normalization.side
+    teacher = OnnxTeacher(net, config, classes, margin, torch.tensor(further).view(-1, 2))
     _try(teacher, len(labels), file)
     return teacher, f"{config.source} ({config.licence})"
 

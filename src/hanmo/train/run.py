@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,8 @@ class TrainedNet:
     normalization: Normalization
     trained_on: tuple[str, ...]
     accuracy: dict[str, float]
+    groups: dict[str, str] = field(default_factory=dict)
+    """The characters of each class that stands for several, its own character first."""
 
 
 class RunFolder:
@@ -141,6 +143,7 @@ class RunFolder:
             "net": to_table(recipe.net),
             # A reader needs these two beside the net: which character a class is, and how its squares are made.
             "charset": str(info.charset),
+            "groups": dict(info.members),
             "normalization": info.normalization.as_dict(),
             "trained_on": list(sources),
             "accuracy": accuracy,
@@ -202,6 +205,7 @@ def load_trained(path: str | Path) -> TrainedNet:
         charset = Charset(header["charset"])
         normalization = Normalization.from_dict(header["normalization"], where=str(file))
         trained_on, accuracy = tuple(header["trained_on"]), dict(header["accuracy"])
+        groups = dict(header.get("groups", {}))  # runs of before have none
     except (KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{file}: not the weights of a finished run ({error!r})") from error
     net = build_net(config, len(charset), normalization.side)
@@ -213,6 +217,7 @@ def load_trained(path: str | Path) -> TrainedNet:
         normalization=normalization,
         trained_on=trained_on,
         accuracy=accuracy,
+        groups=groups,
     )
 
 

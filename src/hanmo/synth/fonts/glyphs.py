@@ -7,6 +7,7 @@ shapes. Shapes: N pictures, S the side drawn, B the bank's side, G knots along a
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -33,14 +34,21 @@ _PEN = 0.8  # change in pixels, at a side of 64, of a pen that deviates by 0.2 i
 class Glyphs:
     """The glyphs of some fonts of a bank for the characters of a charset, on a device.
 
-    ``names`` are the fonts to use, none: all. Raises :class:`ConfigError` naming every font that the bank lacks,
+    ``names`` are the fonts to use, none: all. ``members`` are the characters of each class that stands for several:
+    its glyphs are those of all of them. Raises :class:`ConfigError` naming every font that the bank lacks,
     :class:`CharsetError` when it was made for other characters.
     """
 
     def __init__(
-        self, bank: GlyphBank, charset: Charset, names: tuple[str, ...] = (), device: torch.device | str = "cpu"
+        self,
+        bank: GlyphBank,
+        charset: Charset,
+        names: tuple[str, ...] = (),
+        device: torch.device | str = "cpu",
+        members: Mapping[str, str] | None = None,
     ) -> None:
-        if lacking := [c for c in charset if c not in bank.charset]:
+        shown = [(number, member) for number, c in enumerate(charset) for member in (members or {}).get(c, c)]
+        if lacking := [c for _, c in shown if c not in bank.charset]:
             raise CharsetError(
                 f"{bank.path}: made for other characters, without {len(lacking)} of the recipe's: "
                 f"{list_characters(lacking)}; make it again with these"
@@ -51,7 +59,7 @@ class Glyphs:
         weight = torch.from_numpy(bank.weights(names)).float()
         font, label = torch.from_numpy(bank.font.copy()), torch.from_numpy(bank.label.copy())
         place = torch.full((len(bank.charset),), -1)
-        place[torch.from_numpy(bank.charset.encode(charset.characters))] = torch.arange(len(charset))
+        place[torch.from_numpy(bank.charset.encode([c for _, c in shown]))] = torch.tensor([n for n, _ in shown])
         rows = ((place[label] >= 0) & (weight[font] > 0)).nonzero()[:, 0]
         rows = rows[place[label[rows]].argsort(stable=True)]
         self.side = bank.side
@@ -81,7 +89,7 @@ class Glyphs:
 
     def _write(self, classes: Tensor, keys: Keys, style: StyleConfig, side: int, margin: int) -> Tensor:
         hands = draw_hands(keys, style)
-        glyph = self._unpacked(self._choose(classes, keys.habit))
+        glyph = self._unpacked(self._choose(classes, keys))
         knots = normal(derive(keys.sample, -8), 2 * _KNOTS * _KNOTS).view(-1, 2, _KNOTS, _KNOTS)
         sheet = _Sheet(hands, knots * style.elastic * hands.slip[:, None, None, None])
         whole = glyph.new_tensor([[0.5, 0.5, _SHEET / 2]]).expand(len(glyph), 3)
@@ -93,20 +101,21 @@ class Glyphs:
         drawn[:, :, :margin], drawn[:, :, -margin:], drawn[..., :margin], drawn[..., -margin:] = 0, 0, 0, 0
         return ink_on_paper((drawn[:, 0] * 255 + 0.5).to(torch.uint8), keys, style)
 
-    def _choose(self, classes: Tensor, habits: Tensor) -> Tensor:
+    def _choose(self, classes: Tensor, keys: Keys) -> Tensor:
         """Choose a glyph for each class: the font that its writer prefers among those that have the character.
+
+        Of several members that this font has, any one is taken.
 
         Weighted sampling with exponential keys (Efraimidis and Spirakis, "Weighted random sampling with a reservoir",
         2006): each font gets u ^ (1 / weight), the same for all characters of a writer, and the largest wins.
         """
         row, owner = self.of_class.entries(classes)
-        luck = uniform(derive(derive(habits, -9)[owner], self.font[row]), 1)[:, 0].clamp(min=1e-9)
+        luck = uniform(derive(derive(keys.habit, -9)[owner], self.font[row]), 1)[:, 0].clamp(min=1e-9)
         liking = luck.log() / self.weight[row]
-        best = liking.new_full((len(classes),), -math.inf).scatter_reduce_(0, owner, liking, "amax")
-        first = self.of_class.size[classes].cumsum(0) - self.of_class.size[classes]
-        nth = torch.arange(len(row), device=row.device)
-        nth = nth.where(liking == best[owner], len(row))
-        chosen = first.new_full((len(classes),), len(row)).scatter_reduce_(0, owner, nth, "amin")
+        preferred = _largest(liking, owner, len(classes))
+        turn = uniform(derive(derive(keys.sample, -11)[owner], row), 1)[:, 0].where(preferred, -1)
+        nth = torch.arange(len(row), device=row.device).where(_largest(turn, owner, len(classes)), len(row))
+        chosen = nth.new_full((len(classes),), len(row)).scatter_reduce_(0, owner, nth, "amin")
         return row[chosen]
 
     def _unpacked(self, rows: Tensor) -> Tensor:
@@ -114,6 +123,13 @@ class Glyphs:
         bits = torch.tensor([6, 4, 2, 0], dtype=torch.uint8, device=rows.device)
         level = self.packed[rows][:, :, None].bitwise_right_shift(bits) & 3
         return level.view(-1, 1, self.side, self.side).float() / (LEVELS - 1)
+
+
+def _largest(values: Tensor, owner: Tensor, count: int) -> Tensor:
+    """Which of the values (n,) are the largest of their owner (n,), of ``count`` owners; bool (n,)."""
+    best = values.new_full((count,), -math.inf).scatter_reduce_(0, owner, values, "amax")
+    largest: Tensor = values == best[owner]
+    return largest
 
 
 class _Sheet(NamedTuple):
