@@ -19,9 +19,6 @@ from hanmo.train.batches import shuffled
 from hanmo.train.parallel import Processes
 from hanmo.train.squares import finer
 
-SYNTH_PREFIX = "synth:"
-"""The prefix of ``data.train`` that is a recipe to draw from; without it, it is a pack."""
-
 _AT_ONCE = {"cpu": 512, "cuda": 8192}
 """Samples drawn together, by kind of device: enough to keep it busy, few enough for a quick first step."""
 
