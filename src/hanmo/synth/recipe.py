@@ -43,8 +43,8 @@ class SynthRecipe:
     """A data set to draw, loaded by :func:`hanmo.config.load_toml`; :class:`ConfigError` for impossible values."""
 
     characters: str | int
-    """Names of sets joined by "+" (:data:`hanmo.charset.SETS`), the characters themselves, or a number N: the first N of
-    :func:`characters_by_use`."""
+    """Names of sets joined by "+" (:data:`hanmo.charset.SETS`), the characters themselves, or a number N: the first N
+    of :func:`characters_by_use`."""
     per_character: int = 200
     """Samples of each character. Each is by another writer, and every writer writes all characters."""
     seed: int = 0
