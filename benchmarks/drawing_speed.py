@@ -19,6 +19,7 @@ from hanmo.charset import Charset
 from hanmo.synth.mix import Mix, MixConfig
 from hanmo.synth.noise import keys_of
 from hanmo.synth.strokes.hand import StyleConfig
+from hanmo.train.speed import wait_for
 
 
 def rate(mix: Mix, count: int, device: torch.device, repeats: int) -> list[float]:
@@ -28,17 +29,12 @@ def rate(mix: Mix, count: int, device: torch.device, repeats: int) -> list[float
         numbers = torch.arange(count, device=device)
         classes = torch.randint(3755, (count,), device=device, generator=torch.Generator(device).manual_seed(seed))
         keys = keys_of(torch.tensor(seed, device=device), numbers)
-        _wait(device)
+        wait_for(device)
         start = time.perf_counter()
         mix.write(classes, keys, 64)
-        _wait(device)
+        wait_for(device)
         found.append(count / (time.perf_counter() - start))
     return found[1:]
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from hanmo.nets.tta import VIEWS, transform
+from hanmo.nets.ensemble import Ensemble
 from hanmo.normalize import VERSION, standardise
 from hanmo.train.augment import apply, sample_augmentation, unchanged
 from hanmo.train.batches import DeviceData
@@ -57,13 +57,8 @@ def log_probabilities(net: nn.Module, data: DeviceData, views: int) -> Tensor:
 @torch.no_grad()
 def fixed_views(net: nn.Module, data: DeviceData, views: int) -> Tensor:
     """(N, C), the mean over the views of :data:`hanmo.nets.tta.VIEWS`."""
-    batches = []
-    for images, _labels in data.in_order(512):
-        x = standardise(unchanged(images))
-        batches.append(
-            torch.stack([net(transform(x, view)).float().log_softmax(-1).cpu() for view in VIEWS[views]]).mean(0)
-        )
-    return torch.cat(batches)
+    viewed = Ensemble([net], views=views)
+    return torch.cat([viewed(standardise(unchanged(images))).cpu() for images, _labels in data.in_order(512)])
 
 
 def main() -> None:

@@ -24,6 +24,7 @@ from pathlib import Path
 import torch
 from normalization import cost_of, pack
 
+from hanmo.bench.dry_run import print_dry_run
 from hanmo.bench.jobs import Job, Results, run_jobs
 from hanmo.config import load_toml
 from hanmo.data.pack import Pack, is_pack, write_pack
@@ -65,7 +66,7 @@ def training(
     values = (f"data.train={train}", f"data.test={test}", f"train.epochs={epochs}", *changes)
     sets = tuple(part for value in values for part in ("--set", value))
     numbers = ",".join(map(str, seeds))
-    arguments = ("train", str(RECIPE), "--out", str(work / name), "--resume", "--seeds", numbers, *sets)
+    arguments = ("train", RECIPE, "--out", str(work / name), "--resume", "--seeds", numbers, *sets)
     cost = cost_of(load_toml(RECIPE, Recipe, values), train)
     return Job(name=name, arguments=arguments, seeds=seeds, key=str(epochs), cost=cost and cost * len(seeds))
 
@@ -126,16 +127,17 @@ def main() -> None:
         data = make(work / "packs" / f"writers-{count}", lambda _, n, count=count: n < count)  # type: ignore[misc]
         jobs.append(train(f"writers-{count}", data))
     slots = {"gpu": args.slots, "cpu": 0}
+    stored = Results(work / "results.jsonl")
     if args.dry_run:
         clean_job = train("clean", work / "packs" / "clean")  # its data depends on the trained folds
-        run_jobs([*jobs, clean_job], work, slots=slots, minutes=0, dry_run=True)
+        print_dry_run(work.name, [*jobs, clean_job], stored.keys())
         return
     if run_jobs(jobs, work, slots=slots, minutes=args.minutes, devices=args.devices):
         data = clean(source, work, args.sure)
         jobs.append(train("clean", data))
         print(f"clean: {len(Pack.open(data)):,} of {len(Pack.open(work / 'packs' / 'writers-240')):,} samples left")
         run_jobs(jobs, work, slots=slots, minutes=args.minutes, devices=args.devices)
-    results = Results(work / "results.jsonl").load()
+    results = stored.load()
     print("| data | samples | top-1 % by seed |\n|---|---|---|")
     for job in jobs:
         found = [results[run]["top1"] for run in sorted(job.runs) if run in results]

@@ -12,12 +12,14 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from hanmo.bench.dry_run import Cost, training_cost
+from hanmo.bench.dry_run import Cost, print_dry_run, training_cost
 from hanmo.bench.jobs import Job, Results, run_jobs
 from hanmo.config import load_toml
 from hanmo.data.pack import Pack, is_pack
+from hanmo.nets.registry import NetConfig
 from hanmo.train.config import Recipe
 
 HERE = Path(__file__).parent
@@ -63,12 +65,12 @@ def pack(data: Path, work: Path, method: str, side: int, *, dry_run: bool = Fals
     return folder
 
 
-def cost_of(recipe: Recipe, pack: Path) -> Cost | None:
-    """The cost of one training on labels alone; None before the data is packed, as in a first dry run."""
+def cost_of(recipe: Recipe, pack: Path, teachers: Sequence[NetConfig] = ()) -> Cost | None:
+    """The cost of one training with ``teachers``; None before the data is packed, as in a first dry run."""
     if not is_pack(pack):
         return None
     opened = Pack.open(pack)
-    return training_cost(recipe, len(opened), len(opened.charset), opened.normalization.side)
+    return training_cost(recipe, len(opened), len(opened.charset), opened.normalization.side, teachers)
 
 
 def job(name: str, work: Path, packs: Path, epochs: int, seed: int, settings: tuple[str, ...]) -> Job:
@@ -110,10 +112,12 @@ def main() -> None:
             rows.setdefault(name, []).append(job(name, args.work, packs, args.epochs, seed, settings))
     jobs = [j for group in zip(*rows.values(), strict=True) for j in group]
     slots = {"gpu": args.slots, "cpu": 0}
-    run_jobs(jobs, args.work, slots=slots, minutes=args.minutes, dry_run=args.dry_run)
+    stored = Results(args.work / "results.jsonl")
     if args.dry_run:
+        print_dry_run(args.work.name, jobs, stored.keys())
         return
-    results = Results(args.work / "results.jsonl").load()
+    run_jobs(jobs, args.work, slots=slots, minutes=args.minutes)
+    results = stored.load()
     lines = [
         f"`python benchmarks/normalization.py DATA --epochs {args.epochs} --seeds {' '.join(map(str, args.seeds))}`: "
         "ResNet-18 on hwdb100-train, 100-way on hwdb100-test; 96 px with the stride-4 stem.",

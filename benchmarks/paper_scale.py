@@ -21,14 +21,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from normalization import pack
+from normalization import cost_of, pack
 
-from hanmo.bench.dry_run import Cost, training_cost
+from hanmo.bench.dry_run import print_dry_run
 from hanmo.bench.jobs import Job, Record, Results, RunId, run_jobs
 from hanmo.builtin import recipe_path
 from hanmo.config import load_toml
-from hanmo.data.pack import Pack, is_pack
-from hanmo.nets.registry import NetConfig, build_net, count_macs, count_parameters
+from hanmo.nets.registry import NetConfig, net_size
 from hanmo.train.config import Recipe
 
 HERE = Path(__file__).parent
@@ -119,25 +118,18 @@ def jobs_of(name: str, row: Row, work: Path, packs: Path, epochs: int | None) ->
     verb = "distill" if row.teachers else "train"
     sets = tuple(part for change in changes for part in ("--set", change))
     numbers = ",".join(map(str, SEEDS))
+    cost = cost_of(
+        load_toml(row.recipe, Recipe, changes), packs / "train", [ROWS[name].net for name, _ in row.teachers]
+    )
     train = Job(
         name=name,
         arguments=(verb, row.recipe, "--out", str(work / name), "--resume", "--seeds", numbers, *sets),
         seeds=SEEDS,
         key=key_of(row, epochs),
         after=row.teachers,
-        cost=cost_of(row, changes, packs / "train"),
+        cost=cost and cost * len(SEEDS),
     )
     return [train, *(_export(train, work, seed) for seed in SEEDS)]
-
-
-def cost_of(row: Row, changes: Sequence[str], pack: Path) -> Cost | None:
-    """The cost of a row, all seeds together; None before the data is packed, as in a first dry run."""
-    if not is_pack(pack):
-        return None
-    opened = Pack.open(pack)
-    teachers = [ROWS[teacher].net for teacher, _ in row.teachers]
-    recipe = load_toml(row.recipe, Recipe, changes)
-    return training_cost(recipe, len(opened), len(opened.charset), opened.normalization.side, teachers) * len(SEEDS)
 
 
 def _export(train: Job, work: Path, seed: int) -> Job:
@@ -184,11 +176,11 @@ def table(records: dict[RunId, Record], epochs: int | None) -> list[str]:
         small = [r for r in mine if r["job"] == f"{name}-int8"]
         if not runs:
             continue
-        net = build_net(row.net, 100)
+        parameters, macs = net_size(row.net, 100, 64)
         cells = [
             row.title,
-            f"{count_parameters(net) / 1e6:.2f} M",
-            f"{count_macs(net, 64) / 1e6:.0f} M",
+            f"{parameters / 1e6:.2f} M",
+            f"{macs / 1e6:.0f} M",
             str(len(runs)),
             _spread(r["top1"] for r in runs),
             _spread(r["top5"] for r in runs),
@@ -223,7 +215,7 @@ def main() -> None:
         jobs = [j for name in args.rows for j in jobs_of(name, ROWS[name], work, packs, args.epochs)]
         slots = {"gpu": args.slots, "cpu": args.exports}
         if args.dry_run:
-            run_jobs(jobs, work, slots=slots, minutes=0, dry_run=True)
+            print_dry_run(work.name, jobs, Results(work / "results.jsonl").keys())
             return
         before = carry_on(work)
         try:

@@ -21,12 +21,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 from PIL import Image
 
 from hanmo import Recognizer
 from hanmo.data.read import read_samples
+from hanmo.onnxfile import open_session
 
 Grey = NDArray[np.uint8]
 Answer = tuple[list[str], str]
@@ -41,10 +41,7 @@ class Paddle:
 
     def __init__(self, model: Path, known: str, margin: float = 0.0) -> None:
         self.margin = margin
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.log_severity_level = 3
-        self.net = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        self.net = open_session(model.read_bytes(), threads=1)
         self.labels = ["", *self.net.get_modelmeta().custom_metadata_map["character"].split("\n"), " "]
         self.closed = np.array([i for i, label in enumerate(self.labels) if label and label in known])
 

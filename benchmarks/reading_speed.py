@@ -21,6 +21,7 @@ import torch
 from hanmo.export.onnx import INPUT, export_onnx
 from hanmo.export.quantize import quantize
 from hanmo.nets.registry import NetConfig, build_net, count_parameters
+from hanmo.onnxfile import open_session
 
 NETS = [
     NetConfig(),
@@ -32,13 +33,6 @@ NETS = [
     NetConfig(name="resnet34", attention="se"),
     NetConfig(width=96, attention="eca"),
 ]
-
-
-def session(model: bytes) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def main() -> None:
@@ -56,7 +50,8 @@ def main() -> None:
         fp32 = export_onnx(net, args.side)
         int8 = quantize(fp32, squares)
         facts[str(config)] = count_parameters(net), len(fp32), len(int8)
-        sessions[str(config), "fp32"], sessions[str(config), "int8"] = session(fp32), session(int8)
+        sessions[str(config), "fp32"] = open_session(fp32, threads=1)
+        sessions[str(config), "int8"] = open_session(int8, threads=1)
     times: dict[tuple[str, str], list[float]] = {key: [] for key in sessions}
     one = {INPUT: squares[:1, None]}
     for _ in range(args.rounds):

@@ -27,8 +27,7 @@ from hanmo.data.read import read_samples
 from hanmo.normalize import Normalization
 from hanmo.synth.recipe import SynthRecipe
 from hanmo.train.batches import DeviceData
-from hanmo.train.config import Recipe
-from hanmo.train.drawn import SYNTH_PREFIX
+from hanmo.train.config import SYNTH_PREFIX, Recipe
 from hanmo.train.loop import Trainer
 from hanmo.train.measure import measure
 from hanmo.train.parallel import Processes

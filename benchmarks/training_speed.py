@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
-import tempfile
 import time
 from collections import Counter
 from pathlib import Path
@@ -22,6 +21,7 @@ from hanmo.nets.registry import NetConfig
 from hanmo.train.config import DataConfig, Recipe, TrainConfig
 from hanmo.train.loop import Trainer
 from hanmo.train.parallel import Processes
+from hanmo.train.speed import wait_for
 
 PROFILED = 10
 KINDS = {
@@ -40,12 +40,6 @@ KINDS = {
 """Part of a kernel's name -> what it does; the first that fits counts."""
 
 
-def wait(device: torch.device) -> None:
-    """Until the device has done all it was given."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
 def measure(
     pack: str, net: NetConfig, batch: int, mode: str, seconds: float, profile: bool
 ) -> tuple[float, float, Counter[str]]:
@@ -57,15 +51,15 @@ def measure(
         net=net,
         train=TrainConfig(epochs=10_000, batch=batch, compile=mode),  # type: ignore[arg-type]
     )
-    trainer = Trainer(recipe, Path(tempfile.mkdtemp()) / "run", processes)
+    trainer = Trainer(recipe, Path(), processes)  # writes nothing into its folder, because it is not run
     batches = (b for epoch in range(10_000) for b in trainer.setup.data.train.epoch(epoch, batch, 0, processes))
 
     def steps(count: int) -> float:
-        wait(processes.device)
+        wait_for(processes.device)
         start = time.perf_counter()
         for _ in range(count):
             trainer.advance(*next(batches), 1e-3)
-        wait(processes.device)
+        wait_for(processes.device)
         return time.perf_counter() - start
 
     steps(5)

@@ -10,7 +10,6 @@ cost of a view is the cost of the net; that of a side grows with its square.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,8 +18,10 @@ import torch
 from torch import Tensor, nn
 
 from hanmo.data.read import read_samples
-from hanmo.nets.tta import VIEWS, transform
+from hanmo.nets.ensemble import Ensemble
+from hanmo.nets.tta import VIEWS
 from hanmo.normalize import Normalization, standardise
+from hanmo.train.augment import unchanged
 from hanmo.train.run import load_trained
 
 FILES = ("hwdb100-test", "radicals32-test", "hcl-address")
@@ -28,10 +29,10 @@ SIDES = (40, 48, 56, 64)
 
 
 @torch.inference_mode()
-def accuracy(net: nn.Module, squares: Tensor, labels: Tensor, predict: Callable[[Tensor], Tensor]) -> float:
+def accuracy(net: nn.Module, squares: Tensor, labels: Tensor) -> float:
     hits = 0
     for pictures, classes in zip(torch.split(squares, 250), torch.split(labels, 250), strict=True):
-        hits += int((predict(standardise(pictures[:, None].float() / 255)).argmax(1) == classes).sum())
+        hits += int((net(standardise(unchanged(pictures))).argmax(1) == classes).sum())
     return 100 * hits / len(labels)
 
 
@@ -54,11 +55,8 @@ def main() -> None:
             return torch.from_numpy(np.stack([normalization(s.image) for s in samples]))
 
         own = squares(trained.normalization)
-        cells = [
-            accuracy(net, own, labels, lambda x, v=views: sum(net(transform(x, one)).log_softmax(1) for one in v))  # type: ignore[misc]
-            for views in VIEWS.values()
-        ]
-        cells += [accuracy(net, squares(replace(trained.normalization, side=side)), labels, net) for side in SIDES]
+        cells = [accuracy(Ensemble([net], views=views), own, labels) for views in VIEWS]
+        cells += [accuracy(net, squares(replace(trained.normalization, side=side)), labels) for side in SIDES]
         print(f"| {name} | {len(samples):,} | " + " | ".join(f"{cell:.2f}" for cell in cells) + " |", flush=True)
 
 

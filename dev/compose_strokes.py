@@ -71,21 +71,12 @@ class Table:
         return cls(cuts, logs, np.stack([c.boxes for c in cuts]), np.stack([c.box for c in cuts]), rows, owners)
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a component stands: the operator above it and its number among the operands."""
-
-    operator: str
-    number: int
-
-
 class Composer:
     """Known strokes (characters to strokes (n, 2), any unit) and sequences -> strokes of other characters."""
 
     def __init__(self, known: Mapping[str, Strokes], sequences: Mapping[str, Sequence[Node]]) -> None:
         self.known, self.sequences = known, sequences
         self._shapes: dict[str, Floats] = {}
-        self._inferred: dict[str, int] = {}
         self._inferred = self._infer_counts()
         self.cuts: dict[str, list[Cut]] = defaultdict(list)
         """Cuts by operator."""
@@ -167,12 +158,7 @@ class Composer:
         ``without`` names a character that must not be used, so that the result can be compared with it.
         """
         for node in self._composable(character):
-            weights = self._weights(node, without)
-            if weights is None:
-                continue
-            box = np.tensordot(weights, self.tables[node.name].outer, 1)
-            done = self._fill(node, box, without)
-            if done is not None:
+            if (done := self._fill(node, None, without)) is not None:
                 return done
         return None
 
@@ -201,28 +187,27 @@ class Composer:
         weights[table.owners.get(without, [])] = 0
         return weights / weights.sum() if weights.sum() > 0 else None
 
-    def _fill(self, node: Node, box: Floats, without: str) -> Strokes | None:
-        """The strokes of an operator's node in a box."""
+    def _fill(self, node: Node, box: Floats | None, without: str) -> Strokes | None:
+        """The strokes of an operator's node in a box; None: the average box of whole characters with this operator."""
         weights = self._weights(node, without)
         if weights is None:
             return None
         table = self.tables[node.name]
-        slots = np.tensordot(weights, table.boxes, 1)
+        if box is None:
+            box = np.tensordot(weights, table.outer, 1)
         pieces = []
-        for number, part in enumerate(node.parts):
-            piece = self._piece(Place(node.name, number), node, part, slots[number], box, without)
+        for number, slot in enumerate(np.tensordot(weights, table.boxes, 1)):
+            piece = self._piece(node, number, slot, box, without)
             if piece is None:
                 return None
             pieces.append(piece)
-        before = len(pieces[0])
-        if node.name in ENCLOSING:
-            before = table.cuts[int(weights.argmax())].before
+        before = table.cuts[int(weights.argmax())].before if node.name in ENCLOSING else len(pieces[0])
         return _merged(pieces, before)
 
-    def _piece(self, place: Place, node: Node, part: Node, slot: Floats, box: Floats, without: str) -> Strokes | None:
+    def _piece(self, node: Node, number: int, slot: Floats, box: Floats, without: str) -> Strokes | None:
         """One component's strokes: of the sample that suits best, or of the whole character, or composed in turn."""
-        sample = self._sample(place, node, part, without)
-        if sample is not None:
+        part = node.parts[number]
+        if (sample := self._sample(node, number, without)) is not None:
             return fit(sample[0], absolute(mixed(slot, sample[1]), box))
         target = absolute(slot, box)
         if not part.parts and part.name in self.known and part.name != without:
@@ -232,27 +217,25 @@ class Composer:
                 return done
         return None
 
-    def _sample(self, place: Place, node: Node, part: Node, without: str) -> tuple[Strokes, Floats] | None:
+    def _sample(self, node: Node, number: int, without: str) -> tuple[Strokes, Floats] | None:
         """The piece with this component in this place whose neighbours have the most similar stroke counts."""
+        part = node.parts[number]
         if part.parts:
             return None
-        table = self.tables[place.operator]
-        rows = [i for i in table.rows[place.number].get(part, []) if table.cuts[i].owner != without]
+        table = self.tables[node.name]
+        rows = [i for i in table.rows[number].get(part, []) if table.cuts[i].owner != without]
         if not rows:
             return None
         counts = np.log(np.array([self.count(p) or 1 for p in node.parts], float))
         far = np.abs(table.logs[rows] - counts).sum(1)
         best = table.cuts[rows[int(far.argmin())]]
-        return best.pieces[place.number], best.boxes[place.number]
+        return best.pieces[number], best.boxes[number]
 
 
 def _pieces(strokes: Strokes, counts: Sequence[int], before: int) -> list[Strokes]:
     """Strokes in writing order -> components; the second stands among the strokes of the first."""
     first, second = counts[0], counts[1]
-    pieces = [
-        strokes[:before] + strokes[before + second : first + second],
-        strokes[before : before + second],
-    ]
+    pieces = [strokes[:before] + strokes[before + second : first + second], strokes[before : before + second]]
     return pieces + ([strokes[first + second :]] if len(counts) == 3 else [])
 
 

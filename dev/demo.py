@@ -11,14 +11,13 @@ import sys
 import time
 from pathlib import Path
 
+from examples import TRUE_CHARACTERS, list_errors, list_pictures
 from rich.console import Console
 
 from hanmo import Recognizer
 from hanmo.cli.main import app
 
 ROOT = Path(__file__).resolve().parent.parent
-TRUE_CHARACTERS = "永山水马书月翰墨"
-"""The characters on the pictures in examples/, in the order of their names."""
 REPEATS = 20
 """Times that each picture is recognized, so that a moment of other load does not matter."""
 console = Console(highlight=False, soft_wrap=True)
@@ -38,16 +37,13 @@ def milliseconds(reader: Recognizer, pictures: list[str]) -> float:
 def main() -> int:
     os.chdir(ROOT)
     Path("demo").mkdir(exist_ok=True)
-    pictures = sorted(str(path) for path in Path("examples").glob("[0-9]*"))
+    pictures = list_pictures()
     command = ["recognize", *pictures, "--top", "3", "--sheet", "demo/read.png"]
     console.print("[bold cyan]$ hanmo recognize examples/* --top 3 --sheet demo/read.png[/]")
     if status := app(command, prog_name="hanmo", standalone_mode=False):
         return int(status)
     reader = Recognizer()
-    answers = reader.recognize_batch(pictures)
-    wrong = [
-        f"{true} as {r.character}" for true, r in zip(TRUE_CHARACTERS, answers, strict=True) if true != r.character
-    ]
+    wrong = list_errors(reader.recognize_batch(pictures))
     if wrong:
         console.print(f"[bold red]{len(wrong)} of {len(TRUE_CHARACTERS)} read wrongly:[/] {', '.join(wrong)}")
     else:

@@ -22,6 +22,7 @@ from typing import Any
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command line does; torch has its own threads
 
+from examples import TRUE_CHARACTERS, list_errors, list_pictures
 from rich.console import Console
 from rich.table import Table
 
@@ -29,8 +30,6 @@ from hanmo import Recognizer
 from hanmo.cli.main import app
 
 ROOT = Path(__file__).resolve().parent.parent
-TRUE_CHARACTERS = "永山水马书月翰墨"
-"""The characters on the pictures in examples/, in the order of their names."""
 RUNS = {"teacher": "teacher", "alone": "student alone", "student": "student, distilled"}
 """The runs in demo/runs/ and their names in the table."""
 MADE = ("packs", "runs", "bundles", "train.png", "read-distilled.png")
@@ -111,10 +110,9 @@ def show_table(rows: dict[str, dict[str, Any]]) -> None:
 
 def read_examples() -> bool:
     """Recognize the eight pictures with the distilled student and print its errors; returns whether there are none."""
-    pictures = sorted(str(path) for path in Path("examples").glob("[0-9]*"))
+    pictures = list_pictures()
     hanmo(f"recognize {' '.join(pictures)} --bundle demo/bundles/student --top 3 --sheet demo/read-distilled.png")
-    read = Recognizer("demo/bundles/student").recognize_batch(pictures)
-    wrong = [f"{true} as {r.character}" for true, r in zip(TRUE_CHARACTERS, read, strict=True) if true != r.character]
+    wrong = list_errors(Recognizer("demo/bundles/student").recognize_batch(pictures))
     if wrong:
         say(f"[bold red]{len(wrong)} of {len(TRUE_CHARACTERS)} pictures read wrongly:[/] {', '.join(wrong)}")
     else:

@@ -1,11 +1,10 @@
-"""Pack the strokes of the wide set's further characters into src/hanmo/medians-wide.bin.
+"""Pack the strokes of characters outside GB2312 level 1 into src/hanmo/medians-wide.bin.
 
-    python dev/pack_wide_medians.py animcjk ids_lv1.txt --list characters.txt --list chars_list.txt \
-        --out src/hanmo/medians-wide.bin
+    python dev/pack_wide_medians.py animcjk ids_lv1.txt --out src/hanmo/medians-wide.bin
 
 ``animcjk`` is an unpacked copy of animCJK (https://github.com/parsimonhi/animCJK), ``ids_lv1.txt`` the table of
-"Yet another IDS lists with MIT license" by Yi Bai. Each --list names a text file of characters, separated by white
-space; docs/handwriting.md names the two that were used. GB2312 and Big5 level 1 need no file.
+"Yet another IDS lists with MIT license" by Yi Bai. The wanted characters are those of the named sets gb2312,
+traditional, common and casia, and a few others.
 
 The file has the format that ``pack_medians.py`` describes. It holds the characters of animCJK that medians.bin lacks,
 in Unicode order, and then, also in Unicode order, those that ``compose_strokes.py`` composed. Its header gives their
@@ -24,6 +23,7 @@ from ids import read_sequences
 from numpy.typing import NDArray
 from pack_medians import pack_strokes
 
+from hanmo.charset import named_charset
 from hanmo.medians import even_out, load_medians
 
 GRID = 1024
@@ -40,8 +40,10 @@ sequences (Yet another IDS lists with MIT license, by Yi Bai).
 Licence: Arphic Public License, this file included; see licenses/ARPHICPL.txt. No warranty.
 
 """
+SETS = ("gb2312", "traditional", "common", "casia")
+"""The named sets of :mod:`hanmo.charset` with Chinese characters, of which ``wide`` is made."""
 ALSO = frozenset("〇々龘靐鱻麤")
-"""Characters that no list has: the zero and the repetition sign of Chinese text, and some that are full of strokes."""
+"""Characters that no set has: the zero and the repetition sign of Chinese text, and some that are full of strokes."""
 REJECTED = frozenset("亹奡羋")
 """Characters whose composition is wrong to the eye; they stay without strokes."""
 
@@ -52,28 +54,10 @@ def is_ideograph(character: str) -> bool:
     return 0x3400 <= code < 0xA000 or 0x20000 <= code < 0x2F800 or code >= 0x30000 or character in "々〇"
 
 
-def gb2312() -> set[str]:
-    """The 6,763 characters of GB2312, rows 16 to 87."""
-    return _decoded("gb2312", range(0xB0, 0xF8), range(0xA1, 0xFF), last=0xF7FE)
-
-
-def big5_level1() -> set[str]:
-    """The 5,401 frequent characters of Big5."""
-    return _decoded("big5", range(0xA4, 0xC7), [*range(0x40, 0x7F), *range(0xA1, 0xFF)], last=0xC67E)
-
-
-def _decoded(codec: str, rows: range, cells: list[int] | range, last: int) -> set[str]:
-    codes = (bytes([row, cell]) for row in rows for cell in cells if row << 8 | cell <= last)
-    return {c for code in codes if (c := code.decode(codec, "ignore"))}
-
-
-def wide_sets(lists: list[Path]) -> dict[str, set[str]]:
+def wanted_sets() -> dict[str, set[str]]:
     """The named character sets, and ``all`` together."""
-    sets = {"GB2312": gb2312(), "Big5 level 1": big5_level1()}
-    sets |= {path.name: set(path.read_text(encoding="utf-8").split()) for path in lists}
-    sets["others"] = set(ALSO)
-    sets["all"] = set().union(*sets.values())
-    return sets
+    sets = {name: set(named_charset(name)) for name in SETS} | {"others": set(ALSO)}
+    return sets | {"all": set().union(*sets.values())}
 
 
 def circle() -> NDArray[np.float64]:
@@ -96,7 +80,7 @@ def _on_grid(strokes: Strokes) -> Strokes:
 
 def print_coverage(sets: dict[str, set[str]], tables: list[set[str]]) -> None:
     """One line a set: its ideographs, those of each table that the tables before lack, those without strokes."""
-    print("| set | ideographs | in medians.bin | from animCJK | composed | without strokes | other signs |")
+    print("| set | ideographs | in medians.bin | from animCJK, and 〇 | composed | without strokes | other signs |")
     print("|---|---|---|---|---|---|---|")
     for name, characters in sets.items():
         left = {c for c in characters if is_ideograph(c)}
@@ -136,7 +120,7 @@ def distance(one: Strokes, other: Strokes) -> float:
 def main() -> None:
     arguments = _parser().parse_args()
     packed, anim = load_medians(), read_strokes(arguments.animcjk)
-    sets = wide_sets(arguments.list)
+    sets = wanted_sets()
     known = anim | {c: [s.astype(np.float64) * GRID for s in packed.of(c)] for c in packed.characters}
     composer = Composer(known, read_sequences(arguments.ids))
     wanted = sorted(c for c in sets["all"] if is_ideograph(c) and c not in known and c != "〇")
@@ -161,7 +145,6 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Pack the strokes of characters outside GB2312 level 1.")
     parser.add_argument("animcjk", type=Path, help="the unpacked animCJK")
     parser.add_argument("ids", type=Path, help="the table of sequences, ids_lv1.txt")
-    parser.add_argument("--list", type=Path, action="append", default=[], help="a text file of characters")
     parser.add_argument("--check", type=int, default=0, help="compare so many compositions with real strokes")
     parser.add_argument("--out", type=Path, help="where to write the packed file")
     return parser

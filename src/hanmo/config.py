@@ -246,6 +246,12 @@ def check_ranges(config: object, what: str, limits: Mapping[str, tuple[float, fl
             raise ConfigError(f"{what} {field.name} = {value} is impossible; {least:g} to {greatest:g}")
 
 
+def require_folder_name(name: str) -> None:
+    """Raise :class:`ConfigError` for the name of an experiment that cannot be the name of its folder."""
+    if not name or set(name) & set("/\\\0") or name.startswith("."):
+        raise ConfigError(f"name {name!r} is also a folder's name: no slashes, no leading dot")
+
+
 def nearest(name: str, known: Iterable[str], path: Iterable[str] = ()) -> str:
     """The end of an error about an unknown ``name``: the nearest known one below the keys ``path``, or all of them."""
     known = list(known)

@@ -42,6 +42,8 @@ reads clean pictures only, is kept for the bundles and runs that were made with 
 
 MEAN, STD = 0.1, 0.25
 """Mean and standard deviation of the ink in the square of a handwritten character, full ink being 1."""
+PAPER = -MEAN / STD
+"""Paper, which is 0 in a square, in the input of a net (:func:`standardise`)."""
 
 
 class _Array(Protocol):

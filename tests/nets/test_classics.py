@@ -93,7 +93,7 @@ def test_others_are_as_large_as_published_where_they_are_the_same() -> None:
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_layers_to_tap_and_pictures_of_several_sides(name: str) -> None:
+def test_hooked_layers_and_pictures_of_several_sides(name: str) -> None:
     net, x = small(name).eval(), torch.randn(2, 1, 32, 32)
     logits, features, _ = FeatureHooks(net, ["pool"])(x)
     assert features["pool"].ndim == 2

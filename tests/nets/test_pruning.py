@@ -39,7 +39,7 @@ def logits(net: nn.Module) -> Tensor:
     return answer
 
 
-def heir(given: nn.Module, **options: Any) -> ResNet:
+def pruned(given: nn.Module, **options: Any) -> ResNet:
     net = build(**options)
     assert can_prune_to(net, given.state_dict())
     prune_to(net, given.state_dict())
@@ -85,14 +85,14 @@ def let_die(net: nn.Module, live: dict[str, Tensor]) -> None:
 @pytest.mark.parametrize("pool", ["average", "weighted"])
 def test_of_a_net_of_the_same_shape_everything(options: dict[str, str], pool: str) -> None:
     given = lived_in(**options, pool=pool)
-    net = heir(given, **options, pool=pool)
+    net = pruned(given, **options, pool=pool)
     assert all(torch.equal(tensor, given.state_dict()[name]) for name, tensor in net.state_dict().items())
 
 
 @pytest.mark.parametrize("attention", ["se", "eca"])
 def test_new_attention_changes_nothing_at_first(attention: str) -> None:
     given = lived_in()
-    net = heir(given, attention=attention)
+    net = pruned(given, attention=attention)
     torch.testing.assert_close(logits(net), logits(given), rtol=1e-5, atol=1e-5)
     net.train()(torch.rand(4, 1, SIDE, SIDE)).square().sum().backward()
     levelled = {name: p for name, p in net.named_parameters() if ".attention." in name and not p.any()}
@@ -105,17 +105,17 @@ def test_dead_channels_are_left_out_and_the_answers_stay() -> None:
         given = lived_in(width=24, pool=pool, stem=stem)
         live = live_channels(given, 16)
         let_die(given, live)
-        net = heir(given, width=16, pool=pool, stem=stem)
+        net = pruned(given, width=16, pool=pool, stem=stem)
         for name, channels in live.items():
             assert torch.equal(net.get_submodule(name).running_mean, given.get_submodule(name).running_mean[channels])  # type: ignore[index,arg-type]
         torch.testing.assert_close(logits(net), logits(given), rtol=1e-4, atol=1e-5)
-        narrower = heir(given, width=12, pool=pool, stem=stem)
+        narrower = pruned(given, width=12, pool=pool, stem=stem)
         assert (logits(narrower) - logits(given)).abs().max() > 0.1, "what counts was taken"
 
 
 def test_the_strongest_channels_are_kept_in_their_order() -> None:
     given = lived_in(width=16)
-    net = heir(given, width=8)
+    net = pruned(given, width=8)
     strength = given.layer1[0].bn1.weight.detach().square()  # type: ignore[union-attr,operator]
     kept = strength.topk(8).indices.sort().values
     assert torch.equal(net.layer1[0].bn1.weight, given.layer1[0].bn1.weight[kept])  # type: ignore[union-attr,arg-type,index]
@@ -130,12 +130,14 @@ def test_the_strongest_channels_are_kept_in_their_order() -> None:
 
 def test_blocks_it_has_not_are_left_out() -> None:
     given = lived_in(name="resnet18")
-    net = heir(given, name="resnet16")
+    net = pruned(given, name="resnet16")
     assert len(net.layer4) == 1
     assert all(torch.equal(tensor, given.state_dict()[name]) for name, tensor in net.state_dict().items())
     given.layer4 = nn.Sequential(given.layer4[0])
     torch.testing.assert_close(logits(net), logits(given), rtol=0, atol=0)
-    assert logits(heir(lived_in(name="resnet34", width=24), name="resnet18", width=16, attention="se")).isfinite().all()
+    assert (
+        logits(pruned(lived_in(name="resnet34", width=24), name="resnet18", width=16, attention="se")).isfinite().all()
+    )
 
 
 @pytest.mark.parametrize(
@@ -153,11 +155,11 @@ def test_blocks_it_has_not_are_left_out() -> None:
         ({}, {"attention": "se"}),
     ],
 )
-def test_what_cannot_inherit(own: dict[str, Any], given: dict[str, Any]) -> None:
+def test_nets_of_another_shape_cannot_be_pruned_to(own: dict[str, Any], given: dict[str, Any]) -> None:
     assert not can_prune_to(build(**own), build(**given).state_dict())
 
 
-def test_nor_can_other_classes_and_other_nets() -> None:
+def test_other_classes_and_other_nets_cannot_be_pruned_to() -> None:
     assert not can_prune_to(build(), build_net(NetConfig(name="resnet16", width=8), 11, SIDE).state_dict())
     assert not can_prune_to(build().layer1, build().state_dict())
     assert not can_prune_to(build(), {})
@@ -172,7 +174,7 @@ def test_squeeze_and_excitation_is_narrowed_with_its_channels() -> None:
         for block in (block for stage in range(1, 5) for block in getattr(given, f"layer{stage}")):
             hidden = len(block.attention.reduce.weight)
             block.attention.expand.weight[:, : hidden // 5] = 0
-    net = heir(given, width=64, attention="se")
+    net = pruned(given, width=64, attention="se")
     assert len(net.layer4[0].attention.reduce.weight) == 32  # type: ignore[union-attr,arg-type]
     torch.testing.assert_close(logits(net), logits(given), rtol=1e-4, atol=1e-4)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from hanmo.train.augment import apply, sample_augmentation, unchanged
 from hanmo.train.config import AugmentConfig
@@ -96,3 +98,40 @@ def test_the_pen_grows_and_thins(stroke: float) -> None:
     randomness.uniform[:] = stroke
     before, after = unchanged(pictures()).sum(), apply(pictures(), randomness, config).sum()
     assert (after > 1.3 * before) if stroke > 0 else (after < 0.7 * before)
+
+
+class Operations(TorchDispatchMode):
+    """Collects the names of the operations that torch runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.names.add(func.overloadpacket.__name__)
+        return func(*args, **(kwargs or {}))
+
+
+def test_a_step_makes_no_tensor_from_python_numbers() -> None:
+    """On a GPU such a tensor is copied from the CPU: the step waits for the copy, and no CUDA graph can hold it."""
+    config = AugmentConfig(intrude=0.5, cutout=0.3)
+    randomness = sample_augmentation(config, 6, 24, torch.Generator())
+    squares = pictures()
+    with Operations() as operations:
+        apply(squares, randomness, config)
+    assert "convolution" in operations.names
+    with Operations() as from_numbers:
+        torch.tensor([1.0])
+    assert "lift_fresh" in from_numbers.names
+    assert "lift_fresh" not in operations.names
+
+
+def test_the_blur_has_the_weights_of_a_gaussian() -> None:
+    config = AugmentConfig(**{**NOTHING, "blur": 1.0})
+    randomness = sample_augmentation(config, 1, 24, torch.Generator())
+    randomness.uniform[:] = 1.0
+    squares = torch.zeros(1, 24, 24, dtype=torch.uint8)
+    squares[0, 12, 12] = 255
+    weights = torch.tensor([0.0545, 0.2442, 0.4026, 0.2442, 0.0545])
+    seen = apply(squares, randomness, config)[0, 0, 10:15, 10:15]
+    torch.testing.assert_close(seen, torch.outer(weights, weights), rtol=0, atol=2e-4)

@@ -20,11 +20,10 @@ from hanmo.distill import METHODS
 from hanmo.errors import CharsetError, CheckpointError, ConfigError, ModelError
 from hanmo.nets.feature_hooks import FeatureHooks
 from hanmo.nets.registry import build_net
-from hanmo.train.config import DistillConfig, MethodConfig, Recipe
+from hanmo.train.config import SYNTH_PREFIX, DistillConfig, MethodConfig, Recipe
 from hanmo.train.data import open_training
-from hanmo.train.drawn import SYNTH_PREFIX
 from hanmo.train.initialisation import load_fitting
-from hanmo.train.methods import build_methods, connect
+from hanmo.train.methods import build_methods, hook_student
 from hanmo.train.onnx_teacher import ONNX_PREFIX, load_onnx_teacher
 from hanmo.train.run import WEIGHTS
 from hanmo.train.teachers import combine_teachers
@@ -208,10 +207,10 @@ class Comparison:
             student = build_student()
             if distill is None:
                 return
-            methods = build_methods(distill)
+            layers = build_methods(distill).teacher_layers
             nets = [self._teacher(name, row) for name in distill.teachers]
-            teacher = FeatureHooks(combine_teachers(nets, distill).eval(), methods.teacher_layers) if nets else None
-            connect(FeatureHooks(student, methods.student_layers), teacher, methods, self.side, build_student)
+            teacher = FeatureHooks(combine_teachers(nets, distill).eval(), layers) if nets else None
+            hook_student(student, distill, teacher, self.side, build_student)
         except (ConfigError, CharsetError, CheckpointError, ModelError) as error:
             raise type(error)(f"row {row.name!r}: {error}") from error
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -21,6 +20,7 @@ from hanmo.onnxfile import open_session
 from hanmo.train.config import Recipe
 from hanmo.train.loop import Trainer
 from hanmo.train.parallel import Processes
+from hanmo.train.speed import wait_for
 
 WARM_UP, STEPS = 8, 30
 """Steps before timing starts (cuDNN tries its algorithms, memory is allocated), and steps that are timed."""
@@ -39,18 +39,14 @@ def step_cost(recipe: Recipe, processes: Processes, steps: int = STEPS) -> Recor
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
     recipe = replace(recipe, train=replace(recipe.train, compile="no"))
-    with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(recipe, Path(folder), processes)
-        times = []
-        # Python only queues the GPU's work: without waiting for it, before and after, the queueing would be timed.
-        for images, labels in islice(_batches(trainer), WARM_UP + steps):
-            if on_gpu:
-                torch.cuda.synchronize(device)
-            start = time.perf_counter()
-            trainer.advance(images, labels, recipe.optim.learning_rate)
-            if on_gpu:
-                torch.cuda.synchronize(device)
-            times.append(1000 * (time.perf_counter() - start))
+    trainer = Trainer(recipe, Path(), processes)  # writes nothing into its folder, because it is not run
+    times = []
+    for images, labels in islice(_batches(trainer), WARM_UP + steps):
+        wait_for(device)
+        start = time.perf_counter()
+        trainer.advance(images, labels, recipe.optim.learning_rate)
+        wait_for(device)
+        times.append(1000 * (time.perf_counter() - start))
     # The median, because other programs delay single steps.
     cost: Record = {"ms": round(float(np.median(times[WARM_UP:])), 3)}
     if on_gpu:

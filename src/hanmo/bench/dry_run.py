@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING
 
-from hanmo.nets.registry import NetConfig, build_net, count_macs
+from hanmo.nets.registry import NetConfig, net_size
 from hanmo.train.config import Recipe
 from hanmo.train.onnx_teacher import ONNX_PREFIX
 from hanmo.train.run import load_trained
@@ -41,10 +40,16 @@ def training_cost(recipe: Recipe, samples: int, classes: int, side: int, teacher
     train = recipe.train
     images = samples // train.batch * train.batch * train.epochs  # the last, smaller batch of an epoch is left out
     # The backward pass costs about twice the forward pass. Teachers have no backward pass.
-    macs = 3 * forward_macs(recipe.net, classes, side)
+    macs = 3 * _forward_macs(recipe.net, classes, side)
     if recipe.distill:
-        macs += recipe.distill.teacher_tta * sum(forward_macs(net, classes, side) for net in teachers)
+        macs += recipe.distill.teacher_tta * sum(_forward_macs(net, classes, side) for net in teachers)
     return Cost(images=images, macs=images * macs)
+
+
+def _forward_macs(net: NetConfig, classes: int, side: int) -> int:
+    """Multiply-accumulates of one forward pass of one square."""
+    _, macs = net_size(net, classes, side)
+    return macs
 
 
 def trained_nets(teachers: Collection[str]) -> list[NetConfig]:
@@ -53,13 +58,6 @@ def trained_nets(teachers: Collection[str]) -> list[NetConfig]:
     Raises :class:`CheckpointError` for a run that cannot be read.
     """
     return [load_trained(name).config for name in teachers if not name.startswith(ONNX_PREFIX)]
-
-
-# Rows share their nets, and counting builds the net: each is counted once.
-@cache
-def forward_macs(net: NetConfig, classes: int, side: int) -> int:
-    """Multiply-accumulates of one forward pass of one square."""
-    return count_macs(build_net(net, classes, side), side)
 
 
 def print_dry_run(title: str, jobs: Sequence[Job], finished: Mapping[RunId, str]) -> None:

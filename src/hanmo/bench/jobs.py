@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from hanmo.bench.dry_run import Cost, print_dry_run
+from hanmo.bench.dry_run import Cost
 from hanmo.errors import CheckpointError
 
 Record = dict[str, Any]
@@ -151,7 +151,6 @@ def run_jobs(
     devices: int = 1,
     rerun: Collection[RunId] = (),
     on_change: Callable[[Collection[RunId], Sequence[str]], None] = lambda finished, running: None,
-    dry_run: bool = False,
 ) -> bool:
     """Run the jobs that are not in ``folder/results.jsonl`` yet; False when time ran out or a job failed.
 
@@ -159,11 +158,7 @@ def run_jobs(
     ``minutes``: then running jobs are stopped as by Ctrl-C. Trainings write a checkpoint; the same call resumes them.
     ``rerun``: finished runs to run again nevertheless.
     ``on_change``: called with the finished runs and the names of the running jobs whenever one of them changes.
-    ``dry_run``: print the jobs and what they cost, run and write nothing, and return True.
     """
-    if dry_run:
-        print_dry_run(folder.name, jobs, Results(folder / "results.jsonl").keys())
-        return True
     results = Results(folder / "results.jsonl")
     # Writes nothing, but makes the folder, and cuts off a broken last line before anything is appended.
     results.add(())
@@ -223,8 +218,10 @@ def _start(
 def _collect(started: _Running, results: Results, finished: set[RunId]) -> bool:
     """Store and print the new records of a job; whether there were any."""
     records = started.new_records()
+    if not records:  # most of the time: jobs are asked several times a second
+        return False
     results.add(records)
     finished.update((record["job"], record["seed"]) for record in records)
     for record in records:
         print(json.dumps(record, ensure_ascii=False), flush=True)
-    return bool(records)
+    return True

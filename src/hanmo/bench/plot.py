@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from matplotlib.transforms import Bbox
 
-from hanmo.atomic import write_whole
-from hanmo.train.plots import BRUSH, CINNABAR, INK
+from hanmo.train.plots import BRUSH, CINNABAR, INK, save
 
 _PLACES = [
     (side * near, up)
@@ -62,9 +60,7 @@ def draw(points: Sequence[Point], out: Path) -> None:
     if timed:
         _panel(figure, axes[1], timed, [point.ms or 0.0 for point in timed], "ms a character, fp32, one CPU thread")
     axes[0].set_ylabel("top-1 %")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    write_whole(out, buffer.getvalue())
+    save(figure, out, dpi=110)
 
 
 def _panel(figure: Figure, axes: Axes, points: Sequence[Point], costs: Sequence[float], label: str) -> None:

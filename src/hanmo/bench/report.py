@@ -11,7 +11,7 @@ from hanmo.atomic import write_whole
 from hanmo.bench.comparison import Comparison, Row
 from hanmo.bench.jobs import Record, RunId
 from hanmo.errors import DataError
-from hanmo.nets.registry import build_net, count_macs, count_parameters
+from hanmo.nets.registry import net_size
 
 BEGIN, END = "<!-- hanmo bench: begin -->", "<!-- hanmo bench: end -->"
 
@@ -67,11 +67,11 @@ def _nets(comparison: Comparison, measured: Mapping[str, Accuracy], reading: Map
     for row in comparison.rows.values():
         if row.is_alone and row.name in measured:
             accuracy = measured[row.name]
-            net = build_net(row.recipe.net, len(comparison.pack.charset), comparison.side)
+            parameters, macs = net_size(row.recipe.net, len(comparison.pack.charset), comparison.side)
             cells = [
                 row.title,
-                f"{count_parameters(net) / 1e6:.2f} M",
-                f"{count_macs(net, comparison.side) / 1e6:.0f}",
+                f"{parameters / 1e6:.2f} M",
+                f"{macs / 1e6:.0f}",
                 f"{reading[row.name]['ms']:.2f}" if row.name in reading else "",
                 str(len(accuracy.top1)),
                 plus_minus(accuracy.top1),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import wraps
 from typing import ParamSpec, TypeVar, cast
 
@@ -77,25 +77,22 @@ class Layered(Method):
 
     def need_maps(self, student: Output, teacher: Output) -> None:
         """:class:`ConfigError` when a layer gives anything but maps (N, C, H, W)."""
-        both = (("student", student, self.student_layers), ("teacher", teacher, self.teacher_layers))
-        for side, output, layers in both:
-            for layer in layers:
-                if output.features[layer].ndim != 4:
-                    raise ConfigError(
-                        f"{self.name}: {side} layer {layer!r} gives {tuple(output.features[layer].shape)}, no map "
-                        "(N, C, H, W); name layers of maps, or take a method of pooled features: pkd, rkd, sp or cc"
-                    )
+        advice = "name layers of maps, or take a method of pooled features: pkd, rkd, sp or cc"
+        self._need(student, teacher, (4,), f", no map (N, C, H, W); {advice}")
 
     def need_vectors(self, student: Output, teacher: Output) -> None:
         """:class:`ConfigError` when :func:`pooled` cannot bring a layer's features to (N, C)."""
+        advice = "; name layers of maps (N, C, H, W), tokens (N, L, C) or vectors (N, C)"
+        self._need(student, teacher, (2, 3, 4), advice)
+
+    def _need(self, student: Output, teacher: Output, dimensions: Collection[int], advice: str) -> None:
+        """:class:`ConfigError` when a layer's features have a number of dimensions not among ``dimensions``."""
         both = (("student", student, self.student_layers), ("teacher", teacher, self.teacher_layers))
         for side, output, layers in both:
             for layer in layers:
-                if not 2 <= output.features[layer].ndim <= 4:
-                    raise ConfigError(
-                        f"{self.name}: {side} layer {layer!r} gives {tuple(output.features[layer].shape)}; name layers "
-                        "of maps (N, C, H, W), tokens (N, L, C) or vectors (N, C)"
-                    )
+                shape = tuple(output.features[layer].shape)
+                if len(shape) not in dimensions:
+                    raise ConfigError(f"{self.name}: {side} layer {layer!r} gives {shape}{advice}")
 
 
 def total(losses: list[Tensor]) -> Tensor:

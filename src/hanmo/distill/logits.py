@@ -6,9 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hanmo.distill.layers import in_float32, not_negative
+from hanmo.distill.layers import above_zero, in_float32, not_negative
 from hanmo.distill.method import Method, register_method
-from hanmo.errors import ConfigError
 from hanmo.nets.feature_hooks import Output
 
 NEVER = -1e4
@@ -120,7 +119,8 @@ class KnowledgeDistillation(Method):
 
     def __init__(self, *, temperature: float = 4.0) -> None:
         super().__init__()
-        self.temperature = _positive(temperature)
+        above_zero(self.name, temperature=temperature)
+        self.temperature = temperature
 
     def loss(self, student: Output, teacher: Output, labels: Tensor) -> Tensor:
         return kd_loss(student.logits, teacher.logits, self.temperature)
@@ -140,7 +140,8 @@ class LogitStandardisedKD(Method):
 
     def __init__(self, *, temperature: float = 2.0) -> None:
         super().__init__()
-        self.temperature = _positive(temperature)
+        above_zero(self.name, temperature=temperature)
+        self.temperature = temperature
 
     def loss(self, student: Output, teacher: Output, labels: Tensor) -> Tensor:
         # Both are standardised before the temperature divides them, so T means the same for every pair of nets.
@@ -162,7 +163,8 @@ class DecoupledKD(Method):
     def __init__(self, *, alpha: float = 1.0, beta: float = 8.0, temperature: float = 4.0) -> None:
         super().__init__()
         not_negative(self.name, alpha=alpha, beta=beta)
-        self.alpha, self.beta, self.temperature = alpha, beta, _positive(temperature)
+        above_zero(self.name, temperature=temperature)
+        self.alpha, self.beta, self.temperature = alpha, beta, temperature
 
     def loss(self, student: Output, teacher: Output, labels: Tensor) -> Tensor:
         options = {"alpha": self.alpha, "beta": self.beta, "temperature": self.temperature}
@@ -185,7 +187,8 @@ class StrongerTeacher(Method):
     def __init__(self, *, inter: float = 2.0, intra: float = 2.0, temperature: float = 4.0) -> None:
         super().__init__()
         not_negative(self.name, inter=inter, intra=intra)
-        self.inter, self.intra, self.temperature = inter, intra, _positive(temperature)
+        above_zero(self.name, temperature=temperature)
+        self.inter, self.intra, self.temperature = inter, intra, temperature
 
     def loss(self, student: Output, teacher: Output, labels: Tensor) -> Tensor:
         inter, intra = dist_losses(student.logits, teacher.logits, self.temperature)
@@ -207,9 +210,3 @@ class LabelRefinery(Method):
 
     def loss(self, student: Output, teacher: Output, labels: Tensor) -> Tensor:
         return kd_loss(student.logits, teacher.logits, 1.0)
-
-
-def _positive(temperature: float) -> float:
-    if temperature <= 0:
-        raise ConfigError(f"distillation temperature {temperature} must be above 0")
-    return temperature

@@ -38,13 +38,12 @@ class Ranks(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Confusion:
-    """Class ``true`` was read as ``predicted`` in ``samples`` (row numbers); ``both`` counts both directions."""
+    """Class ``true`` was read as ``predicted`` in ``count`` samples; ``both`` counts both directions."""
 
     true: int
     predicted: int
     count: int
     both: int
-    samples: tuple[int, ...]
 
 
 def ranks(logits: Logits, labels: Classes) -> Ranks:
@@ -75,11 +74,6 @@ def topk_accuracy(logits: Logits, labels: Classes, ks: Sequence[int] = (1, 5, 10
     return {k: 100 * float(label_ranks.credit(k).mean()) for k in ks}
 
 
-def per_class_accuracy(logits: Logits, labels: Classes) -> Floats:
-    """Top-1 accuracy of every class in per cent, float64 (C,); NaN for classes without samples."""
-    return 100 * class_means(ranks(logits, labels).credit(1), labels, logits.shape[1])
-
-
 def class_means(values: Floats, labels: Classes, classes: int) -> Floats:
     """Mean of ``values`` (N,) over the samples of each class, float64 (classes,); NaN for classes without samples."""
     count = np.bincount(labels, minlength=classes)
@@ -89,27 +83,15 @@ def class_means(values: Floats, labels: Classes, classes: int) -> Floats:
     return means
 
 
-def confusions(logits: Logits, labels: Classes, top: int = 20) -> list[Confusion]:
-    """The ``top`` most frequent (true, predicted) pairs, most frequent first."""
-    check(logits, labels)
-    return confused_pairs(answers(logits), labels, top)
-
-
 def confused_pairs(predicted: Classes, labels: Classes, top: int = 20) -> list[Confusion]:
-    """As :func:`confusions`, from ``predicted`` classes (N,). Equal counts are ordered by ``both``, then by class."""
+    """The ``top`` most frequent (true, predicted) pairs of classes (N,), most frequent first.
+
+    Equal counts are ordered by ``both``, then by class.
+    """
     count = pair_counts(predicted, labels)
     both = {pair: n + count.get(pair[::-1], 0) for pair, n in count.items()}
     order = sorted(count, key=lambda pair: (-count[pair], -both[pair], pair))
-    return [
-        Confusion(
-            true=true,
-            predicted=to,
-            count=count[true, to],
-            both=both[true, to],
-            samples=tuple(np.flatnonzero((labels == true) & (predicted == to)).tolist()),
-        )
-        for true, to in order[:top]
-    ]
+    return [Confusion(true=true, predicted=to, count=count[true, to], both=both[true, to]) for true, to in order[:top]]
 
 
 def pair_counts(predicted: Classes, labels: Classes) -> dict[tuple[int, int], int]:

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import onnx
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper
+from onnx import numpy_helper
 from torch import Tensor
 
+from hanmo.nets.onnx import attributes_of
 from hanmo.onnxfile import open_session
 
 
@@ -59,7 +60,7 @@ def _shift(node: onnx.NodeProto, error: Tensor, mean: Tensor) -> NDArray[np.floa
     """The mean change (out,) of the outputs of ``node`` by the weight ``error``, for inputs with the given ``mean``."""
     if node.op_type == "Gemm":
         return (error @ mean).numpy()
-    attributes = _attributes(node)
+    attributes = attributes_of(node)
     top, left, bottom, right = attributes.get("pads", (0, 0, 0, 0))
     # A convolution is linear, so the mean change of the output is the convolution of the mean input (C, H, W) with the
     # error. Whole maps are kept, not one mean a channel, because padding changes the sums at the border.
@@ -90,7 +91,7 @@ def _layers(
         if weight is None or bias is None or original.input[1] not in weights or uses[bias.input[0]] > 1:
             continue
         error = _dequantized(weight, makers, tensors) - weights[original.input[1]].astype(np.float64)
-        attributes = _attributes(node)
+        attributes = attributes_of(node)
         if node.op_type == "Gemm":
             # To (out, in): without transB, Gemm stores its weight as (in, out).
             error = error if attributes.get("transB", 0) else error.T
@@ -112,12 +113,8 @@ def _dequantized(
     shape = [1] * levels.ndim
     if scale.ndim:
         # One scale for each output channel, (C,), must be multiplied along that axis; a single scale fits every shape.
-        shape[_attributes(node).get("axis", 1)] = -1
+        shape[attributes_of(node).get("axis", 1)] = -1
     return levels * scale.reshape(shape)
-
-
-def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
-    return {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
 
 
 def _means(model: bytes, names: set[str], batches: Iterable[Mapping[str, NDArray[np.uint8]]]) -> dict[str, Tensor]:

@@ -62,18 +62,20 @@ def export_bundle(
     # For fp32 the placeholder on the right is never used, and the calibration pack need not exist.
     calibration_squares, classes = _samples(calibration, trained) if int8 else (squares, labels)
     held_out_samples = _samples(held_out, trained) if held_out else None
+    refusal_samples = _samples(refusal, trained) if refusal else None
     model = export_onnx(trained.net, trained.normalization.side)
     small = quantize(model, np.asarray(calibration_squares[calibration_indices(classes)])) if int8 else None
     # Verified before anything is fitted or written, so that a bad export leaves no bundle behind.
     check = verify(trained.net, model, small, *_some(squares, labels, VERIFIED_SAMPLES))
     check.require(force=force)
-    refusal_samples = _samples(refusal, trained) if refusal else held_out_samples
+    # Both are fitted on the model that is shipped: rounding to int8 changes its logits a little.
+    answers = None
+    if held_out_samples and (temperature is None or refusal_samples is None):
+        answers = _answers(small or model, *held_out_samples)
+    refusal_answers = _answers(small or model, *refusal_samples) if refusal_samples else answers
     if temperature is None:
-        # Fitted on the model that is shipped: rounding to int8 changes its logits a little.
-        temperature = fit_temperature(*_answers(small or model, *held_out_samples)) if held_out_samples else 1.0
-    least_evidence = 0.0
-    if refusal_samples:
-        least_evidence = refusal_threshold(evidence(_answers(small or model, *refusal_samples)[0]))
+        temperature = fit_temperature(*answers) if answers else 1.0
+    least_evidence = refusal_threshold(evidence(refusal_answers[0])) if refusal_answers else 0.0
     bundle = write_bundle(
         out,
         small or model,

@@ -10,6 +10,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from hanmo.nets.onnx import attributes_of
 from hanmo.nets.quantization import MIN_QUANTIZED_WEIGHTS
 
 MAX_LEVEL = 7
@@ -86,7 +87,7 @@ def _layers(graph: onnx.GraphProto, tensors: dict[str, TensorProto]) -> list[_La
             continue
         shape = tensors[weight.input[0]].dims
         # ONNX counts a negative axis from the end; the remainder makes it positive.
-        axis = next((attribute.i for attribute in weight.attribute if attribute.name == "axis"), 1) % len(shape or [1])
+        axis = attributes_of(weight).get("axis", 1) % len(shape or [1])
         # The layer is taken only if its weight is a large matrix with one scale for each channel, and its input is
         # quantised: the scale of the bias is that of the input times that of the weight.
         activation = makers.get(user.input[0])

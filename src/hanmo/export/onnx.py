@@ -13,6 +13,7 @@ import torch
 from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
+from hanmo.nets.onnx import attributes_of
 from hanmo.normalize import MEAN, STD
 
 OPSET = 20
@@ -89,7 +90,7 @@ def _pool_globally(graph: onnx.GraphProto) -> None:
             nodes.append(node)
             continue
         # GlobalAveragePool returns (N, C, 1, 1). Where ReduceMean dropped these axes, Flatten drops them: (N, C).
-        keeps = next((bool(a.i) for a in node.attribute if a.name == "keepdims"), True)
+        keeps = bool(attributes_of(node).get("keepdims", 1))
         pooled = node.output[0] if keeps else f"{node.output[0]}_pooled"
         nodes.append(helper.make_node("GlobalAveragePool", [node.input[0]], [pooled], name=node.name))
         if not keeps:

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from hanmo.config import load_toml
 from hanmo.errors import ArgumentError
-from hanmo.train.config import DataConfig, Recipe
-from hanmo.train.drawn import SYNTH_PREFIX
+from hanmo.train.config import SYNTH_PREFIX, DataConfig, Recipe
 from hanmo.train.run import RECIPE
 
 

@@ -12,6 +12,7 @@ from torch import nn
 from hanmo.errors import ExportError
 from hanmo.export.quantize import run_onnx
 from hanmo.normalize import standardise
+from hanmo.train.augment import unchanged
 
 MIN_AGREEMENT = 99.9
 """Per cent of samples on which fp32 ONNX and torch must name the same character.
@@ -90,7 +91,7 @@ def _torch_logits(net: nn.Module, squares: NDArray[np.uint8], batch: int = 256) 
     net = net.cpu().eval()
     # A copy, because torch warns of read-only arrays, such as the memory map of a pack.
     x = torch.from_numpy(np.array(squares))
-    parts = [net(standardise(chunk.unsqueeze(1).float() / 255)) for chunk in torch.split(x, batch)]
+    parts = [net(standardise(unchanged(chunk))) for chunk in torch.split(x, batch)]
     logits: NDArray[np.float32] = torch.cat(parts).numpy()
     return logits
 

@@ -64,7 +64,7 @@ class PartialEnsemble(nn.Module):
         among = self.share * self.partial(x).float().log_softmax(-1) + (1 - self.share) * (inside - probability)
         answer = whole.clone()
         answer[:, self.known] = among.log_softmax(-1) + probability
-        return answer
+        return answer  # type: ignore[no-any-return]
 
 
 def resize_input(net: nn.Module, side: int) -> nn.Module:

@@ -59,7 +59,7 @@ class OnnxNet(nn.Module):
         # The version of the operator set; the meaning of Softmax depends on it.
         opset = {"opset": next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 1)}
         self._steps = [
-            (OPERATIONS[node.op_type](_attributes(node) | opset), tuple(node.input), tuple(node.output))
+            (OPERATIONS[node.op_type](attributes_of(node) | opset), tuple(node.input), tuple(node.output))
             for node in graph.node
             if node.op_type != "Constant"
         ]
@@ -78,12 +78,13 @@ class OnnxNet(nn.Module):
 
 
 def _constant(node: onnx.NodeProto) -> onnx.TensorProto:
-    ((name, value),) = _attributes(node).items()
+    ((name, value),) = attributes_of(node).items()
     kinds = {"value_float": np.float32, "value_floats": np.float32, "value_int": np.int64, "value_ints": np.int64}
     return numpy_helper.from_array(np.array(value, kinds[name])) if name in kinds else value
 
 
-def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
+def attributes_of(node: onnx.NodeProto) -> dict[str, Any]:
+    """The attributes of a node by name, as Python values; those that the node does not name are missing."""
     return {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
 
 

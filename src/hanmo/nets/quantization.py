@@ -54,7 +54,10 @@ def train_quantized(net: nn.Module, bits: int) -> None:
 
 @torch.no_grad()
 def quantize_weights(net: nn.Module, bits: int) -> None:
-    """Round the weights of the same layers once, in place, without changing how the net computes."""
+    """Round the weights of the layers that :func:`train_quantized` takes, once and in place.
+
+    The net computes as before.
+    """
     for module in _large_layers(net):
         module.weight.copy_(FakeQuantize(bits)(module.weight))
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 import torch
@@ -131,6 +132,18 @@ def count_macs(net: nn.Module, side: int) -> int:
     return int(counter.get_total_flops()) // 2  # a multiply-accumulate counts as two operations
 
 
+@cache
+def net_size(config: NetConfig, classes: int, side: int) -> tuple[int, int]:
+    """Parameters and MACs (:func:`count_parameters`, :func:`count_macs`) of a net, without memory for its weights.
+
+    Raises :class:`ConfigError` for a net that cannot be built.
+    """
+    # Counting builds the net, and many rows and trials share one: each is counted once.
+    with torch.device("meta"):  # shapes without memory or computation
+        net = build_net(config, classes, side)
+    return count_parameters(net), count_macs(net, side)
+
+
 def _resnet(block: type[BasicBlock] | type[Bottleneck], depths: tuple[int, ...]) -> Builder:
     def build(config: NetConfig, classes: int, side: int) -> nn.Module:
         return ResNet(block, config.depths or depths, classes, **_resnet_options(config, side))
@@ -146,7 +159,7 @@ def _resnet_options(config: NetConfig, side: int) -> dict[str, Any]:
 
 
 def _common_options(config: NetConfig, side: int) -> dict[str, Any]:
-    """The options that every net has."""
+    """Options that most nets share."""
     return {"width": config.width, "dropout": config.dropout, "side": side}
 
 

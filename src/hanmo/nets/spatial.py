@@ -11,12 +11,11 @@ from itertools import pairwise
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hanmo.nets.resnet import BasicBlock, ResNet
 from hanmo.nets.staged import convolution, hidden, scaled
-from hanmo.normalize import MEAN, STD
+from hanmo.nets.tta import sampled
 
 
 class SpatialTransformer(nn.Module):
@@ -49,10 +48,7 @@ class SpatialTransformer(nn.Module):
         rows, columns = centres.view(1, side, 1), centres.view(1, 1, side)
         x_from = _for_each_picture(a) * columns + _for_each_picture(b) * rows + _for_each_picture(right)
         y_from = _for_each_picture(c) * columns + _for_each_picture(d) * rows + _for_each_picture(down)
-        # grid_sample reads 0 outside the picture. Paper is 0 before it is standardised, -MEAN / STD after.
-        paper = -MEAN / STD
-        moved = F.grid_sample(x.float() - paper, torch.stack((x_from, y_from), -1), align_corners=False) + paper
-        return moved.to(x.dtype)
+        return sampled(x.float(), torch.stack((x_from, y_from), -1)).to(x.dtype)
 
     def map(self, x: Tensor) -> Tensor:
         """The affine maps (N, 2, 3) from places in the result to places in the pictures; both range from -1 to 1."""

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hanmo.normalize import MEAN, STD
+from hanmo.normalize import PAPER
 
 
 class View(NamedTuple):
@@ -36,7 +36,13 @@ def transform(x: Tensor, view: View) -> Tensor:
     # For each place in the view the place in the picture: x moves in proportion to y (shear), and both shrink as the
     # view enlarges.
     grid = torch.stack((columns / view.scale + view.shear * rows, rows / view.scale), -1)
-    # grid_sample reads 0 outside the picture. Paper is 0 before it is standardised, -MEAN / STD after.
-    paper = -MEAN / STD
-    grid = grid.expand(len(x), side, side, 2).to(x.dtype)
-    return F.grid_sample(x - paper, grid, align_corners=False) + paper
+    return sampled(x, grid.expand(len(x), side, side, 2).to(x.dtype))
+
+
+def sampled(x: Tensor, grid: Tensor) -> Tensor:
+    """Standardised squares (N, 1, S, S) at the places ``grid`` (N, T, T, 2), as (N, 1, T, T).
+
+    Places are (x, y) from -1 to 1; outside the picture there is paper.
+    """
+    # grid_sample reads 0 outside the picture, so paper is made 0 before and what it was after.
+    return F.grid_sample(x - PAPER, grid, align_corners=False) + PAPER

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Literal
 
+from hanmo.config import require_folder_name
 from hanmo.errors import ConfigError
 
 Number = int | float
@@ -97,8 +98,7 @@ class SearchConfig:
     space: tuple[Space, ...]
 
     def __post_init__(self) -> None:
-        if not self.name or set(self.name) & set("/\\\0") or self.name.startswith("."):
-            raise ConfigError(f"name {self.name!r} is also a folder's name: no slashes, no leading dot")
+        require_folder_name(self.name)
         if not self.space:
             raise ConfigError("space needs at least one entry: a key and what it may be")
         for name in ("trials", "budget", "most_parameters", "most_macs"):

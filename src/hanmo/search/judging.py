@@ -12,9 +12,8 @@ from hanmo.data.part import write_part
 from hanmo.data.split import split_by_writer
 from hanmo.errors import ConfigError, PackError
 from hanmo.search.config import SearchConfig
-from hanmo.train.config import DataConfig, Recipe
+from hanmo.train.config import SYNTH_PREFIX, DataConfig, Recipe
 from hanmo.train.data import open_training
-from hanmo.train.drawn import SYNTH_PREFIX
 
 
 class Judging:

@@ -10,13 +10,12 @@ from torch import nn
 
 from hanmo.config import from_table, load_toml, to_table
 from hanmo.errors import ConfigError
-from hanmo.nets.feature_hooks import FeatureHooks
-from hanmo.nets.registry import NetConfig, build_net, count_macs, count_parameters
+from hanmo.nets.registry import NetConfig, build_net, net_size
 from hanmo.search.config import SearchConfig
 from hanmo.search.judging import Judging
 from hanmo.search.space import Drawing, Settings, with_settings
 from hanmo.train.config import DistillConfig, Recipe
-from hanmo.train.methods import build_methods, connect
+from hanmo.train.methods import hook_student
 from hanmo.train.teachers import build_teacher
 
 
@@ -36,8 +35,6 @@ class SearchProblem:
         self.judging = Judging(config, self.base, out)
         self.short = replace(short, name=config.name, data=self.judging.trial_data())
         self.drawing = Drawing(config.space, to_table(self.short))
-        # Many trials share a net, and counting builds it: each is counted once.
-        self.sizes: dict[NetConfig, tuple[int, int]] = {}
         self._check()
 
     def _check(self) -> None:
@@ -57,11 +54,7 @@ class SearchProblem:
 
     def size_of(self, net: NetConfig) -> tuple[int, int]:
         """Parameters and MACs of a net. Raises :class:`ConfigError` for nets that cannot be built."""
-        if net not in self.sizes:
-            with torch.device("meta"):  # shapes without memory or computation
-                built = build_net(net, self.judging.classes, self.judging.side)
-            self.sizes[net] = count_parameters(built), count_macs(built, self.judging.side)
-        return self.sizes[net]
+        return net_size(net, self.judging.classes, self.judging.side)
 
     def _check_teaching(self, net: NetConfig, distill: DistillConfig) -> None:
         """Raise an error for missing teachers and for layers that do not fit."""
@@ -70,10 +63,7 @@ class SearchProblem:
         def build_student() -> nn.Module:
             return build_net(net, self.judging.classes, self.judging.side)
 
-        methods = build_methods(distill)
-        connect(
-            FeatureHooks(build_student(), methods.student_layers), teacher, methods, self.judging.side, build_student
-        )
+        hook_student(build_student(), distill, teacher, self.judging.side, build_student)
 
     def images_of(self, recipe: Recipe) -> int:
         """Training images of a whole trial. Raises :class:`ConfigError` for a batch larger than the data."""

@@ -28,7 +28,7 @@ class Randomness(NamedTuple):
 
 
 _SHARES = [1, 2, 2, 2, 2, 1, 1, 1, 1, 1, 2, 2, 3]
-"""How many of the K numbers of a picture each operation of :func:`apply` takes, in the order of its code."""
+"""How many of the K numbers of a picture each operation takes, in the order in which :func:`apply` unpacks them."""
 
 
 def sample_augmentation(config: AugmentConfig, count: int, side: int, generator: torch.Generator) -> Randomness:
@@ -144,6 +144,9 @@ def _outside_hole(centre: Tensor, size: Tensor, side: int) -> Tensor:
 
 def _blur(x: Tensor) -> Tensor:
     """A Gaussian blur with a standard deviation of one pixel, by rows and columns."""
-    kernel = torch.tensor([0.0545, 0.2442, 0.4026, 0.2442, 0.0545], device=x.device)
+    # Computed on the device: numbers copied from the CPU at every step would make a GPU wait, and torch.compile would
+    # not put the step into a CUDA graph.
+    distance = (torch.arange(5, device=x.device) - 2).abs()
+    kernel = torch.where(distance == 0, 0.4026, torch.where(distance == 1, 0.2442, 0.0545))
     x = F.conv2d(x, kernel.view(1, 1, 1, 5), padding=(0, 2))
     return F.conv2d(x, kernel.view(1, 1, 5, 1), padding=(2, 0))

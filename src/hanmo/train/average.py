@@ -9,15 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from hanmo.config import to_table
 from hanmo.data.pack import Pack
 from hanmo.errors import ArgumentError, CheckpointError, RunError
 from hanmo.nets.quantization import quantize_weights
-from hanmo.normalize import Normalization
-from hanmo.train.checkpoint import save_tensors
-from hanmo.train.run import RECIPE, WEIGHTS, TrainedNet, load_trained
+from hanmo.train.run import RECIPE, WEIGHTS, TrainedNet, load_trained, write_weights
 from hanmo.train.shards import first_shard
 from hanmo.train.statistics import move_statistics
 
@@ -85,7 +82,16 @@ def average_runs(runs: Sequence[str | Path], out: str | Path, options: AverageOp
         chosen = np.random.default_rng(0).permutation(len(pack))[:MEASURED]
         move_statistics(net, torch.from_numpy(np.asarray(pack.images)[chosen]), options.statistics_share)
         sources += [f"statistics of the norms: {source}" for source in pack.sources]
-    _save(file, net, first, max((one.normalization for one in trained), key=lambda n: n.version), sources)
+    write_weights(
+        file,
+        net.state_dict(),
+        config=first.config,
+        charset=first.charset,
+        groups=first.groups,
+        normalization=max((one.normalization for one in trained), key=lambda n: n.version),
+        trained_on=list(dict.fromkeys(sources)),  # each source once, in the order of the runs
+        accuracy={},
+    )
     return file
 
 
@@ -118,16 +124,3 @@ def _fitting(path: str | Path, trained: TrainedNet) -> Pack:
     pack = Pack.open(Path(path))
     pack.require(normalization=replace(trained.normalization, version=pack.normalization.version))
     return pack
-
-
-def _save(file: Path, net: nn.Module, first: TrainedNet, normalization: Normalization, sources: Sequence[str]) -> None:
-    header = {
-        "net": to_table(first.config),
-        "charset": str(first.charset),
-        "groups": first.groups,
-        "normalization": normalization.as_dict(),
-        # Each source once, in the order of the runs.
-        "trained_on": list(dict.fromkeys(sources)),
-        "accuracy": {},
-    }
-    save_tensors(file, dict(net.state_dict()), header)

@@ -6,9 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from hanmo.charset import named_charset
+from hanmo.config import require_folder_name
 from hanmo.distill import METHODS
 from hanmo.errors import ConfigError
 from hanmo.nets.registry import NetConfig
+
+SYNTH_PREFIX = "synth:"
+"""The prefix of ``data.train`` that is a recipe to draw from; without it, it is a pack."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,13 +33,13 @@ class DataConfig:
     def __post_init__(self) -> None:
         if not 0 < self.real_share < 1:
             raise ConfigError(f"real_share {self.real_share}: above 0 and below 1")
-        if self.oversample and not self.train.startswith("synth:"):
+        if self.oversample and not self.train.startswith(SYNTH_PREFIX):
             raise ConfigError("oversample is for drawn samples, but train is a pack; leave it out")
         for names, number in self.oversample.items():
             named_charset(names)  # refuses unknown names
             if not 1 <= number <= 1000:
                 raise ConfigError(f"oversample {names} = {number} is impossible; 1 to 1,000 times")
-        if self.real is not None and not self.train.startswith("synth:"):
+        if self.real is not None and not self.train.startswith(SYNTH_PREFIX):
             raise ConfigError("real is mixed into drawn samples, but train is a pack; join both: hanmo data pack")
 
 
@@ -240,8 +244,7 @@ class Recipe:
     """Only where ``data.train`` draws on pages; None means the defaults there."""
 
     def __post_init__(self) -> None:
-        if not self.name or set(self.name) & set("/\\\0") or self.name.startswith("."):
-            raise ConfigError(f"name {self.name!r} is also a folder's name: no slashes, no leading dot")
+        require_folder_name(self.name)
         if self.page_training and self.page_training.empty_share:
             self._check_empty_pages()
 

@@ -8,8 +8,8 @@ import torch
 
 from hanmo.data.pack import Pack
 from hanmo.train.batches import DataInfo, DeviceData, TrainingData
-from hanmo.train.config import DataConfig
-from hanmo.train.drawn import SYNTH_PREFIX, DrawnData
+from hanmo.train.config import SYNTH_PREFIX, DataConfig
+from hanmo.train.drawn import DrawnData
 from hanmo.train.mixed import MixedData
 
 

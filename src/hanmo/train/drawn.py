@@ -23,9 +23,6 @@ from hanmo.train.batches import shuffled
 from hanmo.train.parallel import Processes
 from hanmo.train.squares import finer
 
-SYNTH_PREFIX = "synth:"
-"""The prefix of ``data.train`` that is a recipe to draw from; without it, it is a pack."""
-
 _AT_ONCE = {"cpu": 512, "cuda": 8192}
 """Samples drawn together, by kind of device: enough to keep it busy, few enough for a quick first step."""
 
@@ -35,8 +32,8 @@ class DrawnData:
 
     An epoch has ``per_character`` samples of each class, each in another handwriting; for characters of the sets in
     ``oversample`` (a name as in :data:`hanmo.charset.SETS` -> a number) that many times as much. Sample n of epoch e
-    depends on the recipe's seed, the training's seed, e and n alone. The squares have the normalisation ``drawn``. For a recipe
-    with a ``[page]`` section these are the larger ones of :func:`finer`, to be put on pages
+    depends on the recipe's seed, the training's seed, e and n alone. The squares have the normalisation ``drawn``. For
+    a recipe with a ``[page]`` section these are the larger ones of :func:`finer`, to be put on pages
     (:class:`hanmo.train.pages.Pages`); ``side`` is that of the net's input in any case. Raises :class:`ConfigError` for
     a normalisation other than ``fit``, since drawn characters are placed in this way, and what :class:`Mix` raises.
     """

@@ -50,7 +50,8 @@ def load_fitting(path: str, info: DataInfo, role: str, *, partly: bool = False) 
 
     With ``partly`` the run may lack some of these; the net has the others, in the data's order. Raises
     :class:`CheckpointError` for a run without weights, :class:`CharsetError` when it lacks characters of the data
-    (with ``partly``: all of them), :class:`ConfigError` when it reads squares of another normalisation (another side is allowed).
+    (with ``partly``: all of them), :class:`ConfigError` when it reads squares of another normalisation (another side
+    is allowed).
     """
     trained = load_trained(path)
     if trained.charset != info.charset:

@@ -19,6 +19,23 @@ def build_methods(config: DistillConfig) -> Distillation:
     return Distillation(weighted, config.label_weight)
 
 
+def hook_student(
+    net: nn.Module,
+    config: DistillConfig,
+    teacher: FeatureHooks | None,
+    side: int,
+    build_student: Callable[[], nn.Module],
+) -> tuple[FeatureHooks, Distillation]:
+    """``net`` with hooks on the layers that the methods of ``config`` need, and these methods, connected to the nets.
+
+    Raises :class:`ConfigError` for layers that the net lacks or that a method cannot compare.
+    """
+    methods = build_methods(config)
+    student = FeatureHooks(net, methods.student_layers)
+    connect(student, teacher, methods, side, build_student)
+    return student, methods
+
+
 @torch.no_grad()
 def connect(
     student: FeatureHooks,

@@ -29,7 +29,7 @@ from hanmo.config import load_toml
 from hanmo.errors import CharsetError, ConfigError, ModelError, one_line
 from hanmo.nets.ensemble import resize
 from hanmo.nets.onnx import OnnxNet
-from hanmo.normalize import MEAN, STD, Normalization
+from hanmo.normalize import MEAN, PAPER, STD, Normalization
 from hanmo.onnxfile import needs_other_files
 
 ONNX_PREFIX = "onnx:"
@@ -105,9 +105,9 @@ class OnnxTeacher(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         side, config = x.shape[-1], self.config
-        # Bring our margin to the model's: cut some of it off, or add paper around (which is -MEAN / STD here).
+        # Bring our margin to the model's: cut some of it off, or add paper around.
         cut = round(self.trim * side)
-        ink = x[..., cut : side - cut, cut : side - cut] if cut > 0 else F.pad(x, [-cut] * 4, value=-MEAN / STD)
+        ink = x[..., cut : side - cut, cut : side - cut] if cut > 0 else F.pad(x, [-cut] * 4, value=PAPER)
         # Undo our standardisation (ink 0 to 1), then apply the model's own.
         ink = resize(ink, config.side) * STD + MEAN
         ink = (1 - ink if config.ink == "dark" else ink).sub(config.mean).div(config.std)

@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -56,7 +56,7 @@ def plot_run(metrics_jsonl: Path, out_dir: Path) -> list[Path]:
     figures = {"loss": _loss(run) if run.train else None}
     figures["accuracy"] = _accuracy(run) if run.evaluated else None
     figures["learning_rate"] = _learning_rate(run) if run.train else None
-    return [_save(figure, Path(out_dir) / f"{name}.png") for name, figure in figures.items() if figure is not None]
+    return [save(figure, Path(out_dir) / f"{name}.png") for name, figure in figures.items() if figure is not None]
 
 
 def read_run(metrics_jsonl: Path) -> Run:
@@ -108,7 +108,7 @@ def smooth(values: NDArray[np.float64], width: float) -> NDArray[np.float64]:
 
 
 def _loss(run: Run) -> Figure:
-    figure, axes = _page("Loss", "loss (nats)")
+    figure, axes = page("Loss", "loss (nats)")
     epoch, loss = run.column("train", "epoch"), run.column("train", "loss")
     width = min(_SMOOTH, len(loss) / 50)  # 2 % of the curve, so that a short run keeps its shape
     # The raw curve stays faintly visible: smoothing alone could hide a spike.
@@ -134,7 +134,7 @@ def _loss(run: Run) -> Figure:
 
 
 def _accuracy(run: Run) -> Figure:
-    figure, axes = _page("Accuracy on the evaluation set", "accuracy (%)")
+    figure, axes = page("Accuracy on the evaluation set", "accuracy (%)")
     epoch, top1, top5 = (run.column("eval", name) for name in ("epoch", "top1", "top5"))
     axes.plot(epoch, top5, "o-", color=JADE, markersize=3, linewidth=1.2, label="top-5")
     axes.plot(epoch, top1, "o-", color=BRUSH, markersize=3.5, linewidth=1.8, label="top-1")
@@ -158,7 +158,7 @@ def _accuracy(run: Run) -> Figure:
 
 
 def _learning_rate(run: Run) -> Figure:
-    figure, axes = _page("Learning rate and speed", "learning rate")
+    figure, axes = page("Learning rate and speed", "learning rate")
     epoch = run.column("train", "epoch")
     axes.plot(epoch, run.column("train", "lr"), color=BRUSH, linewidth=1.8, label="learning rate")
     axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3))
@@ -176,13 +176,14 @@ def _learning_rate(run: Run) -> Figure:
     return figure
 
 
-def _page(title: str, quantity: str) -> tuple[Figure, Axes]:
-    """A figure with its own canvas, so that drawing does not change pyplot's global state and backend."""
+def page(title: str, quantity: str, across: str = "epoch") -> tuple[Figure, Axes]:
+    """An empty figure in the style of all curves: ``quantity`` upwards, ``across`` to the right."""
+    # A canvas of its own, so that drawing does not change pyplot's global state and backend.
     figure = Figure(figsize=(8, 4.5), dpi=150, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     axes.set_title(title, loc="left", fontweight="bold", color=INK, pad=12)
-    axes.set_xlabel("epoch")
+    axes.set_xlabel(across)
     axes.set_ylabel(quantity)
     axes.xaxis.set_major_locator(MaxNLocator(nbins="auto", integer=False))
     axes.grid(axis="y", color=INK, alpha=0.12, linewidth=0.7)
@@ -208,9 +209,10 @@ def _number(value: object) -> float:
     return float(value) if isinstance(value, int | float) else math.nan
 
 
-def _save(figure: Figure, target: Path) -> Path:
+def save(figure: Figure, target: Path, dpi: float | Literal["figure"] = "figure") -> Path:
+    """Write a figure as PNG with ``dpi`` dots an inch, else the figure's own; raises :class:`StorageError`."""
     # Drawn in memory first, so that a picture on the disk is never half written.
     picture = io.BytesIO()
-    figure.savefig(picture, format="png")
+    figure.savefig(picture, format="png", dpi=dpi)
     write_whole(target, picture.getbuffer())
     return target

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -139,16 +139,40 @@ class RunFolder:
         accuracy: dict[str, float],
     ) -> None:
         """Write ``weights.safetensors``; raises :class:`StorageError`."""
-        header = {
-            "net": to_table(recipe.net),
-            # A reader needs these two beside the net: which character a class is, and how its squares are made.
-            "charset": str(info.charset),
-            "groups": dict(info.members),
-            "normalization": info.normalization.as_dict(),
-            "trained_on": list(sources),
-            "accuracy": accuracy,
-        }
-        save_tensors(self.weights, tensors, header)
+        write_weights(
+            self.weights,
+            tensors,
+            config=recipe.net,
+            charset=info.charset,
+            groups=info.members,
+            normalization=info.normalization,
+            trained_on=sources,
+            accuracy=accuracy,
+        )
+
+
+def write_weights(
+    file: Path,
+    tensors: Mapping[str, Tensor],
+    *,
+    config: NetConfig,
+    charset: Charset,
+    groups: Mapping[str, str],
+    normalization: Normalization,
+    trained_on: Sequence[str],
+    accuracy: Mapping[str, float],
+) -> None:
+    """Write a weights file that :func:`load_trained` reads; raises :class:`StorageError`."""
+    header = {
+        "net": to_table(config),
+        # A reader needs these two beside the net: which character a class is, and how its squares are made.
+        "charset": str(charset),
+        "groups": dict(groups),
+        "normalization": normalization.as_dict(),
+        "trained_on": list(trained_on),
+        "accuracy": dict(accuracy),
+    }
+    save_tensors(file, tensors, header)
 
 
 def note_seeds(folder: Path, seeds: Iterable[int]) -> None:

@@ -53,6 +53,13 @@ def _is_compiled(mode: str, device: torch.device) -> bool:
     return mode != "no" and (mode != "auto" or device.type == "cuda")
 
 
+def wait_for(device: torch.device) -> None:
+    """Wait until the device has done all that it was given."""
+    if device.type == "cuda":
+        # A GPU works behind the program: without waiting, only the time to hand over its work would be measured.
+        torch.cuda.synchronize(device)
+
+
 class Speedometer:
     """Images a second between two logs. The median leaves out the first interval, in which code is compiled."""
 
@@ -73,23 +80,18 @@ class Speedometer:
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Time within the block (an evaluation, a checkpoint) does not count as training."""
-        self._wait()
+        wait_for(self.device)
         paused = time.perf_counter()
         yield
         # The start of the interval moves on by the time of the pause.
         self.since += time.perf_counter() - paused
 
     def rate(self) -> float:
-        self._wait()
+        wait_for(self.device)
         rate = self.images / max(time.perf_counter() - self.since, 1e-9)
         self.rates.append(rate)
         self.restart()
         return rate
-
-    def _wait(self) -> None:
-        if self.device.type == "cuda":
-            # A GPU works behind the program: without waiting, only the time to hand over its work would be measured.
-            torch.cuda.synchronize(self.device)
 
     def median(self) -> float:
         return float(np.median(self.rates[1:] or self.rates or [0.0]))

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from hanmo.normalize import standardise
+from hanmo.train.augment import unchanged
 
 BATCH = 150
 """Samples in a batch while statistics are measured; an incomplete last batch is left out, unless alone."""
@@ -33,7 +34,7 @@ def move_statistics(net: nn.Module, squares: Tensor, share: float) -> None:
         norm.reset_running_stats()
         norm.momentum = None  # torch then takes the plain mean over all batches
     for start in range(0, len(squares) - size + 1, size):
-        net(standardise(squares[start : start + size, None].float() / 255))
+        net(standardise(unchanged(squares[start : start + size])))
     net.train(training)
     for norm, own, momentum in zip(norms, before, momenta, strict=True):
         norm.momentum = momentum

@@ -41,9 +41,7 @@ def join_banks(first: GlyphBank, second: GlyphBank, out: str | Path) -> GlyphBan
     records = [_record(name, banks, int(n), len(charset)) for name, n in zip(names, counts, strict=True)]
     cuts = counts.cumsum()[:-1]
     glyphs = list(zip(np.split(label, cuts), np.split(packed[order], cuts), strict=True))
-    return write_bank(
-        out, charset, records, glyphs, side=first.side, margin=first.margin, layouts=_fits(banks, order)
-    )
+    return write_bank(out, charset, records, glyphs, side=first.side, margin=first.margin, layouts=_fits(banks, order))
 
 
 def _record(name: str, banks: tuple[GlyphBank, ...], glyphs: int, wanted: int) -> FontRecord:
