@@ -93,10 +93,43 @@ def test_a_resumed_run_goes_on_exactly(small: Any, recipe: Path, tmp_path: Path)
 def test_what_cannot_be_drawn(tmp_path: Path) -> None:
     path = tmp_path / "bad.toml"
     path.write_text('characters = "永𪚥A"\n', encoding="utf-8")
-    with pytest.raises(CharsetError, match=r"2 character\(s\): A 𪚥"):
+    with pytest.raises(CharsetError, match=r"2 character\(s\): 𪚥 A"):
         open_training(DataConfig(train=f"synth:{path}"), CPU)
     path.write_text('characters = "永"\n[normalization]\nmethod = "moment"\n', encoding="utf-8")
     with pytest.raises(ConfigError, match="drawn into training as fit, not moment"):
         open_training(DataConfig(train=f"synth:{path}"), CPU)
     with pytest.raises(ConfigError, match="cannot be read"):
         open_training(DataConfig(train=f"synth:{tmp_path / 'none.toml'}"), CPU)
+
+
+def test_sets_of_characters_can_be_drawn_more_often(tmp_path: Path) -> None:
+    path = tmp_path / "drawn.toml"
+    path.write_text('characters = "永人臺囧"\nper_character = 4\n', encoding="utf-8")
+    data, _ = open_training(DataConfig(train=f"synth:{path}", oversample={"level1": 3}), CPU)
+    assert len(data) == 4 * (2 * 3 + 2)
+    labels = torch.cat([labels for _, labels in data.epoch(0, 16, 0, ALONE)])
+    assert labels.bincount().tolist() == [12, 12, 4, 4]
+    plain = DrawnData(path, CPU)
+    assert plain.digest != data.digest  # type: ignore[attr-defined]
+    with pytest.raises(ConfigError, match="oversample level1 = 0 is impossible"):
+        DataConfig(train="synth:x.toml", oversample={"level1": 0})
+    with pytest.raises(CharsetError, match="'levl1' is no set"):
+        DataConfig(train="synth:x.toml", oversample={"levl1": 2})
+    with pytest.raises(ConfigError, match="oversample is for drawn samples"):
+        DataConfig(train="pack", oversample={"level1": 2})
+
+
+def test_a_run_records_groups_and_starts_from_fewer_characters(small: Any, recipe: Path, tmp_path: Path) -> None:
+    first = small(data={"train": f"synth:{recipe}", "test": None}, train={"epochs": 1})
+    Trainer(first, tmp_path / "first", ALONE).run()
+    wider = tmp_path / "wider.toml"
+    wider.write_text('characters = "永人山水口囗十+"\ngroups = true\nper_character = 4\n', encoding="utf-8")
+    changes = {"epochs": 1, "start": str(tmp_path / "first")}
+    onward = small(data={"train": f"synth:{wider}", "test": None}, train=changes)
+    trainer = Trainer(onward, tmp_path / "onward", ALONE)
+    began, before = trainer.state.net.fc.weight, load_trained(tmp_path / "first").net.fc.weight  # type: ignore[union-attr]
+    assert torch.equal(began[:4], before)  # type: ignore[index,arg-type]
+    trainer.run()
+    trained = load_trained(tmp_path / "onward")
+    assert trained.groups == {"口": "口囗", "十": "十+"}
+    assert str(trained.charset) == "永人山水口十"
