@@ -40,6 +40,8 @@ def test_a_dry_run_lists_jobs_and_costs(capsys: pytest.CaptureFixture[str]) -> N
     lines = capsys.readouterr().err.splitlines()
     assert any("known" in line and "2.00" in line and "3.00" in line and "1 of 2" in line for line in lines)
     assert any("all" in line and "2.00" in line for line in lines)
-    print_dry_run("bench", [known, unknown], {})
-    total = next(line for line in capsys.readouterr().err.splitlines() if " all " in line)
+    print_dry_run("[old] bench [/b]", [known, unknown], {})
+    err = capsys.readouterr().err
+    assert "[old] bench [/b]" in err
+    total = next(line for line in err.splitlines() if " all " in line)
     assert not any(c.isdigit() for c in total), "a sum without one of its parts would mislead"
