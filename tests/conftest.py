@@ -1,4 +1,4 @@
-"""Fixtures for tests of several packages: drawn packs, one tiny trained net, its bundle; each is made once a test run."""
+"""Fixtures for tests of several packages: drawn packs, one tiny trained net and its bundle, made once a test run."""
 
 from __future__ import annotations
 
