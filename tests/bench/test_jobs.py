@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hanmo.bench.dry_run import Cost, print_dry_run
-from hanmo.bench.jobs import Job, Results
+from hanmo.bench.jobs import Job, Results, run_jobs
 from hanmo.errors import CheckpointError
 
 
@@ -30,6 +30,15 @@ def test_a_last_line_that_was_cut_off_is_passed_over_and_other_damage_is_named(t
     results.path.write_text(whole + "nonsense\n" + whole)
     with pytest.raises(CheckpointError, match=r"results.jsonl: line 2 is no record"):
         results.load()
+
+
+def test_results_are_written_only_when_there_are_new_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Running jobs are asked several times a second; each time all results would be read and written."""
+    written, add = [], Results.add
+    monkeypatch.setattr(Results, "add", lambda results, records: (written.append(records), add(results, records)))
+    job = Job(name="fails", arguments=("train", "none.toml"), seeds=(0,), key="k")
+    assert not run_jobs([job], tmp_path / "bench", slots={"gpu": 1, "cpu": 1}, minutes=2)
+    assert written == [()], "once at the start, which cuts off a broken last line"
 
 
 def test_a_dry_run_lists_jobs_and_costs(capsys: pytest.CaptureFixture[str]) -> None:
