@@ -12,8 +12,7 @@ COPY licenses licenses
 COPY constraints constraints
 COPY src src
 RUN python -m venv /opt/hanmo \
-    && /opt/hanmo/bin/pip install --no-cache-dir --constraint constraints/pinned.txt '.[serve]' \
-    && /opt/hanmo/bin/python -m compileall -q /opt/hanmo
+    && /opt/hanmo/bin/pip install --no-cache-dir --constraint constraints/pinned.txt '.[serve]'
 
 FROM python:3.13-slim
 RUN useradd --system --no-create-home --uid 10001 hanmo

@@ -17,7 +17,8 @@ from PIL import Image, ImageDraw
 
 from hanmo.charset import Charset
 from hanmo.data.fonts import CaptionFont
-from hanmo.recognizer import Prediction, Recognizer
+from hanmo.prediction import Prediction
+from hanmo.recognizer import Recognizer
 from hanmo.synth.strokes.hand import StyleConfig
 from hanmo.synth.strokes.writer import StrokeBank
 

@@ -1,4 +1,4 @@
-"""What several rooms' tests share: drawn packs, one tiny trained net and its bundle, each made once a test run."""
+"""Fixtures for tests of several packages: drawn packs, one tiny trained net and its bundle, made once a test run."""
 
 from __future__ import annotations
 

@@ -277,10 +277,6 @@ def test_it_is_recorded_and_read_back() -> None:
         Normalization.from_dict(other, where="x")
 
 
-if __name__ == "__main__":
-    write_golden()
-
-
 def test_normalize_is_a_call_of_the_settings() -> None:
     grey = load([[(0, 5), (10, 5)], [(5, 0), (5, 10)]])
     settings = Normalization(method="moment", side=32)
@@ -293,3 +289,7 @@ def test_standardise_takes_arrays_of_any_kind() -> None:
     assert standardise(squares).dtype == np.float32
     np.testing.assert_allclose(standardise(squares), [[0, 1]], atol=1e-6)
     np.testing.assert_allclose(standardise(squares, 0.0, 2.0), squares / 2)
+
+
+if __name__ == "__main__":
+    write_golden()

@@ -33,8 +33,9 @@ from hanmo.errors import (
 )
 from hanmo.image import load
 from hanmo.normalize import Inspected, Normalization
+from hanmo.prediction import Candidate, Prediction
 from hanmo.probability import evidence, softmax
-from hanmo.recognizer import Candidate, Prediction, Recognizer
+from hanmo.recognizer import Recognizer
 from hanmo.strokes import draw
 
 Net = Callable[..., bytes]

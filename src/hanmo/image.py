@@ -242,8 +242,8 @@ def _dimension(tag: object) -> int:
 
 def _upright(picture: Image.Image) -> Image.Image:
     try:
-        lies = picture.getexif().get(ExifTags.Base.Orientation, 1) != 1
-        return ImageOps.exif_transpose(picture) if lies else picture  # which copies what stands already, too
+        turned = picture.getexif().get(ExifTags.Base.Orientation, 1) != 1
+        return ImageOps.exif_transpose(picture) if turned else picture  # it would copy an upright picture, too
     except Exception:  # metadata damaged in any way changes no pixel: the picture is taken as it is stored
         return picture
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hanmo.bench.dry_run import Cost, print_dry_run
-from hanmo.bench.jobs import Job, Results
+from hanmo.bench.jobs import Job, Results, run_jobs
 from hanmo.errors import CheckpointError
 
 
@@ -32,6 +32,15 @@ def test_a_last_line_that_was_cut_off_is_passed_over_and_other_damage_is_named(t
         results.load()
 
 
+def test_results_are_written_only_when_there_are_new_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Running jobs are asked several times a second; each time all results would be read and written."""
+    written, add = [], Results.add
+    monkeypatch.setattr(Results, "add", lambda results, records: (written.append(records), add(results, records)))
+    job = Job(name="fails", arguments=("train", "none.toml"), seeds=(0,), key="k")
+    assert not run_jobs([job], tmp_path / "bench", slots={"gpu": 1, "cpu": 1}, minutes=2)
+    assert written == [()], "once at the start, which cuts off a broken last line"
+
+
 def test_a_dry_run_lists_jobs_and_costs(capsys: pytest.CaptureFixture[str]) -> None:
     cost = Cost(images=2_000_000, macs=3 * 10**15)
     known = Job(name="known", arguments=("none",), seeds=(0, 1), key="k", cost=cost)
@@ -40,6 +49,8 @@ def test_a_dry_run_lists_jobs_and_costs(capsys: pytest.CaptureFixture[str]) -> N
     lines = capsys.readouterr().err.splitlines()
     assert any("known" in line and "2.00" in line and "3.00" in line and "1 of 2" in line for line in lines)
     assert any("all" in line and "2.00" in line for line in lines)
-    print_dry_run("bench", [known, unknown], {})
-    total = next(line for line in capsys.readouterr().err.splitlines() if " all " in line)
+    print_dry_run("[old] bench [/b]", [known, unknown], {})
+    err = capsys.readouterr().err
+    assert "[old] bench [/b]" in err
+    total = next(line for line in err.splitlines() if " all " in line)
     assert not any(c.isdigit() for c in total), "a sum without one of its parts would mislead"

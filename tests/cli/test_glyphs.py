@@ -84,7 +84,7 @@ def test_a_sheet_of_a_new_bank_lies_beside_it(folder: Path) -> None:
     [
         (["fonts.toml"], "glyphs: add --fonts FOLDER"),
         (["fonts.toml", "--fonts", ".", "--out", "tiny.ttf"], "tiny.ttf: cannot be the result's name"),
-        (["fonts.toml", "--fonts", "none", "--out", "a.glyphs"], r"none: 1 of 1 fonts are not there: \*.ttf"),
+        (["fonts.toml", "--fonts", "none", "--out", "a.glyphs"], "none: 1 of 1 fonts are not there: *.ttf"),
         (
             ["fonts.toml", "--fonts", ".", "--out", "a.glyphs", "--set", "sid=96"],
             "unknown key 'sid'; did you mean 'side'",
@@ -99,8 +99,7 @@ def test_unusable_requests(folder: Path, monkeypatch: pytest.MonkeyPatch, argume
     status, _, err = run(*arguments)
     assert status == 2
     assert err.count("\n") == 1
-    with pytest.raises(ValueError, match=message):
-        raise ValueError(err)
+    assert message in err
 
 
 @pytest.mark.parametrize("absent", ["fontTools", "brotli"])

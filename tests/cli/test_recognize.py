@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from hanmo.bundle import Bundle
 from hanmo.charset import SETS
 from hanmo.cli.recognize import recognize, shorten
+from hanmo.data.sheet import MAX_PICTURES
 from hanmo.errors import ArgumentError, BundleError, CharsetError, ImageError
 from hanmo.image import load
 
@@ -166,6 +167,14 @@ def test_a_sheet_never_replaces_a_picture(bundle: Path, pictures: list[str], she
     assert isinstance(result.exception, ArgumentError)
     assert result.stdout == ""
     assert (target.read_bytes() if target.exists() else None) == before
+
+
+def test_a_sheet_of_too_many_pictures_is_refused_before_one_is_read(tmp_path: Path) -> None:
+    names = [tmp_path / f"{number}.png" for number in range(MAX_PICTURES + 1)]
+    result = run(*names, "--bundle", tmp_path / "none", "--sheet", tmp_path / "read.png")
+    assert isinstance(result.exception, ArgumentError)
+    assert "a sheet shows at most 2,500 pictures, not 2,501; read fewer" in str(result.exception)
+    assert result.stdout == ""
 
 
 def test_names_with_markup_and_control_characters_are_shown_as_they_are(bundle: Path, tmp_path: Path) -> None:

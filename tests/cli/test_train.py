@@ -131,15 +131,8 @@ def test_several_seeds_stopped_in_the_second_go_on(
     assert status == 0
     assert [(r["seed"], r["run"]) for r in _records(out)] == [(3, "straight/seed-3"), (1, "straight/seed-1")]
 
-    log = RunFolder.log
-
-    def stop(folder: RunFolder, record: dict[str, Any]) -> None:
-        log(folder, record)
-        if folder.path.name == "seed-1" and record["kind"] == "eval":
-            raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
-        patch.setattr(RunFolder, "log", stop)
+        interrupt_at(patch, "seed-1")
         assert run(*command, "--out", "stopped")[0] == 130
     assert not (tmp_path / "stopped" / "seed-1" / "weights.safetensors").exists()
     status, out, _ = run(*command, "--out", "stopped", "--resume")
@@ -183,7 +176,7 @@ def test_torchrun_starts_the_command_line(recipe: Path, tmp_path: Path) -> None:
     assert second.read_bytes() == kept
 
 
-def interrupt_at(monkeypatch: pytest.MonkeyPatch, folder: str, kind: str = "eval") -> pytest.MonkeyPatch:
+def interrupt_at(monkeypatch: pytest.MonkeyPatch, folder: str, kind: str = "eval") -> None:
     """Let the next record of ``kind`` in a run folder of this name be followed by a Ctrl-C."""
     log = RunFolder.log
 
@@ -193,7 +186,6 @@ def interrupt_at(monkeypatch: pytest.MonkeyPatch, folder: str, kind: str = "eval
             raise KeyboardInterrupt
 
     monkeypatch.setattr(RunFolder, "log", stop)
-    return monkeypatch
 
 
 def command_that_goes_on(err: str) -> list[str]:
@@ -333,6 +325,17 @@ def test_off_a_terminal_a_line_is_logged_every_ten_seconds(
 def test_durations(seconds: float, text: str) -> None:
     assert _duration(seconds) == text
     assert _duration(11100) == "3 h 05 min"
+
+
+def test_names_with_markup_are_shown_as_they_are(run: Run, recipe: Path) -> None:
+    folder = "runs/[old] a train with quite a long name, longer than a line of a terminal usually is/[/b]"
+    status, _, err = run("train", str(recipe), "--device", "cpu", "--set", "train.epochs=1", "--out", folder)
+    assert status == 0, err
+    assert f"weights, metrics and plots in {folder}\n" in err
+    log = io.StringIO()
+    with progress_display("[old] [/b]", Console(file=log, force_terminal=True)):
+        pass
+    assert "[old] [/b]" in log.getvalue()
 
 
 def test_a_short_run_logs_its_last_step(run: Run, recipe: Path) -> None:

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 
 from hanmo.bundle import Bundle
 from hanmo.errors import ArgumentError, BundleError
-from hanmo.recognizer import Prediction, Recognizer
+from hanmo.prediction import Prediction
+from hanmo.recognizer import Recognizer
 from hanmo.serve.config import ServeConfig
 from hanmo.serve.logs import JsonFormatter, TextFormatter, facts
 

@@ -124,7 +124,7 @@ def test_parts_of_another_bank_are_refused(tmp_path: Path) -> None:
     mixed = replace(SMALL, mix=bank(tmp_path / "fonts.glyphs"))
     stopped(tmp_path / "pack", 4, mixed)
     bank(tmp_path / "fonts.glyphs", "永人山中")
-    with pytest.raises(RunError, match="begun with a different bank;"):
+    with pytest.raises(RunError, match="begun with a different drawing;"):
         synthesize(mixed, tmp_path / "pack", resume=True)
 
 
@@ -147,6 +147,15 @@ def test_a_damaged_part_is_drawn_again(tmp_path: Path, damage: str) -> None:
     pack = synthesize(SMALL, tmp_path / "pack", resume=True)
     assert pack.digest == synthesize(SMALL, tmp_path / "whole").digest
     assert len(Pack.open(tmp_path / "pack", verify=True)) == 15
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_parts_that_an_older_version_began_are_resumed(tmp_path: Path) -> None:
+    """It named the digest of all that is drawn from "bank"."""
+    note = stopped(tmp_path / "pack", 4) / "begun.json"
+    note.write_text(note.read_text(encoding="utf-8").replace('"drawing"', '"bank"'), encoding="utf-8")
+    assert '"bank"' in note.read_text(encoding="utf-8")
+    assert synthesize(SMALL, tmp_path / "pack", resume=True).digest == synthesize(SMALL, tmp_path / "whole").digest
 
 
 @pytest.mark.usefixtures("small_parts")

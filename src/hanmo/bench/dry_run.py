@@ -94,4 +94,5 @@ def print_table(table: Table) -> None:
     """Print a table to stderr: stdout is for results."""
     from rich.console import Console
 
-    Console(stderr=True).print(table)
+    # Without markup, because a job may be called "[old] train".
+    Console(stderr=True, markup=False).print(table)

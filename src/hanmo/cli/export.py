@@ -139,12 +139,15 @@ def _facts(out: Path, bundle: Bundle, check: Check) -> dict[str, Any]:
 
 
 def _print_summary(console: Console, out: Path, bundle: Bundle, check: Check) -> None:
+    from rich.markup import escape
+
     for problem in check.problems():  # there are none, unless --force was given
-        console.print(f"[yellow]warning:[/] {problem}")
+        console.print(f"[yellow]warning:[/] {escape(problem)}", soft_wrap=True)
     int8 = "" if check.top1_int8 is None else f", int8 top-1 {check.top1_int8:.2f} %"
     console.print(
-        f"[bold]{out}[/]: {bundle.precision}, {len(bundle.model) / 1e6:.1f} MB; ONNX agrees with torch on "
+        f"[bold]{escape(str(out))}[/]: {bundle.precision}, {len(bundle.model) / 1e6:.1f} MB; ONNX agrees with torch on "
         f"{check.agreement:.2f} % of {check.samples:,} samples; fp32 top-1 {check.top1_fp32:.2f} %{int8}; "
         f"temperature {bundle.temperature:.2f}",
         highlight=False,
+        soft_wrap=True,
     )

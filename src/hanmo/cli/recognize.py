@@ -116,9 +116,9 @@ def _find(given: list[Path]) -> list[_Picture]:
     found = []
     for path in given:
         if path == _STDIN:
-            # One byte more than the limit, so that too large a picture is noticed.
             if sys.stdin is None:
                 raise ImageError("the standard input is closed; name a picture, or pipe one into this command")
+            # One byte more than the limit, so that too large a picture is noticed.
             found.append(_Picture(path, typer.get_binary_stream("stdin").read(MAX_BYTES + 1)))
         elif os.path.isdir(path):  # noqa: PTH112 - unlike Path.is_dir, it takes names of any length
             inside = pictures_in(path)
@@ -131,13 +131,18 @@ def _find(given: list[Path]) -> list[_Picture]:
 
 
 def _check_sheet(sheet: Path, pictures: list[_Picture]) -> None:
-    """Before anything is read: a sheet must not overwrite a picture."""
-    from hanmo.data.sheet import check_png
+    """Before anything is read: :class:`ArgumentError` for a sheet that would overwrite a picture or be too large."""
+    from hanmo.data.sheet import MAX_PICTURES, check_png
     from hanmo.errors import ArgumentError
 
     check_png(sheet)
     if sheet.resolve() in {picture.name.resolve() for picture in pictures}:
         raise ArgumentError(f"{sheet}: is one of the pictures to read; name another file for the sheet")
+    if len(pictures) > MAX_PICTURES:
+        raise ArgumentError(
+            f"{sheet}: a sheet shows at most {MAX_PICTURES:,} pictures, not {len(pictures):,}; read fewer at a time, "
+            "or leave out --sheet"
+        )
 
 
 def _read(

@@ -45,6 +45,7 @@ def search(
     import time
 
     from rich.console import Console
+    from rich.markup import escape
 
     from hanmo.config import load_toml
     from hanmo.search.config import SearchConfig
@@ -56,14 +57,15 @@ def search(
     deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
     problem = SearchProblem(config, out or Path("runs") / config.name)
     console = Console(stderr=True)
-    about = f"[bold]{config.name}[/]: {config.sampler}, trials compared on {problem.judging.description}"
+    compared = escape(f"{config.sampler}, trials compared on {problem.judging.description}")
+    about = f"[bold]{escape(config.name)}[/]: {compared}"
     if dry_run:
         _print_costs(problem)
-        console.print(about, highlight=False)
+        console.print(about, highlight=False, soft_wrap=True)
         return
     search_ = Search(problem, Processes.join(device))
     search_.open()
-    console.print(about, highlight=False)
+    console.print(about, highlight=False, soft_wrap=True)
     finished = False
     try:
         with _Display(config.trials, console) as display:
@@ -108,7 +110,7 @@ def _trained(out: Path) -> int:
     from hanmo.search.report import TRAINED
 
     path = out / "trials.jsonl"
-    # From the file for people, so that a dry run neither opens nor locks the journal of a running search.
+    # From trials.jsonl and not from the journal, which a running search locks.
     rows = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     return sum(json.loads(row)["state"] in TRAINED for row in rows)
 
@@ -131,7 +133,9 @@ def _write(search: Search, console: Console, *, finished: bool, as_json: bool) -
     more = "" if finished else "; the same command resumes"
     console.print(f"{result['trials']} trials, {result['images']:,} images{more}", highlight=False)
     if path:
-        console.print(f"train the best on all the data: hanmo {verb} {path}", highlight=False, soft_wrap=True)
+        console.print(
+            f"train the best on all the data: hanmo {verb} {path}", highlight=False, markup=False, soft_wrap=True
+        )
 
 
 def _table(best: list[TrialRow]) -> None:

@@ -179,6 +179,7 @@ def _numbers(seeds: str | None) -> list[int]:
 def _train_all(plan: _Plan, device: str | None, as_json: bool) -> None:
     """Train one run after another; Ctrl-C names the command that goes on."""
     from rich.console import Console
+    from rich.markup import escape
 
     from hanmo.cli.training_progress import progress_display
     from hanmo.train.parallel import Processes
@@ -197,7 +198,7 @@ def _train_all(plan: _Plan, device: str | None, as_json: bool) -> None:
             typer.echo(f"go on with: {plan.resuming_command(device, processes)}", err=True)
         raise
     if processes.is_first:
-        console.print(f"weights, metrics and plots in [bold]{plan.folder}[/]")
+        console.print(f"weights, metrics and plots in [bold]{escape(str(plan.folder))}[/]", soft_wrap=True)
     processes.leave()
 
 

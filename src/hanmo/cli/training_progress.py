@@ -35,11 +35,13 @@ class ProgressDisplay:
 
     def describe(self, trainer: Trainer) -> None:
         """One line about the net and the data."""
+        from rich.markup import escape
+
         from hanmo.nets.registry import count_macs, count_parameters
 
         net, data = trainer.state.net, trainer.setup.data
         self._print(
-            f"[bold]{trainer.recipe.net}[/]: {count_parameters(net) / 1e6:.2f} M parameters, "
+            f"[bold]{escape(str(trainer.recipe.net))}[/]: {count_parameters(net) / 1e6:.2f} M parameters, "
             f"{count_macs(net, data.train.side) / 1e6:.0f} M MACs a character, "
             f"{len(data.info.charset)} classes, {len(data.train):,} samples on {trainer.processes.device}"
         )
@@ -77,7 +79,7 @@ class BarDisplay(ProgressDisplay):
 
         super().__init__(console)
         self.progress = Progress(
-            TextColumn("[bold]{task.description}"),
+            TextColumn("{task.description}", style="bold", markup=False),  # a recipe may be called "[old] train"
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TextColumn("{task.fields[figures]}"),

@@ -93,12 +93,14 @@ class PackParts:
     def begin(self, mix: Mix) -> None:
         """Record what is drawn; raises :class:`RunError` when finished parts were drawn from something else."""
         file = self.folder / "begun.json"
-        now = {"hanmo": __version__, "bank": mix.digest, **to_table(self.recipe)}
+        now = {"hanmo": __version__, "drawing": mix.digest, **to_table(self.recipe)}
         if not any(map(is_pack, self.folder.glob("*"))):
             write_whole(file, (json.dumps(now, ensure_ascii=False, indent=1) + "\n").encode())
             return
         try:
             before = dict(json.loads(file.read_bytes()))
+            if "bank" in before:  # the key's former name
+                before["drawing"] = before.pop("bank")
         except (OSError, TypeError, ValueError, RecursionError) as error:
             raise self._refusal(f"begun.json is damaged ({error})") from error
         if other := [key for key in now | before if now.get(key) != before.get(key)]:
