@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnxruntime import InferenceSession, NodeArg
 
-from hanmo.bundle import EMBEDDED, MODEL_NAME, Bundle
+from hanmo.bundle import EMBEDDED, FEATURES, MODEL_NAME, Bundle
 from hanmo.charset import Charset, select
 from hanmo.errors import ArgumentError, BlankImageError, BundleError, DeviceError, HanmoError, ImageError, one_line
 from hanmo.image import Source, describe, is_single, load
@@ -59,6 +59,9 @@ class Recognizer:
         self.threads = threads
         self._session = _session(self.bundle, threads, self.providers)
         self._input = self._session.get_inputs()[0].name
+        # The names of the outputs: the logits, and the features where the net gives them.
+        self._outputs = [output.name for output in self._session.get_outputs()]
+        self._sizes: dict[str, int] = {output.name: output.shape[1] for output in self._session.get_outputs()}
         # A named set may have thousands of characters, and programs ask for the same set picture by picture.
         self._classes_of_text = lru_cache(maxsize=16)(partial(_classes_of, self.bundle.charset))
         self._feeds_floats = self._session.get_inputs()[0].type == _FLOATS
@@ -179,23 +182,51 @@ class Recognizer:
         All N go through the net at once. Raises :class:`ArgumentError` for another shape or type, :class:`BundleError`
         when the net fails.
         """
+        return self._run(squares, self._outputs[:1])[0]
+
+    def answers(self, squares: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """The logits (N, C) and the features (N, F) of squares, from one run; the features are None without the output.
+
+        Features are the numbers from which the last layer of the net computes the logits. ``squares`` and errors are
+        those of :meth:`logits`.
+        """
+        logits, *features = self._run(squares, self._outputs)
+        return logits, features[0] if features else None
+
+    def features(self, squares: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The features (N, F) of squares, as :meth:`answers` gives them.
+
+        Raises :class:`BundleError` for a bundle without them, and the errors of :meth:`logits`.
+        """
+        if len(self._outputs) < 2:
+            raise BundleError(
+                f"{self.bundle.path / MODEL_NAME}: the net has no output {FEATURES!r}; export the bundle again "
+                f"with this version of hanmo, or use the bundle {' or '.join(EMBEDDED)}"
+            )
+        return self._run(squares, self._outputs[1:])[0]
+
+    def _run(self, squares: NDArray[np.uint8], outputs: list[str]) -> list[NDArray[np.float32]]:
+        """The named outputs of the net, float32 (N, numbers) each."""
         side = self.bundle.normalization.side
         if squares.dtype != np.uint8 or squares.ndim != 3 or squares.shape[1:] != (side, side):
             raise ArgumentError(
                 f"squares are {squares.shape} {squares.dtype}; this net takes (N, {side}, {side}) uint8"
             )
+        sizes = [self._sizes[output] for output in outputs]
         if not len(squares):
-            return np.zeros((0, len(self.bundle.charset)), np.float32)
+            return [np.zeros((0, size), np.float32) for size in sizes]
         fed: NDArray[np.uint8 | np.float32] = np.ascontiguousarray(squares[:, None])
         if self._feeds_floats:  # a net that takes uint8 does this itself
             fed = standardise(fed.astype(np.float32) / np.float32(255), self.bundle.mean, self.bundle.std)
         try:
-            (answers,) = self._session.run(None, {self._input: fed})
+            answers = self._session.run(outputs, {self._input: fed})
         except Exception as error:  # the runtime's exceptions have no common base of their own
             raise BundleError(f"{self.bundle.path / MODEL_NAME}: the net fails to run ({one_line(error)})") from error
-        if answers.shape != (len(squares), len(self.bundle.charset)) or not np.isfinite(answers).all():
-            raise BundleError(f"{self.bundle.path / MODEL_NAME}: the net's answers are no logits; export it again")
-        return np.asarray(answers, np.float32)
+        for name, answer, size in zip(outputs, answers, sizes, strict=True):
+            if answer.shape != (len(squares), size) or not np.isfinite(answer).all():
+                kind = "features" if name in self._outputs[1:] else "logits"
+                raise BundleError(f"{self.bundle.path / MODEL_NAME}: the net's answers are no {kind}; export it again")
+        return [np.asarray(answer, np.float32) for answer in answers]
 
     def predict(
         self, squares: NDArray[np.uint8], top: int = 5, *, among: Collection[str] | None = None
@@ -288,16 +319,24 @@ def _session(bundle: Bundle, threads: int, providers: Sequence[Provider]) -> Inf
     except Exception as error:  # the runtime's exceptions have no common base of their own
         raise BundleError(f"{where}: ONNX Runtime refuses it ({one_line(error)}); export the bundle again") from error
     inputs, outputs = session.get_inputs(), session.get_outputs()
-    if len(inputs) != 1 or len(outputs) != 1:
-        raise BundleError(f"{where}: {len(inputs)} inputs and {len(outputs)} outputs; a bundle's net has one of each")
+    names = [output.name for output in outputs]
+    if len(inputs) != 1 or not names or names[1:] not in ([], [FEATURES]):
+        raise BundleError(
+            f"{where}: {len(inputs)} inputs and the outputs {', '.join(names)}; a bundle's net has one input and the "
+            f"logits as its output, and it may have a second output {FEATURES!r}"
+        )
     side = bundle.normalization.side
     _check_port(where, inputs[0], [1, side, side], (_BYTES, _FLOATS))
     _check_port(where, outputs[0], [len(bundle.charset)], (_FLOATS,))
+    for features in outputs[1:]:
+        # Any number F of them is fine, but it must be fixed.
+        given = features.shape[1:]
+        _check_port(where, features, given if len(given) == 1 and isinstance(given[0], int) else ["F"], (_FLOATS,))
     return session
 
 
-def _check_port(where: Path, port: NodeArg, shape: list[int], types: tuple[str, ...]) -> None:
+def _check_port(where: Path, port: NodeArg, shape: Sequence[int | str], types: tuple[str, ...]) -> None:
     # The first dimension must have no fixed size (an int), as batches of any size are fed.
-    if port.type not in types or list(port.shape[1:]) != shape or isinstance(port.shape[0], int):
+    if port.type not in types or list(port.shape[1:]) != list(shape) or isinstance(port.shape[0], int):
         needed = f"{' or '.join(types)} [N, {', '.join(map(str, shape))}]"
         raise BundleError(f"{where}: {port.name} is {port.type} {port.shape}, not {needed}; export the bundle again")

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from hanmo.bundle import Bundle
+from hanmo.bundle import FEATURES, Bundle
 from hanmo.data.pack import Pack, write_pack
 from hanmo.data.sample import Sample
 from hanmo.errors import BundleError, CharsetError, CheckpointError, ExportError, PackError, StorageError
@@ -66,8 +66,8 @@ def test_the_model_is_current_self_contained_and_tells_nothing_of_its_maker(fp32
         model = onnx.load_from_string(model_bytes)
         onnx.checker.check_model(model)
         assert {o.domain: o.version for o in model.opset_import}[""] == OPSET == 20
-        (entry,), (answer,) = model.graph.input, model.graph.output
-        assert (entry.name, answer.name) == (INPUT, OUTPUT)
+        (entry,), (answer, features) = model.graph.input, model.graph.output
+        assert (entry.name, answer.name, features.name) == (INPUT, OUTPUT, FEATURES)
         assert entry.type.tensor_type.elem_type == onnx.TensorProto.UINT8
         assert answer.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
         first, *others = entry.type.tensor_type.shape.dim

@@ -12,6 +12,7 @@ from hanmo.charset.groups import GROUPS as GROUPS
 from hanmo.charset.groups import Group as Group
 from hanmo.charset.groups import group_of as group_of
 from hanmo.charset.groups import merge_groups as merge_groups
+from hanmo.charset.members import check_groups as check_groups
 from hanmo.charset.named import SETS as SETS
 from hanmo.charset.named import all_named as all_named
 from hanmo.charset.named import expand as expand

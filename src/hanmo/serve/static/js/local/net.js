@@ -77,8 +77,8 @@ export class Net {
     squares.forEach((square, i) => all.set(square, i * side * side));
     const fed = type === "uint8" ? all : this._floats(all); // a net that takes bytes does this itself
     const input = new this._Tensor(type, fed, [squares.length, 1, side, side]);
-    const answers = await this._session.run({ [name]: input });
-    const { data } = answers[this._session.outputNames[0]];
+    const [logits] = this._session.outputNames; // a second output would be the features, which nothing here needs
+    const { data } = (await this._session.run({ [name]: input }, [logits]))[logits];
     const classes = this.characters.length;
     return squares.map((_, i) => data.subarray(i * classes, (i + 1) * classes));
   }
