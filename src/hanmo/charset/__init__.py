@@ -11,6 +11,7 @@ from hanmo.charset.charset import list_characters as list_characters
 from hanmo.charset.groups import GROUPS as GROUPS
 from hanmo.charset.groups import Group as Group
 from hanmo.charset.groups import group_of as group_of
+from hanmo.charset.groups import groups_within as groups_within
 from hanmo.charset.groups import merge_groups as merge_groups
 from hanmo.charset.members import Choice as Choice
 from hanmo.charset.members import Members as Members

@@ -98,6 +98,19 @@ def merge_groups(characters: Iterable[str]) -> Charset:
     return Charset(c for c in charset if not (group := group_of(c)) or kept[group.name] == c)
 
 
+def groups_within(charset: Charset) -> dict[str, str]:
+    """The groups of the classes of a reader: a class's character -> it and the other members of its group.
+
+    A group with several classes of their own is left out: such a reader was trained to tell its members apart.
+    """
+    groups = {}
+    for group in GROUPS:
+        classes = [member for member in group.members if member in charset]
+        if len(classes) == 1:
+            groups[classes[0]] = classes[0] + group.members.replace(classes[0], "")
+    return groups
+
+
 @cache
 def _groups() -> dict[str, Group]:
     return {member: group for group in GROUPS for member in group.members}

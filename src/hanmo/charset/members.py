@@ -78,7 +78,7 @@ class Members:
     def __init__(self, charset: Charset, groups: Mapping[str, str]) -> None:
         import numpy as np
 
-        self.known = check_groups(charset, groups)
+        self.groups, self.known = dict(groups), check_groups(charset, groups)
         self.all = Choice(charset, groups)
         # The class of each character of ``known``: the charset's own come first, then the members group by group.
         of_members = [charset.index(character) for character, members in groups.items() for _ in members[1:]]
