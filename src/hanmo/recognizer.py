@@ -10,22 +10,20 @@ from typing import Any, Literal, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
-from onnxruntime import InferenceSession, NodeArg
 
 from hanmo.bundle import EMBEDDED, FEATURES, MODEL_NAME, Bundle
 from hanmo.charset import Charset, Choice, Members
-from hanmo.errors import ArgumentError, BlankImageError, BundleError, DeviceError, HanmoError, ImageError, one_line
+from hanmo.errors import ArgumentError, BlankImageError, BundleError, HanmoError, ImageError, one_line
 from hanmo.image import Source, describe, is_single, load
+from hanmo.net_session import FLOATS, open_net
 from hanmo.normalize import Inspected, standardise
-from hanmo.onnxfile import CPU, Device, Provider, choose_providers, open_session
+from hanmo.onnxfile import CPU, Device, Provider, choose_providers
 from hanmo.prediction import Candidate as Candidate
 from hanmo.prediction import Prediction as Prediction
 from hanmo.prediction import Reason as Reason
 from hanmo.probability import evidence, softmax
 
 T = TypeVar("T")
-
-_BYTES, _FLOATS = "tensor(uint8)", "tensor(float)"
 
 _FEW = 16
 """Up to so many candidates, searching the maximum once for each is faster than sorting all classes."""
@@ -57,7 +55,7 @@ class Recognizer:
         self.providers = choose_providers(device, providers)
         self.bundle = bundle if isinstance(bundle, Bundle) else _find(bundle)
         self.threads = threads
-        self._session = _session(self.bundle, threads, self.providers)
+        self._session = open_net(self.bundle, threads, self.providers)
         self._input = self._session.get_inputs()[0].name
         # The names of the outputs: the logits, and the features where the net gives them.
         self._outputs = [output.name for output in self._session.get_outputs()]
@@ -65,7 +63,7 @@ class Recognizer:
         self._members = Members(self.bundle.charset, self.bundle.groups)
         # A named set may have thousands of characters, and programs ask for the same set picture by picture.
         self._choice_of_text = lru_cache(maxsize=16)(self._members.among)
-        self._feeds_floats = self._session.get_inputs()[0].type == _FLOATS
+        self._feeds_floats = self._session.get_inputs()[0].type == FLOATS
 
     def __getstate__(self) -> dict[str, Any]:
         """The arguments; a session of ONNX Runtime cannot be pickled, so it is opened again where the bytes go."""
@@ -333,36 +331,3 @@ def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
     iterator = iter(items)
     while batch := list(islice(iterator, size)):
         yield batch
-
-
-def _session(bundle: Bundle, threads: int, providers: Sequence[Provider]) -> InferenceSession:
-    where = bundle.path / MODEL_NAME
-    try:
-        # Without spinning: threads that wait for the next picture would keep whole cores busy.
-        session = open_session(bundle.model, threads=threads, spinning=False, providers=providers)
-    except DeviceError:  # a provider that does not start; the bundle is sound
-        raise
-    except Exception as error:  # the runtime's exceptions have no common base of their own
-        raise BundleError(f"{where}: ONNX Runtime refuses it ({one_line(error)}); export the bundle again") from error
-    inputs, outputs = session.get_inputs(), session.get_outputs()
-    names = [output.name for output in outputs]
-    if len(inputs) != 1 or not names or names[1:] not in ([], [FEATURES]):
-        raise BundleError(
-            f"{where}: {len(inputs)} inputs and the outputs {', '.join(names)}; a bundle's net has one input and the "
-            f"logits as its output, and it may have a second output {FEATURES!r}"
-        )
-    side = bundle.normalization.side
-    _check_port(where, inputs[0], [1, side, side], (_BYTES, _FLOATS))
-    _check_port(where, outputs[0], [len(bundle.charset)], (_FLOATS,))
-    for features in outputs[1:]:
-        # Any number F of them is fine, but it must be fixed.
-        given = features.shape[1:]
-        _check_port(where, features, given if len(given) == 1 and isinstance(given[0], int) else ["F"], (_FLOATS,))
-    return session
-
-
-def _check_port(where: Path, port: NodeArg, shape: Sequence[int | str], types: tuple[str, ...]) -> None:
-    # The first dimension must have no fixed size (an int), as batches of any size are fed.
-    if port.type not in types or list(port.shape[1:]) != list(shape) or isinstance(port.shape[0], int):
-        needed = f"{' or '.join(types)} [N, {', '.join(map(str, shape))}]"
-        raise BundleError(f"{where}: {port.name} is {port.type} {port.shape}, not {needed}; export the bundle again")
