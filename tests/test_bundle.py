@@ -66,6 +66,24 @@ def test_the_json_is_readable(tmp_path: Path, model: bytes) -> None:
     assert set(table["files"]) == {MODEL_NAME}
 
 
+def test_groups_of_lookalikes_come_back(tmp_path: Path, model: bytes) -> None:
+    assert write_bundle(tmp_path / "none", model, **facts()).groups == {}
+    groups = {"一": "一-—", "十": "十+"}
+    written = write_bundle(tmp_path / "tiny", model, **facts(groups=groups))
+    loaded = Bundle.load(tmp_path / "tiny")
+    assert loaded == written
+    assert loaded.groups == groups
+    assert '\n    "一": "一-—",\n' in (written.path / JSON_NAME).read_text(encoding="utf-8")
+
+
+def test_a_bundle_of_format_2_has_no_groups(tmp_path: Path, model: bytes) -> None:
+    path = write_bundle(tmp_path / "tiny", model, **facts()).path / JSON_NAME
+    table = json.loads(path.read_bytes()) | {"format": 2}
+    del table["groups"], table["sha256"]
+    path.write_bytes(bundle_module._serialise(table | {"sha256": bundle_module._digest(table)}))
+    assert Bundle.load(tmp_path / "tiny").groups == {}
+
+
 def test_numbers_from_numpy_are_taken(tmp_path: Path, model: bytes) -> None:
     numbers = {"mean": np.float32(0.25), "std": np.float64(0.5), "parameters": np.int64(7), "accuracy": {"top1": 99}}
     loaded = Bundle.load(write_bundle(tmp_path / "tiny", model, **facts(**numbers)).path)
@@ -112,6 +130,10 @@ def test_a_file_is_never_overwritten(tmp_path: Path, model: bytes) -> None:
         ({"parameters": -1}, "parameters"),
         ({"name": 5}, "name"),
         ({"trained_on": [{"name": "x"}]}, "licence"),
+        ({"groups": {"-": "-一"}}, "'-' is no class of this charset of 3 characters"),
+        ({"groups": {"一": "-一"}}, "the members of '一' must start with it, not '-一'"),
+        ({"groups": {"一": "一-", "十": "十-"}}, "twice: -"),
+        ({"groups": {"一": "一丨"}}, "twice: 丨"),
     ],
 )
 def test_values_that_could_not_be_loaded_are_not_written(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hanmo.charset import GROUPS, Charset, group_of, merge_groups, named_charset
+from hanmo.charset import GROUPS, Charset, group_of, groups_within, merge_groups, named_charset
 
 WIDE = named_charset("wide")
 
@@ -60,3 +60,10 @@ def test_merging_keeps_one_of_each_group(characters: list[str]) -> None:
     classes = {group_of(c) or c for c in characters}
     assert {group_of(c) or c for c in merged} == classes
     assert len(merged) == len(classes)
+
+
+def test_the_groups_of_a_readers_classes() -> None:
+    assert groups_within(merge_groups(WIDE)) == {group.representative: group.members for group in GROUPS}
+    assert groups_within(Charset("o十啊")) == {"o": "o0O〇○。°", "十": "十+"}
+    assert groups_within(Charset("oO啊")) == {}, "classes of their own are told apart"
+    assert groups_within(Charset.level1())["一"] == "一-—–―−_ー"

@@ -18,16 +18,20 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict, TypeVar, get_args
 
 from hanmo.atomic import replacing, storing, writing
-from hanmo.charset import Charset
-from hanmo.errors import BundleError, HanmoError
+from hanmo.charset import Charset, check_groups
+from hanmo.errors import BundleError, CharsetError, HanmoError
 from hanmo.normalize import VERSION as NORMALIZATION_VERSION
 from hanmo.normalize import Normalization
 from hanmo.normalize import Version as NormalizationVersion
 from hanmo.onnxfile import needs_other_files
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
+READABLE_FORMATS = (2, FORMAT_VERSION)
+"""Format 2 has no groups of look-alike characters, and its models have no output of features."""
 JSON_NAME = "bundle.json"
 MODEL_NAME = "model.onnx"
+FEATURES = "features"
+"""The name of the second output that a model may have: the input of its last layer, float32 (N, F)."""
 EMBEDDED = ("free", "nano")
 """Bundles that come with the package: the best reader, which is the default, and one of a sixth of its size."""
 # Limits far above any real bundle, so that a wrong or hostile file is not read into memory first.
@@ -49,7 +53,9 @@ class DataSource(TypedDict):
 class Bundle:
     """A checked bundle; its fields are the arguments of :func:`write_bundle`.
 
-    ``mean`` and ``std`` are those of squares divided by 255. ``temperature`` divides the logits before the softmax. A
+    ``groups`` maps the character of a class to all members of its group, which look the same on a picture of one
+    character; the class's own character comes first, and classes without look-alikes are left out. ``mean`` and ``std``
+    are those of squares divided by 255. ``temperature`` divides the logits before the softmax. A
     picture is refused when its best probability is below ``refusal_threshold``, or when its best logit exceeds the mean
     of all logits by less than ``least_evidence``. ``accuracy`` maps a measure to its figure.
     """
@@ -58,6 +64,7 @@ class Bundle:
     _: KW_ONLY
     name: str
     charset: Charset
+    groups: Mapping[str, str]
     normalization: Normalization
     mean: float
     std: float
@@ -119,13 +126,15 @@ def write_bundle(
     trained_on: Sequence[DataSource],
     licence: str,
     accuracy: Mapping[str, float],
+    groups: Mapping[str, str] | None = None,
     temperature: float = 1.0,
     refusal_threshold: float = 0.0,
     least_evidence: float = 0.0,
 ) -> Bundle:
     """Write a bundle folder, whole or not at all, and return it as loaded back.
 
-    A bundle at ``out`` is replaced. Raises :class:`BundleError` when ``out`` is anything else or a value is not one
+    ``model`` has one output, the logits float32 (N, C), or ``features`` float32 (N, F) as a second one. A bundle at
+    ``out`` is replaced. Raises :class:`BundleError` when ``out`` is anything else or a value is not one
     :meth:`Bundle.load` accepts, :class:`StorageError` when the disk refuses.
     """
     out = Path(os.path.realpath(out))
@@ -134,6 +143,7 @@ def write_bundle(
         "name": name,
         "charset": str(charset),
         "charset_sha256": charset.digest,
+        "groups": dict(groups or {}),
         "input": {"normalization": normalization.as_dict(), "mean": float(mean), "std": float(std)},
         "net": net,
         "parameters": int(parameters),
@@ -202,11 +212,13 @@ def _build(path: Path, table: _Table, model: bytes) -> Bundle:
     if len(sources) != len(table.values["trained_on"]):
         raise BundleError(f"{where}: trained_on must list objects with name and licence; {_AGAIN}")
     accuracy = table.table("accuracy")
+    charset = _charset(table)
     _check_model(path / MODEL_NAME, model)
     return Bundle(
         path,
         name=table.get("name", str),
-        charset=_charset(table),
+        charset=charset,
+        groups=_groups(table, charset),
         normalization=_normalization(net_input.table("normalization")),
         mean=net_input.number("mean", 0, 1),
         # Inputs are divided by std and logits by temperature: neither may be 0 or so small that numbers overflow.
@@ -246,6 +258,18 @@ def _charset(table: _Table) -> Charset:
     return charset
 
 
+def _groups(table: _Table, charset: Charset) -> dict[str, str]:
+    if table.get("format", int) == 2:
+        return {}
+    stored = table.table("groups")
+    groups = {character: stored.get(character, str) for character in stored.values}
+    try:
+        check_groups(charset, groups)
+    except CharsetError as error:
+        raise BundleError(f"{table.where}: {error}; {_AGAIN}") from error
+    return groups
+
+
 def _normalization(table: _Table) -> Normalization:
     if (version := table.get("version", int)) not in get_args(NormalizationVersion):
         remedy = "upgrade hanmo" if version > NORMALIZATION_VERSION else "export the bundle again"
@@ -283,14 +307,16 @@ def _parse(path: Path) -> _Table:
     version = _Table(values, str(path)).get("format", int)
     if version > FORMAT_VERSION:
         raise BundleError(f"{path}: format {version} is newer than this program's {FORMAT_VERSION}; upgrade hanmo")
-    if 0 < version < FORMAT_VERSION:
+    if 0 < version < READABLE_FORMATS[0]:
         raise BundleError(
-            f"{path}: format {version} is of an older hanmo, this one reads {FORMAT_VERSION}; export it again"
+            f"{path}: format {version} is of an older hanmo, this one reads "
+            f"{' and '.join(map(str, READABLE_FORMATS))}; export it again"
         )
     # The digest covers all values but itself.
     content = {key: value for key, value in values.items() if key != "sha256"}
     try:
-        intact = version == FORMAT_VERSION and values.get("sha256") == _digest(content) and data == _serialise(values)
+        signed = values.get("sha256") == _digest(content) and data == _serialise(values)
+        intact = version in READABLE_FORMATS and signed
     except (UnicodeEncodeError, RecursionError):
         intact = False
     if not intact:

@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
-from onnxruntime import InferenceSession, NodeArg
 
-from hanmo.bundle import EMBEDDED, MODEL_NAME, Bundle
-from hanmo.charset import Charset, select
-from hanmo.errors import ArgumentError, BlankImageError, BundleError, DeviceError, HanmoError, ImageError, one_line
+from hanmo.bundle import EMBEDDED, FEATURES, MODEL_NAME, Bundle
+from hanmo.charset import Charset, Choice, Members
+from hanmo.errors import ArgumentError, BlankImageError, BundleError, HanmoError, ImageError, one_line
 from hanmo.image import Source, describe, is_single, load
+from hanmo.net_session import FLOATS, open_net
 from hanmo.normalize import Inspected, standardise
-from hanmo.onnxfile import CPU, Device, Provider, choose_providers, open_session
+from hanmo.onnxfile import CPU, Device, Provider, choose_providers
 from hanmo.prediction import Candidate as Candidate
 from hanmo.prediction import Prediction as Prediction
 from hanmo.prediction import Reason as Reason
 from hanmo.probability import evidence, softmax
 
 T = TypeVar("T")
-
-_BYTES, _FLOATS = "tensor(uint8)", "tensor(float)"
 
 _FEW = 16
 """Up to so many candidates, searching the maximum once for each is faster than sorting all classes."""
@@ -57,11 +55,15 @@ class Recognizer:
         self.providers = choose_providers(device, providers)
         self.bundle = bundle if isinstance(bundle, Bundle) else _find(bundle)
         self.threads = threads
-        self._session = _session(self.bundle, threads, self.providers)
+        self._session = open_net(self.bundle, threads, self.providers)
         self._input = self._session.get_inputs()[0].name
+        # The names of the outputs: the logits, and the features where the net gives them.
+        self._outputs = [output.name for output in self._session.get_outputs()]
+        self._sizes: dict[str, int] = {output.name: output.shape[1] for output in self._session.get_outputs()}
+        self._members = Members(self.bundle.charset, self.bundle.groups)
         # A named set may have thousands of characters, and programs ask for the same set picture by picture.
-        self._classes_of_text = lru_cache(maxsize=16)(partial(_classes_of, self.bundle.charset))
-        self._feeds_floats = self._session.get_inputs()[0].type == _FLOATS
+        self._choice_of_text = lru_cache(maxsize=16)(self._members.among)
+        self._feeds_floats = self._session.get_inputs()[0].type == FLOATS
 
     def __getstate__(self) -> dict[str, Any]:
         """The arguments; a session of ONNX Runtime cannot be pickled, so it is opened again where the bytes go."""
@@ -74,8 +76,21 @@ class Recognizer:
         b = self.bundle
         where = "" if self.providers == (CPU,) else f", providers={list(self.providers)}"
         return (
-            f"Recognizer({b.name!r}: {b.net} {b.precision}, {len(b.charset)} characters, threads={self.threads}{where})"
+            f"Recognizer({b.name!r}: {b.net} {b.precision}, {len(self.characters)} characters, "
+            f"threads={self.threads}{where})"
         )
+
+    @property
+    def characters(self) -> Charset:
+        """All characters that this reader can name: those of the bundle's charset, then the members of its groups."""
+        return self._members.known
+
+    def class_of(self, character: str) -> int:
+        """The column of the logits that stands for ``character``, which may be a member of a group.
+
+        Raises :class:`CharsetError` for a character that this reader cannot name.
+        """
+        return self._members.class_of(character)
 
     def recognize(self, image: Source, top: int = 5, *, among: Collection[str] | None = None) -> Prediction:
         """Read one picture (see :func:`hanmo.image.load` for what it may be) and return its ``top`` candidates.
@@ -83,21 +98,25 @@ class Recognizer:
         A picture without ink is refused, and so is one that shows no known character; :attr:`Prediction.reason` says
         why.
 
-        ``among`` restricts the answer to some of the charset's characters; their probabilities then sum to 1. It is a
+        Characters that look the same on a picture of one character, such as 0 O o, are one candidate: one of them is
+        its character, the others are :attr:`Candidate.alike`.
+
+        ``among`` restricts the answer to some of :attr:`characters`; their probabilities then sum to 1. It is a
         text or a collection of characters, or names of sets joined by "+", as in "digits+latin".
         :data:`hanmo.charset.SETS` lists the names, :func:`hanmo.charset.select` states the rules. Characters of a named
-        set that the bundle does not know are left out.
+        set that the bundle does not know are left out. Of characters that look the same, only those in ``among`` are
+        named: among "digits" that circle is 0.
 
         Raises :class:`ImageError` for an unusable picture; :class:`CharsetError` for a single character in ``among``
         that the bundle does not know, for an unknown name, and for sets of which it knows no character;
         :class:`ArgumentError` when ``top`` or ``among`` leaves nothing to answer.
         """
-        classes = self._classes(top, among)
+        choice = self._choice(top, among)
         try:
             seen = self._inspect(image)
         except BlankImageError as error:
             return Prediction.without_ink(error)
-        (prediction,) = self._predict(seen.square[None], top, classes)
+        (prediction,) = self._predict(seen.square[None], top, choice)
         return prediction.remarked(seen.remark)
 
     @overload
@@ -146,12 +165,12 @@ class Recognizer:
             raise ArgumentError(
                 f"images is a single picture ({describe(images)}); give a list of pictures, or use recognize"
             )
-        classes = self._classes(top, among)
+        choice = self._choice(top, among)
         results: list[Prediction | HanmoError] = []
         for batch in _batches(enumerate(images), batch_size):
             outcomes = [self._inspect_one_of_many(image, index, errors) for index, image in batch]
             squares = [outcome.square for outcome in outcomes if isinstance(outcome, Inspected)]
-            predictions = iter(self._predict(np.stack(squares), top, classes) if squares else ())
+            predictions = iter(self._predict(np.stack(squares), top, choice) if squares else ())
             for outcome in outcomes:
                 if isinstance(outcome, Inspected):
                     results.append(next(predictions).remarked(outcome.remark))
@@ -179,23 +198,51 @@ class Recognizer:
         All N go through the net at once. Raises :class:`ArgumentError` for another shape or type, :class:`BundleError`
         when the net fails.
         """
+        return self._run(squares, self._outputs[:1])[0]
+
+    def answers(self, squares: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """The logits (N, C) and the features (N, F) of squares, from one run; the features are None without the output.
+
+        Features are the numbers from which the last layer of the net computes the logits. ``squares`` and errors are
+        those of :meth:`logits`.
+        """
+        logits, *features = self._run(squares, self._outputs)
+        return logits, features[0] if features else None
+
+    def features(self, squares: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The features (N, F) of squares, as :meth:`answers` gives them.
+
+        Raises :class:`BundleError` for a bundle without them, and the errors of :meth:`logits`.
+        """
+        if len(self._outputs) < 2:
+            raise BundleError(
+                f"{self.bundle.path / MODEL_NAME}: the net has no output {FEATURES!r}; export the bundle again "
+                f"with this version of hanmo, or use the bundle {' or '.join(EMBEDDED)}"
+            )
+        return self._run(squares, self._outputs[1:])[0]
+
+    def _run(self, squares: NDArray[np.uint8], outputs: list[str]) -> list[NDArray[np.float32]]:
+        """The named outputs of the net, float32 (N, numbers) each."""
         side = self.bundle.normalization.side
         if squares.dtype != np.uint8 or squares.ndim != 3 or squares.shape[1:] != (side, side):
             raise ArgumentError(
                 f"squares are {squares.shape} {squares.dtype}; this net takes (N, {side}, {side}) uint8"
             )
+        sizes = [self._sizes[output] for output in outputs]
         if not len(squares):
-            return np.zeros((0, len(self.bundle.charset)), np.float32)
+            return [np.zeros((0, size), np.float32) for size in sizes]
         fed: NDArray[np.uint8 | np.float32] = np.ascontiguousarray(squares[:, None])
         if self._feeds_floats:  # a net that takes uint8 does this itself
             fed = standardise(fed.astype(np.float32) / np.float32(255), self.bundle.mean, self.bundle.std)
         try:
-            (answers,) = self._session.run(None, {self._input: fed})
+            answers = self._session.run(outputs, {self._input: fed})
         except Exception as error:  # the runtime's exceptions have no common base of their own
             raise BundleError(f"{self.bundle.path / MODEL_NAME}: the net fails to run ({one_line(error)})") from error
-        if answers.shape != (len(squares), len(self.bundle.charset)) or not np.isfinite(answers).all():
-            raise BundleError(f"{self.bundle.path / MODEL_NAME}: the net's answers are no logits; export it again")
-        return np.asarray(answers, np.float32)
+        for name, answer, size in zip(outputs, answers, sizes, strict=True):
+            if answer.shape != (len(squares), size) or not np.isfinite(answer).all():
+                kind = "features" if name in self._outputs[1:] else "logits"
+                raise BundleError(f"{self.bundle.path / MODEL_NAME}: the net's answers are no {kind}; export it again")
+        return [np.asarray(answer, np.float32) for answer in answers]
 
     def predict(
         self, squares: NDArray[np.uint8], top: int = 5, *, among: Collection[str] | None = None
@@ -204,17 +251,27 @@ class Recognizer:
 
         ``top`` and ``among`` are as in :meth:`recognize`.
         """
-        return self._predict(squares, top, self._classes(top, among))
+        return self._predict(squares, top, self._choice(top, among))
 
-    def _classes(self, top: int, among: Collection[str] | None) -> NDArray[np.int64] | None:
-        """The classes an answer may come from, ascending; None for all."""
+    def decide(
+        self, logits: NDArray[np.float32], top: int = 5, *, among: Collection[str] | None = None
+    ) -> list[Prediction]:
+        """The predictions for logits, float32 (N, C), that :meth:`logits` gave. ``top`` and ``among`` are as in
+        :meth:`recognize`.
+        """
+        return self._decide(logits, top, self._choice(top, among))
+
+    def check_among(self, among: Collection[str]) -> None:
+        """Raise the error that :meth:`recognize` would raise for ``among``; nothing is read."""
+        self._choice(1, among)
+
+    def _choice(self, top: int, among: Collection[str] | None) -> Choice:
+        """The classes that an answer may come from, and their names."""
         if top < 1:
             raise ArgumentError(f"top is {top}; ask for at least one candidate")
         if among is None:
-            return None
-        if isinstance(among, str):
-            return self._classes_of_text(among)
-        return _classes_of(self.bundle.charset, among)
+            return self._members.all
+        return self._choice_of_text(among) if isinstance(among, str) else self._members.among(among)
 
     def _inspect_one_of_many(self, image: Source, index: int, errors: str) -> Inspected | Prediction | ImageError:
         try:
@@ -226,27 +283,25 @@ class Recognizer:
                 return error
             raise type(error)(f"images[{index}]: {error}") from error
 
-    def _predict(self, squares: NDArray[np.uint8], top: int, classes: NDArray[np.int64] | None) -> list[Prediction]:
-        logits = self.logits(squares).astype(np.float64)
-        asked = logits if classes is None else logits[:, classes]
+    def _predict(self, squares: NDArray[np.uint8], top: int, choice: Choice) -> list[Prediction]:
+        return self._decide(self.logits(squares), top, choice)
+
+    def _decide(self, answers: NDArray[np.float32], top: int, choice: Choice) -> list[Prediction]:
+        logits = answers.astype(np.float64)
+        asked = logits if choice.classes is None else logits[:, choice.classes]
         probabilities = softmax(asked, self.bundle.temperature)
         # From all logits, also where `among` leaves a few: does the picture look like any character at all?
         known = evidence(logits) >= self.bundle.least_evidence
-        charset, threshold = self.bundle.charset, self.bundle.refusal_threshold
         predictions = []
         for row, best, is_known in zip(probabilities, _best(probabilities, top), known, strict=True):
-            named = best if classes is None else classes[best]
-            pairs = zip(named.tolist(), row[best].tolist(), strict=True)
-            candidates = tuple(Candidate(charset[i], probability) for i, probability in pairs)
-            refused = not is_known or candidates[0].probability < threshold
+            named = [choice.name(position) for position in best.tolist()]
+            candidates = tuple(
+                Candidate(character, probability, alike)
+                for (character, alike), probability in zip(named, row[best].tolist(), strict=True)
+            )
+            refused = not is_known or candidates[0].probability < self.bundle.refusal_threshold
             predictions.append(Prediction(candidates, "unknown character" if refused else None))
         return predictions
-
-
-def _classes_of(charset: Charset, among: Collection[str]) -> NDArray[np.int64]:
-    classes = np.unique(charset.encode(select(among, charset)))
-    classes.setflags(write=False)  # it may be cached
-    return classes
 
 
 def _find(bundle: str | Path | None) -> Bundle:
@@ -276,28 +331,3 @@ def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
     iterator = iter(items)
     while batch := list(islice(iterator, size)):
         yield batch
-
-
-def _session(bundle: Bundle, threads: int, providers: Sequence[Provider]) -> InferenceSession:
-    where = bundle.path / MODEL_NAME
-    try:
-        # Without spinning: threads that wait for the next picture would keep whole cores busy.
-        session = open_session(bundle.model, threads=threads, spinning=False, providers=providers)
-    except DeviceError:  # a provider that does not start; the bundle is sound
-        raise
-    except Exception as error:  # the runtime's exceptions have no common base of their own
-        raise BundleError(f"{where}: ONNX Runtime refuses it ({one_line(error)}); export the bundle again") from error
-    inputs, outputs = session.get_inputs(), session.get_outputs()
-    if len(inputs) != 1 or len(outputs) != 1:
-        raise BundleError(f"{where}: {len(inputs)} inputs and {len(outputs)} outputs; a bundle's net has one of each")
-    side = bundle.normalization.side
-    _check_port(where, inputs[0], [1, side, side], (_BYTES, _FLOATS))
-    _check_port(where, outputs[0], [len(bundle.charset)], (_FLOATS,))
-    return session
-
-
-def _check_port(where: Path, port: NodeArg, shape: list[int], types: tuple[str, ...]) -> None:
-    # The first dimension must have no fixed size (an int), as batches of any size are fed.
-    if port.type not in types or list(port.shape[1:]) != shape or isinstance(port.shape[0], int):
-        needed = f"{' or '.join(types)} [N, {', '.join(map(str, shape))}]"
-        raise BundleError(f"{where}: {port.name} is {port.type} {port.shape}, not {needed}; export the bundle again")

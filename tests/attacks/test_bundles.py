@@ -123,8 +123,8 @@ def test_appended_bytes(extra: bytes, tmp_path: Path, write: Write) -> None:
 
 def test_a_newer_format_asks_for_an_upgrade(tmp_path: Path, write: Write) -> None:
     folder = write(tmp_path / "tiny")
-    forge(folder, lambda table: table.update(format=3, unheard_of=True))
-    with pytest.raises(BundleError, match="format 3 is newer than this program's 2; upgrade hanmo"):
+    forge(folder, lambda table: table.update(format=4, unheard_of=True))
+    with pytest.raises(BundleError, match="format 4 is newer than this program's 3; upgrade hanmo"):
         Bundle.load(folder)
 
 
@@ -138,12 +138,12 @@ def test_another_normalisation_version(tmp_path: Path, write: Write) -> None:
 def test_an_older_format_asks_for_another_export(tmp_path: Path, write: Write) -> None:
     folder = write(tmp_path / "tiny")
     forge(folder, lambda table: table.update(format=1))
-    with pytest.raises(BundleError, match="format 1 is of an older hanmo, this one reads 2; export it again"):
+    with pytest.raises(BundleError, match="format 1 is of an older hanmo, this one reads 2 and 3; export it again"):
         Bundle.load(folder)
 
 
 KEYS = ["name", "charset", "charset_sha256", "input", "net", "parameters", "precision", "temperature"]
-KEYS += ["refusal_threshold", "least_evidence", "trained_on", "licence", "accuracy", "files"]
+KEYS += ["refusal_threshold", "least_evidence", "trained_on", "licence", "accuracy", "files", "groups"]
 
 
 @pytest.mark.parametrize("key", ["format", *KEYS])
@@ -183,6 +183,13 @@ def test_every_type_is_checked(key: str, value: object, tmp_path: Path, write: W
         lambda table: table.update(temperature=1e-300),
         lambda table: table.update(trained_on=["CASIA"]),
         lambda table: table.update(accuracy={"top1": "99 %"}),
+        lambda table: table.update(groups={"一": ["一-"]}),
+        lambda table: table.update(groups={"一": ""}),
+        lambda table: table.update(groups={"一": "-一"}),
+        lambda table: table.update(groups={"-": "-一"}),
+        lambda table: table.update(groups={"一": "一--"}),
+        lambda table: table.update(groups={"一": "一-", "十": "十-"}),
+        lambda table: table.update(groups={"一": "一丨"}),
     ],
 )
 def test_impossible_values(change: Callable[[dict[str, Any]], object], tmp_path: Path, write: Write) -> None:
@@ -303,7 +310,30 @@ def test_a_net_that_does_not_fit_its_bundle(
 def test_a_net_with_two_outputs(tmp_path: Path, write: Write, linear: Linear) -> None:
     model = linear()
     model.graph.output.append(helper.make_tensor_value_info("flat", TensorProto.FLOAT, ["N", 256]))
-    with pytest.raises(BundleError, match="1 inputs and 2 outputs"):
+    with pytest.raises(BundleError, match=r"1 inputs and the outputs logits, flat; .* a second output 'features'"):
+        Recognizer(write(tmp_path / "tiny", model.SerializeToString()))
+
+
+@pytest.mark.parametrize(
+    ("operator", "inputs", "kind", "shape"),
+    [
+        ("Identity", ["floats"], TensorProto.FLOAT, ["N", 1, 16, 16]),
+        ("Identity", ["weights"], TensorProto.FLOAT, [256, 3]),
+        ("Shape", ["flat"], TensorProto.INT64, [2]),
+        ("NonZero", ["flat"], TensorProto.INT64, [2, "M"]),
+        ("Compress", ["flat"], TensorProto.FLOAT, ["M"]),
+    ],
+)
+def test_features_of_another_shape(
+    operator: str, inputs: list[str], kind: int, shape: list[Any], tmp_path: Path, write: Write, linear: Linear
+) -> None:
+    model = linear()
+    if operator == "Compress":
+        model.graph.initializer.append(numpy_helper.from_array(np.ones(256, bool), "all"))
+        inputs = [*inputs, "all"]
+    model.graph.node.append(helper.make_node(operator, inputs, ["features"]))
+    model.graph.output.append(helper.make_tensor_value_info("features", kind, shape))
+    with pytest.raises(BundleError, match=r"features is tensor\(.*, not tensor\(float\) \[N, (F|3)\]"):
         Recognizer(write(tmp_path / "tiny", model.SerializeToString()))
 
 

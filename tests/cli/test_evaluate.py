@@ -87,3 +87,20 @@ def test_every_file_is_looked_at_before_the_first_is_read(
     monkeypatch.setattr("hanmo.evaluate.evaluate.evaluate_recognizer", lambda *_, **__: pytest.fail("read already"))
     with pytest.raises(error, match=last):
         run_evaluate("test.gnt", last)
+
+
+def test_among_and_unknown(home: Path, run_evaluate: Evaluate) -> None:
+    (home / "report").mkdir()
+    told = run_evaluate("test.gnt", "--among", "永山", "--report", "report/a.html")
+    assert "closed to 永 山: 2 classes" in told
+    assert "8 labels lie outside the charset, not scored" in " ".join(told.split())
+    assert "水 ×2, 火 ×2" in " ".join(told.split())
+    page = (home / "report" / "a.html").read_text(encoding="utf-8")
+    assert "closed to 永 山: 2 classes" in page
+    assert "the labels: 水 ×2" in page
+    figures = json.loads(run_evaluate("test.gnt", "--among", "level1", "--json"))
+    assert (figures["among"], figures["n"], figures["outside"]) == ("level1", 13, 0)
+    with pytest.raises(DataError, match="龟: labels that the reader cannot answer with"):
+        run_evaluate("strangers.gnt.xz", "--unknown", "error")
+    with pytest.raises(ArgumentError, match="closed and among both"):
+        run_evaluate("test.gnt", "--among", "level1", "--closed")

@@ -119,3 +119,11 @@ def test_shards_of_eight_bits_and_what_has_none(tiny_run: Path, tmp_path: Path) 
     status, out, err = run(tiny_run, "--out", tmp_path / "bundle", "--eight-bits")
     assert (status, out) == (2, "")
     assert "--eight-bits is for --shards" in err
+
+
+@pytest.mark.usefixtures("quick")
+def test_groups_can_be_named(tiny_run: Path, tmp_path: Path) -> None:
+    for option, named in ((["--groups"], True), (["--no-groups"], False), ([], False)):
+        status, _, err = run(tiny_run, "--out", tmp_path / "b", "--force", *option)
+        assert status == 0, err
+        assert bool(Bundle.load(tmp_path / "b").groups) == named

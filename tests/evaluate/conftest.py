@@ -23,6 +23,7 @@ class TemplateReader:
         self.bundle = SimpleNamespace(
             name="templates",
             charset=Charset(CHARACTERS),
+            groups={"口": "口囗□0", "日": "日D"},
             normalization=Normalization(side=32),
             temperature=temperature,
             refusal_threshold=refusal_threshold,

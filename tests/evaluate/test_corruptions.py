@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from hanmo.charset import Charset
 from hanmo.data.sample import Sample
 from hanmo.errors import ArgumentError, BlankImageError, DataError
 from hanmo.evaluate.corrupt_measure import (
@@ -218,7 +219,7 @@ def test_every_page_needs_a_reading(file: list[Sample]) -> None:
 class StubRecognizer:
     """Answers 永 in every page that it can read; it cannot read what is on a dark ground."""
 
-    bundle = SimpleNamespace(name="stub", charset=CHARACTERS)
+    bundle = SimpleNamespace(name="stub", charset=Charset(CHARACTERS), groups={"永": "永V"})
 
     def __init__(self) -> None:
         self.among: list[Sequence[str] | None] = []
@@ -256,6 +257,22 @@ def test_a_recognizer_is_measured_on_the_whole_benchmark(file: list[Sample]) -> 
     assert (report.file, report.reader, report.n, report.closed) == ("x", "stub", 4, True)
     assert (report.clean.accuracy, report.clean.refused) == (0, 50)  # the only 永 is the first, which fails
     assert report == evaluate_corruptions(stub, file[:4], limit=4, closed=True, file="x")  # type: ignore[arg-type]
+
+
+def test_a_member_of_a_group_counts_as_its_class_on_corrupted_pages(file: list[Sample]) -> None:
+    labelled = [sample._replace(label="V") for sample in file[:4]]
+    stub = StubRecognizer()
+    report = evaluate_corruptions(stub, labelled, among="latin", file="x")  # type: ignore[arg-type]
+    assert (report.n, report.outside, report.among, report.closed) == (4, 0, "latin", False)
+    assert report.clean.accuracy == 50, "two of four pages are refused, the others are read 永"
+    assert stub.among == ["latin"] * PAGES
+    assert report.as_dict()["among"] == "latin"
+    mixed = [*labelled, *file[:4]]
+    strangers = [sample._replace(label="龘") for sample in mixed]
+    with pytest.raises(DataError, match="x: 8 labels that the reader cannot answer with"):
+        evaluate_corruptions(stub, [*mixed, *strangers], unknown="error", file="x")  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match="closed and among"):
+        evaluate_corruptions(stub, mixed, among="latin", closed=True)  # type: ignore[arg-type]
 
 
 def test_pages_are_those_of_the_functions(file: list[Sample]) -> None:

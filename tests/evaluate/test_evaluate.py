@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from drawn_signs import glyph
 from hanmo.data.pack import write_pack
 from hanmo.data.sample import Sample
-from hanmo.errors import ArgumentError, BundleError, DataError, PackError
+from hanmo.errors import ArgumentError, BundleError, CharsetError, DataError, PackError
 from hanmo.evaluate import evaluate as module
 from hanmo.evaluate.evaluate import evaluate_recognizer
 from hanmo.normalize import Normalization
 
+CHARACTERS = "永山水火木人口日月田"
 BLANK = np.full((20, 20), 255, np.uint8)
 
 
@@ -180,3 +182,47 @@ def test_the_figures_are_json(reader: Any, samples: list[Sample]) -> None:
     assert list(figures)[:2] == ["file", "n"]
     assert {"file", "n", "top1", "top5", "ece", "ms_per_char"} <= set(figures)
     assert figures["top1"] == 90.9091
+
+
+def test_a_member_of_a_group_counts_as_its_class(reader: Any, samples: list[Sample]) -> None:
+    square = CHARACTERS.index("口")
+    members = [Sample(label, glyph(square), "members.gnt") for label in "□0囗口"]
+    wrong = Sample("0", glyph(CHARACTERS.index("日")), "members.gnt")
+    result = evaluate_recognizer(reader, [*members, wrong])
+    assert (result.n, result.outside, result.top1) == (5, 0, 80.0)
+    (score,) = result.per_class
+    assert (score.character, score.n, score.taken_for) == ("口", 5, "日")
+    (pair,) = result.confusions
+    assert (pair.true, pair.predicted, len(pair.mistakes), pair.mistakes[0].true) == ("口", "日", 1, "0")
+    assert evaluate_recognizer(reader, members, closed=True).answers == 1
+
+
+def test_an_evaluation_may_be_closed_to_a_set(reader: Any, samples: list[Sample]) -> None:
+    assert evaluate_recognizer(reader, samples).among == ""
+    result = evaluate_recognizer(
+        reader, [*samples, Sample("D", samples[0].image)], among="digits+latin", unknown="skip"
+    )
+    assert (result.among, result.answers, result.closed) == ("digits+latin", 2, False)
+    assert result.outside_labels == {c: 6 if c == "永" else 3 for c in "永山水火木人月田"}
+    assert (result.n, result.outside, result.top1) == (7, 27, pytest.approx(100 * 6 / 7))
+    everything = evaluate_recognizer(reader, samples, among="level1")
+    open_to_all = evaluate_recognizer(reader, samples)
+    assert (everything.answers, everything.top1, everything.top10) == (10, open_to_all.top1, open_to_all.top10)
+    figures = evaluate_recognizer(reader, samples, among="永山").as_dict()
+    assert (figures["among"], figures["answers"], figures["outside"]) == ("永 山", 2, 24)
+    assert figures["outside_labels"]["水"] == 3
+    with pytest.raises(ArgumentError, match="closed and among both restrict the answers"):
+        evaluate_recognizer(reader, samples, among="level1", closed=True)
+    with pytest.raises(CharsetError, match="'greek' is no set of characters"):
+        evaluate_recognizer(reader, samples, among="greek")
+
+
+def test_unknown_labels_are_named(reader: Any, samples: list[Sample]) -> None:
+    strangers = [Sample("龘", samples[0].image), Sample("靐", BLANK), Sample("龘", samples[0].image)]
+    result = evaluate_recognizer(reader, samples + strangers)
+    assert (result.n, result.outside, result.outside_labels) == (33, 3, {"龘": 2, "靐": 1})
+    with pytest.raises(DataError, match="靐 龘: labels that the reader cannot answer with; leave"):
+        evaluate_recognizer(reader, samples + strangers, unknown="error")
+    with pytest.raises(ArgumentError, match="unknown is 'guess'; one of skip, error"):
+        evaluate_recognizer(reader, samples, unknown="guess")  # type: ignore[arg-type]
+    assert evaluate_recognizer(reader, samples, unknown="error").outside_labels == {}

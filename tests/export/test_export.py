@@ -6,7 +6,9 @@ import errno
 import os
 import re
 import tempfile
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -16,7 +18,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from hanmo.bundle import Bundle
+from hanmo.bundle import FEATURES, Bundle
+from hanmo.charset import GROUPS
 from hanmo.data.pack import Pack, write_pack
 from hanmo.data.sample import Sample
 from hanmo.errors import BundleError, CharsetError, CheckpointError, ExportError, PackError, StorageError
@@ -30,7 +33,7 @@ from hanmo.nets.registry import count_parameters
 from hanmo.nets.resnet import WeightedPooling
 from hanmo.normalize import MEAN, STD, Normalization
 from hanmo.recognizer import Recognizer
-from hanmo.train.run import load_trained
+from hanmo.train.run import TrainedNet, load_trained
 
 Squares = NDArray[np.uint8]
 
@@ -66,8 +69,8 @@ def test_the_model_is_current_self_contained_and_tells_nothing_of_its_maker(fp32
         model = onnx.load_from_string(model_bytes)
         onnx.checker.check_model(model)
         assert {o.domain: o.version for o in model.opset_import}[""] == OPSET == 20
-        (entry,), (answer,) = model.graph.input, model.graph.output
-        assert (entry.name, answer.name) == (INPUT, OUTPUT)
+        (entry,), (answer, features) = model.graph.input, model.graph.output
+        assert (entry.name, answer.name, features.name) == (INPUT, OUTPUT, FEATURES)
         assert entry.type.tensor_type.elem_type == onnx.TensorProto.UINT8
         assert answer.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
         first, *others = entry.type.tensor_type.shape.dim
@@ -260,3 +263,38 @@ def test_calibration_takes_from_every_class() -> None:
     assert np.bincount(labels[chosen], minlength=6).tolist() == [1, 2, 10, 0, 10, 10]
     assert len(calibration_indices(labels, 1000)) == len(labels)
     np.testing.assert_array_equal(chosen, calibration_indices(labels, 33))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Grouped(TrainedNet):
+    """A run that recorded the groups that it was trained with."""
+
+    groups: dict[str, str]
+
+
+def test_groups_come_from_the_run_or_from_the_option(
+    drawn: Path, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fp32: bytes, test_pack: Pack
+) -> None:
+    monkeypatch.setattr(export_room, "export_onnx", lambda net, side: fp32)
+    trained = load_trained(tiny_run)
+    first = trained.charset[0]
+    facts = {field.name: getattr(trained, field.name) for field in fields(TrainedNet) if field.name != "groups"}
+    run = _Grouped(**facts, groups={first: f"{first}Ω"})
+
+    def export(pack: Path = drawn / "test", **options: Any) -> Bundle:
+        return export_bundle(
+            tiny_run, tmp_path / "b", calibration=pack, test=pack, licence="none", int8=False, **options
+        )[0]
+
+    assert export().groups == {}
+    expected = {c: group.members for group in GROUPS if (c := group.representative) in trained.charset}
+    assert expected
+    assert export(groups=True).groups == expected
+    monkeypatch.setattr(export_room, "load_trained", lambda path: run)
+    assert export().groups == {first: f"{first}Ω"}
+    assert export(groups=False).groups == {}
+    square = test_pack.images[test_pack.labels == list(test_pack.charset).index(first)][0]
+    member = write_pack(tmp_path / "member", [Sample("Ω", 255 - square)], normalization=Normalization(side=32))
+    assert export(member.path, force=True).accuracy["top1"] in (0.0, 100.0), "a member counts as its class"
+    with pytest.raises(CharsetError, match="'Ω' first"):
+        export(member.path, groups=False)

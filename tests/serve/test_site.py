@@ -61,7 +61,7 @@ def test_the_folder_holds_all_that_reading_needs(package: Path, tmp_path: Path) 
     as_it_is.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     rewritten = onnxruntime.InferenceSession(written["static/reader/model.onnx"], as_it_is)
     squares = np.random.default_rng(0).integers(0, 256, (3, 48, 48), np.uint8)
-    (answers,) = rewritten.run(None, {rewritten.get_inputs()[0].name: squares[:, None]})
+    (answers,) = rewritten.run(["logits"], {rewritten.get_inputs()[0].name: squares[:, None]})
     np.testing.assert_array_equal(answers, Recognizer("nano").logits(squares))
     assert written["static/reader/ort.wasm.bundle.min.mjs"] == b"// ort.wasm.bundle.min.mjs"
     assert "ort.other.mjs" not in " ".join(written)
@@ -169,6 +169,7 @@ def test_settings_are_those_of_the_server(
     del told["limits"]
     assert settings["model"] == told
     assert settings["charset"] == str(bundle.charset)
+    assert (settings["groups"], settings["sets"]) == ({}, {})
     assert settings["normalization"] == bundle.normalization.as_dict()
     for key in ("mean", "std", "temperature", "refusal_threshold", "least_evidence"):
         assert settings[key] == getattr(bundle, key)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from hanmo.charset import Charset, members_of
+from hanmo.charset import Charset, groups_within
 from hanmo.errors import ArgumentError, CharsetError
 from hanmo.synth.fonts.bank import FontRecord, GlyphBank, pack_levels, write_bank
 from hanmo.synth.fonts.join import join_banks
@@ -51,8 +51,8 @@ def test_a_recipe_may_merge_characters_that_look_the_same() -> None:
 
 
 def test_members_of_a_group_that_has_one_of_them_are_left_out() -> None:
-    assert members_of(Charset("0永"), "0永") == {}
-    assert members_of(Charset("O永"), "0O永") == {"O": "O0"}, "the class's own character is first"
+    assert groups_within(Charset("0永"), "0永") == {}
+    assert groups_within(Charset("O永"), "0O永") == {"O": "O0"}, "the class's own character is first"
 
 
 def test_characters_without_strokes_come_from_fonts(tmp_path: Path) -> None:

@@ -98,18 +98,19 @@ def merge_groups(characters: Iterable[str]) -> Charset:
     return Charset(c for c in charset if not (group := group_of(c)) or kept[group.name] == c)
 
 
-def members_of(classes: Charset, characters: Iterable[str]) -> dict[str, str]:
-    """The members among ``characters`` of each group that is one of the ``classes``, the class's character first.
+def groups_within(charset: Charset, known: Iterable[str] | None = None) -> dict[str, str]:
+    """The groups of the classes of a reader: a class's character -> it and the other members of its group.
 
-    Groups of which ``characters`` has one member alone are left out: there is nothing that could be confused.
+    With ``known``, only members among these characters count. A group with several classes of their own is left out:
+    such a reader was trained to tell its members apart.
     """
-    known, members = set(characters), {}
-    for representative in classes:
-        group = group_of(representative)
-        others = "".join(c for c in group.members if c in known and c != representative) if group else ""
-        if others:
-            members[representative] = representative + others
-    return members
+    wanted, groups = None if known is None else set(known), {}
+    for group in GROUPS:
+        classes = [member for member in group.members if member in charset]
+        others = "".join(m for m in group.members if m not in charset and (wanted is None or m in wanted))
+        if len(classes) == 1 and others:
+            groups[classes[0]] = classes[0] + others
+    return groups
 
 
 @cache

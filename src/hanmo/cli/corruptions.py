@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import typer
 
@@ -16,7 +16,19 @@ if TYPE_CHECKING:
 
     from hanmo.data.sample import Sample
     from hanmo.evaluate.corrupt_result import CorruptionReport
+    from hanmo.evaluate.evaluate import Unknown
     from hanmo.recognizer import Recognizer
+
+
+class Choice(NamedTuple):
+    """What the reader may answer with: the labels of the file, the characters of ``among``, or all of both are off.
+
+    ``unknown`` says what happens to labels that cannot be answered.
+    """
+
+    closed: bool = False
+    among: str | None = None
+    unknown: Unknown = "skip"
 
 
 class Source(Protocol):
@@ -53,7 +65,7 @@ def evaluate_corrupted(
     recognizer: Recognizer,
     sources: Sequence[Source],
     *,
-    closed: bool,
+    choice: Choice,
     limit: int | None,
     batch_size: int,
     as_json: bool,
@@ -66,7 +78,7 @@ def evaluate_corrupted(
 
     reports = []
     for source in sources:
-        reports.append(_evaluate_one(recognizer, source, closed, LIMIT if limit is None else limit, batch_size))
+        reports.append(_evaluate_one(recognizer, source, choice, LIMIT if limit is None else limit, batch_size))
         if as_json:
             typer.echo(json.dumps(reports[-1].as_dict(), ensure_ascii=False))
     if not as_json:
@@ -77,7 +89,7 @@ def evaluate_corrupted(
 
 
 def _evaluate_one(
-    recognizer: Recognizer, source: Source, closed: bool, limit: int, batch_size: int
+    recognizer: Recognizer, source: Source, choice: Choice, limit: int, batch_size: int
 ) -> CorruptionReport:
     from hanmo.cli.progress import reading
     from hanmo.evaluate.corrupt_measure import PAGES, evaluate_corruptions
@@ -87,7 +99,9 @@ def _evaluate_one(
         return evaluate_corruptions(
             recognizer,
             source,
-            closed=closed,
+            closed=choice.closed,
+            among=choice.among,
+            unknown=choice.unknown,
             limit=limit,
             batch_size=batch_size,
             file=source.name,
@@ -111,6 +125,8 @@ def _print(reports: Sequence[CorruptionReport]) -> None:
             f"wrong with a probability above 0.9: {report.sure_wrong:.2f} % of the corrupted pages, "
             f"{report.clean.sure_wrong:.2f} % of the clean ones",
         ]
+        if report.among:
+            lines.append(f"closed to {report.among}")
         if report.outside:
             labels = "label lies" if report.outside == 1 else "labels lie"
             lines.append(f"{report.outside:,} {labels} outside the charset, not read")

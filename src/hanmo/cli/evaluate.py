@@ -7,16 +7,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import isnan
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from hanmo.cli.corruptions import check_corrupted, evaluate_corrupted
+from hanmo.charset import list_sets
+from hanmo.cli.corruptions import Choice, check_corrupted, evaluate_corrupted
 
 if TYPE_CHECKING:
     from hanmo.bundle import Bundle
     from hanmo.data.pack import Pack
     from hanmo.data.sample import Sample
+    from hanmo.evaluate.evaluate import Unknown
     from hanmo.evaluate.result import Evaluation
     from hanmo.recognizer import Recognizer
 
@@ -49,6 +51,22 @@ def evaluate(
     closed: Annotated[
         bool, typer.Option("--closed", help="Answer only with characters that occur in the file.")
     ] = False,
+    among: Annotated[
+        str,
+        typer.Option(
+            "--among",
+            metavar="文字…|NAMES",
+            help="Answer only with these characters, or with named sets joined by +, as in --among level1. "
+            f"Sets: {list_sets()}.",
+        ),
+    ] = "",
+    unknown: Annotated[
+        str,
+        typer.Option(
+            metavar="skip|error",
+            help="Labels that the bundle cannot answer with: count and name them and score the others, or stop.",
+        ),
+    ] = "skip",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a file instead of a table.")] = False,
     report: Annotated[
         Path | None, typer.Option("--report", metavar="OUT.html", help="Write an HTML page with the details.")
@@ -83,6 +101,7 @@ def evaluate(
               hanmo evaluate test.gnt.xz --corruptions --heat-map corruptions.png
     """
     from hanmo.atomic import require_suffix
+    from hanmo.evaluate.evaluate import check_closed
     from hanmo.evaluate.report import SUFFIXES
     from hanmo.recognizer import Recognizer
 
@@ -91,25 +110,29 @@ def evaluate(
         require_suffix(report, *SUFFIXES)
     if corruptions or heat_map:
         check_corrupted(files, corruptions=corruptions, heat_map=heat_map, report=report)
+    choice = Choice(closed=closed, among=among or None, unknown=cast("Unknown", unknown))
+    check_closed(closed=closed, among=choice.among)
     recognizer = Recognizer(bundle, threads=threads)
+    if choice.among:
+        recognizer.check_among(choice.among)
     if corruptions:
         evaluate_corrupted(
             recognizer,
             [Source(name=name, limit=0, mapping=mapping, on_bytes=lambda _: None) for name in files],
-            closed=closed,
+            choice=choice,
             limit=limit,
             batch_size=batch_size,
             as_json=as_json,
             heat_map=heat_map,
         )
     else:
-        _evaluate_clean(recognizer, files, closed, as_json, report, limit or 0, batch_size, mapping)
+        _evaluate_clean(recognizer, files, choice, as_json, report, limit or 0, batch_size, mapping)
 
 
 def _evaluate_clean(
     recognizer: Recognizer,
     files: Sequence[str],
-    closed: bool,
+    choice: Choice,
     as_json: bool,
     report: Path | None,
     limit: int,
@@ -122,7 +145,7 @@ def _evaluate_clean(
     packs = [_open(name, recognizer.bundle) for name in files]
     evaluations = []
     for name, pack in zip(files, packs, strict=True):
-        evaluations.append(_evaluate_one(recognizer, name, pack, closed, limit, batch_size, mapping))
+        evaluations.append(_evaluate_one(recognizer, name, pack, choice, limit, batch_size, mapping))
         if as_json:
             typer.echo(json.dumps(evaluations[-1].as_dict(), ensure_ascii=False))
     if not as_json:
@@ -176,7 +199,7 @@ def _evaluate_one(
     recognizer: Recognizer,
     name: str,
     pack: Pack | None,
-    closed: bool,
+    choice: Choice,
     limit: int,
     batch_size: int,
     mapping: Path | None,
@@ -191,13 +214,15 @@ def _evaluate_one(
     else:
         # The number of samples in a file is not known before it is read, so the bar counts bytes instead.
         # A closed test reads the samples twice: first their labels, then the pictures.
-        total = None if limit else count_bytes([name]) * (2 if closed else 1)
+        total = None if limit else count_bytes([name]) * (2 if choice.closed else 1)
     with reading(name, total, by_samples=pack is not None) as (on_bytes, on_samples):
         source = Source(name=name, limit=limit, mapping=mapping, on_bytes=on_bytes)
         return evaluate_recognizer(
             recognizer,
             source if pack is None else pack,
-            closed=closed,
+            closed=choice.closed,
+            among=choice.among,
+            unknown=choice.unknown,
             batch_size=batch_size,
             file=name,
             on_progress=on_samples,
@@ -216,6 +241,8 @@ def _print(evaluations: Sequence[Evaluation]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from hanmo.evaluate.report import tell_labels
+
     table = Table("file")
     for name in ("pictures", "top-1 %", "top-5 %", "top-10 %", "ECE %", "ms a character"):
         table.add_column(name, justify="right")
@@ -224,8 +251,10 @@ def _print(evaluations: Sequence[Evaluation]) -> None:
         table.add_row(Text(e.file), f"{e.n:,}", *("–" if isnan(v) else f"{v:.2f}" for v in figures))
     console = Console()
     console.print(table)
+    if evaluations[0].among:
+        console.print(Text(f"closed to {evaluations[0].among}: {evaluations[0].answers:,} classes"))
     for e in evaluations:
         if e.outside:
             labels = "label lies" if e.outside == 1 else "labels lie"
             line = f"{e.file}: {e.outside:,} {labels} outside the charset, not scored; {e.outside_refused:,} refused"
-            console.print(Text(line))
+            console.print(Text(f"{line}: {tell_labels(e.outside_labels)}"))

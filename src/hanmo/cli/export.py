@@ -32,6 +32,15 @@ def export(
         float | None, typer.Option(help="Temperature of the probabilities, instead of fitting it.", min=1e-3, max=1e3)
     ] = None,
     licence: Annotated[str, typer.Option(help="What the weights may be used for.")] = "as the training data",
+    groups: Annotated[
+        bool | None,
+        typer.Option(
+            "--groups/--no-groups",
+            help="Name the characters that look the same as a class, such as O o for 0. By default those that the run "
+            "was trained with.",
+            show_default=False,
+        ),
+    ] = None,
     fp32: Annotated[bool, typer.Option("--fp32", help="Keep 32-bit floats instead of int8.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Write the bundle even if the comparison fails.")] = False,
     shards: Annotated[
@@ -62,6 +71,7 @@ def export(
         packs=_Packs(calibration=calibration, test=test, held_out=held_out, refusal=refusal),
         temperature=temperature,
         licence=licence,
+        groups=groups,
         int8=not fp32,
         force=force,
         as_json=as_json,
@@ -93,6 +103,7 @@ def _export_bundle(
     packs: _Packs,
     temperature: float | None,
     licence: str,
+    groups: bool | None,
     int8: bool,
     force: bool,
     as_json: bool,
@@ -114,6 +125,7 @@ def _export_bundle(
             refusal=packs.refusal,
             temperature=temperature,
             licence=licence,
+            groups=groups,
             int8=int8,
             force=force,
         )

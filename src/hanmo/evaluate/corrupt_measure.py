@@ -9,17 +9,19 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
+from hanmo.charset import Members
 from hanmo.data.sample import Sample
 from hanmo.errors import ArgumentError, DataError, HanmoError
 from hanmo.evaluate.calibration import expected_calibration_error
 from hanmo.evaluate.corrupt_page import Grey, clean_page
 from hanmo.evaluate.corrupt_result import CorruptionReport, Score
 from hanmo.evaluate.corruptions import CORRUPTIONS, SEVERITIES, corrupt
+from hanmo.evaluate.evaluate import Unknown, check_closed, name_of
 
 if TYPE_CHECKING:
     from hanmo.recognizer import Recognizer
@@ -77,6 +79,8 @@ def evaluate_corruptions(
     limit: int = LIMIT,
     seed: int = 0,
     closed: bool = False,
+    among: Collection[str] | None = None,
+    unknown: Unknown = "skip",
     batch_size: int = 64,
     file: str = "",
     on_progress: Callable[[int], None] | None = None,
@@ -84,15 +88,34 @@ def evaluate_corruptions(
     """Measure a recogniser on the clean and the corrupted pages of ``limit`` random samples (0: of all).
 
     ``samples`` are read twice, so an iterator is first read into memory. With ``closed`` the recogniser answers
-    only with characters that occur in the file. ``file`` names the samples in the result. ``on_progress`` is called
-    with the number of pages read so far, of 101 a sample.
+    only with characters that occur in the file, with ``among`` only with these (as in :meth:`Recognizer.recognize`).
+    ``unknown`` is as in :func:`hanmo.evaluate.evaluate.evaluate_recognizer`. ``file`` names the samples in the result.
+    ``on_progress`` is called with the number of pages read so far, of 101 a sample.
 
     Raises :class:`DataError` when no sample has a label that the recogniser knows, and :class:`ArgumentError`
     for a negative limit or seed and for a batch size below 1.
     """
-    subset = choose_samples(samples, known=recognizer.bundle.charset, limit=limit, seed=seed, file=file)
-    reader = reader_of(recognizer, batch_size=batch_size, among=subset.characters if closed else None)
-    return measure(reader, subset, name=recognizer.bundle.name, closed=closed, on_progress=on_progress)
+    check_closed(closed=closed, among=among)
+    bundle, members = recognizer.bundle, Members(recognizer.bundle.charset, recognizer.bundle.groups)
+    choice = members.all if among is None else members.among(among)
+    # By class: members of a group look the same, so an answer with another member of the label's class is right.
+    answerable = range(len(bundle.charset)) if choice.classes is None else frozenset(choice.classes.tolist())
+    known = [c for c in members.known if members.class_of(c) in answerable]
+    subset = choose_samples(samples, known=known, limit=limit, seed=seed, file=file)
+    if unknown == "error" and subset.outside:
+        raise DataError(
+            f"{file or 'input'}: {subset.outside:,} labels that the reader cannot answer with; leave these samples "
+            "out, or read only the others (--unknown skip)"
+        )
+    names = {c: bundle.charset[members.class_of(c)] for c in members.known}
+    by_class = replace(subset, samples=tuple(s._replace(label=names[s.label]) for s in subset.samples))
+    read = reader_of(recognizer, batch_size=batch_size, among=subset.characters if closed else among)
+
+    def reader(pages: Sequence[Grey]) -> list[Reading]:
+        return [r._replace(character=names.get(r.character or "")) for r in read(pages)]
+
+    report = measure(reader, by_class, name=bundle.name, closed=closed, on_progress=on_progress)
+    return replace(report, among=name_of(among))
 
 
 def choose_samples(

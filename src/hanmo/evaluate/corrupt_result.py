@@ -33,7 +33,8 @@ class CorruptionReport:
     """A reader on the clean and the corrupted pages of one file.
 
     ``n`` samples of the ``total`` in ``file`` were read, drawn with ``seed``; ``outside`` have labels that the reader
-    does not know and could not be drawn. ``closed`` says that the reader chose among the file's characters only.
+    does not know and could not be drawn. ``closed`` says that the reader chose among the file's characters only,
+    ``among`` names the characters that it chose among; it is empty for all.
     ``corruptions`` holds five scores for each corruption, of severities 1 to 5; ``severities`` five scores, each over
     the pages of all corruptions.
     """
@@ -48,6 +49,7 @@ class CorruptionReport:
     clean: Score
     corruptions: Mapping[str, tuple[Score, ...]]
     severities: tuple[Score, ...]
+    among: str = ""
 
     @property
     def mca(self) -> float:
@@ -84,6 +86,7 @@ class CorruptionReport:
             "total": self.total,
             "outside": self.outside,
             "closed": self.closed,
+            "among": self.among,
             "mca": _rounded(self.mca),
             "drop": _rounded(self.drop),
             "sure_wrong": _rounded(self.sure_wrong),

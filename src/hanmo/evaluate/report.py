@@ -9,11 +9,14 @@ from html import escape
 from pathlib import Path
 
 from hanmo.atomic import require_suffix, write_whole
+from hanmo.charset import list_characters
 from hanmo.evaluate.figures import class_curve, picture, reliability_diagram
 from hanmo.evaluate.result import ClassScore, ConfusedPair, Evaluation, Mistake
 
 SUFFIXES = (".html", ".htm")
 WORST_CLASSES = 24
+LABELS_SHOWN = 20
+"""Labels named of those that could not be answered."""
 
 # All styles and pictures are inside the page, so that it can be mailed and archived as one file.
 _STYLE = """
@@ -116,20 +119,40 @@ def _overview(evaluations: Sequence[Evaluation]) -> str:
 
 
 def _section(e: Evaluation) -> str:
-    choice = "closed: only the {:,} characters present" if e.closed else "open: all {:,} characters of the bundle"
     facts = {
-        "Answers": choice.format(e.answers),
+        "Answers": _choice(e),
         "Pictures": f"{e.n:,} scored, of {len(e.per_class):,} characters; {e.blank:,} blank ones count as wrong",
         "Refused": f"{e.refused:,} of the scored; the others are {_percent(e.top1_answered)} right",
         "Time": f"inference{'' if e.packed else ' and normalisation'}, {e.batch_size} pictures at a time",
     }
     if e.outside:
-        facts["Not scored"] = f"{e.outside:,} with a label outside the charset; {e.outside_refused:,} of them refused"
+        facts["Not scored"] = (
+            f"{e.outside:,} with a label outside the charset; {e.outside_refused:,} of them refused; the labels: "
+            f"{tell_labels(e.outside_labels)}"
+        )
     if e.left_out:
         facts["Left out"] = f"{e.left_out:,} by the pack: blank, or of a label unknown to its charset"
     return (
         f"<section><h2>{escape(e.file)}</h2>{_headline(e)}{_facts(facts)}"
         f"{_confusions(e.confusions)}{_confident(e.confident_mistakes)}{_calibration(e)}{_classes(e.per_class)}</section>"
+    )
+
+
+def tell_labels(counts: Mapping[str, int]) -> str:
+    """Labels and how often each occurs, at most twenty: "龘 ×3, 靐"."""
+    shown = [f"{list_characters([label])}{f' ×{n:,}' if n > 1 else ''}" for label, n in counts.items()][:LABELS_SHOWN]
+    more = f" and {len(counts) - LABELS_SHOWN:,} more" if len(counts) > LABELS_SHOWN else ""
+    return ", ".join(shown) + more
+
+
+def _choice(e: Evaluation) -> str:
+    """What the reader could answer with. Characters that look the same share a class."""
+    if e.among:
+        return f"closed to {e.among}: {e.answers:,} classes"
+    return (
+        f"closed: only the {e.answers:,} characters present"
+        if e.closed
+        else (f"open: all {e.answers:,} characters of the bundle")
     )
 
 

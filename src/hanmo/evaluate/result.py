@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -50,7 +51,10 @@ class ClassScore:
 class Evaluation:
     """The figures of a recogniser on one file; :mod:`hanmo.evaluate.evaluate` explains the special cases.
 
-    ``n``: scored pictures, ``blank`` ones included. ``outside``: pictures with labels outside the charset, not scored.
+    ``closed``: the recogniser could answer only with characters of the file. ``among``: the names of the sets, or the
+    characters, that it could answer with; empty for all.
+    ``n``: scored pictures, ``blank`` ones included. ``outside``: pictures with labels that could not be answered, not
+    scored; ``outside_labels`` counts them by label, the most frequent first.
     ``left_out``: samples that the pack had skipped when it was made.
     ``answers``: number of characters that the recogniser could answer with.
     ``top1``, ``top5``, ``top10``, ``top1_answered``: in per cent. ``ece``: in [0, 1]. ``nll``: in nats. NaN where there
@@ -80,13 +84,17 @@ class Evaluation:
     confusions: tuple[ConfusedPair, ...]
     confident_mistakes: tuple[Mistake, ...]
     reliability: Reliability
+    among: str = ""
+    outside_labels: Mapping[str, int] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """The figures in the order of the command line's JSON, rounded; NaN becomes None."""
         names = ("top1", "top5", "top10", "ece", "ms_per_char", "nll", "top1_answered")
         figures = {name: _rounded(getattr(self, name)) for name in names}
         counts = {name: getattr(self, name) for name in ("blank", "outside", "refused", "outside_refused", "answers")}
-        return {"file": self.file, "n": self.n, **figures, **counts, "closed": self.closed}
+        restricted = {"closed": self.closed, "among": self.among}
+        labels = {"outside_labels": dict(self.outside_labels)}
+        return {"file": self.file, "n": self.n, **figures, **counts, **labels, **restricted}
 
 
 def _rounded(value: float) -> float | None:

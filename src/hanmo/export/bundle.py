@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from hanmo.bundle import Bundle, DataSource, write_bundle
+from hanmo.charset import Members, groups_within
 from hanmo.data.pack import Pack
 from hanmo.errors import CharsetError
 from hanmo.evaluate.calibration import fit_temperature, refusal_threshold
@@ -36,12 +38,13 @@ def export_bundle(
     held_out: str | Path | None = None,
     refusal: str | Path | None = None,
     temperature: float | None = None,
+    groups: bool | None = None,
     int8: bool = True,
     force: bool = False,
 ) -> tuple[Bundle, Check]:
     """Export the net of ``run`` to the bundle folder ``out``.
 
-    All packs have the net's normalisation, and characters that the net knows.
+    All packs have the net's normalisation, and characters that the net knows, as classes or as members of a group.
 
     ``calibration``: the pack for int8 activation ranges; not opened for fp32.
     ``test``: the pack on which the exported model is compared with the net.
@@ -50,6 +53,8 @@ def export_bundle(
     ``refusal``: another pack for the evidence threshold. Use clean squares here if ``held_out`` has degraded ones,
     whose evidence is lower than that of most pictures.
     ``temperature``: used instead of a fitted one, if the pictures to read are known to be harder or easier.
+    ``groups``: the groups of look-alike characters that the bundle names. None: those that the run was trained with;
+    False: none; True: all groups of :data:`hanmo.charset.GROUPS` that have one class of this net.
     ``licence``: of the weights, and of sources that name no licence.
 
     Raises :class:`ExportError` when the exported model does not agree with the net (unless ``force``),
@@ -58,11 +63,12 @@ def export_bundle(
     trained = load_trained(run)
     # Clean squares are nearly alike in all versions of the normalisation, so the bundle reads with the newest.
     trained = replace(trained, normalization=replace(trained.normalization, version=VERSION))
-    squares, labels = _samples(test, trained)
+    members = Members(trained.charset, _groups(trained, groups))
+    squares, labels = _samples(test, trained, members)
     # For fp32 the placeholder on the right is never used, and the calibration pack need not exist.
-    calibration_squares, classes = _samples(calibration, trained) if int8 else (squares, labels)
-    held_out_samples = _samples(held_out, trained) if held_out else None
-    refusal_samples = _samples(refusal, trained) if refusal else None
+    calibration_squares, classes = _samples(calibration, trained, members) if int8 else (squares, labels)
+    held_out_samples = _samples(held_out, trained, members) if held_out else None
+    refusal_samples = _samples(refusal, trained, members) if refusal else None
     model = export_onnx(trained.net, trained.normalization.side)
     small = quantize(model, np.asarray(calibration_squares[calibration_indices(classes)])) if int8 else None
     # Verified before anything is fitted or written, so that a bad export leaves no bundle behind.
@@ -81,6 +87,7 @@ def export_bundle(
         small or model,
         name=Path(out).name,
         charset=trained.charset,
+        groups=members.groups,
         normalization=trained.normalization,
         mean=MEAN,
         std=STD,
@@ -94,6 +101,14 @@ def export_bundle(
         accuracy={"top1": check.top1_int8 if check.top1_int8 is not None else check.top1_fp32},
     )
     return bundle, check
+
+
+def _groups(trained: TrainedNet, wanted: bool | None) -> Mapping[str, str]:
+    if wanted is None:
+        # Runs record the groups that they were trained with; older ones know of none.
+        recorded: Mapping[str, str] = getattr(trained, "groups", {})
+        return recorded
+    return groups_within(trained.charset) if wanted else {}
 
 
 def _answers(model: bytes, squares: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -115,12 +130,12 @@ def _some(squares: np.ndarray, labels: np.ndarray, limit: int) -> tuple[np.ndarr
     return np.asarray(squares[chosen]), labels[chosen]
 
 
-def _samples(path: str | Path, trained: TrainedNet) -> tuple[np.ndarray, np.ndarray]:
+def _samples(path: str | Path, trained: TrainedNet, members: Members) -> tuple[np.ndarray, np.ndarray]:
     pack = Pack.open(path)
     pack.require(normalization=trained.normalization)
-    unknown = [c for c in pack.charset if c not in trained.charset]
+    unknown = [c for c in pack.charset if c not in members.known]
     if unknown:
         raise CharsetError(f"{path}: holds {len(unknown)} character(s) the net does not know, {unknown[0]!r} first")
-    classes = trained.charset.encode(pack.charset.characters)
+    classes = members.encode(pack.charset.characters)
     # A pack numbers the characters of its own charset; ``classes`` turns these numbers into the net's.
     return pack.images, classes[pack.labels]

@@ -13,6 +13,7 @@ import torch
 from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
+from hanmo.export.features import with_features
 from hanmo.nets.onnx import attributes_of
 from hanmo.normalize import MEAN, STD
 
@@ -48,7 +49,10 @@ class _WithInputScaling(nn.Module):
 
 
 def export_onnx(net: nn.Module, side: int) -> bytes:
-    """An fp32 ONNX model: ``squares`` uint8 (N, 1, side, side) -> ``logits`` float32 (N, C), N free."""
+    """An fp32 ONNX model: ``squares`` uint8 (N, 1, side, side) -> ``logits`` float32 (N, C), N free.
+
+    A net that ends with a linear layer gets a second output, ``features`` float32 (N, F), the input of this layer.
+    """
     model_with_scaling = _WithInputScaling(net.cpu().eval())
     # Two pictures: torch.export takes a size of 1 for a constant, and N would not be free.
     example = torch.zeros(2, 1, side, side, dtype=torch.uint8)
@@ -73,7 +77,7 @@ def export_onnx(net: nn.Module, side: int) -> bytes:
     # Shapes of inner tensors, which every reader of the file infers by itself.
     del model.graph.value_info[:]
     onnx.checker.check_model(model)
-    return bytes(model.SerializeToString())
+    return with_features(bytes(model.SerializeToString()))
 
 
 def _pool_globally(graph: onnx.GraphProto) -> None:

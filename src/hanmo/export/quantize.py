@@ -23,6 +23,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from hanmo.atomic import storing
 from hanmo.export.bias_correction import correct_biases
+from hanmo.export.features import with_features, without_features
 from hanmo.export.int4 import store_in_four_bits
 from hanmo.export.onnx import INPUT
 from hanmo.onnxfile import open_session
@@ -42,13 +43,16 @@ def quantize(model: bytes, squares: NDArray[np.uint8]) -> bytes:
     processors without VNNI add products in 16 bits, which eight bits would overflow, and the answers would differ
     there. Weights that take few values are stored in four bits (:mod:`hanmo.export.int4`). Biases are corrected
     (:mod:`hanmo.export.bias_correction`). Activation ranges leave out the rarest values: of :data:`PERCENTILES` the one
-    is used whose logits for ``squares`` are nearest to those of ``model``, by mean squared distance.
+    is used whose logits for ``squares`` are nearest to those of ``model``, by mean squared distance. If ``model`` has
+    the output ``features``, the result has it, too: the rounded numbers that its classifier reads.
     Raises :class:`StorageError` when the folder for temporary files is full.
     """
     fp32_logits = run_onnx(model, squares)
+    # Quantised with the logits alone: every output is given a rounding of its own, which the features must not have.
+    alone = without_features(model)
     with storing(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory(prefix="hanmo-") as scratch:
         plain, fused = Path(scratch, "plain.onnx"), Path(scratch, "fused.onnx")
-        plain.write_bytes(model)
+        plain.write_bytes(alone)
         with _quiet():
             # Pre-processing folds each batch norm into the convolution before it. Quantised apart, both would be
             # rounded.
@@ -56,7 +60,8 @@ def quantize(model: bytes, squares: NDArray[np.uint8]) -> bytes:
             candidates = [_quantize(fused, squares, percentile) for percentile in PERCENTILES]
     # A lower percentile gives finer steps to common values, but cuts off large ones. Which is better depends on the
     # net.
-    return min(candidates, key=lambda small: float(np.square(run_onnx(small, squares) - fp32_logits).mean()))
+    best = min(candidates, key=lambda small: float(np.square(run_onnx(small, squares) - fp32_logits).mean()))
+    return best if alone is model else with_features(best)
 
 
 def _quantize(fused: Path, squares: NDArray[np.uint8], percentile: float) -> bytes:
@@ -120,9 +125,10 @@ def calibration_indices(
 
 
 def run_onnx(model: bytes, squares: NDArray[np.uint8], threads: int = 0) -> NDArray[np.float32]:
-    """Logits float32 (N, C) of squares uint8 (N, S, S); ``threads`` 0 uses every core."""
+    """Logits float32 (N, C), the first output, of squares uint8 (N, S, S); ``threads`` 0 uses every core."""
     session = open_session(model, threads=threads)
-    return np.concatenate([session.run(None, {INPUT: batch})[0] for batch in _batches(squares, 128)])
+    logits = session.get_outputs()[0].name
+    return np.concatenate([session.run([logits], {INPUT: batch})[0] for batch in _batches(squares, 128)])
 
 
 def _batches(squares: NDArray[np.uint8], size: int) -> Iterator[NDArray[np.uint8]]:

@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from onnx import TensorProto, numpy_helper
 from torch import Tensor, nn
 
+from hanmo.bundle import FEATURES
 from hanmo.errors import ModelError
 
 Attributes = Mapping[str, Any]
@@ -30,8 +31,8 @@ Operation = Callable[..., Any]
 class OnnxNet(nn.Module):
     """The graph of an ONNX model with one input and one output; shapes are those of the model.
 
-    Raises :class:`ModelError` for a model with more inputs or outputs, and for unsupported operations (the message
-    names all of them).
+    A second output ``features``, as hanmo exports it, is left out. Raises :class:`ModelError` for a model with more
+    inputs or outputs, and for unsupported operations (the message names all of them).
     """
 
     def __init__(self, model: onnx.ModelProto) -> None:
@@ -39,11 +40,12 @@ class OnnxNet(nn.Module):
         graph = model.graph
         known = {tensor.name for tensor in graph.initializer}
         inputs = [port.name for port in graph.input if port.name not in known]
-        if len(inputs) != 1 or len(graph.output) != 1:
+        outputs = [port.name for port in graph.output if port.name != FEATURES]
+        if len(inputs) != 1 or len(outputs) != 1:
             raise ModelError(f"{len(inputs)} inputs and {len(graph.output)} outputs; one of each is needed")
         if unknown := sorted({node.op_type for node in graph.node} - {*OPERATIONS, "Constant"}):
             raise ModelError(f"unknown operations: {', '.join(unknown)}; export the net with simpler ones")
-        self._input, self._output = inputs[0], graph.output[0].name
+        self._input, self._output = inputs[0], outputs[0]
         self._numbers: dict[str, Any] = {}  # shapes, axes and the like: lists, never on a device
         constants = [(tensor.name, tensor) for tensor in graph.initializer]
         constants += [(node.output[0], _constant(node)) for node in graph.node if node.op_type == "Constant"]

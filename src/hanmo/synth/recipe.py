@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 
-from hanmo.charset import Charset, expand, members_of, merge_groups
+from hanmo.charset import Charset, expand, groups_within, merge_groups
 from hanmo.errors import ConfigError
 from hanmo.normalize import Normalization
 from hanmo.synth.mix import MixConfig
@@ -74,7 +74,7 @@ class SynthRecipe:
 
     def members(self) -> dict[str, str]:
         """The members of each class that stands for several characters, its own character first."""
-        return members_of(self.charset(), self._characters()) if self.groups else {}
+        return groups_within(self.charset(), self._characters()) if self.groups else {}
 
     def _characters(self) -> Charset:
         if isinstance(self.characters, int):

@@ -1,7 +1,7 @@
 /** The candidates: ten buttons that stay where they are and change what they say. */
 
 import { part } from "./dom.js";
-import { SHOWN_FROM, percent, t, tellError, tellReason } from "./text.js";
+import { SHOWN_FROM, percent, t, tellAlike, tellError, tellReason } from "./text.js";
 import { say } from "./voice.js";
 
 const TOP = 10;
@@ -41,7 +41,7 @@ export class Answers {
       const button = document.createElement("button");
       button.type = "button";
       button.innerHTML =
-        '<kbd aria-hidden="true"></kbd><span class="glyph" lang="zh-Hans"></span>' +
+        '<kbd aria-hidden="true"></kbd><span class="glyph" lang="zh-Hans"></span><span class="alike" lang="zh-Hans"></span>' +
         '<span class="bar" aria-hidden="true"></span><span class="number"></span>';
       // The keys 1 to 9, and 0 for the tenth.
       part(button, "kbd").textContent = String((rank + 1) % 10);
@@ -130,12 +130,13 @@ export class Answers {
   #renderTile(tile, rank) {
     const candidate = this.candidates[rank];
     const button = part(tile, "button", HTMLButtonElement);
-    const [key, glyph, bar, number] = /** @type {HTMLElement[]} */ ([...button.children]);
+    const [key, glyph, alike, bar, number] = /** @type {HTMLElement[]} */ ([...button.children]);
     tile.classList.toggle("vacant", !candidate);
     tile.classList.toggle("faint", Boolean(candidate && candidate.probability < SHOWN_FROM));
     tile.setAttribute("aria-hidden", String(!candidate));
     button.disabled = !candidate;
     glyph.textContent = candidate?.character ?? "";
+    alike.textContent = tellAlike(candidate?.alike);
     number.textContent = candidate ? percent(candidate.probability) : "";
     bar.style.setProperty("--share", String(candidate?.probability ?? 0));
     button.title = candidate ? t("candidate_title", { character: candidate.character, key: key.textContent ?? "" }) : "";
@@ -145,8 +146,8 @@ export class Answers {
     const { error, refused, reason, candidates = [] } = this.#result ?? {};
     if (error) return say(t("verdict_failed"), tellError(error));
     // Three at most: a screen reader would otherwise still speak when the next stroke is written.
-    const parts = candidates.slice(0, 3).flatMap(({ character, probability }, rank) => {
-      const told = [{ zh: character }, percent(probability)];
+    const parts = candidates.slice(0, 3).flatMap(({ character, probability, alike }, rank) => {
+      const told = [{ zh: character }, percent(probability), ...(alike ? [t("say_alike", { others: [...alike].join(" ") })] : [])];
       return rank ? [t("say_then"), ...told] : told;
     });
     if (!refused || !reason) return say(t("say_read"), ...parts);

@@ -1,6 +1,6 @@
 /** One picture of many, with what was read in it. */
 
-import { percent, t, tellError, tellReason } from "./text.js";
+import { percent, t, tellAlike, tellError, tellReason } from "./text.js";
 
 /** @param {string} name @param {Record<string, string>} [attributes] @param {(Node | string)[]} children */
 function make(name, attributes = {}, ...children) {
@@ -47,12 +47,13 @@ function more(candidates, choose) {
 }
 
 /** @param {import("./http.js").Candidate} candidate @param {Choose} choose @param {string} kind */
-function choice({ character, probability }, choose, kind) {
+function choice({ character, probability, alike }, choose, kind) {
   const glyph = make("span", { class: "glyph", lang: "zh-Hans" }, character);
   const bar = make("span", { class: "bar", "aria-hidden": "true" });
   bar.style.setProperty("--share", String(probability));
   const number = make("span", { class: "number" }, percent(probability));
-  const button = make("button", { type: "button", class: kind }, glyph, bar, number);
+  const others = make("span", { class: "alike", lang: "zh-Hans" }, tellAlike(alike));
+  const button = make("button", { type: "button", class: kind }, glyph, others, bar, number);
   button.addEventListener("click", () => choose(character));
   return button;
 }

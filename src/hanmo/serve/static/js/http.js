@@ -4,14 +4,15 @@
  * @typedef {{file: Blob, name: string}} Picture a picture file
  * @typedef {{strokes: number[][][]} | Picture} Input
  *   One character: strokes of points [x, y, pressure], y growing downwards, or a picture file.
- * @typedef {{character: string, probability: number}} Candidate
+ * @typedef {{character: string, probability: number, alike: string}} Candidate
+ *   `alike` are the characters that look the same on a picture of one character
  * @typedef {"blank" | "no clear ink" | "several characters" | "touching the edge" | "unknown character"} Reason
  * @typedef {{name?: string, character: ?string, probability: number, refused: boolean, reason: ?Reason,
  *   candidates: Candidate[]}} Reading
  *   `reason` says why it is refused
  * @typedef {{name?: string, error: {code: string, message: string}}} Failure
  * @typedef {Partial<Reading & Failure>} Result one of both
- * @typedef {{name: string, precision: string, parameters: number, characters: number, licence: string, version: string,
+ * @typedef {{name: string, precision: string, parameters: number, characters: number, sets: string[], licence: string, version: string,
  *   trained_on: object[], accuracy: Record<string, number>,
  *   limits: {pixels: number, strokes: number, points: number, pictures?: number, body_bytes?: number}}} Model
  *   as GET /v1/model tells; a reader in the browser has no limits of a call
@@ -23,8 +24,8 @@
  *
  * @typedef {object} Reader what reads: this one, or local/reader.js
  * @property {() => Promise<Model>} describe
- * @property {(inputs: Input[], options?: {top?: number, signal?: AbortSignal}) => Promise<Result[]>} read
- *   one result an input, in their order
+ * @property {(inputs: Input[], options?: {top?: number, among?: string, signal?: AbortSignal}) => Promise<Result[]>} read
+ *   one result an input, in their order; `among` are names of sets joined by "+", or characters
  * @property {(input: Input, character?: string | null, options?: {signal?: AbortSignal}) => Promise<Why>} explain
  * @property {(character: string, options?: {signal?: AbortSignal}) => Promise<Found>} lookup
  */
@@ -107,14 +108,14 @@ async function checkFile(file, most) {
 const nameOf = (input) => ("name" in input ? input.name : undefined);
 
 /**
- * @param {Input[]} inputs of one kind @param {number} top @param {AbortSignal | undefined} signal
+ * @param {Input[]} inputs of one kind @param {string} query @param {AbortSignal | undefined} signal
  * @param {number} most bytes of a body
  * @returns {Promise<Result[]>}
  */
-async function readAlike(inputs, top, signal, most) {
+async function readAlike(inputs, query, signal, most) {
   try {
     if (inputs.length === 1 && "file" in inputs[0]) await checkFile(inputs[0].file, most);
-    const { results } = await call(`v1/recognize?top=${top}`, { ...bodyOf(inputs), signal });
+    const { results } = await call(`v1/recognize?${query}`, { ...bodyOf(inputs), signal });
     return results.map((/** @type {Result} */ result, /** @type {number} */ i) => ({ ...result, name: nameOf(inputs[i]) }));
   } catch (error) {
     if (inputs.length > 1 || !OF_ONE_PICTURE.has(error.code)) throw error;
@@ -134,14 +135,15 @@ class HttpReader {
 
   /**
    * @param {Input[]} inputs
-   * @param {{top?: number, signal?: AbortSignal}} [options]
+   * @param {{top?: number, among?: string, signal?: AbortSignal}} [options]
    * @returns {Promise<Result[]>} one an input, in their order
    */
-  async read(inputs, { top = 10, signal } = {}) {
+  async read(inputs, { top = 10, among, signal } = {}) {
+    const query = new URLSearchParams({ top: String(top), ...(among === undefined ? {} : { among }) }).toString();
     const kinds = [inputs.filter((i) => "strokes" in i), inputs.filter((i) => !("strokes" in i))];
     const answers = new Map();
     for (const alike of kinds.filter((kind) => kind.length)) {
-      const results = await readAlike(alike, top, signal, this.#most);
+      const results = await readAlike(alike, query, signal, this.#most);
       alike.forEach((input, i) => answers.set(input, results[i]));
     }
     return inputs.map((input) => answers.get(input));

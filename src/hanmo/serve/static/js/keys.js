@@ -8,7 +8,7 @@ export function listen(act, desk) {
   document.addEventListener("keydown", (event) => {
     const { target, key } = event;
     if (!(target instanceof HTMLElement)) return;
-    if (target.matches("input:not([type=range]), textarea") || event.altKey || event.isComposing) return;
+    if (target.matches("input:not([type=range]), textarea, select") || event.altKey || event.isComposing) return;
     const command = event.ctrlKey || event.metaKey;
     const letter = key.toLowerCase();
     if (command && letter === "z") run(event, event.shiftKey ? act.redo : act.undo);

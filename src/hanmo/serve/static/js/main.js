@@ -1,5 +1,6 @@
 /** Starts the page: opens the reader that index.html names and joins the parts. */
 
+import { Among, choosing } from "./among.js";
 import { Answers } from "./answers.js";
 import { focusQuietly, isFocusLost, part } from "./dom.js";
 import { takeFiles } from "./files.js";
@@ -27,6 +28,8 @@ if (before) pad.restore(before);
 joinSettings();
 joinTools();
 
+// A choice among other characters is another question about the same drawing.
+const among = new Among($("among"), () => reading.now());
 // Which of the two readers is used: the server's, or the one that runs the net in the browser.
 const kind = part(document, 'meta[name="hanmo-reader"]', HTMLMetaElement).content;
 /** @type {import("./http.js").Reader} */
@@ -34,7 +37,7 @@ let reader;
 try {
   // Only the reader in use is loaded: the local one brings the net along.
   const { open } = await import(kind === "local" ? "./local/reader.js" : "./http.js");
-  reader = withoutHeic(await open());
+  reader = choosing(withoutHeic(await open()), () => among.value);
 } catch (error) {
   warn({ code: "reader_unavailable", message: "" });
   throw error;
@@ -100,6 +103,7 @@ async function describe() {
   try {
     showModel($("model"), Object.assign(model, await reader.describe()), kind);
     $("model").hidden = false;
+    if (among.offer(model.sets ?? []) && pad.input) reading.now();
     calm();
   } catch (error) {
     warn(error, describe);

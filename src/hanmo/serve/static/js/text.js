@@ -41,6 +41,11 @@ export function tellReason(reason) {
   return t(`reason_${reason.replaceAll(" ", "_")}`);
 }
 
+/** "or O o" for characters that look the same, nothing for none. @param {string} [alike] of a candidate */
+export function tellAlike(alike) {
+  return alike ? t("alike", { others: [...alike].join(" ") }) : "";
+}
+
 /** Fill the elements that index.html marks: data-t their text, data-label and data-title their attributes. */
 export function fill(root = document) {
   const marked = (/** @type {string} */ mark) => /** @type {NodeListOf<HTMLElement>} */ (root.querySelectorAll(mark));

@@ -32,7 +32,7 @@ export async function explain(net, square, character, pause) {
     });
   }
   const heat = maskToInk(spread(effects), square, side);
-  return { character: net.characters[wanted], probability: Math.exp(whole[wanted]), heat };
+  return { character: character ?? net.members.characters[wanted], probability: Math.exp(whole[wanted]), heat };
 }
 
 /**

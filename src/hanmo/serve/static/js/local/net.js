@@ -3,6 +3,7 @@
  * net.
  */
 
+import { Members } from "./members.js";
 import { Problem } from "./problem.js";
 
 const RUNTIME = "ort.wasm.bundle.min.mjs";
@@ -15,6 +16,8 @@ const SMALLEST = "CAg6NwoQCgFhEgFiIghJZGVudGl0eRIBdFoPCgFhEgoKCAgBEgQKAggBYg8KAW
  * @typedef {object} Settings what hanmo.serve.site wrote to reader.json
  * @property {Omit<import("../http.js").Model, "limits">} model the answer of GET /v1/model, less limits of a call over HTTP
  * @property {string} charset one character a class
+ * @property {Record<string, string>} groups all characters of a class that has several, by its own
+ * @property {Record<string, string>} sets the characters of the sets in `model.sets`
  * @property {import("./normalize.js").Normalization} normalization
  * @property {number} mean of a square divided by 255, for nets that take floats
  * @property {number} std
@@ -49,8 +52,7 @@ export class Net {
   /** @param {Settings} settings @param {any} session @param {any} tensor */
   constructor(settings, session, tensor) {
     this.settings = settings;
-    this.characters = [...settings.charset];
-    this.classes = new Map(this.characters.map((character, i) => [character, i]));
+    this.members = new Members(settings);
     this._session = session;
     this._Tensor = tensor;
     /** @type {Promise<any>} */
@@ -77,9 +79,9 @@ export class Net {
     squares.forEach((square, i) => all.set(square, i * side * side));
     const fed = type === "uint8" ? all : this._floats(all); // a net that takes bytes does this itself
     const input = new this._Tensor(type, fed, [squares.length, 1, side, side]);
-    const answers = await this._session.run({ [name]: input });
-    const { data } = answers[this._session.outputNames[0]];
-    const classes = this.characters.length;
+    const [logits] = this._session.outputNames; // a second output would be the features, which nothing here needs
+    const { data } = (await this._session.run({ [name]: input }, [logits]))[logits];
+    const classes = this.members.characters.length;
     return squares.map((_, i) => data.subarray(i * classes, (i + 1) * classes));
   }
 
@@ -92,20 +94,23 @@ export class Net {
   /**
    * @param {Uint8Array[]} squares
    * @param {number} top candidates each
+   * @param {import("./members.js").Choice} [choice] of what they are chosen among, by default all
    * @returns {Promise<Reading[]>}
    */
-  async read(squares, top) {
-    return (await this.logits(squares)).map((logits) => this._reading(logits, top));
+  async read(squares, top, choice = this.members.choose()) {
+    return (await this.logits(squares)).map((logits) => this._reading(logits, top, choice));
   }
 
-  /** @param {Float32Array} logits @param {number} top @returns {Reading} */
-  _reading(logits, top) {
+  /** @param {Float32Array} logits @param {number} top @param {import("./members.js").Choice} choice @returns {Reading} */
+  _reading(logits, top, { classes, name }) {
     const { temperature, refusal_threshold: threshold, least_evidence: least } = this.settings;
-    const probabilities = logSoftmax(logits, temperature).map(Math.exp);
-    const candidates = best(logits, top).map((i) => ({
-      character: this.characters[i],
-      probability: rounded(probabilities[i]),
-    }));
+    const asked = classes ? Float32Array.from(classes, (known) => logits[known]) : logits;
+    const probabilities = logSoftmax(asked, temperature).map(Math.exp);
+    const candidates = best(asked, top).map((i) => {
+      const { character, alike } = name(i);
+      return { character, probability: rounded(probabilities[i]), alike };
+    });
+    // From all logits, also where a few are asked for: does the picture look like any character at all?
     const refused = evidence(logits) < least || Math.max(...probabilities) < threshold;
     const [{ character, probability }] = candidates;
     const reason = refused ? "unknown character" : null;
@@ -118,7 +123,7 @@ export class Net {
    * @throws {Problem} for a character the model does not know
    */
   classOf(character) {
-    const known = this.classes.get(character);
+    const known = this.members.classOf(character);
     if (known === undefined) {
       const { name } = this.settings.model;
       const shown = [...character].slice(0, 20).join("");

@@ -26,7 +26,7 @@ export async function open() {
       const { model } = await answer.json();
       return { ...model, limits: { pixels: IMAGE.MAX_PIXELS, strokes: STROKES.MAX_STROKES, points: STROKES.MAX_POINTS } };
     },
-    read: (inputs, { top = 10, signal } = {}) => desk.call("read", [inputs, top], signal),
+    read: (inputs, { top = 10, among, signal } = {}) => desk.call("read", [inputs, top, among], signal),
     explain: (input, character = null, { signal } = {}) => desk.call("explain", [input, character], signal),
     lookup: (character, { signal } = {}) => desk.call("lookup", [character], signal),
   };

@@ -81,11 +81,12 @@ const methods = {
   },
 
   /**
-   * @param {() => Promise<void>} pause @param {Input[]} inputs @param {number} top
+   * @param {() => Promise<void>} pause @param {Input[]} inputs @param {number} top @param {string} [among]
    * @returns {Promise<Result[]>}
    */
-  async read(pause, inputs, top) {
+  async read(pause, inputs, top, among) {
     const opened = await net();
+    const choice = opened.members.choose(among);
     /** @type {Result[]} */
     const results = [];
     for (let start = 0; start < inputs.length; start += BATCH) {
@@ -102,7 +103,7 @@ const methods = {
           results[start + i] = { ...nameOf(input), ...(withoutInk(error) ?? { error: plain(error) }) };
         }
       }
-      const readings = seen.length ? await opened.read(seen.map(({ square }) => square), top) : [];
+      const readings = seen.length ? await opened.read(seen.map(({ square }) => square), top, choice) : [];
       readings.forEach((reading, i) => {
         const reason = reading.refused ? (seen[i].remark ?? reading.reason) : null;
         results[places[i]] = { ...nameOf(inputs[places[i]]), ...reading, reason };
@@ -147,9 +148,9 @@ const methods = {
     const square = normalize(draw(strokes), opened.settings.normalization);
     const [{ candidates }] = await opened.read([square], LOOK_ALIKES + 1);
     const look_alikes = candidates
-      .filter((candidate) => candidate.character !== character)
+      .filter(({ character: other, alike }) => !(other + alike).includes(character))
       .slice(0, LOOK_ALIKES)
-      .map((candidate) => ({ ...candidate, strokes: table.get(candidate.character) ?? [] }));
+      .map(({ character: other, probability }) => ({ character: other, probability, strokes: table.get(other) ?? [] }));
     return { character, strokes, look_alikes };
   },
 };
