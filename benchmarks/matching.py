@@ -23,7 +23,7 @@ import random
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -185,6 +185,9 @@ def train(
     optimizer = build_optimizer(modules, config)
     generator = torch.Generator(device).manual_seed(args.seed)
     parameters = [p for module in modules for p in module.parameters()]
+    # cuDNN tries its algorithms out before the clock runs. It must not in reading, where last batches differ in shape.
+    torch.backends.cudnn.benchmark = True
+    loss_of(generator).backward()  # type: ignore[no-untyped-call]
     start, step, losses = time.monotonic(), 0, torch.zeros((), device=device)
     while (spent := time.monotonic() - start) < seconds:
         for group in optimizer.param_groups:
@@ -198,6 +201,7 @@ def train(
         step += 1
         if step % 16 == 0 and device.type == "cuda":
             torch.cuda.synchronize()  # so that the clock is that of the work done, not of the work queued
+    torch.backends.cudnn.benchmark = False
     note(f"  {step} steps, loss {float(losses):.3f}")
     return {"steps": step, "seconds": round(time.monotonic() - start, 1)}
 
@@ -245,7 +249,7 @@ def classifying(
         which = torch.randint(len(data.pool), (args.batch,), generator=generator, device=device)
         x = augmented(data.pool[which, labels], AugmentConfig(), generator)
         with autocast(device):
-            logits = fc(net.handwriting(ready(x)))
+            logits = fc(net.handwriting_norm(net.handwriting(ready(x))))
         return F.cross_entropy(logits.float(), labels)
 
     return loss
@@ -274,8 +278,9 @@ def reader_of(net: MatchingNet, data: Data) -> TemplateReader:
 
 
 @torch.no_grad()
-def figures(reader: TemplateReader, data: Data) -> Iterator[dict[str, Any]]:
+def figures(reader: TemplateReader, data: Data) -> list[dict[str, Any]]:
     """Top-1 in per cent on each test, among the unseen characters and among all."""
+    found = []
     for name, (squares, labels) in data.tests.items():
         right = torch.zeros(2, device=labels.device)
         for x, y in zip(torch.split(squares, 1024), torch.split(labels, 1024), strict=True):
@@ -286,7 +291,10 @@ def figures(reader: TemplateReader, data: Data) -> Iterator[dict[str, Any]]:
         shares = (100 * right / max(len(labels), 1)).tolist()
         characters = len(set(labels.tolist()))
         for among, share in zip((data.unseen, len(data.charset)), shares, strict=True):
-            yield {"test": name, "among": among, "top1": round(share, 2), "n": len(labels), "characters": characters}
+            found.append(
+                {"test": name, "among": among, "top1": round(share, 2), "n": len(labels), "characters": characters}
+            )
+    return found
 
 
 def compare(
@@ -304,9 +312,9 @@ def compare(
             kept = net
         else:
             # Read by the branch that it trained, as plain features: a classifier knows no templates.
-            net.templates = None
+            net.templates, net.template_norm = None, net.handwriting_norm
             fc = nn.Linear(args.features, m).to(device)
-            run = train([net.handwriting, fc], classifying(net, fc, data, m, args), args, device)
+            run = train([net.handwriting, net.handwriting_norm, fc], classifying(net, fc, data, m, args), args, device)
         for figure in figures(reader_of(net, data), data):
             records.append({"m": m, "net": kind, **figure, **run, "seed": args.seed, "machine": machine(device)})
             print(json.dumps(records[-1]), flush=True)
@@ -395,7 +403,6 @@ def parsed() -> argparse.Namespace:
 def main() -> None:
     args = parsed()
     device = torch.device(args.device)
-    torch.backends.cudnn.benchmark = True
     # Known before any training: 16 bits a number.
     size = 2 * count_parameters(MatchingNet(config_of(args), args.side))
     if args.save and size > LARGEST:

@@ -21,7 +21,8 @@ from hanmo.nets.matching import (
 from hanmo.nets.registry import NetConfig, count_parameters
 
 SIDE, FEATURES = 32, 16
-BRANCH = NetConfig(name="resnet18", width=8)
+STEPS, RATE = 180, 1e-2
+BRANCH = NetConfig(name="resnet18", width=8, depths=(1, 1, 1, 1), pool="weighted")
 
 
 def small(*, shared: bool = True) -> MatchingNet:
@@ -150,16 +151,19 @@ def crosses(rows: Tensor, columns: Tensor, generator: torch.Generator | None = N
 @pytest.mark.parametrize("shared", [True, False])
 def test_it_reads_characters_that_it_was_never_trained_on(shared: bool) -> None:
     places = torch.cartesian_prod(torch.arange(4, 32, 6), torch.arange(4, 32, 6))
-    unseen, trained = places[::5], places[torch.arange(25) % 5 != 0]
+    # The diagonal of the 5 x 5 places is left out: each of its lines is known from other characters.
+    unseen, trained = places[::6], places[torch.arange(25) % 6 != 0]
     net, generator = small(shared=shared).train(), torch.Generator().manual_seed(1)
-    optimizer = torch.optim.AdamW(net.parameters(), 3e-3)
-    for _ in range(60):
+    optimizer = torch.optim.AdamW(net.parameters(), RATE)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=STEPS)
+    for _ in range(STEPS):
         labels = torch.randint(len(trained), (32,), generator=generator)
         written = crosses(*trained[labels].T, generator)
         handwriting, templates = net.embed_both(written, crosses(*trained.T))
         optimizer.zero_grad()
         matching_loss(handwriting, templates, labels, net.scale).backward()
         optimizer.step()
+        schedule.step()
     net.eval()
     labels = torch.arange(len(unseen)).repeat(20)
     with torch.no_grad():

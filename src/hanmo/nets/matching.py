@@ -4,10 +4,11 @@ Li, Wu, Xiao, Jin, Lu, "Deep Matching Network for Handwritten Chinese Character 
 2020: one branch maps handwriting to features, another maps printed templates; the features of the templates stand where
 a classifier has its class weights. A character that was never trained is read as soon as it has a template.
 
-What is ours: features are compared by their cosine, times a learnt scale (Radford et al., "Learning transferable visual
-models from natural language supervision", ICML 2021); the true class may have to win by a margin (Wang et al.,
-"CosFace", CVPR 2018); and a step computes the features of some templates only, while a memory holds the others' (Wang
-et al., "Cross-batch memory for embedding learning", CVPR 2020).
+What is ours: features are centred by a batch norm (Luo et al., "Bag of tricks and a strong baseline for deep person
+re-identification", CVPR workshops 2019) and compared by their cosine, times a learnt scale (Radford et al., "Learning
+transferable visual models from natural language supervision", ICML 2021); the true class may have to win by a margin
+(Wang et al., "CosFace", CVPR 2018); and a step computes the features of some templates only, while a memory holds the
+others' (Wang et al., "Cross-batch memory for embedding learning", CVPR 2020).
 
 Shapes: N pictures of handwriting, T templates, C classes, F features, S the side.
 """
@@ -57,6 +58,10 @@ class MatchingNet(nn.Module):
         self.handwriting = build_net(config.branch, config.features, side)
         # No module of its own when shared: the weights would appear twice in files.
         self.templates = None if config.shared else build_net(config.branch, config.features, side)
+        # Untrained features all point nearly the same way, so cosines would hardly differ and little would be learnt.
+        # Each kind of picture has its own norm, even with a shared branch, since print differs from handwriting.
+        self.handwriting_norm = nn.BatchNorm1d(config.features, affine=False)
+        self.template_norm = nn.BatchNorm1d(config.features, affine=False)
         # The logarithm is learnt, so that the scale stays positive and steps are relative.
         self.log_scale = nn.Parameter(torch.tensor(math.log(_FIRST_SCALE)))
 
@@ -67,11 +72,11 @@ class MatchingNet(nn.Module):
 
     def embed(self, handwriting: Tensor) -> Tensor:
         """Handwriting (N, 1, S, S) -> unit vectors float32 (N, F)."""
-        return _unit(self.handwriting(handwriting))
+        return _unit(self.handwriting_norm(self.handwriting(handwriting)))
 
     def embed_templates(self, templates: Tensor) -> Tensor:
         """Templates (T, 1, S, S) -> unit vectors float32 (T, F)."""
-        return _unit((self.templates or self.handwriting)(templates))
+        return _unit(self.template_norm((self.templates or self.handwriting)(templates)))
 
     def embed_both(self, handwriting: Tensor, templates: Tensor) -> tuple[Tensor, Tensor]:
         """Both kinds at once, for training: as :meth:`embed` and :meth:`embed_templates`.
@@ -80,8 +85,9 @@ class MatchingNet(nn.Module):
         training, but those of the mixture in reading.
         """
         if self.templates is None:
-            both = self.embed(torch.cat((handwriting, templates)))
-            return both[: len(handwriting)], both[len(handwriting) :]
+            both = self.handwriting(torch.cat((handwriting, templates)))
+            written, printed = both[: len(handwriting)], both[len(handwriting) :]
+            return _unit(self.handwriting_norm(written)), _unit(self.template_norm(printed))
         return self.embed(handwriting), self.embed_templates(templates)
 
     def forward(self, handwriting: Tensor, templates: Tensor) -> Tensor:
@@ -89,7 +95,7 @@ class MatchingNet(nn.Module):
 
     def reader(self, prototypes: Tensor) -> TemplateReader:
         """A net that reads the C characters of ``prototypes`` (C, F); see :func:`prototypes_of`."""
-        return TemplateReader(self.handwriting, prototypes, self.scale.detach())
+        return TemplateReader(nn.Sequential(self.handwriting, self.handwriting_norm), prototypes, self.scale.detach())
 
 
 class TemplateReader(nn.Module):
@@ -149,7 +155,7 @@ def matching_loss(
     """
     cosine = _cosine(handwriting, templates)
     if margin:
-        cosine = cosine - margin * F.one_hot(labels, len(templates))
+        cosine = cosine.scatter_add(1, labels[:, None], cosine.new_full((len(labels), 1), -margin))
     return F.cross_entropy(scale * cosine, labels, label_smoothing=label_smoothing)
 
 

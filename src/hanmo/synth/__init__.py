@@ -12,6 +12,6 @@ recipe       what to draw, from TOML
 samples      a recipe's samples, and sheets to look at
 packs        a recipe drawn into a pack, in parts that can be resumed
 
-Imports go one way, which import-linter checks: packs, samples, recipe, mix and templates, then fonts, then strokes and paper (which
-do not import each other), then noise and morphology.
+Imports go one way, which import-linter checks: packs, samples, recipe, mix and templates, then fonts, then strokes and
+paper (which do not import each other), then noise and morphology.
 """
