@@ -206,11 +206,12 @@ def train(
     return {"steps": step, "seconds": round(time.monotonic() - start, 1)}
 
 
-def matching(net: MatchingNet, data: Data, m: int, args: argparse.Namespace) -> Callable[[torch.Generator], Tensor]:
+def matching(
+    net: MatchingNet, proxies: nn.Linear, data: Data, m: int, args: argparse.Namespace
+) -> Callable[[torch.Generator], Tensor]:
     """The loss of one step: handwriting of some classes, their templates, and the remembered ones of all others."""
     device = data.pool.device
-    ways = DIRECTIONS if args.mirrored else 1
-    memory = TemplateMemory(ways * m, args.features).to(device)
+    memory = TemplateMemory(len(proxies.weight), args.features).to(device)
     fresh = min(m, args.fresh)
     mirrored = round(fresh * args.mirrored)
 
@@ -233,7 +234,13 @@ def matching(net: MatchingNet, data: Data, m: int, args: argparse.Namespace) -> 
         with autocast(device):
             handwriting, templates = net.embed_both(ready(x), ready(t))
         every = memory.refreshed(classes, templates)
-        return matching_loss(handwriting, every, labels, net.scale, margin=args.margin)
+        found = matching_loss(handwriting, every, labels, net.scale, margin=args.margin)
+        if args.proxies:
+            # Learnt class weights as a classifier has them: both kinds of pictures find them sooner than each other.
+            weights = F.normalize(proxies.weight, dim=1)
+            of_proxies = [(handwriting, labels), (templates, classes)]
+            found = found + args.proxies * sum(matching_loss(x, weights, y, net.scale) for x, y in of_proxies)
+        return found
 
     return loss
 
@@ -308,7 +315,8 @@ def compare(
         torch.manual_seed(args.seed)
         net = MatchingNet(config, args.side).to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         if kind == "matching":
-            run = train([net], matching(net, data, m, args), args, device)
+            proxies = nn.Linear(args.features, m * (DIRECTIONS if args.mirrored else 1), bias=False).to(device)
+            run = train([net, proxies], matching(net, proxies, data, m, args), args, device)
             kept = net
         else:
             # Read by the branch that it trained, as plain features: a classifier knows no templates.
@@ -385,8 +393,9 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=2048)
     parser.add_argument("--fresh", type=int, default=512, help="templates computed anew in a step")
     parser.add_argument("--mirrored", type=float, default=0.5, help="share of a step's classes that are mirrored ones")
-    parser.add_argument("--margin", type=float, default=0.1)
-    parser.add_argument("--rate", type=float, default=3e-3)
+    parser.add_argument("--proxies", type=float, default=0.5, help="weight of the loss beside learnt class weights")
+    parser.add_argument("--margin", type=float, default=0.0)
+    parser.add_argument("--rate", type=float, default=5e-3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=8, help="processes that normalise real samples")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
