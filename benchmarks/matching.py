@@ -19,23 +19,20 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import random
 import shlex
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
+from matching_data import Data, gather, note
 from torch import Tensor, nn
 
 from hanmo.charset import Charset
-from hanmo.config import load_toml
-from hanmo.data.pack import Pack, write_pack
-from hanmo.data.read import read_samples
 from hanmo.errors import ConfigError
 from hanmo.nets.matching import (
     DIRECTIONS,
@@ -49,129 +46,16 @@ from hanmo.nets.matching import (
 )
 from hanmo.nets.registry import NetConfig, count_parameters
 from hanmo.normalize import Normalization, standardise
-from hanmo.synth.fonts.bank import GlyphBank
-from hanmo.synth.fonts.glyphs import Glyphs
-from hanmo.synth.mix import Mix, MixConfig
-from hanmo.synth.noise import Keys, keys_of
-from hanmo.synth.recipe import SynthRecipe
-from hanmo.synth.strokes.hand import StyleConfig
-from hanmo.synth.templates import draw_templates
 from hanmo.train.augment import apply, sample_augmentation, unchanged
 from hanmo.train.checkpoint import save_tensors
 from hanmo.train.config import AugmentConfig, OptimConfig
 from hanmo.train.optim import build_optimizer, learning_rate
-from hanmo.train.squares import as_bytes, refit
 
-DRAWN = "@synth-level1-48"
-REAL = ("hwdb100-test", "radicals32-test", "hcl-address")
-RADICALS32 = "垂垃垄垒垛垢垮宁守宋宏宗实宠审宣室宽宿寂密富寒寝对寺寿峰峻庐庞废"
-PRINTED = ("lxgw-wenkai-regular", "arphic-gkai")  # the templates' fonts
-KIN = ("lxgw-wenkai-light", "lxgw-wenkai-bold", "tw-kai")  # the same designs, or the same print: never handwriting
-HELD_OUT = ("jason-handwriting-8", "yozai")  # a real hand and a ballpoint, for tests alone
 LARGEST = 14_000_000  # bytes of the saved file
 TEMPLATES_VARY = AugmentConfig(
     rotate=3, shear=0.06, scale=0.1, translate=0.03, perspective=0.04, elastic=0.01, blur=0.4, contrast=0.2, noise=0.03
 )
 """Print varies less than handwriting, but m pictures alone would be learnt by heart."""
-
-
-class Data(NamedTuple):
-    """All pictures, on the device; classes are of ``charset``, whose first ``unseen`` are never trained."""
-
-    charset: Charset
-    unseen: int
-    pool: Tensor
-    """Handwriting to train on, uint8 (K, M, S, S): K samples of each of the M classes after the unseen ones."""
-    templates: Tensor
-    """uint8 (forms, C, S, S); a font that lacks a character repeats the strokes."""
-    tests: dict[str, tuple[Tensor, Tensor]]
-    """Name -> squares uint8 (n, S, S) and their classes, all unseen."""
-
-
-def ordered(unseen: int, seed: int) -> Charset:
-    """Level 1 with the ``unseen`` characters first; those of hwdb100 and radicals32 are among them as room allows."""
-    level1 = Charset.level1()
-    real = [*sorted(level1)[:100], *RADICALS32]  # hwdb100: the first hundred in Unicode order
-    others = [c for c in level1 if c not in real]
-    random.Random(seed).shuffle(others)
-    return Charset([*real[:unseen], *others, *real[unseen:]])
-
-
-def gather(args: argparse.Namespace, device: torch.device) -> Data:
-    """Draw and read all pictures."""
-    charset, square = ordered(args.unseen, args.seed), Normalization(side=args.side)
-    bank = GlyphBank.open(args.bank) if args.bank else None
-    style = load_toml(DRAWN, SynthRecipe).style if bank else StyleConfig()
-    if bank:
-        names = tuple(f.name for f in bank.fonts if f.name not in (*PRINTED, *KIN, *HELD_OUT))
-        mix = Mix(MixConfig(strokes=0.5, fonts=0.5, bank=args.bank, names=names), charset, style, device)
-    else:
-        mix = Mix(MixConfig(), charset, style, device)
-    forms = draw_templates(mix.strokes, charset, bank, PRINTED if bank else ())
-    squares = as_bytes(refit(forms.squares / 255, forms.normalization, square)).to(device)
-    templates = squares[: len(charset)].repeat(int(forms.forms.max()) + 1, 1, 1, 1)
-    templates[forms.forms, forms.labels] = squares
-    tests = drawn_tests(mix, bank, charset, style, args, device) | real_tests(args, charset, square, device)
-    return Data(charset, args.unseen, draw_pool(mix, args, square, device), templates, tests)
-
-
-def draw_pool(mix: Mix, args: argparse.Namespace, square: Normalization, device: torch.device) -> Tensor:
-    """Draw handwriting of the trained classes for ``args.draw_seconds``, every class equally often."""
-    count, rounds = max(args.m), 3 if device.type == "cuda" else 1  # a GPU needs some thousands at once to be busy
-    classes = (args.unseen + torch.arange(count, device=device)).repeat(rounds)
-    seed, numbers = torch.tensor(args.seed + 1, device=device), torch.arange(len(classes), device=device)
-    parts: list[Tensor] = []
-    start = time.monotonic()
-    while not parts or time.monotonic() - start < args.draw_seconds:
-        keys = keys_of(seed, numbers + len(parts) * len(classes))
-        drawn = mix.write(classes, keys, square.side, square.margin)
-        parts.append(drawn.view(rounds, count, square.side, square.side))
-    pool = torch.cat(parts)
-    rate = pool.shape[0] * count / (time.monotonic() - start)
-    note(f"drawn: {pool.shape[0]} samples of each of {count} characters, {rate:,.0f} a second")
-    return pool
-
-
-def drawn_tests(
-    mix: Mix,
-    bank: GlyphBank | None,
-    charset: Charset,
-    style: StyleConfig,
-    args: argparse.Namespace,
-    device: torch.device,
-) -> dict[str, tuple[Tensor, Tensor]]:
-    """Unseen characters by strokes, by the fonts of the training and by fonts held out, in hands of another seed."""
-    glyphs = {"drawn, fonts": mix.glyphs} if mix.glyphs else {}
-    if bank:
-        glyphs["drawn, fonts held out"] = Glyphs(bank, charset, HELD_OUT, device)
-    classes = torch.arange(args.unseen, device=device).repeat_interleave(args.each)
-
-    def keys(count: int) -> Keys:
-        return keys_of(torch.tensor(args.seed + 1_000_003, device=device), torch.arange(count, device=device))
-
-    strokes = mix.strokes.write(classes, keys(len(classes)), style, args.side, layouts=mix.layouts)
-    found = {"drawn, strokes": (strokes, classes)}
-    for name, source in glyphs.items():
-        covered = classes[source.covers(classes)]
-        found[name] = (source.write(covered, keys(len(covered)), style, args.side), covered)
-    return found
-
-
-def real_tests(
-    args: argparse.Namespace, charset: Charset, square: Normalization, device: torch.device
-) -> dict[str, tuple[Tensor, Tensor]]:
-    """The real samples of unseen characters in ``args.data``; packs of them are kept in ``args.work``."""
-    found = {}
-    known = Charset(charset.characters[: args.unseen])
-    for name in REAL if args.data else ():
-        path = args.work / f"{name}-{args.side}-{args.unseen}-{args.seed}"
-        if not path.exists():
-            samples = (s for s in read_samples([args.data / f"{name}.gnt.xz"]) if s.label in known)
-            write_pack(path, samples, normalization=square, charset=known, workers=args.workers)
-        pack = Pack.open(path)
-        labels = torch.from_numpy(charset.encode(pack.charset.characters))[torch.tensor(pack.labels.tolist())]
-        found[name] = (torch.tensor(pack.images[:]).to(device), labels.to(device))
-    return found
 
 
 def train(
@@ -365,10 +249,6 @@ def save(net: MatchingNet, m: int, records: list[dict[str, Any]], data: Data, fo
     save_tensors(folder / "matching.safetensors", tensors, header)
 
 
-def note(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
 def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bank", help="the glyph bank of @fonts; without one, all is drawn from strokes")
@@ -377,6 +257,7 @@ def parsed() -> argparse.Namespace:
         "--work", type=Path, default=Path("runs/matching"), help="packs of the real samples are kept here"
     )
     parser.add_argument("--out", type=Path, default=Path("benchmarks/matching.jsonl"))
+    parser.add_argument("--table", type=Path, metavar="FILE", help="write the Markdown table here, too")
     parser.add_argument("--save", type=Path, metavar="FOLDER")
     parser.add_argument("--m", type=int, nargs="+", default=[500, 1000, 2755], help="characters to train on")
     parser.add_argument("--unseen", type=int, default=1000, help="characters left out")
@@ -404,6 +285,7 @@ def parsed() -> argparse.Namespace:
     if args.smoke:
         args.m, args.unseen, args.each, args.seconds, args.draw_seconds = [20, 40], 100, 2, 10.0, 5.0
         args.width, args.side, args.batch, args.fresh, args.workers = 8, 32, 64, 32, 0
+        args.out = args.work / "smoke.jsonl"  # not among the records of real runs
     if args.unseen + max(args.m) > len(Charset.level1()):
         parser.error(f"--unseen {args.unseen} and --m {max(args.m)} are more than the 3,755 characters of level 1")
     return args
@@ -426,7 +308,10 @@ def main() -> None:
         if args.save and m == max(args.m):
             save(net, m, records, data, args.save, args.side)
     print(f"\n`python {shlex.join(sys.argv)}`, {machine(device)}, seed {args.seed}, top-1 in %:\n")
-    print("\n".join(table(records)))
+    lines = "\n".join(table(records))
+    print(lines)
+    if args.table:
+        args.table.write_text(lines + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

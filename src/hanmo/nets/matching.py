@@ -27,8 +27,8 @@ from hanmo.nets.registry import NetConfig, build_net
 
 _FIRST_SCALE, _LARGEST_SCALE = 10.0, 100.0
 """The scale before training, and its bound. Cosines lie in [-1, 1]: times 10 they are usual logits; training from a
-larger scale first lowers it, which takes time. Radford et al.
-bound theirs by 100, since a larger one makes training unstable."""
+larger scale first lowers it, which takes time. Radford et al. bound theirs by 100, since a larger one makes training
+unstable."""
 
 DIRECTIONS = 4
 """As it is, mirrored left and right, mirrored above and below, and both: see :func:`turned`."""
