@@ -273,7 +273,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--side", type=int, default=48)
     parser.add_argument("--batch", type=int, default=2048)
     parser.add_argument("--fresh", type=int, default=512, help="templates computed anew in a step")
-    parser.add_argument("--mirrored", type=float, default=0.5, help="share of a step's classes that are mirrored ones")
+    parser.add_argument("--mirrored", type=float, default=0.0, help="share of a step's classes that are mirrored ones")
     parser.add_argument("--proxies", type=float, default=0.5, help="weight of the loss beside learnt class weights")
     parser.add_argument("--margin", type=float, default=0.0)
     parser.add_argument("--rate", type=float, default=5e-3)
