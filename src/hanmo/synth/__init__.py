@@ -7,10 +7,11 @@ paper        characters on pages, as people photograph and scan them
 noise        random numbers by key: the same for any batch size, on any device
 morphology   thicker and thinner lines
 mix          strokes and fonts behind one call, chosen by weight
+templates    characters as print shows them, for nets that compare handwriting with print
 recipe       what to draw, from TOML
 samples      a recipe's samples, and sheets to look at
 packs        a recipe drawn into a pack, in parts that can be resumed
 
-Imports go one way, which import-linter checks: packs, samples, recipe, mix, then fonts, then strokes and paper (which
-do not import each other), then noise and morphology.
+Imports go one way, which import-linter checks: packs, samples, recipe, mix and templates, then fonts, then strokes and
+paper (which do not import each other), then noise and morphology.
 """
