@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
@@ -12,9 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 from onnxruntime import InferenceSession, NodeArg
 
-from hanmo.bundle import EMBEDDED, FEATURES, MODEL_NAME, Bundle
+from hanmo.bundle import EMBEDDED, EXTENSION_NAME, FEATURES, MODEL_NAME, Bundle
 from hanmo.charset import Charset, select
-from hanmo.errors import ArgumentError, BlankImageError, BundleError, DeviceError, HanmoError, ImageError, one_line
+from hanmo.classifier import read_classifier
+from hanmo.errors import (
+    ArgumentError,
+    BlankImageError,
+    BundleError,
+    DeviceError,
+    HanmoError,
+    ImageError,
+    ModelError,
+    one_line,
+)
+from hanmo.extension import ExtendedLayer
 from hanmo.image import Source, describe, is_single, load
 from hanmo.normalize import Inspected, standardise
 from hanmo.onnxfile import CPU, Device, Provider, choose_providers, open_session
@@ -64,6 +75,7 @@ class Recognizer:
         self._sizes: dict[str, int] = {output.name: output.shape[1] for output in self._session.get_outputs()}
         # A named set may have thousands of characters, and programs ask for the same set picture by picture.
         self._classes_of_text = lru_cache(maxsize=16)(partial(_classes_of, self.bundle.charset))
+        self._layer = _extended_layer(self.bundle, self._sizes)
         self._feeds_floats = self._session.get_inputs()[0].type == _FLOATS
 
     def __getstate__(self) -> dict[str, Any]:
@@ -182,7 +194,7 @@ class Recognizer:
         All N go through the net at once. Raises :class:`ArgumentError` for another shape or type, :class:`BundleError`
         when the net fails.
         """
-        return self._run(squares, self._outputs[:1])[0]
+        return self._run(squares, self._outputs[:1])[0] if self._layer is None else self.answers(squares)[0]
 
     def answers(self, squares: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
         """The logits (N, C) and the features (N, F) of squares, from one run; the features are None without the output.
@@ -191,6 +203,8 @@ class Recognizer:
         those of :meth:`logits`.
         """
         logits, *features = self._run(squares, self._outputs)
+        if self._layer is not None:
+            logits = self._layer(logits, features[0])
         return logits, features[0] if features else None
 
     def features(self, squares: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -327,12 +341,30 @@ def _session(bundle: Bundle, threads: int, providers: Sequence[Provider]) -> Inf
         )
     side = bundle.normalization.side
     _check_port(where, inputs[0], [1, side, side], (_BYTES, _FLOATS))
-    _check_port(where, outputs[0], [len(bundle.charset)], (_FLOATS,))
+    _check_port(where, outputs[0], [bundle.model_classes], (_FLOATS,))
     for features in outputs[1:]:
         # Any number F of them is fine, but it must be fixed.
         given = features.shape[1:]
         _check_port(where, features, given if len(given) == 1 and isinstance(given[0], int) else ["F"], (_FLOATS,))
     return session
+
+
+def _extended_layer(bundle: Bundle, sizes: Mapping[str, int]) -> ExtendedLayer | None:
+    """What computes the logits of an extended bundle; None for others. ``sizes`` are those of the net's outputs."""
+    if bundle.extension is None:
+        return None
+    where, needed = bundle.path / EXTENSION_NAME, bundle.extension.weight.shape[1]
+    if sizes.get(FEATURES) != needed:
+        raise BundleError(
+            f"{where}: made for {needed} features, the net has {sizes.get(FEATURES, 0)}; make the bundle again"
+        )
+    try:
+        classifier = read_classifier(bundle.model)
+    except ModelError as error:
+        raise BundleError(f"{bundle.path / MODEL_NAME}: {error}") from error
+    if classifier.weight.shape != (bundle.model_classes, needed):
+        raise BundleError(f"{where}: made for another net than this; make the bundle again")
+    return ExtendedLayer(bundle.extension, classifier, len(bundle.charset))
 
 
 def _check_port(where: Path, port: NodeArg, shape: Sequence[int | str], types: tuple[str, ...]) -> None:
