@@ -59,16 +59,17 @@ def explain_square(
 ) -> Explanation:
     """As :func:`explain`, for a square that is normalised already, uint8 (S, S), ink bright."""
     charset = reader.bundle.charset
+    known = reader.characters
     if not 1 <= size <= len(square):
         raise ArgumentError(f"size is {size}; 1 to {len(square)}, the side of the square, can be had")
     whole = _log_probabilities(reader, square[None])[0]
     best = int(whole.argmax())
-    if character is not None and character not in charset:
+    if character is not None and character not in known:
         raise CharsetError(
-            f"{character!r} is not among the {len(charset)} characters of {reader.bundle.name}, "
+            f"{character!r} is not among the {len(known)} characters of {reader.bundle.name}, "
             f"which takes this picture for {charset[best]}"
         )
-    wanted = best if character is None else charset.index(character)
+    wanted = best if character is None else reader.class_of(character)
     effects = np.zeros((size, size))
     for row, variants in enumerate(_without_ink(square, size)):
         # Windows over bare paper change nothing: they keep the effect 0 and need not be read.
@@ -76,7 +77,7 @@ def explain_square(
         # Logarithms, because a fall from 90 % to 45 % and one from 2 % to 1 % are the same evidence.
         effects[row, seen] = whole[wanted] - _log_probabilities(reader, variants[seen])[:, wanted]
     heat = np.where(_has_ink(square, size), _spread(effects), 0.0)
-    return Explanation(charset[wanted], float(np.exp(whole[wanted])), square, heat)
+    return Explanation(character or charset[wanted], float(np.exp(whole[wanted])), square, heat)
 
 
 def _log_probabilities(reader: Recognizer, squares: NDArray[np.uint8]) -> NDArray[np.float64]:

@@ -20,10 +20,19 @@ were rare in training, such as 硷, an old form of 碱, come up under many pictu
 
 @dataclass(frozen=True)
 class Candidate:
-    """A character and the probability, 0 to 1, that the picture shows it."""
+    """A character and the probability, 0 to 1, that the picture shows it or one that looks the same.
+
+    ``alike`` are the other characters of its group, such as "Oo" for 0: no picture of one character tells them apart.
+    """
 
     character: str
     probability: float
+    alike: str = ""
+
+    @property
+    def named(self) -> str:
+        """The character for people to read, with those that look the same: "0 (or O o)"."""
+        return f"{self.character} (or {' '.join(self.alike)})" if self.alike else self.character
 
 
 @dataclass(frozen=True)
@@ -67,7 +76,7 @@ class Prediction:
         return self.candidates[:1] + tuple(c for c in self.candidates[1:] if c.probability >= SHOWN_FROM)
 
     def __str__(self) -> str:
-        listed = " ".join(f"{c.character} {c.probability:.1%}" for c in self.shown)
+        listed = " ".join(f"{c.named} {c.probability:.1%}" for c in self.shown)
         if not self.refused:
             return listed
         return f"refused: {self.reason} (perhaps {listed})" if listed else f"refused: {self.reason}"
@@ -83,7 +92,8 @@ def _row(candidate: Candidate) -> str:
     # Styles are written into the tags: notebooks remove style sheets from the output of cells.
     width = f"{100 * min(max(candidate.probability, 0.0), 1.0):.1f}%"
     bar = f'<div style="width:{width};height:0.6em;background:#3b7dd8"></div>'
+    alike = f'<td style="opacity:0.6">or {escape(" ".join(candidate.alike))}</td>' if candidate.alike else ""
     return (
         f'<tr><td style="font-size:1.4em">{escape(candidate.character)}</td>'
-        f'<td style="width:8em;text-align:left">{bar}</td><td>{candidate.probability:.1%}</td></tr>'
+        f'<td style="width:8em;text-align:left">{bar}</td><td>{candidate.probability:.1%}</td>{alike}</tr>'
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, TypeVar, overload
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from onnxruntime import InferenceSession, NodeArg
 
 from hanmo.bundle import EMBEDDED, EXTENSION_NAME, FEATURES, MODEL_NAME, Bundle
-from hanmo.charset import Charset, select
+from hanmo.charset import Charset, Choice, Members
 from hanmo.classifier import read_classifier
 from hanmo.errors import (
     ArgumentError,
@@ -73,8 +73,9 @@ class Recognizer:
         # The names of the outputs: the logits, and the features where the net gives them.
         self._outputs = [output.name for output in self._session.get_outputs()]
         self._sizes: dict[str, int] = {output.name: output.shape[1] for output in self._session.get_outputs()}
+        self._members = Members(self.bundle.charset, self.bundle.groups)
         # A named set may have thousands of characters, and programs ask for the same set picture by picture.
-        self._classes_of_text = lru_cache(maxsize=16)(partial(_classes_of, self.bundle.charset))
+        self._choice_of_text = lru_cache(maxsize=16)(self._members.among)
         self._layer = _extended_layer(self.bundle, self._sizes)
         self._feeds_floats = self._session.get_inputs()[0].type == _FLOATS
 
@@ -89,8 +90,21 @@ class Recognizer:
         b = self.bundle
         where = "" if self.providers == (CPU,) else f", providers={list(self.providers)}"
         return (
-            f"Recognizer({b.name!r}: {b.net} {b.precision}, {len(b.charset)} characters, threads={self.threads}{where})"
+            f"Recognizer({b.name!r}: {b.net} {b.precision}, {len(self.characters)} characters, "
+            f"threads={self.threads}{where})"
         )
+
+    @property
+    def characters(self) -> Charset:
+        """All characters that this reader can name: those of the bundle's charset, then the members of its groups."""
+        return self._members.known
+
+    def class_of(self, character: str) -> int:
+        """The column of the logits that stands for ``character``, which may be a member of a group.
+
+        Raises :class:`CharsetError` for a character that this reader cannot name.
+        """
+        return self._members.class_of(character)
 
     def recognize(self, image: Source, top: int = 5, *, among: Collection[str] | None = None) -> Prediction:
         """Read one picture (see :func:`hanmo.image.load` for what it may be) and return its ``top`` candidates.
@@ -98,21 +112,25 @@ class Recognizer:
         A picture without ink is refused, and so is one that shows no known character; :attr:`Prediction.reason` says
         why.
 
-        ``among`` restricts the answer to some of the charset's characters; their probabilities then sum to 1. It is a
+        Characters that look the same on a picture of one character, such as 0 O o, are one candidate: one of them is
+        its character, the others are :attr:`Candidate.alike`.
+
+        ``among`` restricts the answer to some of :attr:`characters`; their probabilities then sum to 1. It is a
         text or a collection of characters, or names of sets joined by "+", as in "digits+latin".
         :data:`hanmo.charset.SETS` lists the names, :func:`hanmo.charset.select` states the rules. Characters of a named
-        set that the bundle does not know are left out.
+        set that the bundle does not know are left out. Of characters that look the same, only those in ``among`` are
+        named: among "digits" that circle is 0.
 
         Raises :class:`ImageError` for an unusable picture; :class:`CharsetError` for a single character in ``among``
         that the bundle does not know, for an unknown name, and for sets of which it knows no character;
         :class:`ArgumentError` when ``top`` or ``among`` leaves nothing to answer.
         """
-        classes = self._classes(top, among)
+        choice = self._choice(top, among)
         try:
             seen = self._inspect(image)
         except BlankImageError as error:
             return Prediction.without_ink(error)
-        (prediction,) = self._predict(seen.square[None], top, classes)
+        (prediction,) = self._predict(seen.square[None], top, choice)
         return prediction.remarked(seen.remark)
 
     @overload
@@ -161,12 +179,12 @@ class Recognizer:
             raise ArgumentError(
                 f"images is a single picture ({describe(images)}); give a list of pictures, or use recognize"
             )
-        classes = self._classes(top, among)
+        choice = self._choice(top, among)
         results: list[Prediction | HanmoError] = []
         for batch in _batches(enumerate(images), batch_size):
             outcomes = [self._inspect_one_of_many(image, index, errors) for index, image in batch]
             squares = [outcome.square for outcome in outcomes if isinstance(outcome, Inspected)]
-            predictions = iter(self._predict(np.stack(squares), top, classes) if squares else ())
+            predictions = iter(self._predict(np.stack(squares), top, choice) if squares else ())
             for outcome in outcomes:
                 if isinstance(outcome, Inspected):
                     results.append(next(predictions).remarked(outcome.remark))
@@ -249,17 +267,27 @@ class Recognizer:
 
         ``top`` and ``among`` are as in :meth:`recognize`.
         """
-        return self._predict(squares, top, self._classes(top, among))
+        return self._predict(squares, top, self._choice(top, among))
 
-    def _classes(self, top: int, among: Collection[str] | None) -> NDArray[np.int64] | None:
-        """The classes an answer may come from, ascending; None for all."""
+    def decide(
+        self, logits: NDArray[np.float32], top: int = 5, *, among: Collection[str] | None = None
+    ) -> list[Prediction]:
+        """The predictions for logits, float32 (N, C), that :meth:`logits` gave. ``top`` and ``among`` are as in
+        :meth:`recognize`.
+        """
+        return self._decide(logits, top, self._choice(top, among))
+
+    def check_among(self, among: Collection[str]) -> None:
+        """Raise the error that :meth:`recognize` would raise for ``among``; nothing is read."""
+        self._choice(1, among)
+
+    def _choice(self, top: int, among: Collection[str] | None) -> Choice:
+        """The classes that an answer may come from, and their names."""
         if top < 1:
             raise ArgumentError(f"top is {top}; ask for at least one candidate")
         if among is None:
-            return None
-        if isinstance(among, str):
-            return self._classes_of_text(among)
-        return _classes_of(self.bundle.charset, among)
+            return self._members.all
+        return self._choice_of_text(among) if isinstance(among, str) else self._members.among(among)
 
     def _inspect_one_of_many(self, image: Source, index: int, errors: str) -> Inspected | Prediction | ImageError:
         try:
@@ -271,27 +299,25 @@ class Recognizer:
                 return error
             raise type(error)(f"images[{index}]: {error}") from error
 
-    def _predict(self, squares: NDArray[np.uint8], top: int, classes: NDArray[np.int64] | None) -> list[Prediction]:
-        logits = self.logits(squares).astype(np.float64)
-        asked = logits if classes is None else logits[:, classes]
+    def _predict(self, squares: NDArray[np.uint8], top: int, choice: Choice) -> list[Prediction]:
+        return self._decide(self.logits(squares), top, choice)
+
+    def _decide(self, answers: NDArray[np.float32], top: int, choice: Choice) -> list[Prediction]:
+        logits = answers.astype(np.float64)
+        asked = logits if choice.classes is None else logits[:, choice.classes]
         probabilities = softmax(asked, self.bundle.temperature)
         # From all logits, also where `among` leaves a few: does the picture look like any character at all?
         known = evidence(logits) >= self.bundle.least_evidence
-        charset, threshold = self.bundle.charset, self.bundle.refusal_threshold
         predictions = []
         for row, best, is_known in zip(probabilities, _best(probabilities, top), known, strict=True):
-            named = best if classes is None else classes[best]
-            pairs = zip(named.tolist(), row[best].tolist(), strict=True)
-            candidates = tuple(Candidate(charset[i], probability) for i, probability in pairs)
-            refused = not is_known or candidates[0].probability < threshold
+            named = [choice.name(position) for position in best.tolist()]
+            candidates = tuple(
+                Candidate(character, probability, alike)
+                for (character, alike), probability in zip(named, row[best].tolist(), strict=True)
+            )
+            refused = not is_known or candidates[0].probability < self.bundle.refusal_threshold
             predictions.append(Prediction(candidates, "unknown character" if refused else None))
         return predictions
-
-
-def _classes_of(charset: Charset, among: Collection[str]) -> NDArray[np.int64]:
-    classes = np.unique(charset.encode(select(among, charset)))
-    classes.setflags(write=False)  # it may be cached
-    return classes
 
 
 def _find(bundle: str | Path | None) -> Bundle:

@@ -53,7 +53,7 @@ def test_json_is_one_object_a_picture(bundle: Path, pictures: list[str]) -> None
     for entry in lines(result):
         assert list(entry) == ["file", "character", "refused", "reason", "candidates"]
         assert (entry["refused"], entry["reason"]) == (False, None)
-        assert [list(candidate) for candidate in entry["candidates"]] == [["character", "probability"]] * 2
+        assert [list(candidate) for candidate in entry["candidates"]] == [["character", "probability", "alike"]] * 2
         assert 1 >= entry["candidates"][0]["probability"] >= entry["candidates"][1]["probability"] >= 0
 
 

@@ -169,6 +169,7 @@ def test_settings_are_those_of_the_server(
     del told["limits"]
     assert settings["model"] == told
     assert settings["charset"] == str(bundle.charset)
+    assert (settings["groups"], settings["sets"]) == ({}, {})
     assert settings["normalization"] == bundle.normalization.as_dict()
     for key in ("mean", "std", "temperature", "refusal_threshold", "least_evidence"):
         assert settings[key] == getattr(bundle, key)

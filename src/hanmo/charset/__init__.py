@@ -12,6 +12,8 @@ from hanmo.charset.groups import GROUPS as GROUPS
 from hanmo.charset.groups import Group as Group
 from hanmo.charset.groups import group_of as group_of
 from hanmo.charset.groups import merge_groups as merge_groups
+from hanmo.charset.members import Choice as Choice
+from hanmo.charset.members import Members as Members
 from hanmo.charset.members import check_groups as check_groups
 from hanmo.charset.named import SETS as SETS
 from hanmo.charset.named import all_named as all_named
@@ -19,3 +21,4 @@ from hanmo.charset.named import expand as expand
 from hanmo.charset.named import list_sets as list_sets
 from hanmo.charset.named import named_charset as named_charset
 from hanmo.charset.named import select as select
+from hanmo.charset.named import sets_within as sets_within

@@ -78,6 +78,16 @@ def list_sets() -> str:
     return ", ".join(SETS)
 
 
+def sets_within(known: Charset) -> list[str]:
+    """The names of the sets that are worth choosing for a reader of ``known``.
+
+    It knows at least three quarters of the characters of such a set, and also characters outside of it.
+    """
+    # Of a set with large gaps, the choice would promise what the reader cannot keep: GB2312 has half of "traditional".
+    shared = {name: sum(c in known for c in named_charset(name)) for name in SETS}
+    return [name for name, count in shared.items() if 4 * count >= 3 * len(named_charset(name)) and count < len(known)]
+
+
 def select(among: str | Collection[str], known: Charset) -> list[str]:
     """The characters that ``among`` means to a reader that knows the characters of ``known``; repeats may occur.
 

@@ -79,7 +79,8 @@ def recognize(
     """Read characters from pictures: PNG, JPEG, WebP, BMP, GIF, TIFF or PPM.
 
     A picture that shows no ink or no known character is refused with the reason. A file that cannot be read is
-    reported in its place, and the exit status is 2. A folder stands for the pictures in it, by name, without
+    reported in its place, and the exit status is 2. Characters that look the same alone, such as 0 O o, are named
+    together, unless --among leaves one of them. A folder stands for the pictures in it, by name, without
     sub-folders. The table shows the best candidate and others of at least 0.1 %.
 
     Examples: hanmo recognize a.png b.jpg --top 3 --sheet read.png; hanmo recognize scans/ --json;
@@ -160,7 +161,9 @@ def _read(
 def _as_dict(picture: _Picture, outcome: Prediction | HanmoError) -> dict[str, object]:
     if isinstance(outcome, HanmoError):
         return {"file": str(picture.name), "error": _message(picture, outcome)}
-    candidates = [{"character": c.character, "probability": round(c.probability, 6)} for c in outcome.candidates]
+    candidates = [
+        {"character": c.character, "probability": round(c.probability, 6), "alike": c.alike} for c in outcome.candidates
+    ]
     return {
         "file": str(picture.name),
         "character": outcome.character,
@@ -215,9 +218,11 @@ def _columns(picture: _Picture, outcome: Prediction | HanmoError, bars: bool) ->
     if isinstance(outcome, HanmoError):
         return Text("✗", "bold red"), Text(), Text(_message(picture, outcome), "red")
     if outcome.reason:
-        return Text("？", "bold yellow"), Text(outcome.reason, "yellow"), _others(outcome.shown)
+        return Text("？", "bold yellow"), Text(outcome.reason, "yellow"), Text("  ").join(_others(outcome.shown))
     best, *others = outcome.shown
-    return Text(best.character, "bold"), _bar(best.probability, _BAR_CELLS if bars else 0), _others(others)
+    alike = [Text(f"or {' '.join(best.alike)}")] if best.alike else []
+    told = Text("  ").join([*alike, *_others(others)])
+    return Text(best.character, "bold"), _bar(best.probability, _BAR_CELLS if bars else 0), told
 
 
 def shorten(path: str, cells: int) -> str:
@@ -247,15 +252,17 @@ def _bar(probability: float, cells: int) -> Text:
     return Text.assemble((f"{bar:<{cells}}", colour), f" {probability:6.1%}")
 
 
-def _others(candidates: Sequence[Candidate]) -> Text:
-    """Each candidate with a bar one cell wide."""
+def _others(candidates: Sequence[Candidate]) -> list[Text]:
+    """Each candidate with a bar one cell wide; characters that look the same follow in brackets."""
     from rich.text import Text
 
     cells = []
     for candidate in candidates:
         bar = "▁▂▃▄▅▆▇█"[min(7, int(candidate.probability * 8))]
-        cells.append(Text.assemble(candidate.character, (bar, "cyan"), (f"{candidate.probability:.1%}", "dim")))
-    return Text("  ").join(cells)
+        alike = f"({' '.join(candidate.alike)})" if candidate.alike else ""
+        share = (f"{candidate.probability:.1%}", "dim")
+        cells.append(Text.assemble(candidate.character, (alike, "dim"), (bar, "cyan"), share))
+    return cells
 
 
 def _draw_sheet(out: Path, read: list[tuple[_Picture, Prediction]], title: str) -> None:

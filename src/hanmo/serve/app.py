@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 import hanmo
+from hanmo.charset import list_sets, sets_within
 from hanmo.image import MAX_PIXELS
 from hanmo.recognizer import Recognizer
 from hanmo.serve.config import ServeConfig
@@ -40,6 +41,13 @@ STATIC = Path(__file__).with_name("static")
 
 Wanted = Annotated[str | None, Query(description="The character to explain; if left out, the best candidate.")]
 Known = Annotated[str, PathParameter(description="One character.", examples=["永"])]
+Among = Annotated[
+    str | None,
+    Query(
+        description="Choose among these characters only, or among named sets joined by +, which an address writes as "
+        f"%2B. Sets: {list_sets()}."
+    ),
+]
 Top = Annotated[int, Query(ge=1, le=MAX_TOP, description="How many candidates a picture gets.")]
 
 
@@ -88,12 +96,12 @@ def _add_reading(app: FastAPI, desk: Desk, config: ServeConfig) -> None:
         responses=RECOGNIZE_ANSWERS,
         openapi_extra={"requestBody": RECOGNIZE_BODY},
     )
-    async def recognize(request: Request, top: Top = 5) -> Response:
-        """Read one character a picture. Several pictures get an answer each, in their order. A picture that shows no
-        ink or no known character has a `reason`. One whose file cannot be read has an `error` in its place; if it came
-        alone, the whole call is refused."""
+    async def recognize(request: Request, top: Top = 5, among: Among = None) -> Response:
+        """Read one character a picture. Several pictures get an answer each, in their order. `among` may also be a
+        field of the form. A picture that shows no ink or no known character has a `reason`. One whose file cannot be
+        read has an `error` in its place; if it came alone, the whole call is refused."""
         # Encoded here, as FastAPI would check every field of the answer first.
-        answer = {"results": await desk.read(*await _sent(request), top), "model": model.name}
+        answer = {"results": await desk.read(*await _sent(request), top, among), "model": model.name}
         return Response(_ENCODER.encode(answer), media_type="application/json")
 
     @app.post(
@@ -223,7 +231,8 @@ def _model(reader: Recognizer, config: ServeConfig) -> ModelAnswer:
         net=bundle.net,
         precision=bundle.precision,
         parameters=bundle.parameters,
-        characters=len(bundle.charset),
+        characters=len(reader.characters),
+        sets=sets_within(reader.characters),
         licence=bundle.licence,
         trained_on=[Source(name=source["name"], licence=source["licence"]) for source in bundle.trained_on],
         accuracy=dict(bundle.accuracy),

@@ -14,13 +14,15 @@ from numpy.typing import NDArray
 from hanmo.recognizer import Prediction
 from hanmo.serve.problems import busy
 
-Predict = Callable[[NDArray[np.uint8], int], list[Prediction]]
+Predict = Callable[[NDArray[np.uint8], int, list[str | None]], list[Prediction]]
+"""Squares (N, S, S), the number of candidates, and what each square is to be chosen among -> N predictions."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
     square: NDArray[np.uint8]
     top: int
+    among: str | None
     arrived: float
     answer: asyncio.Future[Prediction]
 
@@ -60,10 +62,10 @@ class Batcher:
     def running(self) -> bool:
         return bool(self._workers) and not any(worker.done() for worker in self._workers)
 
-    def submit(self, square: NDArray[np.uint8], top: int) -> asyncio.Future[Prediction]:
+    def submit(self, square: NDArray[np.uint8], top: int, among: str | None = None) -> asyncio.Future[Prediction]:
         """Queue a square and return its future prediction; one cancelled before its batch begins is not read."""
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(square, top, loop.time(), loop.create_future())
+        waiting = _Waiting(square, top, among, loop.time(), loop.create_future())
         self._queue.put_nowait(waiting)
         return waiting.answer
 
@@ -95,9 +97,10 @@ class Batcher:
         squares = np.stack([waiting.square for waiting in batch])
         # One number for the whole run of the net; each answer is cut to what its client asked for below.
         top = max(waiting.top for waiting in batch)
+        among = [waiting.among for waiting in batch]
         try:
             loop = asyncio.get_running_loop()
-            predictions = await loop.run_in_executor(self._pool, self._predict, squares, top)
+            predictions = await loop.run_in_executor(self._pool, self._predict, squares, top, among)
         except Exception as error:  # whatever it is, it belongs to those who wait, and the next batch is read
             for waiting in batch:
                 if not waiting.answer.done():

@@ -9,8 +9,9 @@ from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from hanmo.errors import BlankImageError, ImageError
+from hanmo.errors import BlankImageError, ImageError, InputError
 from hanmo.image import describe, load
 from hanmo.ink import Remark
 from hanmo.normalize import Inspected
@@ -20,9 +21,9 @@ from hanmo.serve.batching import Batcher, Places
 from hanmo.serve.config import ServeConfig
 from hanmo.serve.glyphs import model_glyph
 from hanmo.serve.metrics import Metrics
-from hanmo.serve.problems import RefusedError, of_picture, unknown_character
+from hanmo.serve.problems import RefusedError, of_picture, unknown_character, unusable_among
 from hanmo.serve.schemas import CharacterAnswer, ExplanationAnswer, LookAlike, result
-from hanmo.serve.uploads import Upload, parse
+from hanmo.serve.uploads import AMONG, Upload, parse
 from hanmo.strokes import draw
 
 T = TypeVar("T")
@@ -43,7 +44,7 @@ class Desk:
         self._explainer = ThreadPoolExecutor(1, thread_name_prefix="hanmo-explain")
         self._places, self._explanations = Places(config.queue), Places(config.explanations)
         self._batcher = Batcher(
-            reader.predict,
+            self._predict,
             size=config.batch,
             window=config.window,
             threads=config.threads,
@@ -67,13 +68,16 @@ class Desk:
         """Whether the server would read a picture now."""
         return self._batcher.running and not self._places.full
 
-    async def read(self, content_type: str, body: bytes, top: int) -> list[dict[str, Any]]:
-        """The results of every picture in a body; one that fails alone raises its :class:`RefusedError`."""
+    async def read(self, content_type: str, body: bytes, top: int, among: str | None = None) -> list[dict[str, Any]]:
+        """The results of every picture in a body; one that fails alone raises its :class:`RefusedError`.
+
+        ``among`` is as in :meth:`Recognizer.recognize`; a form may have it as a field instead.
+        """
         with self._places.hold() as take:
-            uploads, first = await self._in_thread(lambda: self._open_up(content_type, body))
+            uploads, among, first = await self._in_thread(lambda: self._open_up(content_type, body, among))
             # One place was taken before the body was opened; its number of pictures is known only now.
             take(len(uploads) - 1)
-            outcomes = await self._outcomes(uploads, first, top)
+            outcomes = await self._outcomes(uploads, first, top, among)
         for outcome in outcomes:
             self._metrics.count_picture(outcome)
         # A picture that came alone gives the whole call its status; one among many must not spoil the others.
@@ -89,7 +93,9 @@ class Desk:
         if character is not None:
             self._check_known(character)
         with self._explanations.hold():
-            uploads, seen = await self._in_thread(lambda: self._open_up(content_type, body))
+            uploads, among, seen = await self._in_thread(lambda: self._open_up(content_type, body))
+            if among is not None:
+                raise RefusedError(422, "malformed_form", f"an explanation names its character; leave {AMONG} out")
             if len(uploads) > 1:
                 raise RefusedError(422, "too_many_pictures", "one picture is explained at a time; send each by itself")
             if isinstance(seen, RefusedError):
@@ -112,7 +118,7 @@ class Desk:
                 square = await self._in_thread(lambda: self.reader.square(strokes))
                 # One more than wanted, as the character itself is usually among them.
                 seen = (await self._batcher.submit(square, LOOK_ALIKES + 1)).candidates
-                others = [candidate for candidate in seen if candidate.character != character][:LOOK_ALIKES]
+                others = [c for c in seen if character not in c.character + c.alike][:LOOK_ALIKES]
                 look_alikes = [
                     LookAlike(
                         character=other.character,
@@ -124,11 +130,11 @@ class Desk:
         return CharacterAnswer(character=character, strokes=strokes, look_alikes=look_alikes)
 
     def _check_known(self, character: str) -> None:
-        if character not in self.reader.bundle.charset:
+        if character not in self.reader.characters:
             raise unknown_character(character, self.reader.bundle.name)
 
     async def _outcomes(
-        self, uploads: list[Upload], first: Inspected | Unread, top: int
+        self, uploads: list[Upload], first: Inspected | Unread, top: int, among: str | None
     ) -> list[Prediction | RefusedError]:
         coming: list[asyncio.Future[Prediction] | Unread] = []
         remarks: list[Remark | None] = []
@@ -137,7 +143,7 @@ class Desk:
             for number, upload in enumerate(uploads):
                 seen = await self._in_thread(partial(self._inspect, upload)) if number else first
                 remarks.append(seen.remark if isinstance(seen, Inspected) else None)
-                coming.append(self._batcher.submit(seen.square, top) if isinstance(seen, Inspected) else seen)
+                coming.append(self._batcher.submit(seen.square, top, among) if isinstance(seen, Inspected) else seen)
             return [
                 (await outcome).remarked(remark) if isinstance(outcome, asyncio.Future) else outcome
                 for outcome, remark in zip(coming, remarks, strict=True)
@@ -147,10 +153,37 @@ class Desk:
                 if isinstance(outcome, asyncio.Future):
                     outcome.cancel()  # does nothing to what is done, and spares the net what nobody waits for
 
-    def _open_up(self, content_type: str, body: bytes) -> tuple[list[Upload], Inspected | Unread]:
-        """A body's uploads and the first one's square. Most bodies hold one picture and so need a thread only once."""
-        uploads = parse(content_type, body, self._config)
-        return uploads, self._inspect(uploads[0])
+    def _open_up(
+        self, content_type: str, body: bytes, among: str | None = None
+    ) -> tuple[list[Upload], str | None, Inspected | Unread]:
+        """A body's uploads, what they are to be chosen among, and the first one's square.
+
+        Most bodies hold one picture and so need a thread only once.
+        """
+        uploads, field = parse(content_type, body, self._config)
+        if field is not None and among is not None:
+            raise RefusedError(422, "unusable_among", "among is in the address and in the form; leave one of them out")
+        among = field if among is None else among
+        if among is not None:
+            # Checked before the picture waits for its batch: there, an error would concern the pictures of others.
+            try:
+                self.reader.check_among(among)
+            except InputError as error:
+                raise unusable_among(error) from error
+        return uploads, among, self._inspect(uploads[0])
+
+    def _predict(self, squares: NDArray[np.uint8], top: int, among: list[str | None]) -> list[Prediction]:
+        """The predictions of one batch. Its pictures share the run of the net, also where they differ in ``among``."""
+        if len(set(among)) == 1:
+            # Without the argument where nothing is asked for: readers that a caller derives need not know it.
+            return (
+                self.reader.predict(squares, top)
+                if among[0] is None
+                else self.reader.predict(squares, top, among=among[0])
+            )
+        logits = self.reader.logits(squares)
+        rows = zip(logits[:, None], among, strict=True)
+        return [prediction for row, wanted in rows for prediction in self.reader.decide(row, top, among=wanted)]
 
     def _inspect(self, upload: Upload) -> Inspected | Unread:
         source = upload.source

@@ -30,7 +30,9 @@ def _body(form: dict[str, Any], written: dict[str, Any]) -> dict[str, Any]:
     return {"required": True, "content": content}
 
 
-RECOGNIZE_BODY = _body({"file": _FILES, "files": _FILES}, {"oneOf": [_WRITTEN, _WRITTEN_MANY]})
+RECOGNIZE_BODY = _body(
+    {"file": _FILES, "files": _FILES, "among": {"type": "string"}}, {"oneOf": [_WRITTEN, _WRITTEN_MANY]}
+)
 """The body of POST /v1/recognize. The server parses it itself: FastAPI would spool files to the disk."""
 EXPLAIN_BODY = _body({"file": _FILE}, _WRITTEN)
 """The body of POST /v1/explain."""
@@ -39,7 +41,7 @@ _REFUSALS = {
     408: "The body took too long to arrive.",
     413: "The body is too large.",
     415: "Neither a picture of a known format, nor a form, nor JSON.",
-    422: "The query, the form, the strokes or the only picture cannot be used.",
+    422: "The query, the form, the characters to choose among, the strokes or the only picture cannot be used.",
     503: "Too much to read at the moment; Retry-After says when to come back.",
     504: "Reading took too long.",
 }
@@ -59,8 +61,8 @@ _READ = {
             "refused": False,
             "reason": None,
             "candidates": [
-                {"character": "十", "probability": 0.999874},
-                {"character": "千", "probability": 0.000124},
+                {"character": "十", "probability": 0.999874, "alike": ""},
+                {"character": "千", "probability": 0.000124, "alike": ""},
             ],
         }
     ],

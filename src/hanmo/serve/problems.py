@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from starlette.responses import JSONResponse
 
-from hanmo.errors import ImageError, ImageFormatError, ImageTooLargeError
+from hanmo.errors import HanmoError, ImageError, ImageFormatError, ImageTooLargeError
 from hanmo.image import describe
 
 RETRY_AFTER = 1
@@ -44,6 +44,12 @@ def unknown_character(character: str, model: str) -> RefusedError:
     # Cut, because the address may hold a text of any length in place of a character.
     shown = describe(character)[:20]
     return RefusedError(404, "unknown_character", f"{model} does not know {shown!r}; ask about one of its candidates")
+
+
+def unusable_among(error: HanmoError) -> RefusedError:
+    """The characters to choose among cannot be used (422)."""
+    # Cut, because the message may repeat what was sent.
+    return RefusedError(422, "unusable_among", describe(str(error))[:300])
 
 
 def of_picture(error: ImageError, source: str = "") -> RefusedError:

@@ -62,10 +62,13 @@ class WrittenOneOrMany(BaseModel):
 
 
 class CandidateAnswer(BaseModel):
-    """A character and the probability, 0 to 1, that it is the one."""
+    """A character and the probability, 0 to 1, that it is the one, or one that looks the same."""
 
     character: str
     probability: float
+    alike: str = Field(
+        description="The other characters that look the same on a picture of one character, such as Oo for 0."
+    )
 
 
 class Reading(BaseModel):
@@ -112,7 +115,9 @@ def result(outcome: Prediction | RefusedError, name: str | None) -> dict[str, An
         fields["error"] = {"code": outcome.code, "message": outcome.message}
         return fields
     # Six decimals tell 99.9999 % from certainty; more would only be noise of the net.
-    candidates = [{"character": c.character, "probability": round(c.probability, 6)} for c in outcome.candidates]
+    candidates = [
+        {"character": c.character, "probability": round(c.probability, 6), "alike": c.alike} for c in outcome.candidates
+    ]
     fields["character"], fields["probability"] = outcome.character, round(outcome.probability, 6)
     fields["refused"], fields["reason"], fields["candidates"] = outcome.refused, outcome.reason, candidates
     return fields
@@ -194,7 +199,11 @@ class ModelAnswer(BaseModel):
     net: str
     precision: str
     parameters: int
-    characters: int
+    characters: int = Field(description="How many characters it can name.")
+    sets: list[str] = Field(
+        description="The named sets worth choosing with among: the model knows at least three quarters of such a set, "
+        "and also other characters."
+    )
     licence: str
     trained_on: list[Source]
     accuracy: dict[str, float]

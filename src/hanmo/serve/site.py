@@ -37,6 +37,7 @@ import numpy as np
 import hanmo
 from hanmo.atomic import replacing, storing, writing
 from hanmo.bundle import MODEL_NAME, Bundle
+from hanmo.charset import check_groups, named_charset, sets_within
 from hanmo.errors import BundleError, InstallationError, RunError
 from hanmo.medians import GRID, medians_for
 from hanmo.onnxfile import open_session
@@ -105,7 +106,7 @@ def _files(bundle: Bundle, runtime: dict[str, bytes]) -> Iterator[tuple[str, byt
             yield f"static/{name}", path.read_bytes()
     yield f"{READER}/reader.json", _as_json(_settings(bundle))
     yield f"{READER}/{MODEL_NAME}", _rewritten(bundle.model)
-    yield f"{READER}/strokes.bin", _strokes(bundle.charset)
+    yield f"{READER}/strokes.bin", _strokes(check_groups(bundle.charset, bundle.groups))
     for name, data in runtime.items():
         yield f"{READER}/{name}", data
     yield from _licences()
@@ -143,19 +144,23 @@ def _versioned(script: bytes, version: str) -> bytes:
 
 
 def _settings(bundle: Bundle) -> dict[str, Any]:
+    known = check_groups(bundle.charset, bundle.groups)
     return {
         "model": {
             "name": bundle.name,
             "net": bundle.net,
             "precision": bundle.precision,
             "parameters": bundle.parameters,
-            "characters": len(bundle.charset),
+            "characters": len(known),
+            "sets": sets_within(known),
             "licence": bundle.licence,
             "trained_on": [dict(source) for source in bundle.trained_on],
             "accuracy": dict(bundle.accuracy),
             "version": hanmo.__version__,
         },
         "charset": str(bundle.charset),
+        "groups": dict(bundle.groups),
+        "sets": {name: "".join(c for c in named_charset(name) if c in known) for name in sets_within(known)},
         "normalization": bundle.normalization.as_dict(),
         "mean": bundle.mean,
         "std": bundle.std,

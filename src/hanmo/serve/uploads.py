@@ -17,11 +17,13 @@ from hanmo.serve.schemas import Written, WrittenOneOrMany
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
-FIELDS = ("file", "files")
+FIELDS, AMONG = ("file", "files"), "among"
 JSON, MULTIPART, BYTES = "application/json", "multipart/form-data", "application/octet-stream"
 
 MAX_CONTENT_TYPE = 1_000
 """Characters of a form's Content-Type."""
+MAX_AMONG = 64 * 1024
+"""Bytes of a form's field ``among``; all characters that have a set take half of it."""
 
 
 @dataclass(frozen=True)
@@ -47,20 +49,24 @@ def media_type(content_type: str) -> str:
     )
 
 
-def parse(content_type: str, body: bytes, config: ServeConfig) -> list[Upload]:
-    """The uploads of a body, at least one and at most ``config.max_pictures``. Raises :class:`RefusedError`."""
+def parse(content_type: str, body: bytes, config: ServeConfig) -> tuple[list[Upload], str | None]:
+    """The uploads of a body, at least one and at most ``config.max_pictures``, and a form's field ``among``.
+
+    Raises :class:`RefusedError`.
+    """
     kind = media_type(content_type)
+    among = None
     if kind == JSON:
         uploads = _from_json(body, config)
     elif kind == MULTIPART:
-        uploads = _from_form(content_type, body, config.max_pictures)
+        uploads, among = _from_form(content_type, body, config.max_pictures)
     else:
         uploads = [Upload(body)]
     if not uploads:
         raise RefusedError(422, "no_pictures", "the body holds no picture; send at least one")
     if len(uploads) > config.max_pictures:
         raise _too_many(config.max_pictures)
-    return uploads
+    return uploads, among
 
 
 def _too_many(limit: int) -> RefusedError:
@@ -81,7 +87,7 @@ def _from_json(body: bytes, config: ServeConfig) -> list[Upload]:
     return [Upload(character) for character in written.each()]
 
 
-def _from_form(content_type: str, body: bytes, limit: int) -> list[Upload]:
+def _from_form(content_type: str, body: bytes, limit: int) -> tuple[list[Upload], str | None]:
     if len(content_type) > MAX_CONTENT_TYPE:  # it takes a millisecond to read a kilobyte of options
         raise _malformed("its Content-Type is too long")
     boundary = parse_options_header(content_type)[1].get(b"boundary")
@@ -96,7 +102,7 @@ def _from_form(content_type: str, body: bytes, limit: int) -> list[Upload]:
         raise _malformed(str(error)[:200]) from error
     if not form.complete:
         raise _malformed("it ends too early")
-    return form.uploads
+    return form.uploads, form.among
 
 
 def _malformed(reason: str) -> RefusedError:
@@ -108,6 +114,7 @@ class _Form:
 
     def __init__(self, limit: int) -> None:
         self.uploads: list[Upload] = []
+        self.among: str | None = None
         self.complete = False
         self._limit = limit
         self._header, self._value = bytearray(), bytearray()
@@ -126,8 +133,6 @@ class _Form:
         }
 
     def _begin(self) -> None:
-        if len(self.uploads) == self._limit:
-            raise _too_many(self._limit)
         self._disposition, self._data = "", bytearray()
 
     def _end_header(self) -> None:
@@ -141,10 +146,25 @@ class _Form:
     def _end(self) -> None:
         options = parse_options_header(self._disposition)[1]
         field = options.get(b"name", b"").decode("utf-8", "replace")
+        if field == AMONG:
+            self._take_among()
+            return
         if field not in FIELDS:
-            raise _malformed(f"its field {describe(field)[:60]!r} is unknown; name the fields {' or '.join(FIELDS)}")
+            raise _malformed(
+                f"its field {describe(field)[:60]!r} is unknown; name the fields {' or '.join(FIELDS)}, or {AMONG}"
+            )
+        if len(self.uploads) == self._limit:
+            raise _too_many(self._limit)
         name = options.get(b"filename")
         self.uploads.append(Upload(bytes(self._data), describe(name.decode("utf-8", "replace")) if name else None))
+
+    def _take_among(self) -> None:
+        if self.among is not None or len(self._data) > MAX_AMONG:
+            raise _malformed(f"its field {AMONG} is there twice, or larger than {MAX_AMONG // 1024} KiB")
+        try:
+            self.among = self._data.decode()
+        except UnicodeDecodeError as error:
+            raise _malformed(f"its field {AMONG} is not UTF-8") from error
 
     def _finish(self) -> None:
         # The closing boundary was there; without it the body was cut off on its way.
