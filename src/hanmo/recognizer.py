@@ -29,6 +29,7 @@ from hanmo.extension import ExtendedLayer
 from hanmo.image import Source, describe, is_single, load
 from hanmo.normalize import Inspected, standardise
 from hanmo.onnxfile import CPU, Device, Provider, choose_providers, open_session
+from hanmo.own.extend import extend
 from hanmo.prediction import Candidate as Candidate
 from hanmo.prediction import Prediction as Prediction
 from hanmo.prediction import Reason as Reason
@@ -198,6 +199,22 @@ class Recognizer:
         Raises :class:`ImageError`; one without ink is a :class:`BlankImageError`.
         """
         return self._inspect(image).square
+
+    def with_characters(
+        self, pictures: Mapping[str, Sequence[Source]], *, add_forms: bool = False
+    ) -> Recognizer:
+        """A recognizer that also reads further characters, from 1 to 5 pictures of each (more do no harm).
+
+        ``pictures`` maps each character to its pictures. This one stays as it is; the new one's bundle can be stored
+        with ``.bundle.save(folder)``. A character that is known already is refused; with ``add_forms`` the pictures are
+        another form of it.
+
+        Raises :class:`ImageError` for an unusable picture, :class:`CharsetError` for a known character,
+        :class:`hanmo.errors.DataError` for no pictures, :class:`BundleError` for a bundle without features.
+        """
+        squares = {character: [self.square(picture) for picture in given] for character, given in pictures.items()}
+        extended = extend(self, squares, add_forms=add_forms)
+        return Recognizer(extended.bundle, threads=self.threads, providers=self.providers)
 
     def _inspect(self, image: Source) -> Inspected:
         grey = load(image)
