@@ -62,8 +62,8 @@ class Bundle:
     character; the class's own character comes first, and classes without look-alikes are left out. ``mean`` and ``std``
     are those of squares divided by 255. ``temperature`` divides the logits before the softmax. A
     picture is refused when its best probability is below ``refusal_threshold``, or when its best logit exceeds the mean
-    of all logits by less than ``least_evidence``. ``accuracy`` maps a measure to its figure. ``extension`` holds a user's
-    own characters, the last classes of the charset, and the adaptation to a hand.
+    of all logits by less than ``least_evidence``. ``accuracy`` maps a measure to its figure. ``extension`` holds the
+    user's own characters, which are the last classes of the charset, and the adaptation to a hand.
     """
 
     path: Path

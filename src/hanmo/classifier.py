@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ _MAX_PARTS = 100_000
 _MAX_STEPS = 16
 """Nodes between the output and the layer, or between a stored weight and the layer; hanmo writes three at most."""
 _FLOAT, _INT8, _INT32, _INT4 = 1, 3, 6, 22  # TensorProto.DataType
-_DTYPES = {_FLOAT: np.dtype("<f4"), _INT8: np.dtype("i1"), _INT32: np.dtype("<i4")}
+_DTYPES: Mapping[int, np.dtype[Any]] = {_FLOAT: np.dtype("<f4"), _INT8: np.dtype("i1"), _INT32: np.dtype("<i4")}
 _PASSING = ("QuantizeLinear", "DequantizeLinear", "Identity", "Cast", "Flatten")
 """Operations that keep the values, but for rounding, and so may stand between the layer and the model's output."""
 
@@ -155,7 +155,7 @@ def _stored(graph: _Graph, name: str) -> NDArray[np.int64]:
     raise ValueError("levels that are not stored")
 
 
-def _values(tensor: _Tensor) -> NDArray[np.generic]:
+def _values(tensor: _Tensor) -> NDArray[Any]:
     count = math.prod(tensor.shape)
     if tensor.kind == _INT4:
         # Two numbers a byte, the low half first, in two's complement.

@@ -38,7 +38,8 @@ _AGAIN = "make the bundle again"
 class Extension:
     """Prototypes and an adaptation for features of F numbers.
 
-    ``base`` is the number of classes of the model; those that the prototypes add follow. ``classes`` int64 (K,) is the class of each prototype, ``weight`` float32 (K, F) and ``bias`` float32 (K,) its row;
+    ``base`` is the number of classes of the model; those that the prototypes add follow. ``classes`` int64 (K,) is the
+    class of each prototype, ``weight`` float32 (K, F) and ``bias`` float32 (K,) its row;
     ``up`` and ``down`` float32 (F, R) and ``shift`` float32 (F,) are U, V and b of the adaptation, of rank R >= 0.
     """
 
@@ -69,8 +70,7 @@ class Extension:
 
     def adapted(self, features: Floats) -> Floats:
         """The features (N, F) as they are after the adaptation."""
-        changed: Floats = features + (features @ self.down) @ self.up.T + self.shift
-        return changed
+        return np.asarray(features + (features @ self.down) @ self.up.T + self.shift, np.float32)
 
     def to_bytes(self) -> bytes:
         """The content of ``extension.npy``."""

@@ -200,9 +200,7 @@ class Recognizer:
         """
         return self._inspect(image).square
 
-    def with_characters(
-        self, pictures: Mapping[str, Sequence[Source]], *, add_forms: bool = False
-    ) -> Recognizer:
+    def with_characters(self, pictures: Mapping[str, Sequence[Source]], *, add_forms: bool = False) -> Recognizer:
         """A recognizer that also reads further characters, from 1 to 5 pictures of each (more do no harm).
 
         ``pictures`` maps each character to its pictures. This one stays as it is; the new one's bundle can be stored

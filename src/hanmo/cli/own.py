@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from hanmo.recognizer import Recognizer
 
 BundleName = Annotated[str, typer.Argument(metavar="BUNDLE", help="Folder of a bundle, or free or nano.")]
 Out = Annotated[Path, typer.Option("--out", metavar="FOLDER", help="The bundle folder to make.")]

@@ -51,8 +51,7 @@ class Change(NamedTuple):
     shift: Floats
 
     def __call__(self, features: Floats) -> Floats:
-        changed: Floats = features + (features @ self.down) @ self.up.T + self.shift
-        return changed
+        return np.asarray(features + (features @ self.down) @ self.up.T + self.shift, np.float32)
 
 
 class Adapted(NamedTuple):
@@ -134,8 +133,8 @@ class Writer(NamedTuple):
 def class_means(reference: Reference, weight: Floats) -> Floats:
     """The mean features (C, F) of the classes with the rows ``weight`` (C, F).
 
-    Features and rows of a trained classifier are linked: a linear map, fitted by ridge regression to the drawings of the
-    reference, leads from the row of a class to the mean of its features, also for classes that were not drawn.
+    Features and rows of a trained classifier are linked: a linear map, fitted by ridge regression to the drawings of
+    the reference, leads from the row of a class to the mean of its features, also for classes that were not drawn.
     """
     classes, places = np.unique(reference.labels, return_inverse=True)
     means = np.zeros((len(classes), reference.features.shape[1]), np.float64)

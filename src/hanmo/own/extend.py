@@ -91,10 +91,8 @@ def _knows(bundle: Bundle, character: str) -> bool:
     return character in bundle.charset or any(character in members for members in bundle.groups.values())
 
 
-def squares_by_character(
-    bundle: Bundle, samples: Iterable[tuple[str, NDArray[np.uint8]]]
-) -> dict[str, list[Squares]]:
-    """The normalised squares of labelled pictures, uint8 (H, W), by character; raises :class:`ImageError` for blanks."""
+def squares_by_character(bundle: Bundle, samples: Iterable[tuple[str, NDArray[np.uint8]]]) -> dict[str, list[Squares]]:
+    """The normalised squares of labelled pictures, uint8 (H, W), by character; :class:`ImageError` for a blank one."""
     squares: dict[str, list[Squares]] = {}
     for character, picture in samples:
         squares.setdefault(character, []).append(bundle.normalization(picture))

@@ -61,4 +61,5 @@ def _slipped(stroke: NDArray[np.float64], rng: np.random.Generator) -> NDArray[n
     way = np.linspace(0, 1, len(stroke))
     chord = moved[-1] - moved[0]
     # A parabola over the chord: nothing at both ends, the most in the middle.
-    return moved + np.outer(4 * way * (1 - way), [-chord[1], chord[0]]) * rng.normal(0, _BEND)
+    bent: NDArray[np.float64] = moved + np.outer(4 * way * (1 - way), [-chord[1], chord[0]]) * rng.normal(0, _BEND)
+    return bent

@@ -38,7 +38,9 @@ def views(square: Squares) -> Squares:
     for width, slant, height in VIEWS:
         # Pillow wants, for each place of the result, the place in the source: x' = w x + s y + c, y' = h y + d.
         window = (width, slant, middle * (1 - width - slant), 0.0, height, middle * (1 - height))
-        drawn.append(np.asarray(picture.transform((side, side), Image.Transform.AFFINE, window, Image.Resampling.BILINEAR)))
+        drawn.append(
+            np.asarray(picture.transform((side, side), Image.Transform.AFFINE, window, Image.Resampling.BILINEAR))
+        )
     return np.stack(drawn)
 
 

@@ -73,4 +73,5 @@ def _held_back(reference: Reference, weight: Floats, bias: Floats) -> Floats:
 def _shrunk(covariance: Floats, share: float) -> NDArray[np.float64]:
     size = len(covariance)
     even = np.trace(covariance, dtype=np.float64) / size + 1e-9
-    return (1 - share) * covariance.astype(np.float64) + share * even * np.eye(size)
+    shrunk: NDArray[np.float64] = (1 - share) * covariance.astype(np.float64) + share * even * np.eye(size)
+    return shrunk

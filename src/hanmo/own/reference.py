@@ -64,8 +64,8 @@ def make_reference(reader: Reader) -> Reference:
     drawn = _some_characters(charset)
     if len(drawn) < FEWEST:
         raise BundleError(
-            f"bundle {reader.bundle.name}: strokes are packaged for {len(drawn)} of its characters, {FEWEST} are needed "
-            "to see how its features spread; use another bundle"
+            f"bundle {reader.bundle.name}: strokes are packaged for {len(drawn)} of its characters, {FEWEST} are "
+            "needed to see how its features spread; use another bundle"
         )
     squares, labels = [], []
     for character, picture in drawings(drawn, DRAWINGS):
