@@ -159,9 +159,11 @@ def _values(tensor: _Tensor) -> NDArray[Any]:
     count = math.prod(tensor.shape)
     if tensor.kind == _INT4:
         # Two numbers a byte, the low half first, in two's complement.
-        if len(tensor.data) != (count + 1) // 2:
-            raise ValueError("a tensor whose size does not fit its shape")
         packed = np.frombuffer(tensor.data, np.uint8)
+        if tensor.numbers is not None:
+            packed = np.array(tensor.numbers, np.uint64).astype(np.uint8)
+        if len(packed) != (count + 1) // 2:
+            raise ValueError("a tensor whose size does not fit its shape")
         halves = np.stack([packed & 15, packed >> 4], axis=1).reshape(-1)[:count].astype(np.int8)
         return np.where(halves > 7, halves - 16, halves).reshape(tensor.shape)
     if tensor.kind not in _DTYPES:
