@@ -150,7 +150,11 @@ def class_means(reference: Reference, weight: Floats) -> Floats:
 
 def choose(layer: Layer, writer: Writer, temperature: float) -> tuple[Change, float, float]:
     """The change that reads left-out pictures best, and their mean log-probability without and with it."""
-    folds = np.arange(len(writer.features)) % min(_FOLDS, len(writer.features))
+    # By character: the adaptation must help with characters that it was not given.
+    _, folds = np.unique(writer.classes, return_inverse=True)
+    folds %= _FOLDS
+    if not folds.any():
+        return _nothing(len(layer.middle)), 0.0, 0.0
     before = _score(layer, writer, None, temperature)
     best, scores = None, before
     for strength in _STRENGTHS:

@@ -20,14 +20,11 @@ _MARGIN = 24
 _MAX_FONT_BYTES = 64 * 2**20
 """The largest fonts of Chinese have some 40 MB."""
 
-VIEWS: tuple[tuple[float, float, float], ...] = (
-    (1.0, 0.0, 1.0),
-    (1.0, 0.09, 1.0),
-    (1.0, -0.09, 1.0),
-    (1.1, 0.0, 1.0),
-    (1.0, 0.0, 1.1),
-)
-"""Views of a square as (width, slant, height) of the window that is taken from it; the first is the square itself."""
+VIEWS: tuple[tuple[float, float, float], ...] = ((1.0, 0.0, 1.0), (1.0, 0.09, 1.0), (1.0, -0.09, 1.0))
+"""Views of a square as (width, slant, height) of the window that is taken from it; the first is the square itself.
+
+With the bundle ``free`` they gain 0.1 points with one picture of a new character; views of other widths gain nothing.
+"""
 
 
 def views(square: Squares) -> Squares:
