@@ -99,6 +99,7 @@ def test_damaged_bytes_are_read_or_refused(place: int, flip: int) -> None:
     data = bytearray(own().to_bytes())
     data[place % len(data)] ^= flip
     try:
-        Extension.from_bytes(bytes(data), C + 2, "here")
-    except BundleError as error:
-        assert str(error).startswith("here: ")
+        read = Extension.from_bytes(bytes(data), C + 2, "here")
+    except BundleError:
+        return
+    assert read.weight.shape == (4, F)
