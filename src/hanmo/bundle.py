@@ -7,6 +7,7 @@ runtime open other files is refused.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import math
@@ -20,6 +21,7 @@ from typing import Any, Literal, TypedDict, TypeVar, get_args
 from hanmo.atomic import replacing, storing, writing
 from hanmo.charset import Charset, check_groups
 from hanmo.errors import BundleError, CharsetError, HanmoError
+from hanmo.extension import Extension
 from hanmo.normalize import VERSION as NORMALIZATION_VERSION
 from hanmo.normalize import Normalization
 from hanmo.normalize import Version as NormalizationVersion
@@ -30,6 +32,8 @@ READABLE_FORMATS = (2, FORMAT_VERSION)
 """Format 2 has no groups of look-alike characters, and its models have no output of features."""
 JSON_NAME = "bundle.json"
 MODEL_NAME = "model.onnx"
+EXTENSION_NAME = "extension.npy"
+"""The file of a user's own characters and hand, which only extended bundles have."""
 FEATURES = "features"
 """The name of the second output that a model may have: the input of its last layer, float32 (N, F)."""
 EMBEDDED = ("free", "nano")
@@ -37,6 +41,7 @@ EMBEDDED = ("free", "nano")
 # Limits far above any real bundle, so that a wrong or hostile file is not read into memory first.
 MAX_JSON_BYTES = 4 * 2**20
 MAX_MODEL_BYTES = 256 * 2**20
+MAX_EXTENSION_BYTES = 64 * 2**20
 
 Precision = Literal["fp32", "int8"]
 T = TypeVar("T")
@@ -57,7 +62,8 @@ class Bundle:
     character; the class's own character comes first, and classes without look-alikes are left out. ``mean`` and ``std``
     are those of squares divided by 255. ``temperature`` divides the logits before the softmax. A
     picture is refused when its best probability is below ``refusal_threshold``, or when its best logit exceeds the mean
-    of all logits by less than ``least_evidence``. ``accuracy`` maps a measure to its figure.
+    of all logits by less than ``least_evidence``. ``accuracy`` maps a measure to its figure. ``extension`` holds the
+    user's own characters, which are the last classes of the charset, and the adaptation to a hand.
     """
 
     path: Path
@@ -78,6 +84,12 @@ class Bundle:
     licence: str
     accuracy: Mapping[str, float]
     model: bytes = field(repr=False)
+    extension: Extension | None = field(default=None, repr=False)
+
+    @property
+    def model_classes(self) -> int:
+        """The classes of the model: those of the charset without the ones that the extension adds."""
+        return len(self.charset) if self.extension is None else self.extension.base
 
     @classmethod
     def load(cls, path: str | Path) -> Bundle:
@@ -89,12 +101,21 @@ class Bundle:
             )
         table = _parse(path / JSON_NAME)
         digests = table.get("files", dict)
-        if set(digests) != {MODEL_NAME}:
-            raise BundleError(f"{table.where}: files must name {MODEL_NAME} and nothing else, not {sorted(digests)}")
-        model = _read(path / MODEL_NAME, MAX_MODEL_BYTES)
-        if hashlib.sha256(model).hexdigest() != digests[MODEL_NAME]:
-            raise BundleError(f"{path / MODEL_NAME}: damaged: its SHA-256 is not the one in {JSON_NAME}; {_AGAIN}")
-        return _build(path, table, model)
+        if not {MODEL_NAME} <= set(digests) <= {MODEL_NAME, EXTENSION_NAME}:
+            raise BundleError(
+                f"{table.where}: files must name {MODEL_NAME} and nothing else, but for {EXTENSION_NAME} in an extended "
+                f"bundle, not {sorted(digests)}"
+            )
+        model = _read_signed(path / MODEL_NAME, MAX_MODEL_BYTES, digests)
+        extension = None
+        if EXTENSION_NAME in digests:
+            extension = _read_signed(path / EXTENSION_NAME, MAX_EXTENSION_BYTES, digests)
+        return _build(path, table, model, extension)
+
+    def save(self, out: str | Path) -> Bundle:
+        """Write this bundle to the folder ``out``, as :func:`write_bundle` does; returns it as loaded back."""
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in ("path", "model")}
+        return write_bundle(out, self.model, **fields)
 
     @classmethod
     def embedded(cls, name: str = EMBEDDED[0]) -> Bundle:
@@ -130,6 +151,7 @@ def write_bundle(
     temperature: float = 1.0,
     refusal_threshold: float = 0.0,
     least_evidence: float = 0.0,
+    extension: Extension | None = None,
 ) -> Bundle:
     """Write a bundle folder, whole or not at all, and return it as loaded back.
 
@@ -138,6 +160,7 @@ def write_bundle(
     :meth:`Bundle.load` accepts, :class:`StorageError` when the disk refuses.
     """
     out = Path(os.path.realpath(out))
+    files = {MODEL_NAME: model} | ({EXTENSION_NAME: extension.to_bytes()} if extension else {})
     values: dict[str, Any] = {
         "format": FORMAT_VERSION,
         "name": name,
@@ -154,17 +177,17 @@ def write_bundle(
         "trained_on": [dict(source) for source in trained_on],
         "licence": licence,
         "accuracy": {measure: float(figure) for measure, figure in accuracy.items()},
-        "files": {MODEL_NAME: hashlib.sha256(model).hexdigest()},
+        "files": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
     }
     # Built from the values as if they had been read: what load() would refuse is never written.
-    bundle = _build(out, _Table(values, str(out / JSON_NAME)), model)
+    bundle = _build(out, _Table(values, str(out / JSON_NAME)), model, files.get(EXTENSION_NAME))
     text = _serialise(values | {"sha256": _digest(values)})
     with storing(out):
         _refuse_foreign(out)
     with replacing(out) as partial:
         with storing(out):
             partial.mkdir()
-        for file, data in ((JSON_NAME, text), (MODEL_NAME, model)):
+        for file, data in {JSON_NAME: text, **files}.items():
             with writing(partial / file, out) as write:
                 write(data)
     return bundle
@@ -202,7 +225,7 @@ class _Table:
         return value
 
 
-def _build(path: Path, table: _Table, model: bytes) -> Bundle:
+def _build(path: Path, table: _Table, model: bytes, extension: bytes | None = None) -> Bundle:
     where = table.where
     net_input = table.table("input")
     precision = table.get("precision", str)
@@ -233,6 +256,7 @@ def _build(path: Path, table: _Table, model: bytes) -> Bundle:
         licence=table.get("licence", str),
         accuracy={measure: accuracy.get(measure, float) for measure in accuracy.values},
         model=model,
+        extension=Extension.from_bytes(extension, len(charset), str(path / EXTENSION_NAME)) if extension else None,
     )
 
 
@@ -295,6 +319,13 @@ def _read(path: Path, limit: int) -> bytes:
     return data
 
 
+def _read_signed(path: Path, limit: int, digests: Mapping[str, Any]) -> bytes:
+    data = _read(path, limit)
+    if hashlib.sha256(data).hexdigest() != digests[path.name]:
+        raise BundleError(f"{path}: damaged: its SHA-256 is not the one in {JSON_NAME}; {_AGAIN}")
+    return data
+
+
 def _parse(path: Path) -> _Table:
     """Read ``bundle.json`` and check its format and digest. Its text must be exactly as written, blanks included."""
     data = _read(path, MAX_JSON_BYTES)
@@ -337,7 +368,7 @@ def _refuse_foreign(out: Path) -> None:
         return
     if out.is_dir():
         names = {entry.name for entry in out.iterdir()}
-        # Only an empty folder or one with nothing but a bundle's two files may be replaced.
-        if not names or JSON_NAME in names <= {JSON_NAME, MODEL_NAME}:
+        # Only an empty folder or one with nothing but a bundle's files may be replaced.
+        if not names or JSON_NAME in names <= {JSON_NAME, MODEL_NAME, EXTENSION_NAME}:
             return
     raise BundleError(f"{out}: exists and is not (only) a bundle; name a new folder, or remove this one yourself")

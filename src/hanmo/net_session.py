@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from onnxruntime import InferenceSession, NodeArg
 
-from hanmo.bundle import FEATURES, MODEL_NAME, Bundle
-from hanmo.errors import BundleError, DeviceError, one_line
+from hanmo.bundle import EXTENSION_NAME, FEATURES, MODEL_NAME, Bundle
+from hanmo.classifier import read_classifier
+from hanmo.errors import BundleError, DeviceError, ModelError, one_line
+from hanmo.extension import ExtendedLayer
 from hanmo.onnxfile import Provider, open_session
 
 _BYTES, FLOATS = "tensor(uint8)", "tensor(float)"
@@ -37,12 +39,30 @@ def open_net(bundle: Bundle, threads: int, providers: Sequence[Provider]) -> Inf
         )
     side = bundle.normalization.side
     _check_port(where, inputs[0], [1, side, side], (_BYTES, FLOATS))
-    _check_port(where, outputs[0], [len(bundle.charset)], (FLOATS,))
+    _check_port(where, outputs[0], [bundle.model_classes], (FLOATS,))
     for features in outputs[1:]:
         # Any number F of them is fine, but it must be fixed.
         given = features.shape[1:]
         _check_port(where, features, given if len(given) == 1 and isinstance(given[0], int) else ["F"], (FLOATS,))
     return session
+
+
+def extended_layer(bundle: Bundle, sizes: Mapping[str, int]) -> ExtendedLayer | None:
+    """What computes the logits of an extended bundle; None for others. ``sizes`` are those of the net's outputs."""
+    if bundle.extension is None:
+        return None
+    where, needed = bundle.path / EXTENSION_NAME, bundle.extension.weight.shape[1]
+    if sizes.get(FEATURES) != needed:
+        raise BundleError(
+            f"{where}: made for {needed} features, the net has {sizes.get(FEATURES, 0)}; make the bundle again"
+        )
+    try:
+        classifier = read_classifier(bundle.model)
+    except ModelError as error:
+        raise BundleError(f"{bundle.path / MODEL_NAME}: {error}") from error
+    if classifier.weight.shape != (bundle.model_classes, needed):
+        raise BundleError(f"{where}: made for another net than this; make the bundle again")
+    return ExtendedLayer(bundle.extension, classifier, len(bundle.charset))
 
 
 def _check_port(where: Path, port: NodeArg, shape: Sequence[int | str], types: tuple[str, ...]) -> None:

@@ -149,7 +149,7 @@ def needs_other_files(model: bytes) -> bool:
 
 
 def _has_external_tensor(message: memoryview, kind: str) -> bool:
-    for number, value in _fields(message):
+    for number, value in read_fields(message):
         if kind == "tensor" and (number == _EXTERNAL_DATA or (number == _DATA_LOCATION and value != 0)):
             return True
         inner = _MESSAGES[kind].get(number)
@@ -158,24 +158,24 @@ def _has_external_tensor(message: memoryview, kind: str) -> bool:
     return False
 
 
-def _fields(message: memoryview) -> Iterator[tuple[int, memoryview | int]]:
+def read_fields(message: memoryview) -> Iterator[tuple[int, memoryview | int]]:
     """Number and value of every field of a protobuf message; IndexError or ValueError when it is none."""
     at = 0
     while at < len(message):
-        key, at = _varint(message, at)
+        key, at = read_varint(message, at)
         number, wire = key >> 3, key & 7
         if wire == _VARINT:
-            value, at = _varint(message, at)
+            value, at = read_varint(message, at)
             yield number, value
             continue
-        size, at = _varint(message, at) if wire == _BYTES else ({_FIXED64: 8, _FIXED32: 4}.get(wire, -1), at)
+        size, at = read_varint(message, at) if wire == _BYTES else ({_FIXED64: 8, _FIXED32: 4}.get(wire, -1), at)
         if size < 0 or at + size > len(message):
             raise ValueError("a field of an unknown kind, or longer than its message")
         yield number, message[at : at + size]
         at += size
 
 
-def _varint(message: memoryview, at: int) -> tuple[int, int]:
+def read_varint(message: memoryview, at: int) -> tuple[int, int]:
     """The number at byte ``at``, seven bits a byte, and the place after it."""
     value = 0
     for shift in range(0, 70, 7):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -15,9 +15,10 @@ from hanmo.bundle import EMBEDDED, FEATURES, MODEL_NAME, Bundle
 from hanmo.charset import Charset, Choice, Members
 from hanmo.errors import ArgumentError, BlankImageError, BundleError, HanmoError, ImageError, one_line
 from hanmo.image import Source, describe, is_single, load
-from hanmo.net_session import FLOATS, open_net
+from hanmo.net_session import FLOATS, extended_layer, open_net
 from hanmo.normalize import Inspected, standardise
 from hanmo.onnxfile import CPU, Device, Provider, choose_providers
+from hanmo.own.extend import extend
 from hanmo.prediction import Candidate as Candidate
 from hanmo.prediction import Prediction as Prediction
 from hanmo.prediction import Reason as Reason
@@ -63,6 +64,7 @@ class Recognizer:
         self._members = Members(self.bundle.charset, self.bundle.groups)
         # A named set may have thousands of characters, and programs ask for the same set picture by picture.
         self._choice_of_text = lru_cache(maxsize=16)(self._members.among)
+        self._layer = extended_layer(self.bundle, self._sizes)
         self._feeds_floats = self._session.get_inputs()[0].type == FLOATS
 
     def __getstate__(self) -> dict[str, Any]:
@@ -185,6 +187,20 @@ class Recognizer:
         """
         return self._inspect(image).square
 
+    def with_characters(self, pictures: Mapping[str, Sequence[Source]], *, add_forms: bool = False) -> Recognizer:
+        """A recognizer that also reads further characters, from 1 to 5 pictures of each (more do no harm).
+
+        ``pictures`` maps each character to its pictures. This one stays as it is; the new one's bundle can be stored
+        with ``.bundle.save(folder)``. A character that is known already is refused; with ``add_forms`` the pictures are
+        another form of it.
+
+        Raises :class:`ImageError` for an unusable picture, :class:`CharsetError` for a known character,
+        :class:`hanmo.errors.DataError` for no pictures, :class:`BundleError` for a bundle without features.
+        """
+        squares = {character: [self.square(picture) for picture in given] for character, given in pictures.items()}
+        extended = extend(self, squares, add_forms=add_forms)
+        return Recognizer(extended.bundle, threads=self.threads, providers=self.providers)
+
     def _inspect(self, image: Source) -> Inspected:
         grey = load(image)
         try:
@@ -198,7 +214,7 @@ class Recognizer:
         All N go through the net at once. Raises :class:`ArgumentError` for another shape or type, :class:`BundleError`
         when the net fails.
         """
-        return self._run(squares, self._outputs[:1])[0]
+        return self._run(squares, self._outputs[:1])[0] if self._layer is None else self.answers(squares)[0]
 
     def answers(self, squares: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
         """The logits (N, C) and the features (N, F) of squares, from one run; the features are None without the output.
@@ -207,6 +223,8 @@ class Recognizer:
         those of :meth:`logits`.
         """
         logits, *features = self._run(squares, self._outputs)
+        if self._layer is not None:
+            logits = self._layer(logits, features[0])
         return logits, features[0] if features else None
 
     def features(self, squares: NDArray[np.uint8]) -> NDArray[np.float32]:

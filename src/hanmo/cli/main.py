@@ -19,7 +19,7 @@ import typer
 from typer.core import TyperGroup
 
 import hanmo
-from hanmo.cli import average, bench, data, evaluate, export, glyphs, recognize, search, serve, synth, train
+from hanmo.cli import average, bench, data, evaluate, export, glyphs, own, recognize, search, serve, synth, train
 from hanmo.cli.recipe_help import listing_recipes
 from hanmo.errors import HanmoError, InstallationError
 
@@ -86,6 +86,8 @@ app.command(cls=listing_recipes("train"))(train.train)
 app.command(cls=listing_recipes("distill"))(train.distill)
 app.command()(average.average)
 app.command()(export.export)
+app.command()(own.extend)
+app.command()(own.adapt)
 app.command(cls=listing_recipes("search"))(search.search)
 app.command()(serve.serve)
 app.add_typer(bench.app, name="bench")

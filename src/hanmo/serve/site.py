@@ -81,6 +81,11 @@ def write_site(
         raise BundleError(
             f"bundle {reader.name}: normalises by {reader.normalization.method}; the page reads with fit only"
         )
+    if reader.extension is not None:
+        raise BundleError(
+            f"bundle {reader.name}: the page in the browser cannot take an extended bundle (hanmo extend, adapt); "
+            "use hanmo serve, or the bundle that was extended"
+        )
     files = dict(_files(reader, read_runtime(Path(runtime))))
     # From the contents alone, so the same page has the same version and browsers do not fetch it again.
     version = hashlib.sha256(_as_json(_digests(files))).hexdigest()[:16]
