@@ -103,8 +103,8 @@ class Bundle:
         digests = table.get("files", dict)
         if not {MODEL_NAME} <= set(digests) <= {MODEL_NAME, EXTENSION_NAME}:
             raise BundleError(
-                f"{table.where}: files must name {MODEL_NAME} and nothing else, but for {EXTENSION_NAME} in an extended "
-                f"bundle, not {sorted(digests)}"
+                f"{table.where}: files must name {MODEL_NAME} and nothing else, but for {EXTENSION_NAME} in an "
+                f"extended bundle, not {sorted(digests)}"
             )
         model = _read_signed(path / MODEL_NAME, MAX_MODEL_BYTES, digests)
         extension = None
