@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from importlib.resources import files
 
 import torch
@@ -79,9 +79,8 @@ class Mix:
         if config.bank and (config.fonts or style.layouts):
             bank = GlyphBank.open(config.bank)
             self.glyphs = Glyphs(bank, charset, config.names, device, members) if config.fonts else None
-            self.layouts = (
-                read_layouts(bank, Charset(written.values()), config.names, device) if style.layouts else None
-            )
+            if style.layouts and written:
+                self.layouts = read_layouts(bank, Charset(written.values()), config.names, device)
             used = [font for font, weight in zip(bank.fonts, bank.weights(config.names), strict=True) if weight]
         if style.layouts and not self.layouts:
             without = f"{config.bank} has none" if config.bank else "no bank is named that has any"
@@ -89,7 +88,7 @@ class Mix:
                 f"style layouts = {style.layouts}, but {without}; name a bank that `hanmo glyphs` made, or set it to 0"
             )
         self._require_drawable(charset, written)
-        self.strokes = _strokes(Charset(written.values()), str(device))
+        self.strokes = _strokes(Charset(written.values()), str(device)) if written else None
         place = {c: i for i, c in enumerate(written)}
         self.stroke_class = torch.tensor([place.get(c, -1) for c in charset], device=device)
         """int64 (C,): the class of ``strokes`` with the strokes of a class, -1 where it has none."""
@@ -106,25 +105,35 @@ class Mix:
         The keys decide everything: the same keys give the same pictures. Characters that no font has are drawn from
         strokes, and those without strokes from fonts, whatever the weights.
         """
-        by_strokes = partial(self.strokes.write, layouts=self.layouts)
         written = self.stroke_class[classes]
         if self.glyphs is None:
-            return by_strokes(written, keys, self.style, side, margin)
+            return self._write_strokes(written, keys, self.style, side, margin)
         by_font = (uniform(derive(keys.habit, -10), 1)[:, 0] < self.share) & self.glyphs.covers(classes)
         by_font |= written < 0
         pictures = torch.empty(len(classes), side, side, dtype=torch.uint8, device=classes.device)
-        for rows, source, numbers in ((~by_font, by_strokes, written), (by_font, self.glyphs.write, classes)):
+        for rows, source, numbers in (
+            (~by_font, self._write_strokes, written),
+            (by_font, self.glyphs.write, classes),
+        ):
             some = rows.nonzero()[:, 0]
             here = Keys(keys.sample[some], keys.habit[some])
-            pictures[some] = source(numbers[some], here, self.style, side, margin)
+            if len(some):
+                pictures[some] = source(numbers[some], here, self.style, side, margin)
         return pictures
+
+    def _write_strokes(self, classes: Tensor, keys: Keys, style: StyleConfig, side: int, margin: int = 2) -> Tensor:
+        """Draw classes of ``strokes`` as :meth:`write`."""
+        assert self.strokes is not None  # checked when made: without strokes and glyphs nothing can be drawn
+        return self.strokes.write(classes, keys, style, side, margin, layouts=self.layouts)
 
     def write_neat(self, classes: Tensor, keys: Keys, side: int) -> Tensor:
         """Draw the strokes of ``classes`` without variation, as :meth:`write`; nothing for those without strokes."""
         pictures = torch.zeros(len(classes), side, side, dtype=torch.uint8, device=classes.device)
         some = (self.stroke_class[classes] >= 0).nonzero()[:, 0]
         here = Keys(keys.sample[some], keys.habit[some])
-        pictures[some] = self.strokes.write(self.stroke_class[classes[some]], here, StyleConfig.neat(), side)
+        if len(some):
+            neat = StyleConfig.neat()
+            pictures[some] = self._write_strokes(self.stroke_class[classes[some]], here, neat, side)
         return pictures
 
     def _require_drawable(self, charset: Charset, written: Mapping[str, str]) -> None:
@@ -136,8 +145,6 @@ class Mix:
             raise CharsetError(
                 f"no strokes are packaged for {len(missing)} character(s): {list_characters(missing)}; {remedy}"
             )
-        if not written:
-            raise CharsetError(f"no strokes are packaged for any of {list_characters(charset.characters)}; add one")
 
 
 def _written(charset: Charset, members: Mapping[str, str]) -> dict[str, str]:
