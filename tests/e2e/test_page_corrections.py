@@ -53,6 +53,7 @@ def test_corrections_are_kept_downloaded_and_deleted(
     one.expect_first("未")
     one.page.locator("#candidates button").first.click()  # off by default: this one is not kept
     assert not one.page.is_checked(SWITCH)
+    assert one.page.locator(".kept").is_hidden()
     one.page.check(SWITCH)
     expect_count(one, "Pictures kept in this browser: 0. Different characters: 0.")
 
@@ -64,7 +65,8 @@ def test_corrections_are_kept_downloaded_and_deleted(
     one.page.fill("#other input", "未末")
     one.picture("correct", full_page=True)
     one.page.keyboard.press("Enter")
-    assert one.page.evaluate("document.querySelector('#other input').validationMessage") == "Type exactly one character."
+    problem = one.page.evaluate("document.querySelector('#other input').validationMessage")
+    assert problem == "Type exactly one character."
     one.page.fill("#other input", "靐")
     one.page.keyboard.press("Enter")  # the same drawing again: the last character counts
     one.page.wait_for_function("() => document.querySelector('#line input').value.endsWith('靐')")
@@ -76,7 +78,7 @@ def test_corrections_are_kept_downloaded_and_deleted(
     one.page.wait_for_selector(".card.waiting", state="detached")
     one.page.wait_for_selector(".grid-csv:enabled")
     one.page.locator(".card summary").first.click()
-    one.page.locator(".card .other input").first.fill("水")
+    one.page.locator(".card .typed input").first.fill("水")
     one.page.locator(".card form button").first.click()
     expect_count(one, "Pictures kept in this browser: 2. Different characters: 2.")
     assert one.page.locator(".card .chosen").first.text_content() == "Your choice: 水"

@@ -117,7 +117,7 @@ def adapt(
         labels.append(label)
         squares.append(reader.bundle.normalization(picture))
     if not squares:
-        raise DataError(f"no pictures of characters that bundle {reader.bundle.name} knows; add these with hanmo extend")
+        raise DataError(f"no pictures of characters that bundle {reader.bundle.name} knows; try hanmo extend")
     adapted = make(reader, np.stack(squares), None if unlabelled else labels)
     adapted.bundle.save(out)
     changed = adapted.after > adapted.before

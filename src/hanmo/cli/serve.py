@@ -55,7 +55,7 @@ def serve(
     """
     if static is not None:
         if keep is not None:
-            raise ArgumentError("--keep is for a server; the page that --static writes keeps corrections in the browser")
+            raise ArgumentError("--keep is for a server; the page of --static keeps corrections in the browser")
         _write(static, runtime, bundle)
         return
     if runtime is not None:

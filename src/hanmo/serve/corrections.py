@@ -1,7 +1,7 @@
 """The folder of ``hanmo serve --keep``: pictures with the characters that people chose for them on the page.
 
-It is what ``hanmo extend`` and ``hanmo adapt`` read: ``U+6C38/SHA256.png``, one sub-folder a character. The name of a file
-is made from its contents alone, so nothing that a client sends becomes part of a path.
+``hanmo extend`` and ``hanmo adapt`` read it: ``U+6C38/SHA256.png``, one sub-folder a character. Names are made from
+code points and contents alone, so no text of a client becomes part of a path.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ def check_character(character: str) -> None:
 class Corrections:
     """Pictures in folders of their characters, at most ``most`` of them and ``most_bytes`` bytes.
 
-    Its folder is listed anew for each picture, so that pictures may be taken away while the server runs. Not for several
-    threads at once. Raises :class:`StorageError` where the folder cannot be made.
+    Its folder is listed anew for each picture, so that pictures may be taken away while the server runs. Only one
+    thread may use it at a time. Raises :class:`StorageError` where the folder cannot be made.
     """
 
     def __init__(self, folder: str | Path, most: int, most_bytes: int) -> None:

@@ -50,10 +50,10 @@ def media_type(content_type: str) -> str:
 
 
 def refuse_simple(content_type: str) -> None:
-    """Refuse bodies that browsers let the pages of other sites send without asking (415): they must change nothing here.
+    """Refuse bodies that a browser sends for pages of other sites without asking first: these must change nothing here.
 
     Those are forms, and bodies without a type. For pictures and JSON a browser asks first, and gets no permission.
-    Raises :class:`RefusedError`.
+    Raises :class:`RefusedError` (415).
     """
     if media_type(content_type) in (MULTIPART, BYTES):
         reason = f"send the picture with its type, such as image/png, or strokes as {JSON}"

@@ -53,7 +53,7 @@ function told(result, state, choose) {
 function more(candidates, choose) {
   const list = make("ol", {}, ...candidates.map((candidate) => make("li", {}, choice(candidate, choose, "other"))));
   const other = document.createElement("form");
-  other.className = "other";
+  other.className = "typed";
   fillOther(other, choose);
   return make("details", {}, make("summary", {}, t("card_more")), list, other);
 }

@@ -35,7 +35,10 @@ export class Corrections {
     this.#root = root;
     this.#box = part(root, "input", HTMLInputElement);
     this.#delete = part(root, ".kept-delete");
-    this.#box.addEventListener("change", () => keep(this.#key, this.#box.checked ? "yes" : null));
+    this.#box.addEventListener("change", () => {
+      keep(this.#key, this.#box.checked ? "yes" : null);
+      this.#render();
+    });
     part(root, ".kept-download").addEventListener("click", () => this.#try(() => this.#download()));
     this.#delete.addEventListener("click", () => this.#try(() => this.#forget()));
     this.#delete.addEventListener("blur", () => this.#ask(false));
@@ -128,10 +131,10 @@ export class Corrections {
     const characters = new Set(this.#characters).size;
     part(this.#root, ".keep-label").textContent = t(`keep_${this.#place}`);
     part(this.#root, ".keep-note").textContent = t(`keep_${this.#place}_note`);
-    const here = t("kept_here", { pictures, characters });
+    const here = pictures || (this.#place === "browser" && this.isOn) ? t("kept_here", { pictures, characters }) : "";
     const there = this.#sent === null ? "" : t("kept_there", { pictures: this.#sent });
-    const counts = this.#place === "browser" ? [here] : [there, pictures ? here : ""];
-    part(this.#root, ".kept-count").textContent = counts.filter(Boolean).join(" ");
+    part(this.#root, ".kept-count").textContent = [there, here].filter(Boolean).join(" ");
+    part(this.#root, ".kept").hidden = !(there || here);
     part(this.#root, ".kept-download").hidden = !pictures;
     this.#delete.hidden = !pictures;
     this.#delete.textContent = this.#sure ? t("kept_delete_sure", { pictures }) : t("kept_delete");

@@ -13,7 +13,7 @@
  * @typedef {{name?: string, error: {code: string, message: string}}} Failure
  * @typedef {Partial<Reading & Failure>} Result one of both
  * @typedef {{name: string, precision: string, parameters: number, characters: number, sets: string[], licence: string, version: string,
- *   trained_on: object[], accuracy: Record<string, number>, keeps_corrections?: boolean,
+ *   trained_on: object[], accuracy: Record<string, number>, keeps_corrections: boolean,
  *   limits: {pixels: number, strokes: number, points: number, pictures?: number, body_bytes?: number}}} Model
  *   as GET /v1/model tells; a reader in the browser has no limits of a call
  * @typedef {{character: string, probability: number, side: number, square: string, size: number,
