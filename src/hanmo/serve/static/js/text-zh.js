@@ -116,6 +116,7 @@ export const ZH = {
   no_lookup: "此识别器没有“{character}”的笔画。",
   corrections: "纠正",
   keep_browser: "在本机保存纠正",
+  keep_browser_touch: "在本设备上保存纠正",
   keep_browser_note: "开启后，您为笔迹或图片选定或填写的字，会与该笔迹或图片一同保存，首选正确时亦然。两者只存于此浏览器自己的存储（IndexedDB），纠正不会发送。下载后可供 hanmo adapt 与 hanmo extend 学习。",
   keep_server: "把纠正发给本服务器保存",
   keep_server_note: "开启后，您为笔迹或图片选定或填写的字，会与该笔迹或图片一同发给本服务器，首选正确时亦然。服务器将其存入一个文件夹，供 hanmo adapt 与 hanmo extend 学习。",
