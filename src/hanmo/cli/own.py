@@ -37,6 +37,9 @@ def extend(
     add_forms: Annotated[
         bool, typer.Option("--add-forms", help="Characters that the bundle knows get another form, not an error.")
     ] = False,
+    only_new: Annotated[
+        bool, typer.Option("--only-new", help="Leave out pictures of characters that the bundle knows.")
+    ] = False,
     mapping: Mapping = None,
     as_json: Json = False,
 ) -> None:
@@ -53,7 +56,10 @@ def extend(
 
     _check_sources(pictures, font, characters, strokes)
     reader = Recognizer(bundle)
-    squares = squares_by_character(reader.bundle, _given(pictures, mapping, font, characters, strokes))
+    given = _given(pictures, mapping, font, characters, strokes)
+    if only_new:
+        given = (sample for sample in given if sample[0] not in reader.characters)
+    squares = squares_by_character(reader.bundle, given)
     extended = make(reader, squares, add_forms=add_forms)
     stored = extended.bundle.save(out)
     facts = {
@@ -82,6 +88,9 @@ def adapt(
     unlabelled: Annotated[
         bool, typer.Option("--unlabelled", help="Use no labels: learn from the answers the reader is sure of.")
     ] = False,
+    only_known: Annotated[
+        bool, typer.Option("--only-known", help="Leave out pictures of characters that the bundle does not know.")
+    ] = False,
     mapping: Mapping = None,
     as_json: Json = False,
 ) -> None:
@@ -94,14 +103,21 @@ def adapt(
     """
     import numpy as np
 
+    from hanmo.errors import ArgumentError, DataError
     from hanmo.own.adaptation import adapt as make
     from hanmo.recognizer import Recognizer
 
+    if only_known and unlabelled:
+        raise ArgumentError("--only-known is about labels, which --unlabelled does not use; leave one of them out")
     reader = Recognizer(bundle)
     labels, squares = [], []
     for label, picture in _plain(pictures) if unlabelled else _labelled(pictures, mapping):
+        if only_known and label not in reader.characters:
+            continue
         labels.append(label)
         squares.append(reader.bundle.normalization(picture))
+    if not squares:
+        raise DataError(f"no pictures of characters that bundle {reader.bundle.name} knows; try hanmo extend")
     adapted = make(reader, np.stack(squares), None if unlabelled else labels)
     adapted.bundle.save(out)
     changed = adapted.after > adapted.before

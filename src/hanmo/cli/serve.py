@@ -29,6 +29,12 @@ def serve(
     threads: Annotated[
         int | None, typer.Option("--threads", min=1, help="Batches read at once; the number of cores else.")
     ] = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option(
+            "--keep", metavar="FOLDER", help="Keep the corrections that the page sends here, for extend and adapt."
+        ),
+    ] = None,
     static: Annotated[
         Path | None,
         typer.Option("--static", help="Serve nothing; write a folder for any web host, whose page reads by itself."),
@@ -41,12 +47,15 @@ def serve(
     """Read characters over HTTP: POST /v1/recognize takes pictures and strokes, /docs describes all addresses.
 
     Only this computer can reach it unless --host says otherwise. Ctrl-C stops it when open requests are answered.
+    It keeps nothing of what it reads, unless --keep names a folder and somebody on the page agrees to send corrections.
     With --static nothing is served: the page is written to a folder, with the bundle nano unless --bundle names
     another.
 
     Example: hanmo serve --port 8000 --bundle nano
     """
     if static is not None:
+        if keep is not None:
+            raise ArgumentError("--keep is for a server; the page of --static keeps corrections in the browser")
         _write(static, runtime, bundle)
         return
     if runtime is not None:
@@ -60,7 +69,7 @@ def serve(
 
     # Only here and not in create_app(): it changes the whole process.
     sys.setswitchinterval(_SWITCH_SECONDS)
-    app = create_app(ServeConfig(bundle=bundle, threads=threads or _cores()))
+    app = create_app(ServeConfig(bundle=bundle, threads=threads or _cores(), keep=keep))
     # Bound here and not by uvicorn, so that a taken port gives one line and not a traceback.
     listener = _listen(host, port)
     configure()
@@ -74,6 +83,8 @@ def serve(
         lifespan="on",
     )
     typer.echo(f"hanmo: reading at {_address(listener)} (Ctrl-C stops)", err=True)
+    if keep is not None:
+        typer.echo(f"hanmo: keeping corrections in {keep}", err=True)
     try:
         with listener, tidy_kill():
             uvicorn.Server(config).run(sockets=[listener])

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hanmo.bundle import Bundle
+from hanmo.charset.members import Members
 from hanmo.errors import DataError
 from hanmo.extension import Extension
 from hanmo.own.reference import Floats, Reader, Reference, make_reference
@@ -87,7 +88,7 @@ def adapt(reader: Reader, squares: NDArray[np.uint8], labels: Sequence[str] | No
         classes, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
         kept = confidence >= CONFIDENT
     else:
-        classes, confidence = bundle.charset.encode(labels), np.ones(len(squares))
+        classes, confidence = Members(bundle.charset, bundle.groups).encode(labels), np.ones(len(squares))
         kept = np.ones(len(squares), bool)
     if kept.sum() < FEWEST:
         raise DataError(

@@ -26,9 +26,27 @@ from hanmo.serve.desk import Desk
 from hanmo.serve.limits import Guard, Watch
 from hanmo.serve.manual import render
 from hanmo.serve.metrics import CONTENT_TYPE, Metrics
-from hanmo.serve.openapi import CHARACTER_REFUSALS, EXPLAIN_BODY, EXPLAIN_REFUSALS, RECOGNIZE_ANSWERS, RECOGNIZE_BODY
+from hanmo.serve.openapi import (
+    CHARACTER_REFUSALS,
+    CORRECTION_BODY,
+    CORRECTION_REFUSALS,
+    EXPLAIN_BODY,
+    EXPLAIN_REFUSALS,
+    RECOGNIZE_ANSWERS,
+    RECOGNIZE_BODY,
+)
 from hanmo.serve.problems import RefusedError, of_status
-from hanmo.serve.schemas import MAX_TOP, Answer, CharacterAnswer, ExplanationAnswer, Health, Limits, ModelAnswer, Source
+from hanmo.serve.schemas import (
+    MAX_TOP,
+    Answer,
+    CharacterAnswer,
+    CorrectionAnswer,
+    ExplanationAnswer,
+    Health,
+    Limits,
+    ModelAnswer,
+    Source,
+)
 from hanmo.serve.uploads import media_type
 from hanmo.strokes import MAX_POINTS, MAX_STROKES
 
@@ -40,6 +58,7 @@ T = TypeVar("T")
 STATIC = Path(__file__).with_name("static")
 
 Wanted = Annotated[str | None, Query(description="The character to explain; if left out, the best candidate.")]
+Right = Annotated[str, Query(description="The character on the picture.", examples=["永"])]
 Known = Annotated[str, PathParameter(description="One character.", examples=["永"])]
 Among = Annotated[
     str | None,
@@ -80,6 +99,8 @@ def create_app(config: ServeConfig, reader: Recognizer | None = None) -> FastAPI
     app.add_middleware(Watch, metrics=metrics)
     _handle_refusals(app)
     _add_reading(app, desk, config)
+    if config.keep is not None:
+        _add_corrections(app, desk)
     _add_health(app, desk, metrics)
     _add_pages(app)
     return app
@@ -130,6 +151,21 @@ def _add_reading(app: FastAPI, desk: Desk, config: ServeConfig) -> None:
     @app.get("/v1/model", tags=["reading"], summary="The model that reads, and the limits of a call")
     async def describe_model() -> ModelAnswer:
         return model
+
+
+def _add_corrections(app: FastAPI, desk: Desk) -> None:
+    @app.post(
+        "/v1/corrections",
+        tags=["reading"],
+        summary="Keep a picture with its character",
+        responses=CORRECTION_REFUSALS,
+        openapi_extra={"requestBody": CORRECTION_BODY},
+    )
+    async def correct(request: Request, character: Right) -> CorrectionAnswer:
+        """Stores one picture, or strokes, in the folder that `hanmo serve --keep` names, so that `hanmo adapt` and
+        `hanmo extend` can learn from it. The model need not know the character. A picture that is stored already is
+        not stored again; the last character sent with it counts."""
+        return await desk.correct(*await _sent(request), character)
 
 
 async def _while_wanted(request: Request, work: Coroutine[Any, Any, T]) -> T:
@@ -237,6 +273,7 @@ def _model(reader: Recognizer, config: ServeConfig) -> ModelAnswer:
         trained_on=[Source(name=source["name"], licence=source["licence"]) for source in bundle.trained_on],
         accuracy=dict(bundle.accuracy),
         version=hanmo.__version__,
+        keeps_corrections=config.keep is not None,
         limits=Limits(
             body_bytes=config.max_body,
             json_bytes=config.max_json,

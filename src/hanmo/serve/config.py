@@ -33,9 +33,14 @@ class ServeConfig:
     """Bytes of all bodies held at once."""
     timeout: float = 5.0
     """From a request's head to the head of its answer."""
+    keep: str | Path | None = None
+    """Folder for the corrections that the page sends; None: the server keeps nothing."""
+    keep_pictures: int = 10_000
+    keep_bytes: int = 2**30
+    """What the folder may hold; a drawing takes about 2 kB, a photo of 4 megapixels some 3 MB."""
 
     def __post_init__(self) -> None:
-        for name in ("threads", "batch", "max_body", "max_json", "max_pictures", "explanations"):
+        for name in ("threads", "batch", "max_body", "max_json", "max_pictures", "explanations", "keep_pictures"):
             if getattr(self, name) < 1:
                 raise ArgumentError(f"{name} is {getattr(self, name)}; at least 1 is needed")
         # Otherwise a call within its own limits could never be served.

@@ -19,11 +19,12 @@ from hanmo.occlusion import explain_square
 from hanmo.recognizer import Prediction, Recognizer
 from hanmo.serve.batching import Batcher, Places
 from hanmo.serve.config import ServeConfig
+from hanmo.serve.corrections import Corrections, check_character
 from hanmo.serve.glyphs import model_glyph
 from hanmo.serve.metrics import Metrics
 from hanmo.serve.problems import RefusedError, of_picture, unknown_character, unusable_among
-from hanmo.serve.schemas import CharacterAnswer, ExplanationAnswer, LookAlike, result
-from hanmo.serve.uploads import AMONG, Upload, parse
+from hanmo.serve.schemas import CharacterAnswer, CorrectionAnswer, ExplanationAnswer, LookAlike, result
+from hanmo.serve.uploads import AMONG, Upload, parse, refuse_simple
 from hanmo.strokes import draw
 
 T = TypeVar("T")
@@ -42,6 +43,11 @@ class Desk:
         self._decoders = ThreadPoolExecutor(config.threads, thread_name_prefix="hanmo-decode")
         # One thread of their own: readings keep the others, whatever is to be explained.
         self._explainer = ThreadPoolExecutor(1, thread_name_prefix="hanmo-explain")
+        self._corrections = (
+            None if config.keep is None else Corrections(config.keep, config.keep_pictures, config.keep_bytes)
+        )
+        # One thread, as only one picture may be stored at a time; and a slow disk holds up no reading.
+        self._keeper = ThreadPoolExecutor(1, thread_name_prefix="hanmo-keep")
         self._places, self._explanations = Places(config.queue), Places(config.explanations)
         self._batcher = Batcher(
             self._predict,
@@ -60,7 +66,7 @@ class Desk:
 
     async def close(self) -> None:
         await self._batcher.close()
-        for pool in (self._decoders, self._explainer):
+        for pool in (self._decoders, self._explainer, self._keeper):
             pool.shutdown(wait=False, cancel_futures=True)
 
     @property
@@ -129,6 +135,32 @@ class Desk:
                 ]
         return CharacterAnswer(character=character, strokes=strokes, look_alikes=look_alikes)
 
+    async def correct(self, content_type: str, body: bytes, character: str) -> CorrectionAnswer:
+        """Store one picture, or strokes, as a picture of ``character``; raises :class:`RefusedError`."""
+        if self._corrections is None:
+            raise RefusedError(404, "not_found", "this server keeps no corrections")
+        refuse_simple(content_type)
+        check_character(character)
+        with self._places.hold():
+            grey = await self._in_thread(lambda: self._one_with_ink(content_type, body))
+            storing = partial(self._corrections.keep, character, grey)
+            kept = await asyncio.get_running_loop().run_in_executor(self._keeper, storing)
+        return CorrectionAnswer(character=character, kept=kept)
+
+    def _one_with_ink(self, content_type: str, body: bytes) -> NDArray[np.uint8]:
+        """The only picture of a body as grey levels. One without ink would be refused by every use of the folder."""
+        uploads, _ = parse(content_type, body, self._config)
+        if len(uploads) > 1:
+            raise RefusedError(422, "too_many_pictures", "a character belongs to one picture; send each by itself")
+        try:
+            grey = _grey(uploads[0])
+            self.reader.bundle.normalization.inspect(grey)
+        except BlankImageError as error:
+            raise RefusedError(422, "blank_picture", "the picture shows no clear ink; nothing is stored") from error
+        except ImageError as error:
+            raise of_picture(error, describe(uploads[0].source)) from error
+        return grey
+
     def _check_known(self, character: str) -> None:
         if character not in self.reader.characters:
             raise unknown_character(character, self.reader.bundle.name)
@@ -186,15 +218,19 @@ class Desk:
         return [prediction for row, wanted in rows for prediction in self.reader.decide(row, top, among=wanted)]
 
     def _inspect(self, upload: Upload) -> Inspected | Unread:
-        source = upload.source
         try:
-            # Never load() for what came as JSON: to it, a string is a path.
-            grey = load(source) if isinstance(source, bytes) else draw(source.strokes)
-            return self.reader.bundle.normalization.inspect(grey)
+            return self.reader.bundle.normalization.inspect(_grey(upload))
         except BlankImageError as error:
             return Prediction.without_ink(error)
         except ImageError as error:
-            return of_picture(error, describe(source))
+            return of_picture(error, describe(upload.source))
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._decoders, work)
+
+
+def _grey(upload: Upload) -> NDArray[np.uint8]:
+    """Grey levels, uint8 (H, W). Raises :class:`ImageError`."""
+    source = upload.source
+    # Never load() for what came as JSON: to it, a string is a path.
+    return load(source) if isinstance(source, bytes) else draw(source.strokes)

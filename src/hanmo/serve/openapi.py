@@ -71,6 +71,23 @@ _READ = {
 RECOGNIZE_ANSWERS = {200: {"content": {"application/json": {"example": _READ}}}} | _refusals(_REFUSALS)
 """The answers of POST /v1/recognize: an example, and why a call is refused."""
 EXPLAIN_REFUSALS = _refusals(_REFUSALS | _UNKNOWN)
+CORRECTION_BODY: dict[str, Any] = {
+    "required": True,
+    "content": {
+        # Neither forms nor plain bytes, see uploads.refuse_simple().
+        **{kind: {"schema": _FILE} for kind in _KINDS if kind.startswith("image/")},
+        "application/json": {"schema": _WRITTEN, "example": _EXAMPLE},
+    },
+}
+"""The body of POST /v1/corrections."""
+CORRECTION_REFUSALS = _refusals(
+    _REFUSALS
+    | {
+        415: "Neither a picture of a known format with a type image/..., nor JSON.",
+        422: "The character, the strokes or the picture cannot be used.",
+        507: "The folder of corrections is full.",
+    }
+)
 CHARACTER_REFUSALS = _refusals(
     _UNKNOWN | {422: "The address cannot be read."} | {status: _REFUSALS[status] for status in (503, 504)}
 )

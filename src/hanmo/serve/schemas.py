@@ -167,6 +167,13 @@ class CharacterAnswer(BaseModel):
     look_alikes: list[LookAlike] = Field(description="At most four, the most probable first.")
 
 
+class CorrectionAnswer(BaseModel):
+    """A picture was stored with its character."""
+
+    character: str
+    kept: int = Field(description="How many pictures the server's folder of corrections holds now.")
+
+
 class ErrorAnswer(BaseModel):
     """Why a request was refused."""
 
@@ -208,6 +215,7 @@ class ModelAnswer(BaseModel):
     trained_on: list[Source]
     accuracy: dict[str, float]
     version: str = Field(description="Of hanmo.")
+    keeps_corrections: bool = Field(description="Whether POST /v1/corrections is there: hanmo serve --keep.")
     limits: Limits
 
 

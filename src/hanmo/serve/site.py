@@ -162,6 +162,7 @@ def _settings(bundle: Bundle) -> dict[str, Any]:
             "trained_on": [dict(source) for source in bundle.trained_on],
             "accuracy": dict(bundle.accuracy),
             "version": hanmo.__version__,
+            "keeps_corrections": False,  # there is no server that could
         },
         "charset": str(bundle.charset),
         "groups": dict(bundle.groups),

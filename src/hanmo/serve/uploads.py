@@ -49,6 +49,17 @@ def media_type(content_type: str) -> str:
     )
 
 
+def refuse_simple(content_type: str) -> None:
+    """Refuse bodies that a browser sends for pages of other sites without asking first: these must change nothing here.
+
+    Those are forms, and bodies without a type. For pictures and JSON a browser asks first, and gets no permission.
+    Raises :class:`RefusedError` (415).
+    """
+    if media_type(content_type) in (MULTIPART, BYTES):
+        reason = f"send the picture with its type, such as image/png, or strokes as {JSON}"
+        raise RefusedError(415, "unsupported_media_type", reason)
+
+
 def parse(content_type: str, body: bytes, config: ServeConfig) -> tuple[list[Upload], str | None]:
     """The uploads of a body, at least one and at most ``config.max_pictures``, and a form's field ``among``.
 

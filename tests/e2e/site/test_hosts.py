@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -20,6 +21,22 @@ def test_the_page_reads_and_explains_what_is_written(sheet: Callable[..., Any], 
     one.page.locator(".why-heat:not([hidden])").wait_for(timeout=30_000)
     one.page.locator(".why-look-alikes").filter(has_text="水").wait_for(timeout=30_000)
     one.picture("without-a-server", full_page=True)
+    assert not [request.url for request in one.asked if "/v1/" in request.url]
+
+
+def test_corrections_stay_in_the_browser(sheet: Callable[..., Any], medians: Any) -> None:
+    one = sheet()
+    one.page.check("#corrections input")
+    one.draw(medians.of("永"))
+    one.page.locator("#candidates button").first.filter(has_text="永").wait_for(timeout=30_000)
+    one.page.click("#other-open")
+    one.page.fill("#other input", "泳")
+    one.page.keyboard.press("Enter")
+    one.page.locator(".kept-count").filter(has_text="Pictures kept in this browser: 1.").wait_for()
+    with one.page.expect_download() as download:
+        one.page.click(".kept-download")
+    with zipfile.ZipFile(download.value.path()) as archive:
+        assert archive.namelist() == ["U+6CF3/1.png"]
     assert not [request.url for request in one.asked if "/v1/" in request.url]
 
 

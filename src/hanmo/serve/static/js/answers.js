@@ -1,6 +1,7 @@
 /** The candidates: ten buttons that stay where they are and change what they say. */
 
 import { part } from "./dom.js";
+import { fillOther, nameOther } from "./other.js";
 import { SHOWN_FROM, percent, t, tellAlike, tellError, tellReason } from "./text.js";
 import { say } from "./voice.js";
 
@@ -12,6 +13,8 @@ export class Answers {
   #verdict;
   #took;
   #why;
+  #other;
+  #otherOpen;
   /** @type {HTMLElement[]} */
   #tiles = [];
   /** @type {import("./http.js").Result | null} */
@@ -50,8 +53,27 @@ export class Answers {
       list.append(tile);
       this.#tiles.push(tile);
     }
+    this.#other = part(root, "#other", HTMLFormElement);
+    this.#otherOpen = part(root, "#other-open");
+    const field = fillOther(this.#other, (character) => {
+      this.#showOther(false);
+      this.#otherOpen.focus();
+      if (!this.#busy) choose(character);
+    });
+    this.#otherOpen.addEventListener("click", () => {
+      this.#showOther(this.#other.hidden);
+      field.focus(); // does nothing where it was hidden
+    });
+    field.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape" || event.isComposing) return;
+      this.#showOther(false);
+      this.#otherOpen.focus();
+    });
     this.#why.addEventListener("click", () => explain(this.candidates[0].character));
-    document.addEventListener("hanmo-language", () => this.#render());
+    document.addEventListener("hanmo-language", () => {
+      nameOther(this.#other);
+      this.#render();
+    });
     this.#render();
   }
 
@@ -101,6 +123,12 @@ export class Answers {
     this.#root.removeAttribute("aria-busy");
   }
 
+  /** @param {boolean} open */
+  #showOther(open) {
+    this.#other.hidden = !open;
+    this.#otherOpen.setAttribute("aria-expanded", String(open));
+  }
+
   /** @param {number} rank */
   #pick(rank) {
     const candidate = this.candidates[rank];
@@ -123,7 +151,8 @@ export class Answers {
     }
     this.#took.textContent = result ? t("took", { ms: Math.max(1, Math.round(this.#ms)) }) : "";
     this.#tiles.forEach((tile, rank) => this.#renderTile(tile, rank));
-    this.#why.hidden = !this.candidates.length;
+    this.#why.hidden = this.#otherOpen.hidden = !this.candidates.length;
+    if (this.#otherOpen.hidden) this.#showOther(false);
   }
 
   /** @param {HTMLElement} tile @param {number} rank */

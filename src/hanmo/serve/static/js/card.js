@@ -1,5 +1,6 @@
 /** One picture of many, with what was read in it. */
 
+import { fillOther } from "./other.js";
 import { percent, t, tellAlike, tellError, tellReason } from "./text.js";
 
 /** @param {string} name @param {Record<string, string>} [attributes] @param {(Node | string)[]} children */
@@ -14,11 +15,11 @@ function make(name, attributes = {}, ...children) {
 /** @typedef {(character: string) => void} Choose */
 
 /**
- * @param {{file: Blob, name: string, url: string, result: ?Result}} item
+ * @param {{file: Blob, name: string, url: string, result: ?Result, chosen?: string}} item
  * @param {{open: () => void, choose: (character: string) => void}} on
  * @returns {HTMLElement}
  */
-export function card({ name, url, result }, { open, choose }) {
+export function card({ name, url, result, chosen }, { open, choose }) {
   const picture = make("img", { src: url, alt: "", loading: "lazy", decoding: "async" });
   picture.addEventListener("error", () => picture.replaceWith(make("span", { class: "no-picture" }, "?")));
   const label = t("card_open", { name });
@@ -26,9 +27,17 @@ export function card({ name, url, result }, { open, choose }) {
   shown.addEventListener("click", open);
   const state = !result ? "waiting" : result.error ? "failed" : result.refused ? "refused" : "read";
   const title = make("p", { class: "name", title: name }, name);
-  const words = make("div", { class: "told" }, ...told(result, state, choose), title);
+  const mark = make("p", { class: "chosen" });
+  const show = (/** @type {string} */ character) => mark.replaceChildren(t("card_chosen"), make("span", { class: "glyph", lang: "zh-Hans" }, character));
+  if (chosen) show(chosen);
+  /** @type {Choose} */
+  const take = (character) => {
+    show(character);
+    choose(character);
+  };
+  const words = make("div", { class: "told" }, ...told(result, state, take), mark, title);
   const item = make("li", { class: `card ${state}` }, shown, words);
-  if (result?.candidates?.length) item.append(more(result.candidates, choose));
+  if (result?.candidates?.length) item.append(more(result.candidates, take));
   return item;
 }
 
@@ -43,7 +52,10 @@ function told(result, state, choose) {
 /** @param {import("./http.js").Candidate[]} candidates @param {Choose} choose */
 function more(candidates, choose) {
   const list = make("ol", {}, ...candidates.map((candidate) => make("li", {}, choice(candidate, choose, "other"))));
-  return make("details", {}, make("summary", {}, t("card_more")), list);
+  const other = document.createElement("form");
+  other.className = "typed";
+  fillOther(other, choose);
+  return make("details", {}, make("summary", {}, t("card_more")), list, other);
 }
 
 /** @param {import("./http.js").Candidate} candidate @param {Choose} choose @param {string} kind */

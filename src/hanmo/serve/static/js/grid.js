@@ -11,7 +11,8 @@ import { calm, say, warn } from "./voice.js";
 
 /**
  * @typedef {import("./http.js").Result} Result
- * @typedef {{file: Blob, name: string, url: string, result: ?Result, card: HTMLElement}} Item a picture and its card
+ * @typedef {{file: Blob, name: string, url: string, result: ?Result, chosen?: string, card: HTMLElement}} Item
+ *   a picture, the character that was chosen for it, and its card
  */
 
 export class Grid {
@@ -27,7 +28,7 @@ export class Grid {
   /**
    * @param {HTMLElement} root @param {import("./http.js").Reader} reader
    * @param {Partial<import("./http.js").Model>} model as reader.describe() tells
-   * @param {{open: (file: Blob, name: string) => void, choose: (character: string) => void}} on
+   * @param {{open: (file: Blob, name: string) => void, choose: (character: string, item: {file: Blob, name: string}) => void}} on
    */
   constructor(root, reader, model, on) {
     this.#root = root;
@@ -126,7 +127,11 @@ export class Grid {
 
   /** @param {Omit<Item, "card">} item @returns {HTMLElement} */
   #cardOf(item) {
-    return card(item, { open: () => this.#on.open(item.file, item.name), choose: this.#on.choose });
+    const choose = (/** @type {string} */ character) => {
+      item.chosen = character;
+      this.#on.choose(character, { file: item.file, name: item.name });
+    };
+    return card(item, { open: () => this.#on.open(item.file, item.name), choose });
   }
 
   #remove() {

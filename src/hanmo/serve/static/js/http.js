@@ -13,7 +13,7 @@
  * @typedef {{name?: string, error: {code: string, message: string}}} Failure
  * @typedef {Partial<Reading & Failure>} Result one of both
  * @typedef {{name: string, precision: string, parameters: number, characters: number, sets: string[], licence: string, version: string,
- *   trained_on: object[], accuracy: Record<string, number>,
+ *   trained_on: object[], accuracy: Record<string, number>, keeps_corrections: boolean,
  *   limits: {pixels: number, strokes: number, points: number, pictures?: number, body_bytes?: number}}} Model
  *   as GET /v1/model tells; a reader in the browser has no limits of a call
  * @typedef {{character: string, probability: number, side: number, square: string, size: number,
@@ -121,6 +121,18 @@ async function readAlike(inputs, query, signal, most) {
     if (inputs.length > 1 || !OF_ONE_PICTURE.has(error.code)) throw error;
     return [{ name: nameOf(inputs[0]), error: { code: error.code, message: error.message } }];
   }
+}
+
+/**
+ * Give the server a picture or strokes to keep with the character. Rejects with ReaderError.
+ * @param {Input} input @param {string} character @returns {Promise<{kept: number}>} how many the server keeps now
+ */
+export function sendCorrection(input, character) {
+  const address = `v1/corrections?character=${encodeURIComponent(character)}`;
+  if ("strokes" in input) return call(address, bodyOf([input]));
+  // No form, and a type in any case: the server refuses what other sites could send as well.
+  const type = input.file.type.startsWith("image/") ? input.file.type : "image/png";
+  return call(address, { method: "POST", body: input.file, headers: { "Content-Type": type } });
 }
 
 class HttpReader {

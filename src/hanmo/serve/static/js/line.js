@@ -48,14 +48,14 @@ export class Line {
     label();
   }
 
-  /** Append a chosen character and copy it. @param {string} character */
-  async add(character) {
+  /** Append a chosen character and copy it. @param {string} character @param {string} [more] to tell besides */
+  async add(character, more = "") {
     this.#field.value += character;
     this.#keep();
     // The end of the line, where the new character is.
     this.#field.scrollLeft = this.#field.scrollWidth;
     const done = await copy(character);
-    this.#tell(t(done ? "copied" : "not_copied", { text: character }), t("chosen", { character }));
+    this.#tell(t(done ? "copied" : "not_copied", { text: character }) + more, t("chosen", { character }));
   }
 
   async #copyAll() {

@@ -2,6 +2,7 @@
 
 import { Among, choosing } from "./among.js";
 import { Answers } from "./answers.js";
+import { Corrections } from "./corrections.js";
 import { focusQuietly, isFocusLost, part } from "./dom.js";
 import { takeFiles } from "./files.js";
 import { Grid } from "./grid.js";
@@ -47,12 +48,17 @@ try {
 const model = {};
 /** The picture that was given last. @type {?Blob} */
 let latest = null;
-const choose = (/** @type {string} */ character) => line.add(character);
+const corrections = new Corrections($("corrections"));
+/** @param {string} character @param {?import("./http.js").Input} input what it was chosen for */
+const choose = (character, input) => {
+  line.add(character, corrections.isOn ? t("copied_kept") : "");
+  corrections.add(character, input);
+};
 // `answers` and `why` name each other, which is possible because both only do so when something is clicked.
 const answers = new Answers($("answers"), {
   choose: (character) => {
     pad.settle();
-    choose(character);
+    choose(character, pad.input);
   },
   explain: (character) => why.open(pad.input, answers.candidates, character),
 });
@@ -103,6 +109,7 @@ async function describe() {
   try {
     showModel($("model"), Object.assign(model, await reader.describe()), kind);
     $("model").hidden = false;
+    corrections.offer(model.keeps_corrections);
     if (among.offer(model.sets ?? []) && pad.input) reading.now();
     calm();
   } catch (error) {

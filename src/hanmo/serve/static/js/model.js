@@ -33,7 +33,7 @@ export function showModel(root, model, kind) {
     line(".model-accuracy", figures.length
       ? `${t("accuracy", { list: figures.join(t("comma")) })} ${t("accuracy_note", { characters })}` : "");
     line(".model-licence", t("licence", { licence: model.licence, count: model.trained_on.length }));
-    line(".private", t(`private_${kind}`));
+    line(".private", t(model.keeps_corrections ? "private_keep" : `private_${kind}`));
   };
   part(root, ".docs").hidden = kind !== "http";
   document.addEventListener("hanmo-language", render);

@@ -39,8 +39,13 @@ export function toJson(results, model) {
 
 /** Let the browser save a text. @param {string} text @param {string} type @param {string} name */
 export function save(text, type, name) {
+  saveBlob(new Blob([text], { type }), name);
+}
+
+/** Let the browser save a file. @param {Blob} file @param {string} name */
+export function saveBlob(file, name) {
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([text], { type }));
+  link.href = URL.createObjectURL(file);
   link.download = name;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
