@@ -36,8 +36,9 @@ EXTENSION_NAME = "extension.npy"
 """The file of a user's own characters and hand, which only extended bundles have."""
 FEATURES = "features"
 """The name of the second output that a model may have: the input of its last layer, float32 (N, F)."""
-EMBEDDED = ("free", "nano")
-"""Bundles that come with the package: the best reader, which is the default, and one of a sixth of its size."""
+EMBEDDED = ("free", "nano", "wide", "wide-nano")
+"""Bundles that come with the package: the default reader of level 1 and one of a sixth of its size; then two readers of
+the 10,468 characters of the set "wide"."""
 # Limits far above any real bundle, so that a wrong or hostile file is not read into memory first.
 MAX_JSON_BYTES = 4 * 2**20
 MAX_MODEL_BYTES = 256 * 2**20
