@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -187,6 +188,23 @@ def test_too_few_pictures_to_adapt(reader: Recognizer) -> None:
         adapt(reader, np.stack([square] * 4), list("永永永永"))
     with pytest.raises(CharsetError, match="龘"):
         adapt(reader, np.stack([square] * 5), list("永永永永龘"))
+
+
+def test_labels_may_be_members_of_a_group(reader: Recognizer) -> None:
+    grouped = Recognizer(replace(reader.bundle, groups={"口": "口□"}))
+    squares = np.stack([reader.square(drawn) for drawn in written("口", 6, seed=6)["口"]])
+    adapted = adapt(grouped, squares, list("口口口□□□"))
+    assert (adapted.given, adapted.used) == (6, 6)
+    assert adapted.after == adapt(grouped, squares, list("口口口口口口")).after
+
+
+def test_nothing_that_the_bundle_knows_is_an_error(tmp_path: Path) -> None:
+    write_folder(tmp_path / "new", [Sample("龘", picture) for _, picture in drawings("龘", 2)])
+    result = CliRunner().invoke(
+        app, ["adapt", "nano", str(tmp_path / "new"), "--only-known", "--out", str(tmp_path / "mine")]
+    )
+    assert result.exit_code == 2
+    assert "no pictures of characters that bundle nano knows" in " ".join(result.output.split())
 
 
 def test_a_change_of_high_rank_is_cut() -> None:
