@@ -65,6 +65,7 @@ def gather(args: argparse.Namespace, device: torch.device) -> Data:
         mix = Mix(MixConfig(strokes=0.5, fonts=0.5, bank=args.bank, names=names), charset, style, device)
     else:
         mix = Mix(MixConfig(), charset, style, device)
+    assert mix.strokes is not None  # all of level 1 has strokes
     forms = draw_templates(mix.strokes, charset, bank, PRINTED if bank else ())
     squares = as_bytes(refit(forms.squares / 255, forms.normalization, square)).to(device)
     templates = squares[: len(charset)].repeat(int(forms.forms.max()) + 1, 1, 1, 1)
@@ -107,6 +108,7 @@ def drawn_tests(
     def keys(count: int) -> Keys:
         return keys_of(torch.tensor(args.seed + 1_000_003, device=device), torch.arange(count, device=device))
 
+    assert mix.strokes is not None
     strokes = mix.strokes.write(classes, keys(len(classes)), style, args.side, layouts=mix.layouts)
     found = {"drawn, strokes": (strokes, classes)}
     for name, source in glyphs.items():
