@@ -12,6 +12,7 @@ other two files; the loss is that of all new characters together.
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ from hanmo.charset import Charset
 from hanmo.classifier import read_classifier
 from hanmo.data.read import read_samples
 from hanmo.errors import BlankImageError
+from hanmo.own.extend import blend_strokes
 from hanmo.own.pictures import views
 from hanmo.own.prototypes import Rows, fit_rows, prototypes_of
 from hanmo.own.reference import Floats, Reference, features_and_logits, make_reference
@@ -53,8 +55,8 @@ def load(reader: Recognizer, path: Path, limit: int = 0) -> Samples:
 class Setting:
     """Everything that does not depend on the chosen pictures."""
 
-    def __init__(self, reader: Recognizer, data: Path, new: list[str], limit: int) -> None:
-        self.reader, self.new = reader, new
+    def __init__(self, reader: Recognizer, data: Path, new: list[str], limit: int, strokes: bool) -> None:
+        self.reader, self.new, self.strokes = reader, new, strokes
         charset = reader.bundle.charset
         self.kept = np.array([i for i, c in enumerate(charset) if c not in set(new)])
         self.charset = Charset(charset[i] for i in self.kept)
@@ -95,7 +97,10 @@ class Setting:
                 squares.append(views(self.train.squares[i]))
                 labels += [character] * len(squares[-1])
         features, _ = features_and_logits(self.reader, np.concatenate(squares))
-        return fit_rows(self.reference, prototypes_of(features, labels)[1])
+        prototypes = prototypes_of(features, labels)[1]
+        if self.strokes:
+            prototypes = blend_strokes(self.reader, self.new, prototypes, np.full(len(self.new), pictures))
+        return fit_rows(self.reference, prototypes)
 
 
 def measure(setting: Setting, rows: Rows) -> list[float]:
@@ -122,6 +127,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, nargs="+", default=[1, 5])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--limit", type=int, default=0, help="samples a test file, evenly spread; 0: all")
+    parser.add_argument("--no-strokes", action="store_true", help="prototypes of the pictures alone")
     args = parser.parse_args()
     reader = Recognizer(args.bundle)
     new = sorted({s.label for s in read_samples([args.data / "hwdb100-test.gnt.xz"])})
@@ -130,7 +136,9 @@ def main() -> None:
     known = [c for c in new if c in reader.bundle.charset]
     if known and not args.forget:
         parser.error(f"bundle {reader.bundle.name} knows {len(known)} of the {len(new)} characters; --forget them")
-    setting = Setting(reader, args.data, new, args.limit)
+    setting = Setting(reader, args.data, new, args.limit, not args.no_strokes)
+    for name, (_, logits, labels) in setting.old.items():
+        print(f"{name}: {100 * (logits.argmax(axis=1) == labels).mean():.2f} % before", file=sys.stderr)
     print("| pictures | new, among all | new, closed | " + " | ".join(f"{name} loses" for name in OLD) + " |")
     print("|---" * (3 + len(OLD)) + "|")
     for pictures in args.pictures:
