@@ -399,9 +399,9 @@ def test_the_shipped_reader_is_trained_on_and_learns_a_new_character(run: Run, o
     for name in ("bn1.running_mean", "layer4.0.bn1.running_var"):
         assert torch.equal(own[name], old[name]), "the statistics are those of free"
     assert set(free.trained_on) < set(trained.trained_on)
-    status, _, err = run("export", "runs/own-data", "--out", "mine", "--test", "grown", "--force")
+    status, _, err = run("export", "runs/own-data", "--out", "reader", "--test", "grown", "--force")
     assert status == 0, err
-    status, out, _ = run("recognize", "ring.png", "--bundle", "mine", "--json")
+    status, out, _ = run("recognize", "ring.png", "--bundle", "reader", "--json")
     assert json.loads(out)["character"] == "龘", "imprinted: read before anything was learnt"
 
 
