@@ -6,7 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from hanmo.builtin import list_recipes, recipe_names, recipe_path, run_path, with_current_names, with_former_names
+from hanmo.builtin import (
+    WEIGHTS_OF_BUNDLES,
+    list_recipes,
+    recipe_names,
+    recipe_path,
+    run_path,
+    start_path,
+    with_current_names,
+    with_former_names,
+)
+from hanmo.bundle import EMBEDDED
 from hanmo.errors import ConfigError
 
 
@@ -80,3 +90,27 @@ def test_names_of_now_and_of_before_lead_to_each_other() -> None:
         'teachers = ["benchmarks/runs/nano", "onnx:recipes/ppocr-teacher.toml", "runs/a"]\n'
     )
     assert with_current_names(before) == now
+
+
+def test_a_training_can_start_from_the_readers_of_level1(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert set(WEIGHTS_OF_BUNDLES) < set(EMBEDDED)  # weights of the wide readers would be too large
+    Path("free").mkdir()  # a folder of the name of a bundle changes nothing
+    assert start_path("free") == "@pages-free"
+    for name in WEIGHTS_OF_BUNDLES:
+        assert any(run_path(start_path(name)).glob("weights-*.safetensors"))
+    Path("runs", "mine").mkdir(parents=True)
+    assert start_path("runs/mine") == "runs/mine"
+    assert start_path("@flagship") == "@flagship"
+
+
+def test_what_no_training_can_start_from_is_one_clear_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"^fre: no run folder .*; there are: free, nano, .*@flagship"):
+        start_path("fre")
+    with pytest.raises(ConfigError, match="@fre: no weights"):
+        start_path("@fre")
+    Path("mine").mkdir()
+    Path("mine", "bundle.json").touch()
+    with pytest.raises(ConfigError, match="mine: a bundle cannot be trained on; name the run"):
+        start_path("mine")

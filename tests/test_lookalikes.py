@@ -13,7 +13,8 @@ import pytest
 from hanmo.charset import Charset, Members, check_groups, merge_groups, named_charset, sets_within
 from hanmo.errors import ArgumentError, CharsetError
 from hanmo.occlusion import explain
-from hanmo.recognizer import Candidate, Prediction, Recognizer
+from hanmo.prediction import Candidate, Prediction
+from hanmo.recognizer import Recognizer
 
 HAND: dict[str, Any] = {
     "一": [[(0, 5), (10, 5)]],

@@ -39,16 +39,36 @@ def run_path(name: str | Path) -> Path:
     Raises as :func:`recipe_path`. Older runs name weights ``benchmarks/runs/NAME``; where there are none, it means
     ``@NAME``.
     """
-    path = Path(name)
-    weights = _folder("weights")
-    # An installation for serving alone may come without weights.
-    known = {folder.name: folder for folder in weights.iterdir() if folder.is_dir()} if weights.is_dir() else {}
+    path, known = Path(name), _weights()
     if str(name).startswith(MARK):
         return _chosen(str(name), known, "weights", sorted(known))
     # The folder itself may be there: it keeps the metrics of these trainings.
     if path.parent == Path("benchmarks/runs") and not any(path.glob("*.safetensors")):
         return known.get(path.name, path)
     return path
+
+
+WEIGHTS_OF_BUNDLES = {"free": "pages-free", "nano": "pages-nano"}
+"""The name of an embedded bundle -> that of the weights it was exported from, which a training can start from."""
+
+
+def start_path(name: str) -> str:
+    """The ``train.start`` of a recipe that ``--start NAME`` means.
+
+    ``NAME`` is an embedded bundle (``free`` means ``@pages-free``), ``@NAME``, a run folder or a weights file. Raises
+    :class:`ConfigError` for anything else; the message lists what comes with hanmo.
+    """
+    if name in WEIGHTS_OF_BUNDLES:  # before folders of the same name, as hanmo.Recognizer takes it
+        return MARK + WEIGHTS_OF_BUNDLES[name]
+    if name.startswith(MARK):
+        run_path(name)
+        return name
+    if Path(name, "bundle.json").is_file():
+        raise ConfigError(f"{name}: a bundle cannot be trained on; name the run that it was exported from")
+    if not Path(name).exists():
+        listed = ", ".join([*WEIGHTS_OF_BUNDLES, *(MARK + key for key in sorted(_weights()))])
+        raise ConfigError(f"{name}: no run folder and no weights that come with hanmo; there are: {listed}")
+    return name
 
 
 def with_current_names(text: str) -> str:
@@ -78,6 +98,12 @@ def list_recipes(kind: str) -> str:
 
 def _recipes() -> dict[str, Path]:
     return {file.stem: file for file in _folder("recipes").glob("*/*.toml")}
+
+
+def _weights() -> dict[str, Path]:
+    """The folders of weights that come with hanmo; an installation for serving alone may come without any."""
+    weights = _folder("weights")
+    return {folder.name: folder for folder in weights.iterdir() if folder.is_dir()} if weights.is_dir() else {}
 
 
 @cache

@@ -19,9 +19,7 @@ from hanmo.net_session import FLOATS, extended_layer, open_net
 from hanmo.normalize import Inspected, standardise
 from hanmo.onnxfile import CPU, Device, Provider, choose_providers
 from hanmo.own.extend import extend
-from hanmo.prediction import Candidate as Candidate
-from hanmo.prediction import Prediction as Prediction
-from hanmo.prediction import Reason as Reason
+from hanmo.prediction import Candidate, Prediction
 from hanmo.probability import evidence, softmax
 
 T = TypeVar("T")

@@ -59,6 +59,10 @@ def test_pack_takes_a_charset_file_and_skips_what_it_lacks(home: Path) -> None:
     assert (facts["classes"], facts["characters"]) == (3755, 3)
     run("pack", "1001-f.gnt", "--out", "p2", "--charset", "digits+level1+latin")
     assert Pack.open("p2").charset == named_charset("digits+level1+latin")
+    run("pack", "1001-f.gnt", "--out", "p3", "--charset", "龘丁+level1+龘靐")
+    assert Pack.open("p3").charset.characters == (*named_charset("level1"), "龘", "靐")
+    with pytest.raises(CharsetError, match=r"level1\+gb2313: not a charset"):
+        run("pack", "1001-f.gnt", "--out", "p4", "--charset", "level1+gb2313")
     with pytest.raises(DataError, match="p: no sample of 翰 墨"):
         run("show", "p", "--characters", "翰墨")
 

@@ -6,21 +6,24 @@ import io
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from PIL import Image, ImageDraw
 from rich.console import Console
 
 from hanmo.cli.train import _Plan
 from hanmo.cli.training_progress import BarDisplay, _duration, progress_display
 from hanmo.train.loop import Trainer
 from hanmo.train.parallel import Processes
-from hanmo.train.run import RunFolder
+from hanmo.train.run import RunFolder, load_trained
 
 RECIPE = """
 name = "cli"
@@ -45,6 +48,7 @@ options = {{ temperature = 3 }}
 name = "at"
 weight = 10
 """
+EXAMPLES = Path(__file__).parents[2] / "examples"
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -100,6 +104,8 @@ def test_resume_continues_and_a_new_start_is_refused(run: Run, recipe: Path, tmp
         ("train recipe.toml --device quantum", "device 'quantum' cannot be used (Expected one of cpu, "),
         ("train recipe.toml --device cuda:99", "device 'cuda:99' cannot be used ("),
         ("train recipe.toml --device meta", "device 'meta' is not one hanmo trains on; take cpu, cuda or"),
+        ("train recipe.toml --start fre", "fre: no run folder and no weights that come with hanmo; there are: free, "),
+        ("train recipe.toml --set train.fine_tune=true", "train: fine_tune needs weights to start from; set"),
         ("distill recipe.toml", "recipe.toml: has no [distill] section"),
         ("distill", "packs/hwdb100-48-train: not a pack"),
         ('train recipe.toml --set distill.teachers=["x"]', "recipe.toml: has a [distill] section; use: hanmo"),
@@ -353,3 +359,57 @@ def test_a_key_in_the_wrong_section_is_suggested_where_it_belongs(
     status, _, err = run("train", str(recipe), "--set", override)
     assert status == 2
     assert f"unknown key '{override.split('=')[0]}'; did you mean '{suggestion}'?" in err
+
+
+@pytest.fixture
+def own_packs(run: Run, tmp_path: Path) -> Path:
+    """Packs ``known``, of 永 and 山, and ``grown``, whose charset has 龘 as well; both know all of level 1."""
+    for character, file in {"永": "01-yong", "山": "02-shan"}.items():
+        (tmp_path / "mine" / character).mkdir(parents=True)
+        for number in range(2):
+            shutil.copy(EXAMPLES / f"{file}.png", tmp_path / "mine" / character / f"{number}.png")
+    (tmp_path / "mine" / "龘").mkdir()
+    for number in range(2):
+        picture = Image.new("L", (100, 100), 255)
+        for radius in (10, 25, 40):  # rings, which are no character of level 1
+            ImageDraw.Draw(picture).ellipse((50 - radius, 50 - radius, 50 + radius, 50 + radius + number), None, 0, 4)
+        picture.save(tmp_path / "mine" / "龘" / f"{number}.png")
+    size = ("--side", "48")
+    assert run("data", "pack", "mine", "--out", "grown", "--charset", "level1+龘", *size)[0] == 0
+    assert run("data", "pack", "mine", "--out", "few", *size)[0] == 0
+    (tmp_path / "mine" / "龘" / "0.png").rename(tmp_path / "ring.png")
+    shutil.rmtree(tmp_path / "mine" / "龘")
+    assert run("data", "pack", "mine", "--out", "known", "--charset", "level1", *size)[0] == 0
+    return tmp_path
+
+
+def test_the_shipped_reader_is_trained_on_and_learns_a_new_character(run: Run, own_packs: Path) -> None:
+    """One step at a rate of nearly nothing, so that old rows can be compared."""
+    little = ("--set", "train.epochs=1", "--set", "train.batch=2", "--set", "optim.learning_rate=1e-9")
+    data = ("--set", "data.train=grown", "--set", "data.test=known")
+    status, _, err = run("distill", "@own-data", "--start", "free", *data, *little, "--device", "cpu")
+    assert status == 0, err
+    assert "starts from @pages-free: 3,755 known classes, 1 new" in err
+    assert "warning" not in err
+    trained, free = load_trained("runs/own-data"), load_trained("@pages-free")
+    assert str(trained.charset) == f"{free.charset}龘"
+    assert trained.config == free.config
+    own, old = trained.net.state_dict(), free.net.state_dict()
+    torch.testing.assert_close(own["fc.weight"][:-1], old["fc.weight"], rtol=0, atol=1e-6)
+    for name in ("bn1.running_mean", "layer4.0.bn1.running_var"):
+        assert torch.equal(own[name], old[name]), "the statistics are those of free"
+    assert set(free.trained_on) < set(trained.trained_on)
+    status, _, err = run("export", "runs/own-data", "--out", "reader", "--test", "grown", "--force")
+    assert status == 0, err
+    status, out, _ = run("recognize", "ring.png", "--bundle", "reader", "--json")
+    assert json.loads(out)["character"] == "龘", "imprinted: read before anything was learnt"
+
+
+def test_a_start_brings_its_net_and_single_changes_still_count(run: Run, own_packs: Path) -> None:
+    options = ("--set", "data.train=few", "--set", "train.epochs=1", "--set", "train.batch=2", "--device", "cpu")
+    without_test = ("--set", "data.test=few")
+    status, _, err = run("distill", "@own-data", "--start", "nano", *options, *without_test, "--set", "net.dropout=0.1")
+    assert status == 0, err
+    trained = load_trained("runs/own-data")
+    assert trained.config == replace(load_trained("@pages-nano").config, dropout=0.1)
+    assert "warning: 3,753 characters that these weights know are not in the training data's charset" in err

@@ -12,7 +12,7 @@ from hanmo.nets.registry import NetConfig, build_net
 SIDE = 16
 
 
-def net(classes: int, bottleneck: int = 0, seed: int = 0) -> torch.nn.Module:
+def net(classes: int, bottleneck: int | None = None, seed: int = 0) -> torch.nn.Module:
     torch.manual_seed(seed)
     return build_net(NetConfig(width=8, bottleneck=bottleneck), classes, SIDE).eval()
 

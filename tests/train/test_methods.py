@@ -23,7 +23,7 @@ from hanmo.train.objective import Objective
 from hanmo.train.parallel import Processes
 from hanmo.train.run import RunFolder, load_trained
 
-ALONE = ("tf-kd", "self", "mutual")
+ALONE = ("tf-kd", "self", "mutual", "lwf")
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +138,7 @@ def test_all_methods_compile_to_one_graph() -> None:
 @pytest.mark.parametrize(
     ("teachers", "names", "message"),
     [
-        ((), ("kd",), r"method 'kd' needs teachers; name at least one \(without work: tf-kd, self, mutual\)"),
+        ((), ("kd",), r"method 'kd' needs teachers; name at least one \(without work: tf-kd, self, mutual, lwf\)"),
         ((), ("mutual", "at"), "method 'at' needs teachers"),
         (("run",), ("mutual",), "method 'mutual' asks no teacher; leave teachers empty"),
         (("run",), (), "methods need at least one entry"),

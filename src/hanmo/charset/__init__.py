@@ -16,6 +16,7 @@ from hanmo.charset.groups import merge_groups as merge_groups
 from hanmo.charset.members import Choice as Choice
 from hanmo.charset.members import Members as Members
 from hanmo.charset.members import check_groups as check_groups
+from hanmo.charset.named import JOINER as JOINER
 from hanmo.charset.named import SETS as SETS
 from hanmo.charset.named import all_named as all_named
 from hanmo.charset.named import expand as expand

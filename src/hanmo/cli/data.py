@@ -36,7 +36,8 @@ def pack(
         str,
         typer.Option(
             metavar="NAMES|FILE",
-            help="Named sets joined by +, or a text file of characters; the labels found, if not given. "
+            help="Named sets and characters of your own joined by +, as in level1+龘, or a text file of characters; "
+            "the labels found, if not given. "
             f"Sets: {list_sets()}.",
         ),
     ] = "",
@@ -121,13 +122,20 @@ def info(path: PackPath, as_json: Json = False) -> None:
 
 
 def read_charset(name: str) -> Charset:
-    """Named sets joined by "+", or the characters of a UTF-8 text file, white space ignored."""
-    from hanmo.charset import Charset, all_named, named_charset
+    """Named sets and further characters joined by "+", or the characters of a UTF-8 text file without white space."""
+    from hanmo.charset import JOINER, SETS, Charset, all_named, named_charset
     from hanmo.errors import CharsetError
 
+    parts = name.split(JOINER)
+    named = [part for part in parts if part in SETS]
     # A file of the same name is not read: a command must mean the same in every folder.
     if all_named(name):
         return named_charset(name)
+    # ASCII is a misspelt name. The set comes first, so that its classes keep their numbers.
+    if named and all(part in SETS or not part.isascii() for part in parts):
+        own = dict.fromkeys("".join(part for part in parts if part not in SETS))
+        known = named_charset(JOINER.join(named))
+        return Charset([*known, *(character for character in own if character not in known)])
     try:
         text = Path(name).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

@@ -31,6 +31,14 @@ Resume = Annotated[
     ),
 ]
 Set = Annotated[list[str] | None, typer.Option("--set", help="Change one value, as in --set train.epochs=3.")]
+Start = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Train this net on, instead of the recipe's [net] and train.start: the bundles free or nano, @NAME, or a "
+        "run folder. A larger charset adds classes.",
+    ),
+]
 Device = Annotated[
     str | None, typer.Option(help="cpu, cuda or cuda:1; by default a GPU if there is one, else the CPU.")
 ]
@@ -45,6 +53,7 @@ def train(
     recipe: RecipePath,
     out: Out = None,
     resume: Resume = False,
+    start: Start = None,
     set_: Set = None,
     seeds: Seeds = None,
     device: Device = None,
@@ -58,7 +67,7 @@ def train(
 
     Under torchrun the same command trains on several GPUs: torchrun --nproc-per-node 2 -m hanmo train RECIPE
     """
-    _train_all(_plan("train", recipe, set_, out, seeds, resume=resume), device, as_json)
+    _train_all(_plan("train", recipe, [*_starting(start), *(set_ or [])], out, seeds, resume=resume), device, as_json)
 
 
 def distill(
@@ -66,6 +75,7 @@ def distill(
     out: Out = None,
     resume: Resume = False,
     teacher: Teachers = None,
+    start: Start = None,
     set_: Set = None,
     seeds: Seeds = None,
     device: Device = None,
@@ -83,7 +93,22 @@ def distill(
         named = json.dumps(teacher, ensure_ascii=False)
         # The recipe's weights belong to its own teachers, so they go too.
         set_ = [f"distill.teachers={named}", "distill.teacher_weights=[]", *(set_ or [])]
-    _train_all(_plan("distill", recipe, set_, out, seeds, resume=resume), device, as_json)
+    overrides = [*_starting(start), *(set_ or [])]
+    _train_all(_plan("distill", recipe, overrides, out, seeds, resume=resume), device, as_json)
+
+
+def _starting(start: str | None) -> list[str]:
+    """The changes of a recipe that ``--start`` means: the weights to start from, and their net."""
+    if start is None:
+        return []
+    from hanmo.builtin import start_path
+    from hanmo.config import to_table
+    from hanmo.train.run import load_trained
+
+    path = start_path(start)
+    # The whole section at once, so that no option of the recipe's net is left. JSON's values are TOML's.
+    net = ", ".join(f"{key} = {json.dumps(value)}" for key, value in to_table(load_trained(path).config).items())
+    return [f"net={{{net}}}", f"train.start={json.dumps(path, ensure_ascii=False)}"]
 
 
 @dataclass(frozen=True, kw_only=True)

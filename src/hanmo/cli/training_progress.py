@@ -45,6 +45,22 @@ class ProgressDisplay:
             f"{count_macs(net, data.train.side) / 1e6:.0f} M MACs a character, "
             f"{len(data.info.charset)} classes, {len(data.train):,} samples on {trainer.processes.device}"
         )
+        self._describe_start(trainer)
+
+    def _describe_start(self, trainer: Trainer) -> None:
+        """One line about the classes that the net has of the weights it starts from; a warning where it loses some."""
+        from rich.markup import escape
+
+        start, path = trainer.setup.start, trainer.recipe.train.start
+        if start is None:
+            return
+        self._print(f"starts from {escape(str(path))}: {start.kept:,} known classes, {len(start.new):,} new")
+        if start.dropped:
+            # Nearly always an oversight: a pack without --charset has only the characters of its pictures.
+            self._print(
+                f"[yellow]warning:[/] {start.dropped:,} characters that these weights know are not in the training "
+                "data's charset, so the net will not read them; to keep them, name them by `hanmo data pack --charset`"
+            )
 
     def start_run(self, trainer: Trainer, title: str) -> None:
         """Show the run ``title`` from now on; a resumed one starts at its checkpoint."""

@@ -43,7 +43,7 @@ class NetConfig:
     ``dropout``: share of features dropped before the classifier.
     ``depths``: number of blocks in each of a ResNet's four stages. None: the net's own.
     ``kernel``: size of a ResNet's first convolution. None: the net's own.
-    ``bottleneck``: features between a ResNet's pooling and its classifier, by a linear layer; 0: no such layer. It
+    ``bottleneck``: features between a ResNet's pooling and its classifier, by a linear layer; None: no such layer. It
     makes the classifier of many classes smaller.
 
     Raises :class:`ConfigError` for unknown names, impossible values, and options that the net does not support
@@ -58,7 +58,8 @@ class NetConfig:
     dropout: float = 0.0
     depths: tuple[int, ...] | None = None
     kernel: Literal[3, 5] | None = None
-    bottleneck: int = 0
+    # None and not 0: it is then left out of recipes that are written, so that those of before stay the same.
+    bottleneck: int | None = None
 
     def __post_init__(self) -> None:
         _require_known("net", self.name, NETS)
@@ -67,8 +68,8 @@ class NetConfig:
             raise ConfigError(f"width {self.width} is too small: at least {MIN_CHANNELS} channels")
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout {self.dropout} is not a share: at least 0 and under 1")
-        if self.bottleneck < 0:
-            raise ConfigError(f"bottleneck {self.bottleneck}: a number of features, or 0 for no such layer")
+        if self.bottleneck is not None and self.bottleneck < 1:
+            raise ConfigError(f"bottleneck {self.bottleneck}: at least 1 feature; leave it out for no such layer")
         if self.depths is not None and (len(self.depths) != 4 or min(self.depths) < 1):
             raise ConfigError(f"depths {list(self.depths)}: the blocks of four stages, at least 1 each")
         for option in UNSUPPORTED_OPTIONS.get(self.name, ()):
@@ -154,7 +155,7 @@ def _resnet(block: type[BasicBlock] | type[Bottleneck], depths: tuple[int, ...])
 def _resnet_options(config: NetConfig, side: int) -> dict[str, Any]:
     """The options of a ResNet."""
     attention = ATTENTION[config.attention]
-    shape = {"stem": config.stem, "kernel": config.kernel, "pool": config.pool, "bottleneck": config.bottleneck}
+    shape = {"stem": config.stem, "kernel": config.kernel, "pool": config.pool, "bottleneck": config.bottleneck or 0}
     return {**shape, "attention": attention, **_common_options(config, side)}
 
 

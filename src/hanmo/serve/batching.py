@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hanmo.recognizer import Prediction
+from hanmo.prediction import Prediction
 from hanmo.serve.problems import busy
 
 Predict = Callable[[NDArray[np.uint8], int, list[str | None]], list[Prediction]]

@@ -16,7 +16,8 @@ from hanmo.image import describe, load
 from hanmo.ink import Remark
 from hanmo.normalize import Inspected
 from hanmo.occlusion import explain_square
-from hanmo.recognizer import Prediction, Recognizer
+from hanmo.prediction import Prediction
+from hanmo.recognizer import Recognizer
 from hanmo.serve.batching import Batcher, Places
 from hanmo.serve.config import ServeConfig
 from hanmo.serve.corrections import Corrections, check_character

@@ -5,7 +5,7 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST as CONTENT_TYPE
 
-from hanmo.recognizer import Prediction
+from hanmo.prediction import Prediction
 from hanmo.serve.problems import RefusedError
 
 __all__ = ["CONTENT_TYPE", "Metrics"]

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, FailFast, Field, model_validator
 
 from hanmo.occlusion import Explanation
-from hanmo.recognizer import Prediction, Reason
+from hanmo.prediction import Prediction, Reason
 from hanmo.serve.glyphs import Glyph
 from hanmo.serve.problems import RefusedError
 

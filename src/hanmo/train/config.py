@@ -27,7 +27,7 @@ class DataConfig:
     test: str | None = None
     real: str | None = None
     real_share: float = 0.25
-    oversample: dict[str, int] = field(default_factory=dict)
+    oversample: dict[str, int] | None = None
     """Of drawn handwriting: sets of characters (``level1``), and how many times as often they are drawn as others."""
 
     def __post_init__(self) -> None:
@@ -35,7 +35,7 @@ class DataConfig:
             raise ConfigError(f"real_share {self.real_share}: above 0 and below 1")
         if self.oversample and not self.train.startswith(SYNTH_PREFIX):
             raise ConfigError("oversample is for drawn samples, but train is a pack; leave it out")
-        for names, number in self.oversample.items():
+        for names, number in (self.oversample or {}).items():
             named_charset(names)  # refuses unknown names
             if not 1 <= number <= 1000:
                 raise ConfigError(f"oversample {names} = {number} is impossible; 1 to 1,000 times")
@@ -146,6 +146,10 @@ class TrainConfig:
     None: random weights. ``weight_bits`` turns on quantization-aware training of the large layers, 2 to 7 bits a
     weight; 0 leaves it off. Exports store weights of up to four bits in four bits.
 
+    ``fine_tune`` is for few samples, and needs ``start``: batch norms keep the statistics of the weights that the net
+    starts from and normalise with them, and new characters start with weights that their pictures give them
+    (:func:`hanmo.train.imprinting.imprint`).
+
     ``precision`` and ``compile`` ``auto`` mean bf16 and yes on a GPU, fp32 and no on a CPU; compiled nets run as CUDA
     graphs unless ``no-graphs``. ``evaluate_every`` and ``checkpoint_every`` are in epochs, 0 for never. The finished
     net is evaluated and saved in any case, and Ctrl-C always saves a checkpoint.
@@ -155,6 +159,8 @@ class TrainConfig:
     batch: int = 512
     seed: int = 0
     start: str | None = None
+    # None and not False: it is then left out of recipes that are written, so that those of before stay the same.
+    fine_tune: bool | None = None
     # One bit is not possible: levels symmetric about zero would be zero alone.
     weight_bits: int = 0
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -167,6 +173,8 @@ class TrainConfig:
             raise ConfigError(f"epochs {self.epochs} and batch {self.batch}: at least 1 epoch and a batch of 2")
         if not 0 <= self.seed < 2**31:
             raise ConfigError(f"seed {self.seed}: 0 to 2^31 - 1")
+        if self.fine_tune and self.start is None:
+            raise ConfigError("fine_tune needs weights to start from; set train.start, or leave it out")
         if self.weight_bits not in (0, *range(2, 8)):
             raise ConfigError(f"weight_bits {self.weight_bits}: 2 to 7, or 0 for free weights")
         if self.evaluate_every < 0 or self.checkpoint_every < 0:

@@ -52,7 +52,7 @@ def open_training(config: DataConfig, device: torch.device) -> tuple[TrainingDat
     """
     if not config.train.startswith(SYNTH_PREFIX):
         return DeviceData.open(config.train, None, device)
-    drawn = DrawnData(config.train.removeprefix(SYNTH_PREFIX), device, config.oversample)
+    drawn = DrawnData(config.train.removeprefix(SYNTH_PREFIX), device, config.oversample or {})
     if config.real is None:
         # Drawn and mixed data describe themselves; a pack is described by the pack, not by its copy on the device.
         return drawn, drawn

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -23,13 +24,28 @@ One pixel of 64: margins of whole pixels cannot be equal shares on squares of ev
 """
 
 
-def start_from(net: nn.Module, path: str, info: DataInfo) -> tuple[str, ...]:
-    """Load the weights of a finished run into ``net``; returns what the run was trained on.
+class Start(NamedTuple):
+    """What a net has taken from the run that it starts from.
+
+    ``sources`` are what the run was trained on. Of the run's characters, ``kept`` are classes of the net as well;
+    ``dropped`` is the number of the others. ``new`` are the net's classes that the run does not know.
+    """
+
+    sources: tuple[str, ...]
+    kept: int
+    dropped: int
+    new: tuple[int, ...]
+
+
+def start_from(net: nn.Module, path: str, info: DataInfo, *, fine_tune: bool = False) -> Start:
+    """Load the weights of a finished run into ``net``.
 
     Of the run's classifier, the rows of our characters are taken; those of characters that the run does not know stay
-    as ``net`` was initialised. Of a wider or deeper ResNet, the strongest channels are taken
-    (:mod:`hanmo.nets.pruning`). Raises :class:`CheckpointError` for a run without weights and for nets of another make,
-    :class:`CharsetError` when the run knows none of our characters, :class:`ConfigError` for another normalisation.
+    as ``net`` was initialised. With ``fine_tune`` these are the mean of all rows that are taken instead: their logits
+    are then average, so that untrained classes take no pictures from trained ones. Of a wider or deeper ResNet, the
+    strongest channels are taken (:mod:`hanmo.nets.pruning`). Raises :class:`CheckpointError` for a run without weights
+    and for nets of another make, :class:`CharsetError` when the run knows none of our characters,
+    :class:`ConfigError` for another normalisation.
     """
     trained = load_trained(path)
     _require_normalization(path, trained, info, "net")
@@ -37,12 +53,16 @@ def start_from(net: nn.Module, path: str, info: DataInfo) -> tuple[str, ...]:
     if (rows < 0).all():
         raise CharsetError(f"{path}: the net knows none of the data's {len(info.charset)} characters; leave it out")
     given = fit_classifier(trained.net.state_dict(), rows, net.state_dict())
+    if fine_tune:
+        for name in ("fc.weight", "fc.bias"):
+            given[name][rows < 0] = given[name][rows >= 0].mean(0)
     # From a net of the same shape all channels are kept, which is a plain copy; and new attention is possible.
     if isinstance(net, ResNet) and can_prune_to(net, given):
         prune_to(net, given)
     else:
         load_into(net, given, path)
-    return trained.trained_on
+    kept = int((rows >= 0).sum())
+    return Start(trained.trained_on, kept, len(trained.charset) - kept, tuple(torch.nonzero(rows < 0)[:, 0].tolist()))
 
 
 def load_fitting(path: str, info: DataInfo, role: str, *, partly: bool = False) -> TrainedNet:

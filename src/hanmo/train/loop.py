@@ -30,6 +30,7 @@ from hanmo.train.parallel import Processes
 from hanmo.train.run import RunFolder
 from hanmo.train.setup import TrainingSetup
 from hanmo.train.speed import Speedometer
+from hanmo.train.statistics import keep_statistics
 
 Record = dict[str, Any]
 """One line of ``metrics.jsonl``; see :mod:`hanmo.train.run`."""
@@ -111,6 +112,8 @@ class Trainer:
         Returns the loss and its parts as 0-d tensors on the device: reading them would wait for the device.
         """
         state, optim = self.state, self.recipe.optim
+        if self.recipe.train.fine_tune:
+            keep_statistics(state.net)  # in every step: an evaluation puts all modules back into training mode
         # None rather than zeros: parameters without a gradient are then left alone by the optimiser, and memory is
         # saved.
         state.optimizer.zero_grad(set_to_none=True)

@@ -21,8 +21,9 @@ class TrainingSetup:
     """The parts of one training. Only ``state`` changes while it runs.
 
     ``compute`` is the objective, compiled where the recipe says so; ``show_pages`` puts drawn characters on pages, and
-    is None where the data has no pages. ``sources`` are everything that the net learns from: the data, what its
-    teachers were trained on, and what the weights it starts from were trained on.
+    is None where the data has no pages. ``start`` says what was taken from the weights that the net starts from.
+    ``sources`` are everything that the net learns from: the data, what its teachers were trained on, and what the
+    weights it starts from were trained on.
     """
 
     def __init__(self, recipe: Recipe, processes: Processes) -> None:
@@ -77,5 +78,6 @@ class TrainingSetup:
         )
 
     def _note_sources(self, student: Student) -> None:
-        every = (*self.data.info.sources, *self.teacher_sources, *student.sources)
+        self.start = student.start
+        every = (*self.data.info.sources, *self.teacher_sources, *(student.start.sources if student.start else ()))
         self.sources = tuple(dict.fromkeys(every))  # each once, in this order

@@ -1,4 +1,4 @@
-"""Moves the statistics of a finished net's batch norms towards those of other samples."""
+"""Keeps the statistics of a net's batch norms, or moves them towards those of other samples."""
 
 from __future__ import annotations
 
@@ -13,6 +13,20 @@ BATCH = 150
 """Samples in a batch while statistics are measured; an incomplete last batch is left out, unless alone."""
 
 
+def keep_statistics(net: nn.Module) -> None:
+    """Let the batch norms normalise with their running means and variances, and not change these.
+
+    It lasts until the next ``net.train()``. Their scales and shifts are still trained. A batch of a few characters has
+    statistics of its own; a net that learns on such batches reads other characters worse.
+    """
+    for norm in _batch_norms(net):
+        norm.eval()
+
+
+def _batch_norms(net: nn.Module) -> list[_BatchNorm]:
+    return [module for module in net.modules() if isinstance(module, _BatchNorm)]
+
+
 @torch.no_grad()
 def move_statistics(net: nn.Module, squares: Tensor, share: float) -> None:
     """Move the running means and variances by ``share`` (0 to 1) of the way to those of ``squares``, uint8 (N, S, S).
@@ -24,7 +38,7 @@ def move_statistics(net: nn.Module, squares: Tensor, share: float) -> None:
     """
     assert len(squares)
     size = min(BATCH, len(squares))
-    norms = [module for module in net.modules() if isinstance(module, _BatchNorm)]
+    norms = _batch_norms(net)
     before = [{name: buffer.clone() for name, buffer in norm.named_buffers()} for norm in norms]
     momenta = [norm.momentum for norm in norms]
     training = net.training

@@ -11,22 +11,24 @@ from hanmo.distill import Distillation
 from hanmo.nets.feature_hooks import FeatureHooks
 from hanmo.nets.quantization import train_quantized
 from hanmo.nets.registry import build_net
+from hanmo.train.batches import DeviceData
 from hanmo.train.config import Recipe
 from hanmo.train.data import OpenedData
-from hanmo.train.initialisation import start_from
-from hanmo.train.methods import build_methods, connect
+from hanmo.train.imprinting import imprint
+from hanmo.train.initialisation import Start, start_from
+from hanmo.train.methods import hook_student
 from hanmo.train.parallel import channels_last
 
 
 class Student(NamedTuple):
     """An untrained net with hooks on the layers that its methods need.
 
-    ``distillation`` is None without a [distill] section; ``sources`` are those of the weights it starts from.
+    ``distillation`` is None without a [distill] section, ``start`` without ``train.start``.
     """
 
     hooks: FeatureHooks
     distillation: Distillation | None
-    sources: tuple[str, ...]
+    start: Start | None
 
 
 def build_student(recipe: Recipe, data: OpenedData, teacher: FeatureHooks | None, device: torch.device) -> Student:
@@ -40,14 +42,14 @@ def build_student(recipe: Recipe, data: OpenedData, teacher: FeatureHooks | None
         return channels_last(build_net(recipe.net, len(data.info.charset), data.train.side), device)
 
     torch.manual_seed(recipe.train.seed)  # torch initialises weights with its global generator
-    net = untrained_net()
-    sources = start_from(net, recipe.train.start, data.info) if recipe.train.start else ()
+    net, train = untrained_net(), recipe.train
+    start = start_from(net, train.start, data.info, fine_tune=bool(train.fine_tune)) if train.start else None
+    if train.fine_tune and start and start.new and isinstance(data.train, DeviceData):
+        imprint(net, data.train, torch.tensor(start.new, device=device))
     # Only now: weights that are trained for few bits have other names, which a finished run does not know.
-    if recipe.train.weight_bits:
-        train_quantized(net, recipe.train.weight_bits)
+    if train.weight_bits:
+        train_quantized(net, train.weight_bits)
     if recipe.distill is None:
-        return Student(FeatureHooks(net), None, sources)
-    distillation = build_methods(recipe.distill)
-    hooks = FeatureHooks(net, distillation.student_layers)
-    connect(hooks, teacher, distillation, data.train.side, untrained_net)
-    return Student(hooks, distillation, sources)
+        return Student(FeatureHooks(net), None, start)
+    hooks, distillation = hook_student(net, recipe.distill, teacher, data.train.side, untrained_net)
+    return Student(hooks, distillation, start)
