@@ -156,6 +156,7 @@ def test_options_a_net_has_not_are_refused(name: str) -> None:
         "pool": "weighted",
         "depths": (1, 1, 1, 1),
         "kernel": 5,
+        "bottleneck": 16,
     }
     unsupported = {"stn-resnet18": set(), "mobilenet": set(given) - {"attention"}}.get(name, set(given))
     assert set(UNSUPPORTED_OPTIONS[name]) == unsupported

@@ -93,7 +93,7 @@ def test_a_resumed_run_goes_on_exactly(small: Any, recipe: Path, tmp_path: Path)
 def test_what_cannot_be_drawn(tmp_path: Path) -> None:
     path = tmp_path / "bad.toml"
     path.write_text('characters = "永𪚥A"\n', encoding="utf-8")
-    with pytest.raises(CharsetError, match=r"2 character\(s\): 𪚥 A"):
+    with pytest.raises(CharsetError, match=r"2 character\(s\): A 𪚥"):
         open_training(DataConfig(train=f"synth:{path}"), CPU)
     path.write_text('characters = "永"\n[normalization]\nmethod = "moment"\n', encoding="utf-8")
     with pytest.raises(ConfigError, match="drawn into training as fit, not moment"):
@@ -104,7 +104,7 @@ def test_what_cannot_be_drawn(tmp_path: Path) -> None:
 
 def test_sets_of_characters_can_be_drawn_more_often(tmp_path: Path) -> None:
     path = tmp_path / "drawn.toml"
-    path.write_text('characters = "永人臺囧"\nper_character = 4\n', encoding="utf-8")
+    path.write_text('characters = "永人臺國"\nper_character = 4\n', encoding="utf-8")
     data, _ = open_training(DataConfig(train=f"synth:{path}", oversample={"level1": 3}), CPU)
     assert len(data) == 4 * (2 * 3 + 2)
     labels = torch.cat([labels for _, labels in data.epoch(0, 16, 0, ALONE)])

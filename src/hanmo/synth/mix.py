@@ -143,7 +143,7 @@ class Mix:
         if missing:
             remedy = "and no font of the bank has them" if self.glyphs else "add fonts that have them (see [mix])"
             raise CharsetError(
-                f"no strokes are packaged for {len(missing)} character(s): {list_characters(missing)}; {remedy}"
+                f"no strokes are packaged for {len(missing)} character(s): {list_characters(sorted(missing))}; {remedy}"
             )
 
 

@@ -45,7 +45,8 @@ class SynthRecipe:
     characters: str | int
     """Names of sets joined by "+" (:data:`hanmo.charset.SETS`), the characters themselves, or a number N: the first N
     of :func:`characters_by_use`."""
-    groups: bool = False
+    # None and not False: it is then left out of recipes that are written, so that those of before stay the same.
+    groups: bool | None = None
     """Whether characters that look the same alone are one class (:mod:`hanmo.charset.groups`)."""
     per_character: int = 200
     """Samples of each character. Each is by another writer, and every writer writes all characters."""
