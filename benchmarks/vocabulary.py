@@ -4,7 +4,7 @@
 
 DATA is the folder with the real samples (.gnt.xz). Each PACK holds drawn handwriting; of a pack, one row is printed for
 every set of characters of which it has some. A character that a reader does not know counts as read wrongly, so that
-readers of different sets can be compared. Top-1 in percent. The tables of benchmarks/vocabulary.md were written by this
+readers of different sets can be compared. Top-1 in percent. Tables of benchmarks/vocabulary.md were written by this
 script.
 """
 
@@ -78,7 +78,7 @@ def pack_rows(reader: Recognizer, name: str, title: str, path: Path) -> Iterator
         here = {c for c in named_charset(names) if c in pack.charset} - counted
         counted |= here
         rows = np.flatnonzero([label in here for label in labels])
-        if len(rows):
+        if len(rows) and any(c in reader.characters for c in named_charset(names)):
             both = right(reader, np.asarray(pack.images[rows]), labels[rows].tolist(), names, None)
             closed, opened = (100 * read.mean() for read in both)
             yield f"| {name} | {title}: {names} | {len(here):,} | {len(rows):,} | {closed:.2f} | {opened:.2f} |"

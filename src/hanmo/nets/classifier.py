@@ -43,7 +43,7 @@ def fit_classifier(source: State, rows: Tensor, target: State) -> dict[str, Tens
     known, place = rows >= 0, rows.clamp(min=0)
     if weight.shape[1:] == target["fc.weight"].shape[1:]:
         initial_weight, initial_bias = target["fc.weight"], target["fc.bias"]
-    else:  # the target is narrower, and will be pruned from this state: only rows of the source can be
+    else:  # the target is narrower and will be pruned from this state, so its own rows do not fit: new ones start at 0
         initial_weight, initial_bias = torch.zeros_like(weight[place]), torch.zeros_like(bias[place])
     state["fc.weight"] = torch.where(known[:, None], weight[place], initial_weight.to(weight))
     state["fc.bias"] = torch.where(known, bias[place], initial_bias.to(bias))

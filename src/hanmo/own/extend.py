@@ -46,9 +46,12 @@ def extend(reader: Reader, squares: Mapping[str, Sequence[Squares]], *, add_form
     """
     _check(reader.bundle, squares, add_forms)
     prototypes = _prototypes(reader, squares)
-    if not add_forms:  # another form is not what the strokes show
-        counts = np.array([len(pictures) for pictures in squares.values()])
-        prototypes = blend_strokes(reader, list(squares), prototypes, counts)
+    # Another form of a known character is not what the strokes show.
+    new = [number for number, c in enumerate(squares) if not _knows(reader.bundle, c)]
+    if new:
+        characters, pictures = list(squares), list(squares.values())
+        counts = np.array([len(pictures[i]) for i in new])
+        prototypes[new] = blend_strokes(reader, [characters[i] for i in new], prototypes[new], counts)
     rows = fit_rows(make_reference(reader), prototypes)
     bundle = reader.bundle
     charset = Charset((*bundle.charset, *(c for c in squares if c not in bundle.charset)))

@@ -82,7 +82,7 @@ class Mix:
             if style.layouts and written:
                 self.layouts = read_layouts(bank, Charset(written.values()), config.names, device)
             used = [font for font, weight in zip(bank.fonts, bank.weights(config.names), strict=True) if weight]
-        if style.layouts and not self.layouts:
+        if style.layouts and written and not self.layouts:
             without = f"{config.bank} has none" if config.bank else "no bank is named that has any"
             raise ConfigError(
                 f"style layouts = {style.layouts}, but {without}; name a bank that `hanmo glyphs` made, or set it to 0"

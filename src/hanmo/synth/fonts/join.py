@@ -17,7 +17,8 @@ def join_banks(first: GlyphBank, second: GlyphBank, out: str | Path) -> GlyphBan
     """Write a bank with the glyphs of both, and open it. A font that is in both becomes one font.
 
     The characters of ``first`` come first. Layouts are kept if both banks have them. Raises :class:`ArgumentError` when
-    the banks have pictures of different sizes, or the same glyph of the same font; :class:`StorageError`.
+    the banks have pictures of different sizes, the same glyph of the same font, or different versions of a font;
+    :class:`StorageError`.
     """
     if (first.side, first.margin) != (second.side, second.margin):
         raise ArgumentError(
@@ -33,9 +34,11 @@ def join_banks(first: GlyphBank, second: GlyphBank, out: str | Path) -> GlyphBan
     order = np.lexsort((label, font))
     font, label = font[order], label[order]
     if (twice := (np.diff(font) == 0) & (np.diff(label) == 0)).any():
+        name = font[:-1][twice][0]
+        same = [charset[c] for c in label[:-1][twice & (font[:-1] == name)]]
         raise ArgumentError(
-            f"{second.path}: {first.path} has the same glyphs of {names[font[:-1][twice][0]]}: "
-            f"{list_characters([charset[c] for c in label[:-1][twice]], shown=5)}; leave them out of one"
+            f"{second.path}: {first.path} has the same glyphs of {names[name]}: {list_characters(same, shown=5)}; "
+            "leave them out of one"
         )
     counts = np.bincount(font, minlength=len(names))
     records = [_record(name, banks, int(n), len(charset)) for name, n in zip(names, counts, strict=True)]
@@ -46,6 +49,8 @@ def join_banks(first: GlyphBank, second: GlyphBank, out: str | Path) -> GlyphBan
 
 def _record(name: str, banks: tuple[GlyphBank, ...], glyphs: int, wanted: int) -> FontRecord:
     same = [font for bank in banks for font in bank.fonts if font.name == name]
+    if len({(font.package, font.version, font.licence) for font in same}) > 1:
+        raise ArgumentError(f"{name}: the banks have different versions of this font; make both of the same one")
     variants = sum(font.variants for font in same)
     return replace(same[0], glyphs=glyphs, variants=variants, missing=wanted - glyphs - variants)
 
