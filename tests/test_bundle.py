@@ -11,6 +11,7 @@ import onnx
 import pytest
 
 from hanmo import bundle as bundle_module
+from hanmo import bundle_json
 from hanmo.bundle import JSON_NAME, MODEL_NAME, Bundle, write_bundle
 from hanmo.charset import Charset
 from hanmo.errors import BundleError, StorageError
@@ -61,7 +62,7 @@ def test_the_json_is_readable(tmp_path: Path, model: bytes) -> None:
     text = path.read_text(encoding="utf-8")
     assert '\n  "charset": "一丨十",\n' in text
     table = json.loads(text)
-    assert table["format"] == bundle_module.FORMAT_VERSION
+    assert table["format"] == bundle_json.FORMAT_VERSION
     assert table["input"]["normalization"] == {"method": "moment", "side": 16, "margin": 1, "version": VERSION}
     assert set(table["files"]) == {MODEL_NAME}
 
@@ -80,7 +81,7 @@ def test_a_bundle_of_format_2_has_no_groups(tmp_path: Path, model: bytes) -> Non
     path = write_bundle(tmp_path / "tiny", model, **facts()).path / JSON_NAME
     table = json.loads(path.read_bytes()) | {"format": 2}
     del table["groups"], table["sha256"]
-    path.write_bytes(bundle_module._serialise(table | {"sha256": bundle_module._digest(table)}))
+    path.write_bytes(bundle_json.serialise(table | {"sha256": bundle_json.digest(table)}))
     assert Bundle.load(tmp_path / "tiny").groups == {}
 
 

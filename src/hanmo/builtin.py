@@ -1,4 +1,4 @@
-"""Recipes and weights that come with hanmo, by name.
+"""Bundles, recipes and weights that come with hanmo, by name.
 
 ``@NAME`` is a recipe where a recipe is wanted, and weights where a run is wanted; some names are both. Recipes lie in
 ``hanmo/recipes``, a folder a kind; no two of them share a name. Weights lie in ``hanmo/weights``.
@@ -13,6 +13,12 @@ from importlib.resources import files
 from pathlib import Path
 
 from hanmo.errors import ConfigError
+
+EMBEDDED = ("free", "nano", "wide", "wide-nano")
+"""Bundles that come with the package: the default reader of level 1 and one of a sixth of its size; then two readers of
+the 10,468 characters of the set "wide"."""
+EMBEDDED_TEXT = "free (the default), nano, wide or wide-nano"
+"""The same for help texts."""
 
 MARK = "@"
 """The first character of the names of what comes with hanmo; the user's own files must not begin with it."""

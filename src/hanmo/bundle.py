@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
-import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, TypedDict, TypeVar, get_args
+from typing import Any, Literal, TypedDict, get_args
 
 from hanmo.atomic import replacing, storing, writing
+from hanmo.builtin import EMBEDDED as EMBEDDED
+from hanmo.bundle_json import AGAIN, FORMAT_VERSION, Table, digest, parse, read_limited, serialise
 from hanmo.charset import Charset, check_groups
 from hanmo.errors import BundleError, CharsetError, HanmoError
 from hanmo.extension import Extension
@@ -27,25 +27,17 @@ from hanmo.normalize import Normalization
 from hanmo.normalize import Version as NormalizationVersion
 from hanmo.onnxfile import needs_other_files
 
-FORMAT_VERSION = 3
-READABLE_FORMATS = (2, FORMAT_VERSION)
-"""Format 2 has no groups of look-alike characters, and its models have no output of features."""
 JSON_NAME = "bundle.json"
 MODEL_NAME = "model.onnx"
 EXTENSION_NAME = "extension.npy"
 """The file of a user's own characters and hand, which only extended bundles have."""
 FEATURES = "features"
 """The name of the second output that a model may have: the input of its last layer, float32 (N, F)."""
-EMBEDDED = ("free", "nano", "wide", "wide-nano")
-"""Bundles that come with the package: the default reader of level 1 and one of a sixth of its size; then two readers of
-the 10,468 characters of the set "wide"."""
 # Limits far above any real bundle, so that a wrong or hostile file is not read into memory first.
-MAX_JSON_BYTES = 4 * 2**20
 MAX_MODEL_BYTES = 256 * 2**20
 MAX_EXTENSION_BYTES = 64 * 2**20
 
 Precision = Literal["fp32", "int8"]
-T = TypeVar("T")
 
 
 class DataSource(TypedDict):
@@ -100,7 +92,7 @@ class Bundle:
             raise BundleError(
                 f"{path}: no such bundle folder; name the folder that holds {JSON_NAME}, or {' or '.join(EMBEDDED)}"
             )
-        table = _parse(path / JSON_NAME)
+        table = parse(path / JSON_NAME)
         digests = table.get("files", dict)
         if not {MODEL_NAME} <= set(digests) <= {MODEL_NAME, EXTENSION_NAME}:
             raise BundleError(
@@ -181,8 +173,8 @@ def write_bundle(
         "files": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
     }
     # Built from the values as if they had been read: what load() would refuse is never written.
-    bundle = _build(out, _Table(values, str(out / JSON_NAME)), model, files.get(EXTENSION_NAME))
-    text = _serialise(values | {"sha256": _digest(values)})
+    bundle = _build(out, Table(values, str(out / JSON_NAME)), model, files.get(EXTENSION_NAME))
+    text = serialise(values | {"sha256": digest(values)})
     with storing(out):
         _refuse_foreign(out)
     with replacing(out) as partial:
@@ -194,47 +186,15 @@ def write_bundle(
     return bundle
 
 
-_AGAIN = "copy or export the bundle again"
-
-
-class _Table:
-    """A JSON object whose values are taken out with a check of their type."""
-
-    def __init__(self, values: Mapping[str, Any], where: str) -> None:
-        self.values, self.where = values, where
-
-    def get(self, key: str, kind: type[T]) -> T:
-        if key not in self.values:
-            raise BundleError(f"{self.where}: {key!r} is missing; {_AGAIN}")
-        value = self.values[key]
-        # JSON has one kind of numbers, so 1 may stand for 1.0. Beyond 2^53 a float no longer holds every whole number.
-        if kind is float and type(value) is int and abs(value) < 2**53:
-            value = float(value)
-        # type(), not isinstance(): to Python, True is an int as well.
-        if type(value) is not kind or (isinstance(value, float) and not math.isfinite(value)):
-            raise BundleError(f"{self.where}: {key!r} must be a {kind.__name__}, not {value!r:.60}; {_AGAIN}")
-        return value
-
-    def table(self, key: str) -> _Table:
-        return _Table(self.get(key, dict), f"{self.where}: {key}")
-
-    def number(self, key: str, low: float, high: float) -> float:
-        """A float with ``low <= value < high``."""
-        value = self.get(key, float)
-        if not low <= value < high:
-            raise BundleError(f"{self.where}: {key!r} must be at least {low:g} and below {high:g}, not {value:g}")
-        return value
-
-
-def _build(path: Path, table: _Table, model: bytes, extension: bytes | None = None) -> Bundle:
+def _build(path: Path, table: Table, model: bytes, extension: bytes | None = None) -> Bundle:
     where = table.where
     net_input = table.table("input")
     precision = table.get("precision", str)
     if precision not in get_args(Precision):
         raise BundleError(f"{where}: precision {precision!r} is unknown; one of {', '.join(get_args(Precision))}")
-    sources = [_Table(s, f"{where}: trained_on") for s in table.get("trained_on", list) if isinstance(s, dict)]
+    sources = [Table(s, f"{where}: trained_on") for s in table.get("trained_on", list) if isinstance(s, dict)]
     if len(sources) != len(table.values["trained_on"]):
-        raise BundleError(f"{where}: trained_on must list objects with name and licence; {_AGAIN}")
+        raise BundleError(f"{where}: trained_on must list objects with name and licence; {AGAIN}")
     accuracy = table.table("accuracy")
     charset = _charset(table)
     _check_model(path / MODEL_NAME, model)
@@ -265,25 +225,25 @@ def _check_model(path: Path, model: bytes) -> None:
     try:
         other_files = needs_other_files(model)
     except ValueError as error:
-        raise BundleError(f"{path}: not an ONNX model; {_AGAIN}") from error
+        raise BundleError(f"{path}: not an ONNX model; {AGAIN}") from error
     if other_files:
         raise BundleError(f"{path}: keeps weights in other files; export it as one file")
 
 
-def _charset(table: _Table) -> Charset:
+def _charset(table: Table) -> Charset:
     try:
         charset = Charset(table.get("charset", str))
         digest = charset.digest
     except BundleError:
         raise
     except (HanmoError, UnicodeEncodeError) as error:  # the latter: half a surrogate pair
-        raise BundleError(f"{table.where}: charset: {error}; {_AGAIN}") from error
+        raise BundleError(f"{table.where}: charset: {error}; {AGAIN}") from error
     if digest != table.get("charset_sha256", str):
-        raise BundleError(f"{table.where}: the charset does not fit charset_sha256; {_AGAIN}")
+        raise BundleError(f"{table.where}: the charset does not fit charset_sha256; {AGAIN}")
     return charset
 
 
-def _groups(table: _Table, charset: Charset) -> dict[str, str]:
+def _groups(table: Table, charset: Charset) -> dict[str, str]:
     if table.get("format", int) == 2:
         return {}
     stored = table.table("groups")
@@ -291,11 +251,11 @@ def _groups(table: _Table, charset: Charset) -> dict[str, str]:
     try:
         check_groups(charset, groups)
     except CharsetError as error:
-        raise BundleError(f"{table.where}: {error}; {_AGAIN}") from error
+        raise BundleError(f"{table.where}: {error}; {AGAIN}") from error
     return groups
 
 
-def _normalization(table: _Table) -> Normalization:
+def _normalization(table: Table) -> Normalization:
     if (version := table.get("version", int)) not in get_args(NormalizationVersion):
         remedy = "upgrade hanmo" if version > NORMALIZATION_VERSION else "export the bundle again"
         raise BundleError(f"{table.where}: made for version {version}, this is {NORMALIZATION_VERSION}; {remedy}")
@@ -303,65 +263,14 @@ def _normalization(table: _Table) -> Normalization:
     try:
         return Normalization(method=method, side=side, margin=margin, version=version)  # type: ignore[arg-type]
     except HanmoError as error:
-        raise BundleError(f"{table.where}: {error}; {_AGAIN}") from error
-
-
-def _read(path: Path, limit: int) -> bytes:
-    try:
-        if not path.is_file():
-            raise BundleError(f"{path}: no such file in this bundle; {_AGAIN}")
-        with path.open("rb") as file:
-            # One byte more than allowed is enough to notice a file that is too large.
-            data = file.read(limit + 1)
-    except OSError as error:
-        raise BundleError(f"{path}: cannot be read ({error.strerror}); {_AGAIN}") from error
-    if len(data) > limit:
-        raise BundleError(f"{path}: larger than {limit / 2**20:.0f} MiB; no bundle of hanmo's is")
-    return data
+        raise BundleError(f"{table.where}: {error}; {AGAIN}") from error
 
 
 def _read_signed(path: Path, limit: int, digests: Mapping[str, Any]) -> bytes:
-    data = _read(path, limit)
+    data = read_limited(path, limit)
     if hashlib.sha256(data).hexdigest() != digests[path.name]:
-        raise BundleError(f"{path}: damaged: its SHA-256 is not the one in {JSON_NAME}; {_AGAIN}")
+        raise BundleError(f"{path}: damaged: its SHA-256 is not the one in {JSON_NAME}; {AGAIN}")
     return data
-
-
-def _parse(path: Path) -> _Table:
-    """Read ``bundle.json`` and check its format and digest. Its text must be exactly as written, blanks included."""
-    data = _read(path, MAX_JSON_BYTES)
-    try:
-        values = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise BundleError(f"{path}: not valid JSON ({error}); {_AGAIN}") from error
-    if not isinstance(values, dict):
-        raise BundleError(f"{path}: not a JSON object; {_AGAIN}")
-    version = _Table(values, str(path)).get("format", int)
-    if version > FORMAT_VERSION:
-        raise BundleError(f"{path}: format {version} is newer than this program's {FORMAT_VERSION}; upgrade hanmo")
-    if 0 < version < READABLE_FORMATS[0]:
-        raise BundleError(
-            f"{path}: format {version} is of an older hanmo, this one reads "
-            f"{' and '.join(map(str, READABLE_FORMATS))}; export it again"
-        )
-    # The digest covers all values but itself.
-    content = {key: value for key, value in values.items() if key != "sha256"}
-    try:
-        signed = values.get("sha256") == _digest(content) and data == _serialise(values)
-        intact = version in READABLE_FORMATS and signed
-    except (UnicodeEncodeError, RecursionError):
-        intact = False
-    if not intact:
-        raise BundleError(f"{path}: was changed after it was written, or is damaged; {_AGAIN}")
-    return _Table(content, str(path))
-
-
-def _serialise(values: Mapping[str, Any]) -> bytes:
-    return (json.dumps(values, ensure_ascii=False, indent=2) + "\n").encode()
-
-
-def _digest(values: Mapping[str, Any]) -> str:
-    return hashlib.sha256(_serialise(values)).hexdigest()
 
 
 def _refuse_foreign(out: Path) -> None:

@@ -15,7 +15,7 @@ from drawn_signs import glyph
 from hanmo.data.pack import write_pack
 from hanmo.data.sample import Sample
 from hanmo.errors import ArgumentError, BundleError, CharsetError, DataError, PackError
-from hanmo.evaluate import evaluate as module
+from hanmo.evaluate import tally
 from hanmo.evaluate.evaluate import evaluate_recognizer
 from hanmo.normalize import Normalization
 
@@ -55,7 +55,7 @@ def test_only_the_most_confident_mistakes_are_remembered(
     reader: Any, samples: list[Sample], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     everything = evaluate_recognizer(reader, samples).confident_mistakes
-    monkeypatch.setattr(module, "PICTURES_KEPT", 2)
+    monkeypatch.setattr(tally, "PICTURES_KEPT", 2)
     few = evaluate_recognizer(reader, samples)
     assert [m.probability for m in few.confident_mistakes] == [m.probability for m in everything[:2]]
     assert sum(pair.count for pair in few.confusions) == 3

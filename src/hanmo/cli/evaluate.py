@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from hanmo.builtin import EMBEDDED_TEXT
 from hanmo.charset import list_sets
 from hanmo.cli.corruptions import Choice, check_corrupted, evaluate_corrupted
 
@@ -45,9 +46,7 @@ def evaluate(
         list[str],
         typer.Argument(metavar="FILE...", help=".gnt or .gnt.xz files, folders of them or of pictures, packs."),
     ],
-    bundle: Annotated[
-        Path | None, typer.Option("--bundle", help="Folder of a bundle, or free (the default) or nano.")
-    ] = None,
+    bundle: Annotated[Path | None, typer.Option("--bundle", help=f"Folder of a bundle, or {EMBEDDED_TEXT}.")] = None,
     closed: Annotated[
         bool, typer.Option("--closed", help="Answer only with characters that occur in the file.")
     ] = False,

@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hanmo.builtin import EMBEDDED
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 
-BundleName = Annotated[str, typer.Argument(metavar="BUNDLE", help="Folder of a bundle, or free or nano.")]
+BundleName = Annotated[
+    str, typer.Argument(metavar="BUNDLE", help=f"Folder of a bundle, or one of {', '.join(EMBEDDED)}.")
+]
 Out = Annotated[Path, typer.Option("--out", metavar="FOLDER", help="The bundle folder to make.")]
 Mapping = Annotated[
     Path | None, typer.Option(help="Table folder,character (.csv, .tsv) or JSON object, for folders of pictures.")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple, cast
 
 import typer
 
+from hanmo.builtin import EMBEDDED_TEXT
 from hanmo.charset import list_sets
 from hanmo.errors import HanmoError, ImageError
 
@@ -57,7 +58,7 @@ def recognize(
     ],
     bundle: Annotated[
         Path | None,
-        typer.Option("--bundle", help="Folder of a bundle, or free (the default) or nano."),
+        typer.Option("--bundle", help=f"Folder of a bundle, or {EMBEDDED_TEXT}."),
     ] = None,
     top: Annotated[int, typer.Option("--top", min=1, help="How many candidates to show.")] = 5,
     among: Annotated[

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from hanmo.builtin import EMBEDDED_TEXT
 from hanmo.errors import ArgumentError
 
 _GRACE = 10  # seconds that requests get to end when the server is stopped; none takes longer than 5 to be answered
@@ -23,9 +24,7 @@ waits for the threads that decode: a fifth fewer characters a second, a quarter 
 def serve(
     host: Annotated[str, typer.Option("--host", help="Address to listen on; 0.0.0.0 is every one.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port to listen on; 0 is any free one.")] = 8000,
-    bundle: Annotated[
-        Path | None, typer.Option("--bundle", help="Folder of a bundle, or free (the default) or nano.")
-    ] = None,
+    bundle: Annotated[Path | None, typer.Option("--bundle", help=f"Folder of a bundle, or {EMBEDDED_TEXT}.")] = None,
     threads: Annotated[
         int | None, typer.Option("--threads", min=1, help="Batches read at once; the number of cores else.")
     ] = None,
