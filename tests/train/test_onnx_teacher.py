@@ -21,6 +21,7 @@ from hanmo.train.loop import Trainer
 from hanmo.train.onnx_teacher import load_onnx_teacher
 from hanmo.train.parallel import Processes
 from hanmo.train.run import load_trained
+from hanmo.train.teachers import combine_teachers
 
 CHARSET = Charset("山水火")
 SQUARES = Normalization(side=32, margin=2)
@@ -133,6 +134,8 @@ def test_of_the_few_it_lacks_it_says_nothing(small: Any, tmp_path: Path) -> None
     together, alone = Ensemble([teacher, other], (1.0, 1.0))(x)[0], other(x).log_softmax(-1)[0]
     torch.testing.assert_close(together[0], alone[0], msg="of the lacked one the other decides")
     torch.testing.assert_close(together[1:], (alone + teacher(x)[0])[1:] / 2)
+    with pytest.raises(CharsetError, match="no teacher knows 1 of the data's characters"):
+        combine_teachers([teacher, teacher], DistillConfig(teachers=("a", "b")))
 
 
 @pytest.mark.parametrize("places", [False, True])

@@ -16,7 +16,7 @@ from hanmo.train.batches import DataInfo
 from hanmo.train.config import DistillConfig
 from hanmo.train.initialisation import load_fitting
 from hanmo.train.methods import build_methods
-from hanmo.train.onnx_teacher import ONNX_PREFIX, load_onnx_teacher
+from hanmo.train.onnx_teacher import ONNX_PREFIX, OnnxTeacher, load_onnx_teacher
 from hanmo.train.parallel import channels_last
 
 
@@ -92,7 +92,15 @@ def _combine_members(members: list[_Member], config: DistillConfig, charset: Cha
 
 
 def combine_teachers(members: list[nn.Module], config: DistillConfig) -> nn.Module:
-    """One net that answers for all: the only teacher itself, or an :class:`Ensemble` (several, or augmented views)."""
+    """One net that answers for all: the only teacher itself, or an :class:`Ensemble` (several, or augmented views).
+
+    Raises :class:`CharsetError` for an ensemble with a class that every member lacks: it would have no answer.
+    """
     if len(members) == 1 and config.teacher_tta == 1:
         return members[0]
+    gaps = [member.lacks for member in members if isinstance(member, OnnxTeacher)]
+    if len(gaps) == len(members) and (count := int(torch.stack(gaps).all(0).sum())):
+        raise CharsetError(
+            f"no teacher knows {count} of the data's characters; add one that does, or leave these characters out"
+        )
     return Ensemble(members, config.teacher_weights, config.teacher_tta)
