@@ -106,6 +106,7 @@ def test_resume_continues_and_a_new_start_is_refused(run: Run, recipe: Path, tmp
         ("train recipe.toml --device meta", "device 'meta' is not one hanmo trains on; take cpu, cuda or"),
         ("train recipe.toml --start fre", "fre: no run folder and no weights that come with hanmo; there are: free, "),
         ("train recipe.toml --set train.fine_tune=true", "train: fine_tune needs weights to start from; set"),
+        ("train recipe.toml --set train.frozen=convolutions", "train: frozen needs weights to start from; set"),
         ("distill recipe.toml", "recipe.toml: has no [distill] section"),
         ("distill", "packs/hwdb100-48-train: not a pack"),
         ('train recipe.toml --set distill.teachers=["x"]', "recipe.toml: has a [distill] section; use: hanmo"),

@@ -60,3 +60,11 @@ def test_a_partial_teacher_shares_out_what_the_other_gives_the_known_classes() -
     torch.testing.assert_close(answer, torch.tensor([[0.54, 0.4, 0.06]] * 2))
     half = PartialEnsemble(Says(0.3, 0.4, 0.3), Says(0.9, 0.1), known, share=0.5)(x).exp()
     torch.testing.assert_close(half, torch.tensor([[0.45, 0.4, 0.15]] * 2), msg="√9 to 1 among the known ones")
+
+
+def test_a_partial_ensemble_lacks_what_neither_teacher_knows() -> None:
+    complete = torch.nn.Linear(2, 3)
+    known = torch.tensor([True, False, False])
+    assert not PartialEnsemble(complete, torch.nn.Linear(2, 1), known, share=0.5).lacks.any()
+    complete.register_buffer("lacks", torch.tensor([True, True, False]))
+    assert PartialEnsemble(complete, torch.nn.Linear(2, 1), known, share=0.5).lacks.tolist() == [False, True, False]

@@ -93,6 +93,19 @@ def test_a_restarted_trainer_equals_a_new_one(small: Any, tmp_path: Path) -> Non
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "new" / name).read_bytes()
 
 
+def test_frozen_convolutions_keep_the_weights_of_the_start(small: Any, tmp_path: Path) -> None:
+    run(small(train={"epochs": 1}), tmp_path / "start")
+    going_on = {"epochs": 1, "seed": 7, "start": str(tmp_path / "start"), "frozen": "convolutions"}
+    run(small(train=going_on), tmp_path / "frozen")
+    before, after = (load_trained(tmp_path / name).net for name in ("start", "frozen"))
+    trained = {name: not torch.equal(old, after.get_parameter(name)) for name, old in before.named_parameters()}
+    convolutions = {f"{name}.weight" for name, layer in before.named_modules() if isinstance(layer, torch.nn.Conv2d)}
+    assert convolutions
+    assert not any(trained[name] for name in convolutions)
+    assert trained["fc.weight"]
+    assert trained["fc.bias"]
+
+
 def test_every_epoch_sees_every_sample_in_another_order(drawn: Path) -> None:
     data, _ = DeviceData.open(str(drawn / "small-train"), None, CPU)
     data.labels = torch.arange(len(data))  # to tell samples apart

@@ -124,3 +124,18 @@ def test_an_evaluation_between_steps_compiles_nothing_anew() -> None:
 def test_nets_see_zero_mean_and_unit_variance() -> None:
     torch.testing.assert_close(standardise(torch.tensor([MEAN, MEAN + STD])), torch.tensor([0.0, 1.0]))
     assert F.mse_loss(standardise(torch.zeros(1)), torch.tensor([-MEAN / STD])).item() == pytest.approx(0)
+
+
+def test_samples_of_untaught_classes_learn_from_their_labels_alone() -> None:
+    methods = Distillation([("kd", 1.0, build_method("kd", {}))], 0.1)
+    torch.manual_seed(2)
+    goal = objective(teacher=FeatureHooks(build_net(NetConfig(width=8), CLASSES, SIDE).eval()), methods=methods)
+
+    def kd(untaught: torch.Tensor | None) -> torch.Tensor:
+        goal.untaught = untaught
+        return goal(IMAGES, LABELS, randomness(), torch.tensor(1.0))[1]["kd"]
+
+    parts = [kd(torch.arange(CLASSES) != number) for number in range(CLASSES)]  # one class after the other is taught
+    assert all(part > 0 for part in parts)
+    torch.testing.assert_close(torch.stack(parts).sum(), kd(None))
+    torch.testing.assert_close(kd(torch.ones(CLASSES, dtype=torch.bool)), torch.tensor(0.0), atol=1e-6, rtol=0)

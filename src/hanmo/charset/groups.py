@@ -11,10 +11,10 @@ members are its candidates; a caller who restricts the answer to digits gets the
 A group holds characters whose usual handwritten forms are the same shape. Characters that are only similar are no
 group, because a net can learn the difference: 日 曰 (the width), 土 士 (the longer line), 二 = and 三 ≡ (the shorter
 top), 丁 T (the hook), 人 ∧ (where the second stroke begins), 工 I (I mostly has no serifs in handwriting), 井 # (the
-curved left stroke), 匚 [ (the width), K k, M m, Y y, 9 q, 5 S, 2 Z.
+curved left stroke), 匚 [ (the width), M m, Y y, 9 q, 5 S, 2 Z.
 
 EMNIST (Cohen et al., "EMNIST: Extending MNIST to handwritten letters", 2017) merges 15 pairs of letters. The pairs C,
-O, P, S, U, V, W, X and Z are merged here. J, K, L, M and Y differ by more than size; I and l are vertical strokes.
+K, O, P, S, U, V, W, X and Z are merged here. J, L, M and Y differ by more than size; I and l are vertical strokes.
 """
 
 from __future__ import annotations
@@ -65,6 +65,8 @@ GROUPS: tuple[Group, ...] = tuple(
         ("cross", "Xx×乂"),
         ("fork", "丫Y"),
         ("letter C", "Cc"),
+        # k and K differ by how high the left stroke stands above the rest, which varies between writers.
+        ("letter K", "Kk"),
         # p and P differ by where they stand on the line; how far the bowl reaches down varies between writers.
         ("letter P", "Pp"),
         ("letter S", "Ss"),

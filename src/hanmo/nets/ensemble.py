@@ -47,7 +47,8 @@ class PartialEnsemble(nn.Module):
 
     The first one, ``complete``, says how likely it is that a picture shows a known class. How the known classes share
     this probability is the weighted mean of both teachers' log-probabilities among the known classes: ``partial``
-    counts with ``share``, from 0 to 1. The other classes get what ``complete`` says.
+    counts with ``share``, from 0 to 1. The other classes get what ``complete`` says. ``lacks``, bool (C,), are the
+    classes of which neither knows anything.
     """
 
     def __init__(self, complete: nn.Module, partial: nn.Module, known: Tensor, share: float) -> None:
@@ -56,6 +57,8 @@ class PartialEnsemble(nn.Module):
         self.complete, self.partial, self.share = complete, partial, share
         self.known: Tensor
         self.register_buffer("known", known)
+        self.lacks: Tensor
+        self.register_buffer("lacks", getattr(complete, "lacks", torch.zeros_like(known)) & ~known)
 
     def forward(self, x: Tensor) -> Tensor:
         whole = self.complete(x).float().log_softmax(-1)

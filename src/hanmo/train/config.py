@@ -150,6 +150,9 @@ class TrainConfig:
     starts from and normalise with them, and new characters start with weights that their pictures give them
     (:func:`hanmo.train.imprinting.imprint`).
 
+    ``frozen = "convolutions"`` needs ``start`` too: all convolutions keep the weights of the start, and only norms and
+    linear layers are trained (for norms: Frankle, Schwab, Morcos, "Training BatchNorm and only BatchNorm", ICLR 2021).
+
     ``precision`` and ``compile`` ``auto`` mean bf16 and yes on a GPU, fp32 and no on a CPU; compiled nets run as CUDA
     graphs unless ``no-graphs``. ``evaluate_every`` and ``checkpoint_every`` are in epochs, 0 for never. The finished
     net is evaluated and saved in any case, and Ctrl-C always saves a checkpoint.
@@ -161,6 +164,7 @@ class TrainConfig:
     start: str | None = None
     # None and not False: it is then left out of recipes that are written, so that those of before stay the same.
     fine_tune: bool | None = None
+    frozen: Literal["convolutions"] | None = None
     # One bit is not possible: levels symmetric about zero would be zero alone.
     weight_bits: int = 0
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -173,8 +177,9 @@ class TrainConfig:
             raise ConfigError(f"epochs {self.epochs} and batch {self.batch}: at least 1 epoch and a batch of 2")
         if not 0 <= self.seed < 2**31:
             raise ConfigError(f"seed {self.seed}: 0 to 2^31 - 1")
-        if self.fine_tune and self.start is None:
-            raise ConfigError("fine_tune needs weights to start from; set train.start, or leave it out")
+        for name in ("fine_tune", "frozen"):
+            if getattr(self, name) and self.start is None:
+                raise ConfigError(f"{name} needs weights to start from; set train.start, or leave it out")
         if self.weight_bits not in (0, *range(2, 8)):
             raise ConfigError(f"weight_bits {self.weight_bits}: 2 to 7, or 0 for free weights")
         if self.evaluate_every < 0 or self.checkpoint_every < 0:
@@ -201,6 +206,9 @@ class DistillConfig:
     It is empty for methods without teachers, such as ``mutual``. Several teachers answer with the mean of their
     log-probabilities, weighted by ``teacher_weights`` (empty: all equal), each by test-time augmentation of
     ``teacher_tta`` views (1, 3 or 5; :mod:`hanmo.nets.tta`). ``label_weight`` is the weight of the loss on true labels.
+
+    ``labels_alone`` are character sets (as in :data:`hanmo.charset.SETS`) whose samples are learnt from their labels
+    alone. A teacher that reads lines of text knows a comma by its size and place; alone on a square it misreads it.
     """
 
     teachers: tuple[str, ...] = ()
@@ -209,6 +217,8 @@ class DistillConfig:
     methods: tuple[MethodConfig, ...] = (MethodConfig(name="kd"),)
     # With the default weight of ``kd``, 0.9, the two weights sum to 1.
     label_weight: float = 0.1
+    # None and not (): it is then left out of recipes that are written, so that those of before stay the same.
+    labels_alone: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if not self.methods:
@@ -225,6 +235,8 @@ class DistillConfig:
             raise ConfigError(f"method {twice[0]!r} is named twice; once is enough, with its layers in one list")
         if self.label_weight < 0:
             raise ConfigError(f"label_weight {self.label_weight} must not be negative")
+        for names in self.labels_alone or ():
+            named_charset(names)  # raises CharsetError, with the names there are
 
     def _check_teachers(self) -> None:
         names = [m.name for m in self.methods if m.name in METHODS]  # the others are refused when they are built
@@ -255,6 +267,8 @@ class Recipe:
         require_folder_name(self.name)
         if self.page_training and self.page_training.empty_share:
             self._check_empty_pages()
+        if self.optim.mixup and self.distill and self.distill.labels_alone:
+            raise ConfigError("distill.labels_alone: mixed samples have two labels; set optim.mixup = 0")
 
     def _check_empty_pages(self) -> None:
         if self.optim.mixup:

@@ -25,6 +25,9 @@ class Objective(nn.Module):
 
     Where ``empty``, bool (N,), is set there is no character on the picture. There labels and teacher give the same
     probability to every class. ``empty`` cannot be combined with mixup.
+
+    Where ``untaught``, bool (C,), is set the teacher's answer is not used: the samples of these classes are learnt from
+    their labels alone. It cannot be combined with mixup either.
     """
 
     def __init__(
@@ -38,12 +41,15 @@ class Objective(nn.Module):
         label_smoothing: float,
         mixup: bool,
         precision: torch.dtype,
+        untaught: Tensor | None = None,
     ) -> None:
         super().__init__()
         assert teacher is None or distillation is not None
         self.student, self.teacher, self.distillation = student, teacher, distillation
         self.augment = augment
         self.classes, self.label_smoothing, self.mixup, self.precision = classes, label_smoothing, mixup, precision
+        self.untaught: Tensor | None
+        self.register_buffer("untaught", untaught)
 
     def forward(
         self,
@@ -57,6 +63,7 @@ class Objective(nn.Module):
         x = self._mixed(unchanged(squares) if randomness is None else apply(squares, randomness, self.augment), share)
         # The teacher's pictures are mixed with the same share and partners, so both nets answer for the same blend.
         teacher_x = x if teacher_squares is None else self._mixed(unchanged(teacher_squares), share)
+        alone = None if self.untaught is None else self.untaught[labels]
         if self.mixup:
             one_hot = F.one_hot(labels, self.classes).float()
             labels = share * one_hot + (1 - share) * one_hot.flip(0)
@@ -73,6 +80,9 @@ class Objective(nn.Module):
             # student's output in its place.
             with torch.no_grad():
                 teacher = self.teacher(teacher_x) if self.teacher else student
+                if alone is not None:  # the student's own answer in place of the teacher's: nothing to learn from it
+                    own = student.logits.to(teacher.logits.dtype)
+                    teacher = teacher._replace(logits=torch.where(alone[:, None], own, teacher.logits))
                 if empty is not None:  # equal logits are equal probabilities
                     teacher = teacher._replace(logits=teacher.logits.masked_fill(empty[:, None], 0))
             loss, parts = self.distillation(student, teacher, labels, label_loss)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
+from hanmo.charset import named_charset
 from hanmo.nets.feature_hooks import FeatureHooks
 from hanmo.train.batches import steps_per_epoch
 from hanmo.train.config import Recipe
@@ -75,7 +77,18 @@ class TrainingSetup:
             label_smoothing=recipe.optim.label_smoothing,
             mixup=recipe.optim.mixup > 0,
             precision=precision_of(recipe.train.precision, self.device),
+            untaught=self._untaught(),
         )
+
+    def _untaught(self) -> Tensor | None:
+        """bool (C,): the classes learnt from labels alone, of ``labels_alone`` or unknown to every teacher."""
+        if self.recipe.distill is None or self.teacher is None:
+            return None
+        charset = self.data.info.charset
+        untaught = getattr(self.teacher.net, "lacks", torch.zeros(len(charset), dtype=torch.bool)).cpu().clone()
+        for names in self.recipe.distill.labels_alone or ():
+            untaught[torch.from_numpy(charset.encode([c for c in named_charset(names) if c in charset]))] = True
+        return untaught.to(self.device) if untaught.any() and not self.recipe.optim.mixup else None
 
     def _note_sources(self, student: Student) -> None:
         self.start = student.start

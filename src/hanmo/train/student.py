@@ -46,6 +46,10 @@ def build_student(recipe: Recipe, data: OpenedData, teacher: FeatureHooks | None
     start = start_from(net, train.start, data.info, fine_tune=bool(train.fine_tune)) if train.start else None
     if train.fine_tune and start and start.new and isinstance(data.train, DeviceData):
         imprint(net, data.train, torch.tensor(start.new, device=device))
+    if train.frozen:
+        for layer in net.modules():
+            if isinstance(layer, nn.Conv2d):
+                layer.requires_grad_(False)
     # Only now: weights that are trained for few bits have other names, which a finished run does not know.
     if train.weight_bits:
         train_quantized(net, train.weight_bits)
