@@ -1,0 +1,154 @@
+"""Drawn sheets: the photograph of a sheet and the truth of its cells, from a seed and a number."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from hanmo.atomic import write_whole
+from hanmo.errors import ArgumentError
+from hanmo.synth.sheets.camera import Camera, make_camera
+from hanmo.synth.sheets.geometry import Colour, Floats, Paper
+from hanmo.synth.sheets.papers import PAPERS, make_paper
+from hanmo.synth.sheets.pens import Pen, make_pen, make_red_pen
+from hanmo.synth.sheets.photo import make_exposure, photograph
+from hanmo.synth.sheets.printing import print_paper
+from hanmo.synth.sheets.text import CROSSED, EMPTY, Cells, cross_out, fill
+from hanmo.synth.sheets.writing import Ink, make_writer, strike_out, teachers_marks, write
+
+Random = np.random.Generator
+
+_GROUNDS: tuple[Colour, ...] = ((252, 252, 250), (250, 248, 240), (244, 236, 214), (236, 234, 228), (247, 250, 252))
+_MARKED = 0.25  # share of the sheets that a teacher has marked
+
+
+class DrawnGrid(NamedTuple):
+    """The truth of one grid of a drawn sheet."""
+
+    cells: Cells
+    """Row by row: a character, a space in empty cells, □ where one is crossed out."""
+    quads: Floats
+    """(R, C, 4, 2): the inner corners of every cell as x and y in pixels of the photograph, from the top left."""
+
+
+class DrawnSheet(NamedTuple):
+    """The photograph of a drawn sheet, and the truth."""
+
+    picture: Image.Image
+    """RGB, as the camera sees it."""
+    quality: int
+    """Of the JPEG file that the camera writes."""
+    paper: str
+    direction: str
+    grids: tuple[DrawnGrid, ...]
+
+    def jpeg(self) -> bytes:
+        """The file that the camera writes."""
+        file = BytesIO()
+        self.picture.save(file, "jpeg", quality=self.quality)
+        return file.getvalue()
+
+    def truth(self, name: str) -> dict[str, Any]:
+        """What the JSON file beside the picture ``name`` says."""
+        grids = [
+            {
+                "rows": len(grid.cells),
+                "columns": len(grid.cells[0]),
+                "cells": ["".join(row) for row in grid.cells],
+                "quads": grid.quads.round(2).tolist(),
+            }
+            for grid in self.grids
+        ]
+        width, height = self.picture.size
+        about = {"picture": name, "width": width, "height": height, "paper": self.paper, "direction": self.direction}
+        return {**about, "grids": grids}
+
+
+def draw_sheet(seed: int, number: int, paper: str | None = None) -> DrawnSheet:
+    """Draw the sheet ``number`` of a seed; the same arguments give the same sheet.
+
+    ``paper`` is one of :data:`PAPERS`; None takes them in turn, by the number. Raises :class:`ArgumentError` for
+    another name.
+    """
+    if paper is not None and paper not in PAPERS:
+        raise ArgumentError(f"paper {paper!r} is unknown; there are {', '.join(PAPERS)}")
+    rng = np.random.default_rng([seed, number])
+    sheet = make_paper(paper or PAPERS[number % len(PAPERS)], rng)
+    cell = min(min(boxes.size) for boxes in sheet.boxes)
+    camera = make_camera(rng, sheet.page, sheet.content(), cell)
+    scale = camera.focal / camera.distance * 1.1  # pixels of the flat sheet for a millimetre: a little more than seen
+    cells = fill(sheet, rng)
+    crossed = cross_out(cells, rng)
+    flat = _write_sheet(sheet, cells, crossed, scale, rng)
+    exposure = make_exposure(rng, cell * scale / 1.1)
+    picture = photograph(flat, camera, exposure, rng)
+    for grid, row, column in crossed:
+        cells[grid][row][column] = CROSSED
+    return DrawnSheet(picture, exposure.quality, sheet.name, sheet.direction, _truth(sheet, cells, camera))
+
+
+def _truth(paper: Paper, cells: list[Cells], camera: Camera) -> tuple[DrawnGrid, ...]:
+    return tuple(
+        DrawnGrid(rows, camera.project(boxes.quads(paper.inset)))
+        for rows, boxes in zip(cells, paper.boxes, strict=True)
+    )
+
+
+def _write_sheet(
+    paper: Paper, grids: list[Cells], crossed: list[tuple[int, int, int]], scale: float, rng: Random
+) -> Image.Image:
+    """The flat sheet with print, writing and marks, RGB."""
+    ground = _GROUNDS[rng.integers(len(_GROUNDS))]
+    printed = print_paper(paper, scale, ground)
+    pen = make_pen(rng)
+    writer = make_writer(rng, pen, free=not paper.ruled)
+    ink = np.zeros((printed.height, printed.width), np.float32)
+    for grid, (rows, boxes) in enumerate(zip(grids, paper.boxes, strict=True)):
+        quads = boxes.quads()
+        places = [(r, c) for r, row in enumerate(rows) for c, character in enumerate(row) if character != EMPTY]
+        here = np.array([quads[place] for place in places]).reshape(-1, 4, 2)
+        write(ink, [rows[r][c] for r, c in places], here, writer, rng, scale)
+        for _, row, column in (place for place in crossed if place[0] == grid):
+            strike_out(ink, quads[row, column] * scale, pen.width * scale, rng)
+    page = _inked(np.asarray(printed, np.float32), ink, pen, rng)
+    if rng.random() < _MARKED:
+        red, marks = make_red_pen(rng), np.zeros_like(ink)
+        every = np.concatenate([boxes.quads().reshape(-1, 4, 2) for boxes in paper.boxes]) * scale
+        teachers_marks(marks, every, red.width * scale, rng)
+        page = _inked(page, marks, red, rng)
+    return Image.fromarray((page + 0.5).clip(0, 255).astype(np.uint8))
+
+
+def _inked(page: Ink, ink: Ink, pen: Pen, rng: Random) -> Ink:
+    """The page (H, W, 3) with ink on it: the ink lets through its own colour, and less light where there is more."""
+    rough = 1 - pen.grain * np.abs(rng.standard_normal(ink.shape, np.float32)).clip(0, 1.6) * 0.6
+    cover = (ink * rough * pen.density)[:, :, None]
+    colour = np.asarray(pen.colour, np.float32) / 255
+    inked: Ink = page * (1 - cover * (1 - colour))
+    return inked
+
+
+def write_sheets(
+    out: Path, count: int, seed: int, paper: str | None = None, on_progress: Callable[[int], None] = lambda done: None
+) -> list[Path]:
+    """Draw the sheets 0 to ``count`` - 1 into a folder: a JPEG file each, and its truth as JSON beside it.
+
+    ``on_progress`` is called with the number of finished sheets. Returns the paths of the pictures. Raises
+    :class:`ArgumentError` as :func:`draw_sheet`, and :class:`StorageError`.
+    """
+    paths = []
+    for number in range(count):
+        sheet = draw_sheet(seed, number, paper)
+        path = out / f"{number:04d}-{sheet.paper}.jpg"
+        truth = json.dumps(sheet.truth(path.name), ensure_ascii=False)
+        write_whole(path.with_suffix(".json"), f"{truth}\n".encode())
+        write_whole(path, sheet.jpeg())
+        paths.append(path)
+        on_progress(number + 1)
+    return paths
