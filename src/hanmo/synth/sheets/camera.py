@@ -133,7 +133,7 @@ def make_camera(
     if (more := 40 / (smallest_cell * zoom)) > 1:
         size, zoom = (round(size[0] * more), round(size[1] * more)), zoom * more
     centre = np.asarray(size) / 2 - middle * zoom
-    return unit._replace(size=size, focal=distance * zoom, centre=(float(centre[0]), float(centre[1])))
+    return unit._replace(size=size, focal=float(distance * zoom), centre=(float(centre[0]), float(centre[1])))
 
 
 def _frame(rng: Random, page: tuple[float, float], content: tuple[float, float, float, float], scan: bool) -> Floats:

@@ -9,23 +9,26 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from hanmo.atomic import write_whole
 from hanmo.errors import ArgumentError
 from hanmo.synth.sheets.camera import Camera, make_camera
+from hanmo.synth.sheets.forms import entries
 from hanmo.synth.sheets.geometry import Colour, Floats, Paper
 from hanmo.synth.sheets.papers import PAPERS, make_paper
 from hanmo.synth.sheets.pens import Pen, make_pen, make_red_pen
 from hanmo.synth.sheets.photo import make_exposure, photograph
 from hanmo.synth.sheets.printing import print_paper
-from hanmo.synth.sheets.text import CROSSED, EMPTY, Cells, cross_out, fill
-from hanmo.synth.sheets.writing import Ink, make_writer, strike_out, teachers_marks, write
+from hanmo.synth.sheets.text import CROSSED, EMPTY, Cells, cross_out, entry, fill
+from hanmo.synth.sheets.writing import Ink, Writer, make_writer, strike_out, teachers_marks, write
 
 Random = np.random.Generator
 
 _GROUNDS: tuple[Colour, ...] = ((252, 252, 250), (250, 248, 240), (244, 236, 214), (236, 234, 228), (247, 250, 252))
-_MARKED = 0.25  # share of the sheets that a teacher has marked
+_MARKED = 0.25  # share of the sheets that a teacher has marked,
+_SIGNED = 0.5  # whose lines after captions are filled in,
+_THROUGH = 0.15  # and through which the writing on the back is seen
 
 
 class DrawnGrid(NamedTuple):
@@ -105,18 +108,15 @@ def _write_sheet(
 ) -> Image.Image:
     """The flat sheet with print, writing and marks, RGB."""
     ground = _GROUNDS[rng.integers(len(_GROUNDS))]
-    printed = print_paper(paper, scale, ground)
+    page: Ink = np.asarray(print_paper(paper, scale, ground), np.float32)
+    page = page * (1 + np.float32(rng.uniform(0, 0.02)) * rng.standard_normal((*page.shape[:2], 1), np.float32))
     pen = make_pen(rng)
-    writer = make_writer(rng, pen, free=not paper.ruled)
-    ink = np.zeros((printed.height, printed.width), np.float32)
-    for grid, (rows, boxes) in enumerate(zip(grids, paper.boxes, strict=True)):
-        quads = boxes.quads()
-        places = [(r, c) for r, row in enumerate(rows) for c, character in enumerate(row) if character != EMPTY]
-        here = np.array([quads[place] for place in places]).reshape(-1, 4, 2)
-        write(ink, [rows[r][c] for r, c in places], here, writer, rng, scale)
-        for _, row, column in (place for place in crossed if place[0] == grid):
-            strike_out(ink, quads[row, column] * scale, pen.width * scale, rng)
-    page = _inked(np.asarray(printed, np.float32), ink, pen, rng)
+    ink = _written(paper, grids, make_writer(rng, pen, free=not paper.ruled), page.shape, scale, rng)
+    for grid, row, column in crossed:
+        strike_out(ink, paper.boxes[grid].quads()[row, column] * scale, pen.width * scale, rng)
+    if rng.random() < _THROUGH:
+        page = page * (1 - np.float32(rng.uniform(0.04, 0.12)) * _back(ink, scale, rng))
+    page = _inked(page, ink, pen, rng)
     if rng.random() < _MARKED:
         red, marks = make_red_pen(rng), np.zeros_like(ink)
         every = np.concatenate([boxes.quads().reshape(-1, 4, 2) for boxes in paper.boxes]) * scale
@@ -125,12 +125,36 @@ def _write_sheet(
     return Image.fromarray((page + 0.5).clip(0, 255).astype(np.uint8))
 
 
+def _written(
+    paper: Paper, grids: list[Cells], writer: Writer, shape: tuple[int, ...], scale: float, rng: Random
+) -> Ink:
+    """The ink of all cells, and of entries beside captions on some sheets."""
+    ink = np.zeros(shape[:2], np.float32)
+    work = list(zip(grids, paper.boxes, strict=True))
+    if rng.random() < _SIGNED:
+        work += [([list(entry(boxes, rng))], boxes) for boxes in entries(paper.marks)]
+    for rows, boxes in work:
+        quads = boxes.quads()
+        places = [(r, c) for r, row in enumerate(rows) for c, character in enumerate(row) if character != EMPTY]
+        here = np.array([quads[place] for place in places]).reshape(-1, 4, 2)
+        write(ink, [rows[r][c] for r, c in places], here, writer, rng, scale)
+    return ink
+
+
+def _back(ink: Ink, scale: float, rng: Random) -> Ink:
+    """Writing on the back of the sheet (H, W, 1), mirrored and soft: the ink of the front serves, moved."""
+    moved = np.roll(ink[:, ::-1], int(rng.integers(ink.shape[0])), 0)
+    soft = Image.fromarray((moved * 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(0.15 * scale))
+    back: Ink = np.asarray(soft, np.float32)[:, :, None] / np.float32(255)
+    return back
+
+
 def _inked(page: Ink, ink: Ink, pen: Pen, rng: Random) -> Ink:
     """The page (H, W, 3) with ink on it: the ink lets through its own colour, and less light where there is more."""
     rough = 1 - pen.grain * np.abs(rng.standard_normal(ink.shape, np.float32)).clip(0, 1.6) * 0.6
     cover = (ink * rough * pen.density)[:, :, None]
     colour = np.asarray(pen.colour, np.float32) / 255
-    inked: Ink = page * (1 - cover * (1 - colour))
+    inked: Ink = (page * (1 - cover * (1 - colour))).astype(np.float32)
     return inked
 
 

@@ -119,6 +119,16 @@ def captions(rng: Random, page: tuple[float, float], colour: Colour, y: float, c
         yield Line((after, y + 2.2), (x + room - 6, y + 2.2), 0.2, colour)
 
 
+def entries(marks: Sequence[Mark]) -> Iterator[Boxes]:
+    """Room for handwriting on the lines after captions: boxes of one row each."""
+    for caption, line in pairwise(marks):
+        if isinstance(caption, Text) and isinstance(line, Line) and line.end[0] > line.start[0] > caption.place[0]:
+            side = float(caption.size * 1.7)
+            count = int((line.end[0] - line.start[0]) // side)
+            if count and 0 < line.start[1] - caption.place[1] < side and line.start[1] == line.end[1]:
+                yield Boxes(line.start[0], line.start[1] - side, 1, count, (side, side))
+
+
 def note(rng: Random, page: tuple[float, float], colour: Colour, y: float) -> Iterator[Mark]:
     """Small print below."""
     yield Text((page[0] / 2, y), float(rng.uniform(2.6, 3.4)), str(rng.choice(NOTES)), colour, "m")

@@ -22,6 +22,7 @@ Pixels = NDArray[np.float32]
 _STEP = 16  # pixels between the knots of the map from the photograph to the page; it is smooth, so few are enough
 _FIELD = 160  # side of the picture of the light, which is then enlarged
 _DESKS = ((112, 84, 62), (140, 108, 78), (64, 62, 66), (84, 90, 100), (176, 146, 112), (44, 46, 52), (150, 154, 158))
+_WHITENED = 1.2  # contrast from which on the paper is made white as well
 _BAND = 256  # rows of the photograph that are sampled at a time, to save memory
 
 
@@ -49,13 +50,13 @@ def make_exposure(rng: Random, cell: float) -> Exposure:
     warm = rng.normal(0, 0.035)
     level = rng.uniform(0.9, 1.0) if whitened else rng.uniform(0.68, 0.98)
     return Exposure(
-        light=_light(rng) * np.float32(level),
+        light=_light(rng) ** np.float32(0.2 if whitened else 1) * np.float32(level),
         tint=(1 + warm, 1.0, 1 - warm),
         desk=_DESKS[rng.integers(len(_DESKS))],
         # Out of focus by up to a seventieth of a cell; more, and small characters run together.
         blur=float(rng.choice([0.0, 0.5, 0.8, cell * rng.uniform(0.006, 0.014)])),
         noise=float(rng.choice([0.003, 0.008, 0.018], p=[0.4, 0.4, 0.2])),
-        contrast=rng.uniform(1.5, 2.2) if whitened else rng.uniform(0.95, 1.15),
+        contrast=rng.uniform(1.3, 1.7) if whitened else rng.uniform(0.95, 1.15),
         quality=int(rng.integers(62, 96)),
     )
 
@@ -140,10 +141,7 @@ def _develop(seen: NDArray[np.uint8], exposure: Exposure, rng: Random) -> Image.
     x = x + exposure.noise * 255 * rng.standard_normal((*x.shape[:2], 1), np.float32)
     x += exposure.noise * 90 * rng.standard_normal(x.shape, np.float32)
     if exposure.contrast != 1:
-        white = float(np.percentile(x[::16, ::16], 90))
-        x = (
-            white + (x - white) * exposure.contrast
-            if exposure.contrast < 1.4
-            else (x - white * 0.9) * exposure.contrast + 235
-        )
+        white = float(np.percentile(x[::16, ::16], 80))
+        bright = max(white, 235) if exposure.contrast > _WHITENED else white
+        x = bright + (x - white) * exposure.contrast
     return Image.fromarray((x.clip(0, 255) + 0.5).astype(np.uint8))

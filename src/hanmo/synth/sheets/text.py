@@ -84,6 +84,18 @@ def _adjust(cells: Cells, order: list[tuple[int, int]], rng: Random, low: float,
         cells[row][column] = EMPTY
 
 
+def _shuffled(rng: Random) -> Iterator[tuple[str, ...]]:
+    """The texts in random order, again and again."""
+    while True:
+        for number in rng.permutation(len(texts())):
+            yield texts()[number]
+
+
+def entry(boxes: Boxes, rng: Random) -> str:
+    """A name or the like beside a caption, at most as long as its boxes."""
+    return "".join(_common(rng) for _ in range(min(boxes.columns, int(rng.integers(2, 5)))))
+
+
 def _common(rng: Random) -> str:
     """A character without a text: most often a common one, else any of GB2312 level 1."""
     characters = characters_by_use()
@@ -93,8 +105,8 @@ def _common(rng: Random) -> str:
 def _practice(rng: Random, line: int) -> Iterator[str]:
     """The same character a few times or for a whole line, then the next one."""
     times = int(rng.choice([1, 3, 4, 5, line]))
-    while True:
-        for character in "".join(texts()[rng.integers(len(texts()))]):
+    for text in _shuffled(rng):
+        for character in "".join(text):
             yield from character * times
 
 
@@ -103,10 +115,11 @@ def _prose(rng: Random, line: int, indent: bool) -> Iterator[str]:
     if not indent and rng.random() < 0.25:
         while True:
             yield _common(rng)
+    some = _shuffled(rng)
     while True:
         paragraph = EMPTY * 2 if indent else ""
         for _ in range(_PARAGRAPH if indent or line > 12 else 1):
-            paragraph += "".join(f"{phrase}{EMPTY}" for phrase in texts()[rng.integers(len(texts()))])
+            paragraph += "".join(f"{phrase}{EMPTY}" for phrase in next(some))
         yield from paragraph + EMPTY * (-len(paragraph) % line)  # the next one begins on a new line
 
 
