@@ -126,11 +126,13 @@ def _draw_pack(recipe: SynthRecipe, out: Path, overwrite: bool, resume: bool) ->
 
 def _draw_sheets(out: Path, count: int, seed: int, paper: str | None) -> None:
     from hanmo.cli.progress import reading
-    from hanmo.synth.sheets.draw import write_sheets
+    from hanmo.synth.sheets.draw import write_sheet
 
     with reading("drawing", count, by_samples=True) as (_, on_samples):
-        paths = write_sheets(out, count, seed, paper, on_progress=on_samples)
-    typer.echo(f"{out}: {len(paths):,} sheets, each a JPEG file with its truth in a JSON file beside it")
+        for number in range(count):
+            write_sheet(out, seed, number, paper)
+            on_samples(number + 1)
+    typer.echo(f"{out}: {count:,} sheets, each a JPEG file with its truth in a JSON file beside it")
 
 
 def _describe_kept(parts: PackParts) -> str:

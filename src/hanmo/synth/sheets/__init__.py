@@ -9,5 +9,5 @@ pens       pens and inks
 writing    one writer's characters on the paper, crossed-out ones, a teacher's marks
 camera     where a point of a bent page lies in the photograph, and the other way round
 photo      the photograph: the desk, light, blur, noise
-draw       draw_sheet: all of it, in this order; write_sheets: a folder of pictures with their truth
+draw       draw_sheet: all of it, in this order; write_sheet: a picture with its truth as files
 """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +14,7 @@ from hanmo.atomic import write_whole
 from hanmo.errors import ArgumentError
 from hanmo.synth.sheets.camera import Camera, make_camera
 from hanmo.synth.sheets.forms import entries
-from hanmo.synth.sheets.geometry import Colour, Floats, Paper
+from hanmo.synth.sheets.geometry import Boxes, Colour, Floats, Paper
 from hanmo.synth.sheets.papers import PAPERS, make_paper
 from hanmo.synth.sheets.pens import Pen, make_pen, make_red_pen
 from hanmo.synth.sheets.photo import make_exposure, photograph
@@ -119,8 +118,8 @@ def _write_sheet(
     page = _inked(page, ink, pen, rng)
     if rng.random() < _MARKED:
         red, marks = make_red_pen(rng), np.zeros_like(ink)
-        every = np.concatenate([boxes.quads().reshape(-1, 4, 2) for boxes in paper.boxes]) * scale
-        teachers_marks(marks, every, red.width * scale, rng)
+        written = [_places(rows, boxes)[1] for rows, boxes in zip(grids, paper.boxes, strict=True)]
+        teachers_marks(marks, np.concatenate(written) * scale, red.width * scale, rng)
         page = _inked(page, marks, red, rng)
     return Image.fromarray((page + 0.5).clip(0, 255).astype(np.uint8))
 
@@ -134,11 +133,16 @@ def _written(
     if rng.random() < _SIGNED:
         work += [([list(entry(boxes, rng))], boxes) for boxes in entries(paper.marks)]
     for rows, boxes in work:
-        quads = boxes.quads()
-        places = [(r, c) for r, row in enumerate(rows) for c, character in enumerate(row) if character != EMPTY]
-        here = np.array([quads[place] for place in places]).reshape(-1, 4, 2)
-        write(ink, [rows[r][c] for r, c in places], here, writer, rng, scale)
+        characters, cells = _places(rows, boxes)
+        write(ink, characters, cells, writer, rng, scale)
     return ink
+
+
+def _places(rows: Cells, boxes: Boxes) -> tuple[list[str], Floats]:
+    """The characters of a grid, and the corners (N, 4, 2) of their cells in millimetres."""
+    quads = boxes.quads()
+    places = [(r, c) for r, row in enumerate(rows) for c, character in enumerate(row) if character != EMPTY]
+    return [rows[r][c] for r, c in places], np.array([quads[place] for place in places]).reshape(-1, 4, 2)
 
 
 def _back(ink: Ink, scale: float, rng: Random) -> Ink:
@@ -158,21 +162,14 @@ def _inked(page: Ink, ink: Ink, pen: Pen, rng: Random) -> Ink:
     return inked
 
 
-def write_sheets(
-    out: Path, count: int, seed: int, paper: str | None = None, on_progress: Callable[[int], None] = lambda done: None
-) -> list[Path]:
-    """Draw the sheets 0 to ``count`` - 1 into a folder: a JPEG file each, and its truth as JSON beside it.
+def write_sheet(out: Path, seed: int, number: int, paper: str | None = None) -> Path:
+    """Draw a sheet into a folder: a JPEG file, and its truth as JSON beside it; returns the path of the picture.
 
-    ``on_progress`` is called with the number of finished sheets. Returns the paths of the pictures. Raises
-    :class:`ArgumentError` as :func:`draw_sheet`, and :class:`StorageError`.
+    Raises :class:`ArgumentError` as :func:`draw_sheet`, and :class:`StorageError`.
     """
-    paths = []
-    for number in range(count):
-        sheet = draw_sheet(seed, number, paper)
-        path = out / f"{number:04d}-{sheet.paper}.jpg"
-        truth = json.dumps(sheet.truth(path.name), ensure_ascii=False)
-        write_whole(path.with_suffix(".json"), f"{truth}\n".encode())
-        write_whole(path, sheet.jpeg())
-        paths.append(path)
-        on_progress(number + 1)
-    return paths
+    sheet = draw_sheet(seed, number, paper)
+    path = out / f"{number:04d}-{sheet.paper}.jpg"
+    truth = json.dumps(sheet.truth(path.name), ensure_ascii=False)
+    write_whole(path.with_suffix(".json"), f"{truth}\n".encode())
+    write_whole(path, sheet.jpeg())
+    return path
