@@ -43,7 +43,7 @@ def make_pen(rng: Random) -> Pen:
         return Pen(kind, rng.uniform(0.8, 1.4), colour, rng.uniform(0.9, 1.0), 0.1, 0.08)
     grey = int(rng.integers(60, 100))
     return Pen(
-        kind, rng.uniform(0.45, 0.75), (grey, grey, grey + 4), rng.uniform(0.68, 0.95), 0.3, rng.uniform(0.3, 0.6)
+        kind, rng.uniform(0.45, 0.75), (grey, grey, grey + 4), rng.uniform(0.72, 0.95), 0.2, rng.uniform(0.25, 0.5)
     )
 
 

@@ -132,7 +132,7 @@ def _desk(rng: Random, camera: Camera, exposure: Exposure) -> Tensor:
 
 
 def _develop(seen: NDArray[np.uint8], exposure: Exposure, rng: Random) -> Image.Image:
-    """Blur, sensor noise, sharpening and contrast."""
+    """Blur, sensor noise and contrast."""
     picture = Image.fromarray(seen)
     if exposure.blur:
         picture = picture.filter(ImageFilter.GaussianBlur(exposure.blur))
