@@ -22,14 +22,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from statistics import mean
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from sheets_scoring import Floats, Score, TrueGrid, peer_right, score_sheet
 
 from hanmo import Recognizer, __version__
 from hanmo.errors import HanmoError
-from hanmo.sheets.sheet import Direction, Sheet, read_sheet
+from hanmo.sheets.sheet import Sheet, read_sheet
 from hanmo.synth.sheets.draw import write_sheet
 
 HERE = Path(__file__).resolve().parent
@@ -41,7 +41,7 @@ class Page(NamedTuple):
     picture: Path
     paper: str
     truth: list[TrueGrid]
-    direction: Direction = "rows"
+    direction: Literal["rows", "columns-right-to-left"] = "rows"
 
 
 class Peer:
