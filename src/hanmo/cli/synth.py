@@ -37,6 +37,16 @@ def synth(
         str | None,
         typer.Option("--show", help=f"Draw these characters on one sheet, each by {_SHEET_WRITERS} writers."),
     ] = None,
+    sheet: Annotated[
+        bool,
+        typer.Option(
+            "--sheet", help="Draw photographs of whole sheets, with the truth of their cells, into --out FOLDER."
+        ),
+    ] = False,
+    count: Annotated[int, typer.Option("--count", min=1, max=100_000, help="With --sheet: how many.")] = 1,
+    paper: Annotated[
+        str | None, typer.Option("--paper", help="With --sheet: the paper (see below). Without it: each in turn.")
+    ] = None,
     pages: Annotated[
         bool, typer.Option("--pages", help="With --show: on pages that look photographed or scanned.")
     ] = False,
@@ -47,17 +57,29 @@ def synth(
         bool, typer.Option("--overwrite", help="Replace the pack at --out; OUT.parts is not touched.")
     ] = False,
 ) -> None:
-    """Draw handwriting from stroke data and from glyphs of fonts, as a pack of samples or as one sheet.
+    """Draw handwriting from stroke data and from glyphs of fonts: a pack, a picture to look at, or sheets of cells.
 
     Examples: hanmo synth @synth-demo --out packs/demo
               hanmo synth --show 宪容客 --out sheet.png
               hanmo synth --show 宪容客 --pages --out pages.png
+              hanmo synth --sheet --count 20 --paper tianzige --out sheets
+
+    Papers: tianzige, mizige, squares, composition, red-squares, dashed, huigongge, exam, form, free, columns, light.
     """
     from hanmo.config import load_toml
     from hanmo.synth.recipe import SynthRecipe
 
     if out is None:
-        raise ArgumentError("synth: no output named; add --out PACK, or --out sheet.png with --show")
+        raise ArgumentError(
+            "synth: no output named; add --out PACK, --out sheet.png with --show, or --out FOLDER with --sheet"
+        )
+    if sheet:
+        if recipe or settings or show or pages or resume or overwrite:
+            raise ArgumentError("synth: --sheet takes --count, --paper, --seed and --out alone; leave the rest away")
+        _draw_sheets(out, count, seed or 0, paper)
+        return
+    if paper or count != 1:
+        raise ArgumentError("synth: --paper and --count need --sheet; add it")
     if pages and not show:
         raise ArgumentError("synth: --pages needs --show; add --show with some characters")
     if recipe:
@@ -100,6 +122,17 @@ def _draw_pack(recipe: SynthRecipe, out: Path, overwrite: bool, resume: bool) ->
         typer.echo(f"hanmo: stopped; {_describe_kept(parts)}", err=True)
         raise typer.Exit(130) from None
     typer.echo(f"{out}: {len(pack):,} samples of {len(pack.charset):,} characters by {len(pack.writers):,} writers")
+
+
+def _draw_sheets(out: Path, count: int, seed: int, paper: str | None) -> None:
+    from hanmo.cli.progress import reading
+    from hanmo.synth.sheets.draw import write_sheet
+
+    with reading("drawing", count, by_samples=True) as (_, on_samples):
+        for number in range(count):
+            write_sheet(out, seed, number, paper)
+            on_samples(number + 1)
+    typer.echo(f"{out}: {count:,} sheets, each a JPEG file with its truth in a JSON file beside it")
 
 
 def _describe_kept(parts: PackParts) -> str:

@@ -11,7 +11,8 @@ templates    characters as print shows them, for nets that compare handwriting w
 recipe       what to draw, from TOML
 samples      a recipe's samples, and sheets to look at
 packs        a recipe drawn into a pack, in parts that can be resumed
+sheets       photographs of whole sheets with a character in each cell, and their truth
 
-Imports go one way, which import-linter checks: packs, samples, recipe, mix and templates, then fonts, then strokes and
-paper (which do not import each other), then noise and morphology.
+Imports go one way, which import-linter checks: packs and sheets, samples, recipe, mix and templates, then fonts,
+then strokes and paper (which do not import each other), then noise and morphology.
 """
