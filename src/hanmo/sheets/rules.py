@@ -96,8 +96,11 @@ def find_rules(marked: Map) -> list[Rule]:
 def _pieces(marked: Map) -> list[_Pieces]:
     """The pieces of rules in each strip."""
     shares = _shares(marked)
-    slope = shares.argmax(axis=0) - STEEPEST
     best = shares.max(axis=0)
+    # Along a thick or dark rule several slopes are equally good; their middle is the rule's.
+    weight = np.maximum(shares - 0.85 * best, 0)
+    rises = np.arange(-STEEPEST, STEEPEST + 1, dtype=np.float32)
+    slope = np.tensordot(rises, weight, 1) / np.maximum(weight.sum(axis=0), 1e-9)
     # Ties are broken towards the centre of a thick rule.
     smooth = best + 0.1 * (np.pad(best, ((1, 1), (0, 0)))[:-2] + np.pad(best, ((1, 1), (0, 0)))[2:])
     highest = smooth.copy()
@@ -109,7 +112,7 @@ def _pieces(marked: Map) -> list[_Pieces]:
     return [_strip(best[:, s], slope[:, s], np.flatnonzero(peaks[:, s])) for s in range(best.shape[1])]
 
 
-def _strip(best: Map, slope: NDArray[np.int64], rows: NDArray[np.int64]) -> _Pieces:
+def _strip(best: Map, slope: Map, rows: NDArray[np.int64]) -> _Pieces:
     """The pieces of one strip at the peaks ``rows``; their heights are centroids of the sums around."""
     height = len(best)
     around = rows[:, None] + np.arange(-2, 3)
