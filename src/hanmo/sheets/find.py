@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from hanmo.errors import SheetError
 from hanmo.sheets.grid import Grid
-from hanmo.sheets.grow import transposed, whole
+from hanmo.sheets.grow import whole
 from hanmo.sheets.lattice import find_lattices
 from hanmo.sheets.light import darkness, reduced
 from hanmo.sheets.rows import Evidence, evidence_of, find_rows
+from hanmo.sheets.sides import transposed
 from hanmo.sheets.straighten import plane_view
 
 Cells = NDArray[np.float64]
@@ -48,8 +49,8 @@ def find_grids(image: NDArray[np.uint8]) -> list[Grid]:
 def _lattices(evidence: Evidence) -> list[Cells]:
     """The cells of each lattice of a plane view, (R, C, 4, 2), found by rows or by columns of boxes."""
     turned = evidence.transposed
-    by_rows = find_lattices(find_rows(evidence), evidence.down_marks)
-    by_columns = find_lattices(find_rows(turned), turned.down_marks)
+    by_rows = find_lattices(find_rows(evidence), evidence)
+    by_columns = find_lattices(find_rows(turned), turned)
     rows = _apart([whole(lattice.quads, evidence) for lattice in by_rows])
     columns = _apart([transposed(whole(lattice.quads, turned)) for lattice in by_columns])
     return columns if _area(columns) > 1.03 * _area(rows) else rows
