@@ -1,0 +1,113 @@
+"""Grids of cells on a photographed sheet.
+
+The steps of :func:`find_grids`:
+
+1. Light and colour are divided out (:mod:`hanmo.sheets.light`) on a reduced picture.
+2. Turn and perspective are removed (:mod:`hanmo.sheets.straighten`).
+3. Rules are traced (:mod:`hanmo.sheets.rules`), and rows of boxes are sought between them (:mod:`hanmo.sheets.rows`).
+4. Rows with the same columns become a lattice (:mod:`hanmo.sheets.lattice`), which then grows to the rows and columns
+   that were missed, and moves to the rules (:mod:`hanmo.sheets.grow`).
+5. Without rules, rows of separate characters are sought by projections of the ink (:mod:`hanmo.sheets.free`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hanmo.sheets.free import free_rows
+from hanmo.sheets.grid import Grid
+from hanmo.sheets.grow import whole
+from hanmo.sheets.lattice import find_lattices
+from hanmo.sheets.light import darkness, reduced
+from hanmo.sheets.rows import Evidence, evidence_of, find_rows
+from hanmo.sheets.sides import transposed
+from hanmo.sheets.straighten import plane_view
+
+Cells = NDArray[np.float64]
+
+TINY = 0.015
+"""Share of the largest lattice's area below which another one is an ornament, such as a row of stars."""
+
+
+def find_grids(image: NDArray[np.uint8]) -> list[Grid]:
+    """The grids of cells on the picture of a sheet, uint8 (H, W) grey or (H, W, 3) RGB, in reading order.
+
+    The sheet may be turned by up to 45 degrees, seen in perspective, bent, or lie beside another one. Rows and columns
+    are those of the picture: a sheet turned by a quarter has its rows as columns.
+
+    Raises :class:`hanmo.errors.SheetError` where there is no grid.
+    """
+    small, scale = reduced(image)
+    dark = darkness(small)
+    view = plane_view(dark)
+    evidence = evidence_of(view.show(dark))
+    lattices = _lattices(evidence)
+    ruled = bool(lattices)
+    quads = [view.to_picture(cells) for cells in lattices] if ruled else free_rows(dark)
+    return [Grid((cells + 0.5) / scale - 0.5, ruled) for cells in in_reading_order(quads)]
+
+
+def in_reading_order(lattices: list[Cells]) -> list[Cells]:
+    """Lattices from top to bottom, those beside each other from left to right, by the widest blank between them.
+
+    Nagy, Seth and Viswanathan, "A prototype document image analysis system for technical journals", 1992: X-Y cuts.
+    """
+    if len(lattices) < 2:
+        return lattices
+    cuts = []
+    for axis in (1, 0):
+        spans = sorted((float(quads[..., axis].min()), float(quads[..., axis].max()), n) for n, quads in enumerate(lattices))
+        end = spans[0][1]
+        for k in range(1, len(spans)):
+            if spans[k][0] > end:
+                cuts.append((spans[k][0] - end, [n for _, _, n in spans[:k]], [n for _, _, n in spans[k:]]))
+            end = max(end, spans[k][1])
+    if not cuts:
+        return sorted(lattices, key=lambda quads: (float(quads[..., 1].min()), float(quads[..., 0].min())))
+    _, before, after = max(cuts, key=lambda cut: cut[0])
+    return [quads for part in (before, after) for quads in in_reading_order([lattices[n] for n in part])]
+
+
+def _lattices(evidence: Evidence) -> list[Cells]:
+    """The cells of each lattice of a plane view, (R, C, 4, 2), found by rows or by columns of boxes."""
+    turned = evidence.transposed
+    by_rows = find_lattices(find_rows(evidence), evidence)
+    by_columns = find_lattices(find_rows(turned), turned)
+    rows = _apart([whole(lattice.quads, evidence) for lattice in by_rows])
+    columns = _apart([transposed(whole(lattice.quads, turned)) for lattice in by_columns])
+    return columns if _area(columns) > 1.03 * _area(rows) else rows
+
+
+def _apart(lattices: list[Cells]) -> list[Cells]:
+    """The lattices that do not overlap larger ones, and are not tiny beside the largest one."""
+    kept: list[Cells] = []
+    for quads in sorted(lattices, key=lambda quads: -_area([quads])):
+        if _area([quads]) < TINY * _area(kept[:1]):
+            break
+        centres = quads.mean(axis=2).reshape(-1, 2)
+        if not any(np.mean(_inside(centres, other)) > 0.2 for other in kept):
+            kept.append(quads)
+    return kept
+
+
+def _inside(points: NDArray[np.float64], quads: Cells) -> NDArray[np.bool_]:
+    """Which points (N, 2) lie inside the outline of a lattice."""
+    outline = np.concatenate([quads[0, :, 0], quads[:, -1, 1], quads[-1, ::-1, 2], quads[::-1, 0, 3]])
+    following = np.roll(outline, -1, axis=0)
+    x, y = points[:, None, 0], points[:, None, 1]
+    # A point is inside if a ray from it to the right meets the outline an odd number of times.
+    crosses = (outline[:, 1] > y) != (following[:, 1] > y)
+    rise = following[:, 1] - outline[:, 1]
+    at = outline[:, 0] + (y - outline[:, 1]) * (following[:, 0] - outline[:, 0]) / np.where(rise == 0, 1, rise)
+    inside: NDArray[np.bool_] = (crosses & (x < at)).sum(axis=1) % 2 == 1
+    return inside
+
+
+def _area(lattices: list[Cells]) -> float:
+    """The area of all cells of lattices in square pixels."""
+    area = 0.0
+    for quads in lattices:
+        one, other = quads[:, :, 2] - quads[:, :, 0], quads[:, :, 3] - quads[:, :, 1]
+        area += float(np.abs(one[..., 0] * other[..., 1] - one[..., 1] * other[..., 0]).sum()) / 2
+    return area
