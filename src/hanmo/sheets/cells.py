@@ -1,0 +1,86 @@
+"""The cells of a sheet as pictures: one perspective cut each.
+
+The map from the unit square to a quadrilateral is a projective one (Heckbert, "Fundamentals of texture mapping and
+image warping", 1989, section 2.2.3). All cells of a grid are cut at once, with bilinear interpolation.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from hanmo.sheets.grid import Grid
+
+Grey = NDArray[np.uint8]
+
+SIDE = 144
+"""Pixels of a cell's picture at most: the front end looks at 96, and closer where a character is small."""
+MARGIN = 0.0
+"""Surroundings of a cell that are cut with it, as a share of its side."""
+
+
+def cut(grey: Grey, grid: Grid, margin: float = MARGIN) -> Grey:
+    """The pictures of a grid's cells, uint8 (R, C, S, S), from a picture (H, W).
+
+    S is about the usual side of a cell in pixels, with ``margin`` on both sides, at most :data:`SIDE`.
+    """
+    native = side_of(grid)
+    # Bilinear interpolation looks at four pixels only: a larger picture is averaged down first.
+    factor = max(1, int(native * (1 + 2 * margin) / SIDE))
+    if factor > 1:
+        grey = np.asarray(Image.fromarray(grey).reduce(factor))
+    side = max(8, min(SIDE, round(native / factor * (1 + 2 * margin))))
+    rows, columns = grid.quads.shape[:2]
+    # Pixel centres lie half a pixel off the corners, in the picture and in the cut.
+    places = (np.arange(side) + 0.5) / side * (1 + 2 * margin) - margin
+    pictures = np.empty((rows, columns, side, side), np.uint8)
+    for row in range(rows):  # a row at a time bounds the memory
+        points = _project(_projections(grid.quads[row] / factor), places) - 0.5
+        pictures[row] = _sample(grey, points)
+    return pictures
+
+
+def side_of(grid: Grid) -> float:
+    """The usual side of a grid's cells in pixels: the median of all their edges."""
+    edges = grid.quads - np.roll(grid.quads, 1, axis=2)
+    return float(np.median(np.hypot(edges[..., 0], edges[..., 1])))
+
+
+def _projections(quads: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The matrices (N, 3, 3) that map the unit square to quadrilaterals (N, 4, 2)."""
+    p0, p1, p2, p3 = (quads[:, k] for k in range(4))
+    d1, d2, d3 = p1 - p2, p3 - p2, p0 - p1 + p2 - p3
+    cross = d1[:, 0] * d2[:, 1] - d1[:, 1] * d2[:, 0]
+    g = (d3[:, 0] * d2[:, 1] - d3[:, 1] * d2[:, 0]) / cross
+    h = (d1[:, 0] * d3[:, 1] - d1[:, 1] * d3[:, 0]) / cross
+    matrices = np.ones((len(quads), 3, 3))
+    matrices[:, :2, 0] = p1 - p0 + g[:, None] * p1
+    matrices[:, :2, 1] = p3 - p0 + h[:, None] * p3
+    matrices[:, :2, 2] = p0
+    matrices[:, 2, 0], matrices[:, 2, 1] = g, h
+    return matrices
+
+
+def _project(matrices: NDArray[np.float64], places: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Where the points (places, places) of the unit square come to lie: (N, S, S, 2) as (x, y)."""
+    u, v = np.meshgrid(places, places)
+    square = np.stack([u, v, np.ones_like(u)], axis=-1)
+    points = square @ matrices.transpose(0, 2, 1)[:, None]
+    return np.asarray(points[..., :2] / points[..., 2:])
+
+
+def _sample(grey: Grey, points: NDArray[np.float64]) -> Grey:
+    """Bilinear samples of (H, W) at points (..., 2); beyond the picture its edge goes on."""
+    height, width = grey.shape
+    x = points[..., 0].clip(0, width - 1).astype(np.float32)
+    y = points[..., 1].clip(0, height - 1).astype(np.float32)
+    left, top = np.minimum(x.astype(np.intp), max(width - 2, 0)), np.minimum(y.astype(np.intp), max(height - 2, 0))
+    x -= left
+    y -= top
+    at = top * width + left
+    right, below = int(width > 1), width * int(height > 1)
+    flat = grey.ravel()
+    upper = flat[at] * (1 - x) + flat[at + right] * x
+    lower = flat[at + below] * (1 - x) + flat[at + below + right] * x
+    return (upper * (1 - y) + lower * y + np.float32(0.5)).astype(np.uint8)
