@@ -16,29 +16,54 @@ Grey = NDArray[np.uint8]
 
 SIDE = 144
 """Pixels of a cell's picture at most: the front end looks at 96, and closer where a character is small."""
-MARGIN = 0.0
-"""Surroundings of a cell that are cut with it, as a share of its side."""
+
+_SMALLEST = 16
+_SQUARE = 0.06
+"""A cell is stretched to a square where its sides differ by less than this share; a hand varies more."""
+_PAPER = 0.8
+"""The paper's level is this quantile of a cell: even a dense character leaves a quarter of its cell free."""
 
 
-def cut(grey: Grey, grid: Grid, margin: float = MARGIN) -> Grey:
+def cut(grey: Grey, grid: Grid) -> Grey:
     """The pictures of a grid's cells, uint8 (R, C, S, S), from a picture (H, W).
 
-    S is about the usual side of a cell in pixels, with ``margin`` on both sides, at most :data:`SIDE`.
+    S is about the usual side of a cell in pixels, at most :data:`SIDE`. A cell that is higher or wider than a square
+    keeps its proportions and gets paper on two sides.
     """
     native = side_of(grid)
     # Bilinear interpolation looks at four pixels only: a larger picture is averaged down first.
-    factor = max(1, int(native * (1 + 2 * margin) / SIDE))
+    factor = max(1, int(native / SIDE))
     if factor > 1:
         grey = np.asarray(Image.fromarray(grey).reduce(factor))
-    side = max(8, min(SIDE, round(native / factor * (1 + 2 * margin))))
+    side = max(_SMALLEST, min(SIDE, round(native / factor)))
     rows, columns = grid.quads.shape[:2]
-    # Pixel centres lie half a pixel off the corners, in the picture and in the cut.
-    places = (np.arange(side) + 0.5) / side * (1 + 2 * margin) - margin
     pictures = np.empty((rows, columns, side, side), np.uint8)
     for row in range(rows):  # a row at a time bounds the memory
-        points = _project(_projections(grid.quads[row] / factor), places) - 0.5
-        pictures[row] = _sample(grey, points)
+        pictures[row] = _cut_row(grey, grid.quads[row] / factor, side)
     return pictures
+
+
+def _cut_row(grey: Grey, quads: NDArray[np.float64], side: int) -> Grey:
+    """Cells (N, 4, 2) as pictures (N, side, side)."""
+    # From -1/2 to 1/2 over the picture, at the centres of its pixels; a cell's shorter side covers less of it.
+    places = (np.arange(side) + 0.5) / side - 0.5
+    u, v = (places / part[:, None] for part in _parts(quads))
+    points = _project(_projections(quads), u + 0.5, v + 0.5)
+    pictures = _sample(grey, points - 0.5)  # the pixel (0, 0) has its centre at (1/2, 1/2)
+    inside = (np.abs(v) <= 0.5)[:, :, None] & (np.abs(u) <= 0.5)[:, None]
+    for picture, seen in zip(pictures, inside, strict=True):
+        if not seen.all():
+            picture[~seen] = np.quantile(picture[seen], _PAPER)
+    return pictures
+
+
+def _parts(quads: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The share of a square picture's width and height that each cell (N, 4, 2) fills, the longer side all of it."""
+    edges = np.hypot(*np.moveaxis(quads - np.roll(quads, 1, axis=1), -1, 0))
+    width, height = edges[:, 1] + edges[:, 3], edges[:, 0] + edges[:, 2]
+    longer = np.maximum(width, height)
+    square = np.abs(width - height) <= _SQUARE * longer
+    return np.where(square, 1.0, width / longer), np.where(square, 1.0, height / longer)
 
 
 def side_of(grid: Grid) -> float:
@@ -62,11 +87,10 @@ def _projections(quads: NDArray[np.float64]) -> NDArray[np.float64]:
     return matrices
 
 
-def _project(matrices: NDArray[np.float64], places: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Where the points (places, places) of the unit square come to lie: (N, S, S, 2) as (x, y)."""
-    u, v = np.meshgrid(places, places)
-    square = np.stack([u, v, np.ones_like(u)], axis=-1)
-    points = square @ matrices.transpose(0, 2, 1)[:, None]
+def _project(matrices: NDArray[np.float64], u: NDArray[np.float64], v: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Where the points (u, v) of the unit square, (N, S) each, come to lie: (N, S, S, 2) as (x, y)."""
+    across, down, constant = (matrices[:, None, None, :, k] for k in range(3))
+    points = u[:, None, :, None] * across + v[:, :, None, None] * down + constant
     return np.asarray(points[..., :2] / points[..., 2:])
 
 

@@ -17,6 +17,7 @@ from hanmo.prediction import Prediction
 from hanmo.recognizer import Recognizer
 from hanmo.sheets.cells import cut
 from hanmo.sheets.grid import Grid
+from hanmo.sheets.reading import read_cells
 
 Direction = Literal["rows", "columns", "columns-right-to-left"]
 """The order of reading: row by row from the left, column by column from the left, or from the right."""
@@ -143,12 +144,12 @@ def read_grids(
     cells: list[Cell] = []
     for number, grid in enumerate(grids):
         pictures = cut(grey, grid)
-        places = list(_places(*pictures.shape[:2], direction))
-        read = reader.recognize_batch([pictures[place] for place in places], top, among=among)
-        for (row, column), prediction in zip(places, read, strict=True):
-            empty = prediction.reason in ("blank", "no clear ink")
+        rows, columns, side, _ = pictures.shape
+        read = read_cells(pictures.reshape(-1, side, side), reader, top=top, among=among)
+        for row, column in _places(rows, columns, direction):
+            prediction, corrected = read[row * columns + column]
             picture, quad = pictures[row, column], grid.quads[row, column]
-            cells.append(Cell(number, row, column, quad, picture, empty, False, None if empty else prediction))
+            cells.append(Cell(number, row, column, quad, picture, prediction is None, corrected, prediction))
     return Sheet(tuple(cells), tuple(grids), direction, (pixels.shape[1], pixels.shape[0]))
 
 
