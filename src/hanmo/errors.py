@@ -6,7 +6,8 @@
     │   │   ├── BlankImageError      it holds no ink
     │   │   │   └── FaintInkError        there is something, but no clear ink
     │   │   ├── ImageFormatError     its file is of no format that hanmo reads
-    │   │   └── ImageTooLargeError   it is beyond the limits of hanmo.image or hanmo.strokes
+    │   │   ├── ImageTooLargeError   it is beyond the limits of hanmo.image or hanmo.strokes
+    │   │   └── SheetError           it shows no grid of cells
     │   ├── DataError            a sample file, a folder of pictures or a pack is damaged or empty
     │   │   ├── GntError             a .gnt record is truncated or lies; knows the file and the byte offset
     │   │   ├── PackError            a pack is damaged or of another normalisation
@@ -72,6 +73,10 @@ class ImageFormatError(ImageError):
 
 class ImageTooLargeError(ImageError):
     """A picture is beyond the limits of :mod:`hanmo.image`, or strokes are beyond those of :mod:`hanmo.strokes`."""
+
+
+class SheetError(ImageError):
+    """A picture shows no grid of cells: it is blank, too small, a screenshot of text, or a sheet without boxes."""
 
 
 class DataError(InputError):

@@ -1,1 +1,1 @@
-"""Sheets of boxed characters: from a photograph of a page to its text."""
+"""Sheets of boxed characters: from a photograph of a page to its cells."""

@@ -1,0 +1,226 @@
+"""Rules on a sheet: nearly horizontal lines, straight or slightly bent, solid or dashed, traced from strip to strip.
+
+The picture is cut into vertical strips. In each strip the evidence of rules (:func:`hanmo.sheets.light.marks`) is added
+up along short slanted lines; peaks of these sums are pieces of rules. Pieces of neighbouring strips that continue each
+other are joined to a rule. Vertical rules are the horizontal ones of the transposed picture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hanmo.sheets.light import Map
+
+Curve = NDArray[np.float64]
+
+STRIP = 32
+"""Pixels of a strip's width: longer than the period of dashes, shorter than a cell."""
+
+STEEPEST = 5
+"""Pixels by which a piece may rise or fall across its strip: 9 degrees."""
+
+PRESENT = 0.3
+"""Share of a strip's width that must be marked for a piece of a rule, so that dotted rules count."""
+
+ABREAST = 3
+"""Pixels up and down within which only the best piece of a strip counts."""
+
+NEAR = 2.5
+"""Pixels by which a piece may miss the continuation of a rule in the next strip."""
+
+SKIPPED = 4
+"""Strips without a piece that a rule may bridge while it is traced."""
+
+BRIDGED = 12
+"""Strips that may lie between two parts of one rule when the parts are joined afterwards."""
+
+SHORTEST = 3
+"""Pieces of the shortest rule."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule: its height ``y`` at the abscissas ``x``, both (N,), ascending in x; ``evidence`` is its marked share."""
+
+    x: Curve
+    y: Curve
+    evidence: float
+
+    def at(self, x: NDArray[np.floating] | float) -> Curve:
+        """The height of the rule at ``x``; beyond its ends it goes on straight."""
+        y = np.interp(x, self.x, self.y)
+        for end, inner in ((0, min(4, len(self.x) - 1)), (-1, max(-5, -len(self.x)))):
+            slope = (self.y[end] - self.y[inner]) / (self.x[end] - self.x[inner])
+            beyond = x < self.x[0] if end == 0 else x > self.x[-1]
+            y = np.where(beyond, self.y[end] + slope * (x - self.x[end]), y)
+        return np.asarray(y, np.float64)
+
+    @property
+    def left(self) -> float:
+        """The abscissa where the rule's first strip begins."""
+        return float(self.x[0]) - STRIP / 2
+
+    @property
+    def right(self) -> float:
+        """The abscissa where the rule's last strip ends."""
+        return float(self.x[-1]) + STRIP / 2
+
+
+@dataclass
+class _Pieces:
+    """Pieces of rules in one strip, from top to bottom: heights, slopes (pixels per strip) and shares marked, (N,)."""
+
+    y: Curve
+    slope: Curve
+    share: Curve
+    used: NDArray[np.bool_]
+
+
+def find_rules(marked: Map) -> list[Rule]:
+    """The rules on a map (H, W) of evidence, 0 to 1, ordered by height."""
+    strips = _pieces(marked)
+    order = sorted(((-share, s, k) for s, strip in enumerate(strips) for k, share in enumerate(strip.share)))
+    traced = []
+    for _, s, k in order:
+        if not strips[s].used[k]:
+            path = _trace(strips, s, k)
+            if len(path) >= SHORTEST:
+                traced.append(path)
+    rules = [_rule(strips, path) for path in _joined(strips, traced)]
+    return sorted((rule for rule in rules if rule.evidence >= 0.4), key=lambda rule: float(rule.y.mean()))
+
+
+def _pieces(marked: Map) -> list[_Pieces]:
+    """The pieces of rules in each strip."""
+    shares = _shares(marked)
+    slope = shares.argmax(axis=0) - STEEPEST
+    best = shares.max(axis=0)
+    # Ties are broken towards the centre of a thick rule.
+    smooth = best + 0.1 * (np.pad(best, ((1, 1), (0, 0)))[:-2] + np.pad(best, ((1, 1), (0, 0)))[2:])
+    highest = smooth.copy()
+    for shift in range(1, ABREAST + 1):
+        highest[shift:] = np.maximum(highest[shift:], smooth[:-shift])
+        highest[:-shift] = np.maximum(highest[:-shift], smooth[shift:])
+    peaks = (best >= PRESENT) & (smooth >= highest)
+    peaks[1:] &= ~peaks[:-1]
+    return [_strip(best[:, s], slope[:, s], np.flatnonzero(peaks[:, s])) for s in range(best.shape[1])]
+
+
+def _strip(best: Map, slope: NDArray[np.int64], rows: NDArray[np.int64]) -> _Pieces:
+    """The pieces of one strip at the peaks ``rows``; their heights are centroids of the sums around."""
+    height = len(best)
+    around = rows[:, None] + np.arange(-2, 3)
+    weight = best[np.clip(around, 0, height - 1)] ** 2
+    y = (weight * around).sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-9)
+    return _Pieces(y, slope[rows].astype(np.float64), best[rows].astype(np.float64), np.zeros(len(rows), bool))
+
+
+def _shares(marked: Map) -> Map:
+    """The marked share of slanted lines across each strip, (2 * STEEPEST + 1, H, strips), by rise and height."""
+    height, width = marked.shape
+    strips = width // STRIP
+    sums = np.cumsum(np.pad(marked, ((0, 0), (1, 0))), axis=1, dtype=np.float32)
+    starts = np.arange(strips) * STRIP
+    shares = np.zeros((2 * STEEPEST + 1, height, strips), np.float32)
+    for rise in range(-STEEPEST, STEEPEST + 1):
+        # Columns of a strip that shift by the same number of pixels are added up at once.
+        offset = np.rint(rise * (np.arange(STRIP) - (STRIP - 1) / 2) / STRIP).astype(int)
+        for shift in np.unique(offset):
+            first, last = np.flatnonzero(offset == shift)[[0, -1]]
+            part = sums[:, starts + last + 1] - sums[:, starts + first]
+            if shift >= 0:
+                shares[rise + STEEPEST, : height - shift] += part[shift:]
+            else:
+                shares[rise + STEEPEST, -shift:] += part[:shift]
+    return shares / STRIP
+
+
+Path = list[tuple[int, int]]
+"""A rule as pairs (strip, piece), from left to right."""
+
+
+def _trace(strips: list[_Pieces], s: int, k: int) -> Path:
+    """The pieces that continue piece ``k`` of strip ``s`` to both sides; they are marked as used."""
+    strips[s].used[k] = True
+    path = [(s, k)]
+    for step in (1, -1):
+        path = path if step == 1 else path[::-1]
+        while (following := _next(strips, path, step)) is not None:
+            path.append(following)
+            strips[following[0]].used[following[1]] = True
+    return path[::-1]
+
+
+def _next(strips: list[_Pieces], path: Path, step: int) -> tuple[int, int] | None:
+    """The unused piece that continues a path in direction ``step``, at most SKIPPED strips on; None at its end."""
+    s, _ = path[-1]
+    y, slope = _heading(strips, path[-5:])
+    for away in range(1, SKIPPED + 2):
+        n = s + step * away
+        if not 0 <= n < len(strips):
+            return None
+        strip = strips[n]
+        miss = np.abs(strip.y - (y + slope * step * away))
+        score = np.where((miss <= NEAR + 0.7 * (away - 1)) & ~strip.used, strip.share - 0.15 * miss + 1, 0)
+        if score.size and score.max() > 0:
+            return n, int(score.argmax())
+    return None
+
+
+def _heading(strips: list[_Pieces], path: Path) -> tuple[float, float]:
+    """The height at the last piece of a path and its slope in pixels per strip, fitted to the given pieces."""
+    s = np.array([place for place, _ in path], float)
+    y = np.array([strips[place].y[k] for place, k in path])
+    own = float(np.mean([strips[place].slope[k] for place, k in path]))
+    if len(path) == 1:
+        return float(y[0]), own
+    middle = s - s.mean()
+    # The slopes of the pieces themselves count as one more, distant pair of points.
+    slope = (float((middle * y).sum()) + own) / (float((middle**2).sum()) + 1)
+    return float(y.mean() + slope * (s[-1] - s.mean())), slope
+
+
+def _joined(strips: list[_Pieces], paths: list[Path]) -> list[Path]:
+    """Paths of which one continues the other beyond a gap become one."""
+    paths = sorted(paths, key=len, reverse=True)
+    done: list[Path] = []
+    while paths:
+        path = paths.pop(0)
+        while (other := _continuation(strips, path, paths)) is not None:
+            path = sorted(path + paths.pop(other))
+        done.append(path)
+    return done
+
+
+def _continuation(strips: list[_Pieces], path: Path, others: list[Path]) -> int | None:
+    """The index of the nearest path that begins where ``path`` would go on, or ends where it came from."""
+    best, nearest = None, BRIDGED + 1
+    ends = ((path, 1), (path[::-1], -1))
+    for n, other in enumerate(others):
+        for ordered, step in ends:
+            gap = ((other[0][0] if step == 1 else other[-1][0]) - ordered[-1][0]) * step
+            if not 0 < gap < nearest:
+                continue
+            y, slope = _heading(strips, ordered[-8:])
+            back_y, back_slope = _heading(strips, (other[::-1] if step == 1 else other)[-8:])
+            # Both extrapolations meet in the middle of the gap.
+            miss = abs(y + slope * step * gap / 2 - (back_y - back_slope * step * gap / 2))
+            if miss <= NEAR + 0.25 * gap and abs(slope - back_slope) <= 1.5:
+                best, nearest = n, gap
+    return best
+
+
+def _rule(strips: list[_Pieces], path: Path) -> Rule:
+    """The smoothed curve of a path."""
+    s = np.array([place for place, _ in path], float)
+    y = np.array([strips[place].y[k] for place, k in path])
+    share = sum(strips[place].share[k] for place, k in path)
+    smooth = y.copy()
+    if len(y) > 2:
+        weights = np.array([s[2:] - s[1:-1], s[1:-1] - s[:-2]])
+        between = (y[:-2] * weights[0] + y[2:] * weights[1]) / weights.sum(axis=0)
+        smooth[1:-1] = (y[1:-1] + between) / 2
+    return Rule(s * STRIP + (STRIP - 1) / 2, smooth, float(share / (s[-1] - s[0] + 1)))
