@@ -88,7 +88,7 @@ def load(source: Source) -> Grey:
     """
     with _naming(source):
         if isinstance(source, Sequence) and not isinstance(source, str | bytes | bytearray | memoryview):
-            return draw(cast(Strokes, source))
+            return draw(source)
         return ink_dark(_convert(source, _from_pil, _from_array))
 
 

@@ -39,7 +39,8 @@ def cut(grey: Grey, grid: Grid) -> Grey:
     rows, columns = grid.quads.shape[:2]
     pictures = np.empty((rows, columns, side, side), np.uint8)
     for row in range(rows):  # a row at a time bounds the memory
-        pictures[row] = _cut_row(grey, grid.quads[row] / factor, side)
+        # In a grid (0, 0) is the centre of the first pixel; from here on it is the picture's corner.
+        pictures[row] = _cut_row(grey, (grid.quads[row] + 0.5) / factor, side)
     return pictures
 
 
@@ -49,7 +50,7 @@ def _cut_row(grey: Grey, quads: NDArray[np.float64], side: int) -> Grey:
     places = (np.arange(side) + 0.5) / side - 0.5
     u, v = (places / part[:, None] for part in _parts(quads))
     points = _project(_projections(quads), u + 0.5, v + 0.5)
-    pictures = _sample(grey, points - 0.5)  # the pixel (0, 0) has its centre at (1/2, 1/2)
+    pictures = _sample(grey, points - 0.5)
     inside = (np.abs(v) <= 0.5)[:, :, None] & (np.abs(u) <= 0.5)[:, None]
     for picture, seen in zip(pictures, inside, strict=True):
         if not seen.all():

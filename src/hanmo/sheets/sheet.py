@@ -16,8 +16,11 @@ from hanmo.image import Source, load_colours
 from hanmo.prediction import Prediction
 from hanmo.recognizer import Recognizer
 from hanmo.sheets.cells import cut
+from hanmo.sheets.find import find_grids
 from hanmo.sheets.grid import Grid
 from hanmo.sheets.reading import read_cells
+from hanmo.sheets.turn import find_turn, turned_grids
+from hanmo.sheets.written import find_writing
 
 Direction = Literal["rows", "columns", "columns-right-to-left"]
 """The order of reading: row by row from the left, column by column from the left, or from the right."""
@@ -121,8 +124,6 @@ def read_sheet(
     Raises :class:`SheetError` where no grid of cells is found, :class:`ImageError` for an unusable picture, and the
     errors of :meth:`Recognizer.recognize` for ``among`` and ``top``.
     """
-    from hanmo.sheets.find import find_grids
-
     if direction not in get_args(Direction):
         raise ArgumentError(f"direction is {direction!r}; one of {', '.join(get_args(Direction))}")
     reader = recognizer or Recognizer()
@@ -139,18 +140,28 @@ def read_grids(
     among: Collection[str] | None = None,
     top: int = 10,
 ) -> Sheet:
-    """Read the cells of ``grids`` on a picture, uint8 (H, W, 3)."""
+    """Read the cells of ``grids`` on a picture, uint8 (H, W, 3), which is turned where it is not upright."""
     grey = to_grey(pixels)
+    size = pixels.shape[1], pixels.shape[0]
+    cuts = [cut(grey, grid) for grid in grids]
+    writings = [find_writing(_flat(pictures)) for pictures in cuts]
+    turn = find_turn([_flat(p)[~w.empty] for p, w in zip(cuts, writings, strict=True)], reader, among=among)
+    grids = turned_grids(grids, turn, size)
     cells: list[Cell] = []
-    for number, grid in enumerate(grids):
-        pictures = cut(grey, grid)
-        rows, columns, side, _ = pictures.shape
-        read = read_cells(pictures.reshape(-1, side, side), reader, top=top, among=among)
+    for number, (grid, pictures, writing) in enumerate(zip(grids, cuts, writings, strict=True)):
+        shown = np.rot90(np.rot90(pictures, turn, axes=(0, 1)), turn, axes=(2, 3))
+        read = read_cells(_flat(shown), writing.turned(turn, pictures.shape[:2]), reader, top=top, among=among)
+        rows, columns = shown.shape[:2]
         for row, column in _places(rows, columns, direction):
             prediction, corrected = read[row * columns + column]
-            picture, quad = pictures[row, column], grid.quads[row, column]
+            picture, quad = shown[row, column], grid.quads[row, column]
             cells.append(Cell(number, row, column, quad, picture, prediction is None, corrected, prediction))
-    return Sheet(tuple(cells), tuple(grids), direction, (pixels.shape[1], pixels.shape[0]))
+    return Sheet(tuple(cells), tuple(grids), direction, size if turn % 2 == 0 else size[::-1], 90 * turn)
+
+
+def _flat(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(R, C, S, S) as (R * C, S, S)."""
+    return pictures.reshape(-1, *pictures.shape[2:])
 
 
 def _places(rows: int, columns: int, direction: Direction) -> Iterable[tuple[int, int]]:

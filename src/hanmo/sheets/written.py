@@ -1,7 +1,7 @@
 """Which cells of a grid hold writing, and what is printed in all of them.
 
-A printed cross or diagonals (田字格, 米字格) lie at the same place in every cell, handwriting does not. So the print is a
-low quantile over all cells, pixel by pixel, and the writing is the ink beyond it. An empty cell is told from faint
+Printed crosses and diagonals (田字格, 米字格) lie at the same place in every cell, handwriting does not. So the print
+is a low quantile over all cells, pixel by pixel, and the writing is the ink beyond it. An empty cell is told from faint
 pencil by comparing it with the other cells of the sheet: what is far lighter than their strokes is no writing.
 """
 
@@ -61,6 +61,12 @@ class Writing:
     def empty(self) -> NDArray[np.bool_]:
         """Whether each cell is empty, bool (N,)."""
         return self.strength < max(_FAINTEST, _FAINT * self.pen)
+
+    def turned(self, turn: int, shape: tuple[int, int]) -> Writing:
+        """The writing in the cells of a grid of ``shape`` (R, C), turned by so many quarters anticlockwise."""
+        places = np.rot90(np.arange(len(self.ink)).reshape(shape), turn).ravel()
+        ink = np.rot90(self.ink[places], turn, axes=(1, 2))
+        return Writing(np.ascontiguousarray(ink), self.strength[places], np.rot90(self.printed, turn))
 
     def of(self, places: NDArray[np.intp]) -> Writing:
         """The writing in some of the cells."""
