@@ -108,4 +108,5 @@ def _sample(grey: Grey, points: NDArray[np.float64]) -> Grey:
     flat = grey.ravel()
     upper = flat[at] * (1 - x) + flat[at + right] * x
     lower = flat[at + below] * (1 - x) + flat[at + below + right] * x
-    return (upper * (1 - y) + lower * y + np.float32(0.5)).astype(np.uint8)
+    sampled: Grey = (upper * (1 - y) + lower * y + np.float32(0.5)).astype(np.uint8)
+    return sampled

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,19 +16,21 @@ from hanmo.image import Source, load_colours
 from hanmo.prediction import Prediction
 from hanmo.recognizer import Recognizer
 from hanmo.sheets.cells import cut
+from hanmo.sheets.context import in_context
 from hanmo.sheets.find import find_grids
 from hanmo.sheets.grid import Grid
-from hanmo.sheets.reading import read_cells
-from hanmo.sheets.turn import find_turn, turned_grids
-from hanmo.sheets.written import find_writing
-
-Direction = Literal["rows", "columns", "columns-right-to-left"]
-"""The order of reading: row by row from the left, column by column from the left, or from the right."""
+from hanmo.sheets.order import Direction, order_of_cells, order_of_grids
+from hanmo.sheets.reading import Read, read_cells
+from hanmo.sheets.turn import find_turn, turned_grid
+from hanmo.sheets.written import Writing, find_writing
 
 UNREAD = "□"
 """Stands in the text for a cell with ink that shows no known character, or was corrected."""
 BLANK = "\u3000"
 """Stands in the text for an empty cell between others: the ideographic space is as wide as a character."""
+
+_ORNAMENT, _WELL = 0.25, 0.6
+"""Mean probability of a grid's cells below which it may be an ornament, and from which another one is read well."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +60,14 @@ class Cell:
         if self.in_context is not None:
             return self.in_context
         return None if self.corrected or self.prediction is None else self.prediction.character
+
+    @property
+    def probability(self) -> float:
+        """The reader's probability of :attr:`character`; where there is none, that of its best candidate, or 0."""
+        if self.prediction is None:
+            return 0.0
+        of = {candidate.character: candidate.probability for candidate in self.prediction.candidates}
+        return of.get(self.character or "", self.prediction.probability)
 
     @property
     def text(self) -> str:
@@ -128,7 +138,8 @@ def read_sheet(
         raise ArgumentError(f"direction is {direction!r}; one of {', '.join(get_args(Direction))}")
     reader = recognizer or Recognizer()
     pixels = load_colours(image)
-    return read_grids(pixels, find_grids(pixels), reader, direction=direction, among=among, top=top)
+    grids = find_grids(pixels)
+    return read_grids(pixels, grids, reader, direction=direction, context=context, among=among, top=top)
 
 
 def read_grids(
@@ -137,36 +148,97 @@ def read_grids(
     reader: Recognizer,
     *,
     direction: Direction = "rows",
+    context: bool = False,
     among: Collection[str] | None = None,
     top: int = 10,
 ) -> Sheet:
     """Read the cells of ``grids`` on a picture, uint8 (H, W, 3), which is turned where it is not upright."""
     grey = to_grey(pixels)
     size = pixels.shape[1], pixels.shape[0]
-    cuts = [cut(grey, grid) for grid in grids]
-    writings = [find_writing(_flat(pictures)) for pictures in cuts]
-    turn = find_turn([_flat(p)[~w.empty] for p, w in zip(cuts, writings, strict=True)], reader, among=among)
-    grids = turned_grids(grids, turn, size)
+    parts = [_Part.of(grey, grid) for grid in grids]
+    turn = find_turn([part.written for part in parts], reader, among=among)
+    parts = [part.turned(turn, size) for part in parts]
+    parts = [parts[n] for n in order_of_grids([part.grid for part in parts], direction)]
+    reads = [read_cells(part.flat, part.writing, reader, top=top, among=among) for part in parts]
+    parts, reads = _without_ornaments(parts, reads)
     cells: list[Cell] = []
-    for number, (grid, pictures, writing) in enumerate(zip(grids, cuts, writings, strict=True)):
-        shown = np.rot90(np.rot90(pictures, turn, axes=(0, 1)), turn, axes=(2, 3))
-        read = read_cells(_flat(shown), writing.turned(turn, pictures.shape[:2]), reader, top=top, among=among)
-        rows, columns = shown.shape[:2]
-        for row, column in _places(rows, columns, direction):
+    for number, (part, read) in enumerate(zip(parts, reads, strict=True)):
+        cells += part.cells(number, read, direction)
+    if context:
+        cells = _with_context(cells)
+    upright = size if turn % 2 == 0 else (size[1], size[0])
+    return Sheet(tuple(cells), tuple(part.grid for part in parts), direction, upright, 90 * turn)
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """A grid with the pictures of its cells, uint8 (R, C, S, S), and the writing on them."""
+
+    grid: Grid
+    pictures: NDArray[np.uint8]
+    writing: Writing
+
+    @classmethod
+    def of(cls, grey: NDArray[np.uint8], grid: Grid) -> _Part:
+        pictures = cut(grey, grid)
+        return cls(grid, pictures, find_writing(pictures.reshape(-1, *pictures.shape[2:])))
+
+    @property
+    def flat(self) -> NDArray[np.uint8]:
+        """The pictures row by row, (R * C, S, S)."""
+        return self.pictures.reshape(-1, *self.pictures.shape[2:])
+
+    @property
+    def written(self) -> NDArray[np.uint8]:
+        """The pictures of cells that are not empty, (N, S, S)."""
+        return self.flat[~self.writing.empty]
+
+    def turned(self, turn: int, size: tuple[int, int]) -> _Part:
+        """The same on the picture of ``size`` (width, height) after so many quarter turns anticlockwise."""
+        if not turn:
+            return self
+        rows, columns = self.pictures.shape[:2]
+        pictures = np.rot90(np.rot90(self.pictures, turn, axes=(0, 1)), turn, axes=(2, 3))
+        writing = self.writing.turned(turn, (rows, columns))
+        return _Part(turned_grid(self.grid, turn, size), np.ascontiguousarray(pictures), writing)
+
+    def cells(self, number: int, read: Sequence[Read], direction: Direction) -> list[Cell]:
+        """The cells in reading order; ``read`` holds them row by row, ``number`` is that of the grid."""
+        rows, columns = self.pictures.shape[:2]
+        cells = []
+        for row, column in order_of_cells(rows, columns, direction):
             prediction, corrected = read[row * columns + column]
-            picture, quad = shown[row, column], grid.quads[row, column]
-            cells.append(Cell(number, row, column, quad, picture, prediction is None, corrected, prediction))
-    return Sheet(tuple(cells), tuple(grids), direction, size if turn % 2 == 0 else size[::-1], 90 * turn)
+            place = self.grid.quads[row, column], self.pictures[row, column]
+            cells.append(Cell(number, row, column, *place, prediction is None, corrected, prediction))
+        return cells
 
 
-def _flat(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(R, C, S, S) as (R * C, S, S)."""
-    return pictures.reshape(-1, *pictures.shape[2:])
+def _without_ornaments(parts: list[_Part], reads: list[list[Read]]) -> tuple[list[_Part], list[list[Read]]]:
+    """The grids without those that hold no characters: a row of printed stars may look like a row of boxes.
+
+    A grid is only left out where another one is read well, and never when it is empty.
+    """
+    sureness = [_sureness(read) for read in reads]
+    if max(sureness, default=0) < _WELL:
+        return parts, reads
+    kept = [n for n, sure in enumerate(sureness) if sure >= _ORNAMENT]
+    return [parts[n] for n in kept], [reads[n] for n in kept]
 
 
-def _places(rows: int, columns: int, direction: Direction) -> Iterable[tuple[int, int]]:
-    """The rows and columns of all cells in reading order."""
-    if direction == "rows":
-        return ((row, column) for row in range(rows) for column in range(columns))
-    order = range(columns) if direction == "columns" else range(columns - 1, -1, -1)
-    return ((row, column) for column in order for row in range(rows))
+def _sureness(read: Sequence[Read]) -> float:
+    """The mean probability of the cells with ink, of which those not read count 0; 1 where there is no ink."""
+    seen = [0.0 if p.refused else p.probability for p, _ in read if p is not None]
+    return sum(seen) / len(seen) if seen else 1.0
+
+
+def _with_context(cells: Sequence[Cell]) -> list[Cell]:
+    """The cells with :attr:`Cell.in_context`. Empty and corrected cells separate what is read together."""
+    found: list[Cell] = []
+    for together, run in groupby(cells, lambda cell: not (cell.prediction is None or cell.corrected)):
+        if not together:
+            found += run
+            continue
+        read = [(cell, cell.prediction) for cell in run if cell.prediction is not None]
+        best = in_context([prediction for _, prediction in read])
+        found += [replace(cell, in_context=character) for (cell, _), character in zip(read, best, strict=True)]
+    return found

@@ -43,12 +43,11 @@ def find_turn(pictures: Sequence[Grey], reader: Recognizer, *, among: Collection
     return best if others[best] > as_it_is + _BETTER else 0
 
 
-def turned_grids(grids: Sequence[Grid], turn: int, size: tuple[int, int]) -> list[Grid]:
-    """The grids of a picture of ``size`` (width, height), as they lie on the picture turned by so many quarters."""
-    for _ in range(turn):
-        grids = [_quarter(grid, size[0]) for grid in grids]
-        size = size[1], size[0]
-    return list(grids)
+def turned_grid(grid: Grid, turn: int, size: tuple[int, int]) -> Grid:
+    """A grid of a picture of ``size`` (width, height), as it lies on the picture turned by so many quarters."""
+    for quarter in range(turn):
+        grid = _quarter(grid, size[quarter % 2])
+    return grid
 
 
 def _quarter(grid: Grid, width: int) -> Grid:

@@ -101,7 +101,8 @@ def _darkness(pictures: Grey) -> Levels:
     """(N, SIDE, SIDE): 0 = the cell's paper, 1 = black."""
     small = np.stack([np.asarray(Image.fromarray(p).resize((SIDE, SIDE), Image.Resampling.BOX)) for p in pictures])
     paper = np.quantile(small, _PAPER, axis=(1, 2), keepdims=True).astype(np.float32)
-    return np.maximum(1 - small / np.maximum(paper, 1), 0).astype(np.float32)
+    dark: Levels = np.maximum(1 - small / np.maximum(paper, 1), 0).astype(np.float32)
+    return dark
 
 
 def _own(ink: Levels) -> Levels:
