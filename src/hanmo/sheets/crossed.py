@@ -21,6 +21,10 @@ _COVERED = 0.98
 counts as crossed out; with 0.98, none of 2,973 drawn characters does."""
 _OFF = (0.0, 0.06, 0.12, 0.18)
 """How far the ends of a line may lie inside the box's corners, in parts of its sides."""
+_SMALLEST = 0.4
+"""Shortest side of the box, as a share of the cell's side: in a flat box, as of 一, the stroke itself is a diagonal."""
+_FULLEST = 0.5
+"""Most ink in the box: a dense character by a thick pen covers any line. Crossed-out ones cover 30 to 47 %."""
 _SEEN = 0.05
 """Darkness, of 1, from which a pixel counts; less is the soft edge of a stroke."""
 
@@ -32,6 +36,8 @@ def is_crossed(ink: Levels) -> bool:
         return False
     rows, columns = (np.flatnonzero(inked.any(axis)) for axis in (1, 0))
     box = inked[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    if min(box.shape) < _SMALLEST * max(ink.shape) or box.mean() > _FULLEST:
+        return False
     return _has_diagonal(box) and _has_diagonal(box[:, ::-1])
 
 

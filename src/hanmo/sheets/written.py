@@ -29,8 +29,10 @@ _PRINT = 0.25
 three quarters of all cells at the same place."""
 _FEWEST = 8
 """With fewer cells chance decides what they have in common, so nothing is taken for print."""
-_FAINTEST = 0.06
-"""Darkness, of 1, below which nothing counts as ink: the noise of a phone's camera and the grain of paper."""
+_NOISE = 0.03
+"""Darkness, of 1, that is subtracted everywhere: the grain of paper, and a camera's noise after averaging."""
+_FAINTEST = 0.02
+"""Darkness beyond the noise, as a mean over 3 x 3 pixels, below which a cell is empty even where all are as faint."""
 _FAINT = 0.3
 """A cell whose darkest stroke has less than this share of the usual darkness is empty: shadows of the back page."""
 _INSET = 3
@@ -54,7 +56,7 @@ class Writing:
     @property
     def pen(self) -> float:
         """The usual strength of the cells that hold writing."""
-        seen = self.strength[self.strength >= self.strength.max(initial=0) / 2]
+        seen = self.strength[self.strength >= _FAINTEST]
         return float(np.median(seen)) if seen.size else 0.0
 
     @property
@@ -78,9 +80,9 @@ def find_writing(pictures: Grey) -> Writing:
     dark = _darkness(pictures)
     printed = np.zeros((SIDE, SIDE), np.float32)
     if len(dark) >= _FEWEST:
-        # Cells are cut a pixel off now and then: the darkest of the neighbouring pixels is compared.
-        printed = _spread(np.quantile(_spread(dark), _PRINT, axis=0).astype(np.float32)[None])[0]
-    ink = np.maximum(dark - 1.2 * printed - _FAINTEST / 2, 0)
+        # Cells are cut a pixel off now and then, and dashes lie elsewhere in each: the darkest pixel around counts.
+        printed = np.quantile(_spread(dark), _PRINT, axis=0).astype(np.float32)
+    ink = np.maximum(dark - 1.2 * printed - _NOISE, 0)
     ink[:, ring(SIDE, SIDE, _INSET)] = 0
     own = np.stack([_own(cell) for cell in ink]) if len(ink) else ink
     strength = _mean(own).max(axis=(1, 2), initial=0)
@@ -108,7 +110,7 @@ def _darkness(pictures: Grey) -> Levels:
 def _own(ink: Levels) -> Levels:
     """The ink of a cell (SIDE, SIDE) without strokes that come in from the neighbouring cells."""
     board = board_of(SIDE, SIDE)
-    seen = ink > _FAINTEST
+    seen = ink > _NOISE
     inked = board.pack(seen)
     rim, outer = board.pack(ring(SIDE, SIDE, _INSET + 1)), board.pack(ring(SIDE, SIDE, _DEEP))
     reaching = board.flood(inked & rim, inked)
