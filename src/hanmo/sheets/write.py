@@ -23,10 +23,11 @@ def as_rows(sheet: Sheet) -> list[list[Any]]:
 
 
 def as_csv(rows: Sequence[Sequence[Any]], columns: Sequence[str] = COLUMNS) -> str:
-    """Rows as comma-separated values (RFC 4180) below a line with the names of the columns."""
+    """Rows as comma-separated values (RFC 4180), below a line with the names of the columns where these are given."""
     out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(columns)
+    writer = csv.writer(out, lineterminator="\n")
+    if columns:
+        writer.writerow(columns)
     writer.writerows(rows)
     return out.getvalue()
 
