@@ -20,6 +20,7 @@ SIDE = 144
 _SMALLEST = 16
 _SQUARE = 0.06
 """A cell is stretched to a square where its sides differ by less than this share; a hand varies more."""
+_WHITE = 255
 _PAPER = 0.8
 """The paper's level is this quantile of a cell: even a dense character leaves a quarter of its cell free."""
 
@@ -54,7 +55,7 @@ def _cut_row(grey: Grey, quads: NDArray[np.float64], side: int) -> Grey:
     inside = (np.abs(v) <= 0.5)[:, :, None] & (np.abs(u) <= 0.5)[:, None]
     for picture, seen in zip(pictures, inside, strict=True):
         if not seen.all():
-            picture[~seen] = np.quantile(picture[seen], _PAPER)
+            picture[~seen] = np.quantile(picture[seen], _PAPER) if seen.any() else _WHITE
     return pictures
 
 
@@ -62,7 +63,7 @@ def _parts(quads: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.
     """The share of a square picture's width and height that each cell (N, 4, 2) fills, the longer side all of it."""
     edges = np.hypot(*np.moveaxis(quads - np.roll(quads, 1, axis=1), -1, 0))
     width, height = edges[:, 1] + edges[:, 3], edges[:, 0] + edges[:, 2]
-    longer = np.maximum(width, height)
+    longer = np.maximum(np.maximum(width, height), 1)
     square = np.abs(width - height) <= _SQUARE * longer
     return np.where(square, 1.0, width / longer), np.where(square, 1.0, height / longer)
 

@@ -37,7 +37,9 @@ _NOISE = 0.03
 _FAINTEST = 0.02
 """Darkness beyond the noise, as a mean over 3 x 3 pixels, below which a cell is empty even where all are as faint."""
 _FAINT = 0.3
-"""A cell whose darkest stroke has less than this share of the usual darkness is empty: shadows of the back page."""
+_FAINT_AT_ALL = 0.1
+"""Shares of the usual darkness: from the first on, a cell's darkest stroke is writing; below the second, it is the
+shadow of the page behind, or what a rubber left."""
 _INSET = 3
 """Pixels along the edges that are not looked at: remains of the rules."""
 _DEEP = 12
@@ -63,9 +65,14 @@ class Writing:
         return float(np.median(seen)) if seen.size else 0.0
 
     @property
-    def empty(self) -> NDArray[np.bool_]:
-        """Whether each cell is empty, bool (N,)."""
+    def empty(self) -> Mask:
+        """Whether each cell is empty, or so much fainter than most that only reading it can tell; bool (N,)."""
         return self.strength < max(_FAINTEST, _FAINT * self.pen)
+
+    @property
+    def faint(self) -> Mask:
+        """Whether each cell is one of these: empty, or written very faintly; bool (N,)."""
+        return self.empty & (self.strength >= max(_FAINTEST, _FAINT_AT_ALL * self.pen))
 
     def turned(self, turn: int, shape: tuple[int, int]) -> Writing:
         """The writing in the cells of a grid of ``shape`` (R, C), turned by so many quarters anticlockwise."""
