@@ -79,6 +79,7 @@ def _projections(quads: NDArray[np.float64]) -> NDArray[np.float64]:
     p0, p1, p2, p3 = (quads[:, k] for k in range(4))
     d1, d2, d3 = p1 - p2, p3 - p2, p0 - p1 + p2 - p3
     cross = d1[:, 0] * d2[:, 1] - d1[:, 1] * d2[:, 0]
+    cross[cross == 0] = 1  # a cell without area: whatever is cut there, it is finite
     g = (d3[:, 0] * d2[:, 1] - d3[:, 1] * d2[:, 0]) / cross
     h = (d1[:, 0] * d3[:, 1] - d1[:, 1] * d3[:, 0]) / cross
     matrices = np.ones((len(quads), 3, 3))
