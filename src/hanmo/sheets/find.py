@@ -15,10 +15,16 @@ from numpy.typing import NDArray
 
 from hanmo.errors import SheetError
 from hanmo.sheets.grid import Grid
-from hanmo.sheets.lattice import Lattice, find_lattices
+from hanmo.sheets.grow import transposed, whole
+from hanmo.sheets.lattice import find_lattices
 from hanmo.sheets.light import darkness, reduced
 from hanmo.sheets.rows import Evidence, evidence_of, find_rows
 from hanmo.sheets.straighten import plane_view
+
+Cells = NDArray[np.float64]
+
+TINY = 0.015
+"""Share of the largest lattice's area below which another one is an ornament, such as a row of stars."""
 
 
 def find_grids(image: NDArray[np.uint8]) -> list[Grid]:
@@ -36,28 +42,48 @@ def find_grids(image: NDArray[np.uint8]) -> list[Grid]:
     lattices = _lattices(evidence)
     if not lattices:
         raise SheetError("no grid of boxes was found on the picture; take the whole sheet, sharp and from above")
-    grids = []
-    for quads in lattices:
-        corners = view.to_picture(quads)
-        grids.append(Grid((corners + 0.5) / scale - 0.5))
-    return grids
+    return [Grid((view.to_picture(quads) + 0.5) / scale - 0.5) for quads in lattices]
 
 
-def _lattices(evidence: Evidence) -> list[NDArray[np.float64]]:
+def _lattices(evidence: Evidence) -> list[Cells]:
     """The cells of each lattice of a plane view, (R, C, 4, 2), found by rows or by columns of boxes."""
-    by_rows = find_lattices(find_rows(evidence), evidence.down_marks)
     turned = evidence.transposed
+    by_rows = find_lattices(find_rows(evidence), evidence.down_marks)
     by_columns = find_lattices(find_rows(turned), turned.down_marks)
-    if _boxes(by_columns) > 1.05 * _boxes(by_rows):
-        return [_transposed(lattice.quads) for lattice in by_columns]
-    return [lattice.quads for lattice in by_rows]
+    rows = _apart([whole(lattice.quads, evidence) for lattice in by_rows])
+    columns = _apart([transposed(whole(lattice.quads, turned)) for lattice in by_columns])
+    return columns if _area(columns) > 1.03 * _area(rows) else rows
 
 
-def _boxes(lattices: list[Lattice]) -> int:
-    """The number of boxes of all lattices."""
-    return sum(lattice.quality.size for lattice in lattices)
+def _apart(lattices: list[Cells]) -> list[Cells]:
+    """The lattices that do not overlap larger ones, and are not tiny beside the largest one."""
+    kept: list[Cells] = []
+    for quads in sorted(lattices, key=lambda quads: -_area([quads])):
+        if _area([quads]) < TINY * _area(kept[:1]):
+            break
+        centres = quads.mean(axis=2).reshape(-1, 2)
+        if not any(np.mean(_inside(centres, other)) > 0.2 for other in kept):
+            kept.append(quads)
+    return kept
 
 
-def _transposed(quads: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Cells (C, R, 4, 2) of a transposed picture as cells (R, C, 4, 2) of the picture."""
-    return quads.transpose(1, 0, 2, 3)[:, :, [0, 3, 2, 1], ::-1]
+def _inside(points: NDArray[np.float64], quads: Cells) -> NDArray[np.bool_]:
+    """Which points (N, 2) lie inside the outline of a lattice."""
+    outline = np.concatenate([quads[0, :, 0], quads[:, -1, 1], quads[-1, ::-1, 2], quads[::-1, 0, 3]])
+    following = np.roll(outline, -1, axis=0)
+    x, y = points[:, None, 0], points[:, None, 1]
+    # A point is inside if a ray from it to the right meets the outline an odd number of times.
+    crosses = (outline[:, 1] > y) != (following[:, 1] > y)
+    rise = following[:, 1] - outline[:, 1]
+    at = outline[:, 0] + (y - outline[:, 1]) * (following[:, 0] - outline[:, 0]) / np.where(rise == 0, 1, rise)
+    inside: NDArray[np.bool_] = (crosses & (x < at)).sum(axis=1) % 2 == 1
+    return inside
+
+
+def _area(lattices: list[Cells]) -> float:
+    """The area of all cells of lattices in square pixels."""
+    area = 0.0
+    for quads in lattices:
+        one, other = quads[:, :, 2] - quads[:, :, 0], quads[:, :, 3] - quads[:, :, 1]
+        area += float(np.abs(one[..., 0] * other[..., 1] - one[..., 1] * other[..., 0]).sum()) / 2
+    return area

@@ -58,6 +58,11 @@ class Evidence:
     down_marks: Map
 
     @property
+    def maps(self) -> tuple[Map, Map, Map, Map]:
+        """All maps, in the order in which they are given."""
+        return self.across, self.down, self.across_marks, self.down_marks
+
+    @property
     def transposed(self) -> Evidence:
         """The evidence of the transposed view."""
         return Evidence(self.down.T, self.across.T, self.down_marks.T, self.across_marks.T)
@@ -89,7 +94,7 @@ class Tooth:
         return (self.left + self.right) / 2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Row:
     """Boxes between two rules, with one tooth more than boxes; ``quality``, one for each box, is 0 to 1."""
 
@@ -180,10 +185,20 @@ class _Finder:
         if not between:
             return False
         tone = min(float(np.quantile(self.tones[k, span], 0.7)) for k in (i, j))
-        # Handwriting is darker than rules; capped at their tone it cannot make up for gaps.
-        sides = min(float(np.minimum(self.tones[k, span], tone).mean()) for k in (i, j))
-        rival = np.minimum(self.tones[between, span], tone).mean(axis=1).max()
+        height = float(np.mean(self.curves[j, span] - self.curves[i, span]))
+        parts = [self.typical(k, span, tone, height) for k in (i, j, *between)]
+        sides, rival = min(parts[:2]), max(parts[2:])
         return bool(rival > RIVAL * sides)
+
+    def typical(self, k: int, span: slice, tone: float, height: float) -> float:
+        """The darkness of rule ``k`` over ``span`` in its fainter boxes of about ``height``.
+
+        Handwriting that lies on a middle line makes it darker in some boxes. It is darker than rules, too; capped at
+        their ``tone`` it cannot make up for gaps.
+        """
+        values = np.minimum(self.tones[k, span], tone)
+        boxes = np.array_split(values, max(1, round(len(values) / height)))
+        return float(np.quantile([box.mean() for box in boxes], 0.33))
 
     def rows(self, i: int, j: int) -> list[Row]:
         """The rows of boxes between rules ``i`` and ``j``."""

@@ -1,0 +1,203 @@
+"""Lattices made whole: rows and columns of boxes that were missed at a lattice's edges, and lattices of half boxes.
+
+All work is done on the cells of a plane view, (R, C, 4, 2), and on the evidence of rules there.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hanmo.sheets.light import Map
+from hanmo.sheets.rows import Evidence
+
+Values = NDArray[np.float64]
+
+POINTS = 24
+"""Points at which a side of a box is sampled."""
+
+STRAY = 0.12
+"""Share of a box's side by which the next rule may miss the place where the last boxes let expect it."""
+
+SUPPORTED = 0.55
+"""Share of a side that must be marked."""
+
+MOST = 0.6
+"""Share of the boxes of a new row that must be supported on their three new sides."""
+
+SNAP = 0.08
+"""Share of a box's height by which a side may move to a rule."""
+
+FAINTER = 0.82
+"""Every second rule, across and down, is a middle line of boxes if it has less than this share of the others' tone."""
+
+
+def whole(quads: Values, evidence: Evidence) -> Values:
+    """A lattice (R, C, 4, 2) of a plane view, with whole boxes and all its rows and columns."""
+    quads = without_halves(quads, evidence)
+    for _ in range(2):
+        before = quads.shape
+        quads = snapped(quads, evidence)
+        for mirrored in (False, True):
+            quads = _grown(quads, evidence, mirrored)
+            quads = transposed(_grown(transposed(quads), evidence.transposed, mirrored))
+        if quads.shape == before:
+            break
+    return quads
+
+
+def transposed(quads: Values) -> Values:
+    """Cells (C, R, 4, 2) of a transposed picture as cells (R, C, 4, 2) of the picture."""
+    return quads.transpose(1, 0, 2, 3)[:, :, [0, 3, 2, 1], ::-1]
+
+
+def without_halves(quads: Values, evidence: Evidence) -> Values:
+    """A lattice in which boxes divided by fainter or dashed middle lines are whole boxes."""
+    if max(quads.shape[:2]) < 4 or min(quads.shape[:2]) < 2:
+        return quads
+    across = _first_whole(_tones(quads, evidence.across))
+    down = _first_whole(_tones(transposed(quads), evidence.down.T))
+    rows, columns = quads.shape[:2]
+    if across is None or down is None or across + 2 > rows or down + 2 > columns:
+        return quads
+    top = quads[across : rows - 1 : 2, down : columns - 1 : 2]
+    corners = [
+        top[:, :, 0],
+        quads[across : rows - 1 : 2, down + 1 : columns : 2, 1],
+        quads[across + 1 : rows : 2, down + 1 : columns : 2, 2],
+        quads[across + 1 : rows : 2, down : columns - 1 : 2, 3],
+    ]
+    return np.stack(corners, axis=2)
+
+
+def _tones(quads: Values, across: Map) -> Values:
+    """The darkness of each horizontal rule of a lattice, (R + 1,): that of its fainter boxes, where no strokes are."""
+    lines = [_side(quads[:, :, 0], quads[:, :, 1], across), _side(quads[:, :, 3], quads[:, :, 2], across)]
+    # Strokes over a middle line make it darker in some boxes, so the fainter third counts.
+    return np.quantile(np.concatenate([lines[0], lines[1][-1:]]), 0.33, axis=1)
+
+
+def _first_whole(tones: Values) -> int | None:
+    """0 or 1: the number of the rule with which whole boxes begin, if every second rule is fainter; else None."""
+    inner = tones[1:-1] if len(tones) > 4 else tones  # the outermost rules are often thicker than the others
+    shift = 1 if len(tones) > 4 else 0
+    even, odd = inner[shift % 2 :: 2], inner[1 - shift % 2 :: 2]
+    for first, strong, faint in ((0, even, odd), (1, odd, even)):
+        if len(strong) and len(faint) and np.median(faint) < FAINTER * np.median(strong):
+            clear = np.mean(faint[:, None] < 0.95 * strong[None, :])
+            if clear > 0.85:
+                return first
+    return None
+
+
+def _side(start: Values, end: Values, values: Map, reduce: bool = True) -> Values:
+    """The mean over points from ``start`` to ``end``, both (..., 2), of the greatest value within two pixels.
+
+    The sides run across; for those that run down, everything is transposed.
+    """
+    share = np.linspace(0.04, 0.96, POINTS)
+    points = start[..., None, :] + (end - start)[..., None, :] * share[:, None]
+    height, width = values.shape
+    rows = np.rint(points[..., 1]).astype(int)
+    columns = np.clip(np.rint(points[..., 0]).astype(int), 0, width - 1)
+    best = np.zeros(rows.shape)
+    for shift in range(-2, 3):
+        here = rows + shift
+        best = np.maximum(best, np.where((here >= 0) & (here < height), values[np.clip(here, 0, height - 1), columns], 0))
+    return best.mean(axis=-1) if reduce else best
+
+
+def _grown(quads: Values, evidence: Evidence, mirrored: bool) -> Values:
+    """A lattice with the rows of boxes below it, or, if mirrored, above it."""
+    if mirrored:
+        flipped = Evidence(*(part[::-1] for part in evidence.maps))
+        return _mirrored(_grown(_mirrored(quads, evidence), flipped, False), evidence)
+    while len(quads) < 100:
+        row = _next_row(quads, evidence)
+        if row is None:
+            return quads
+        quads = np.concatenate([quads, row[None]])
+    return quads
+
+
+def _mirrored(quads: Values, evidence: Evidence) -> Values:
+    """Cells of the picture turned upside down in a mirror."""
+    turned = quads[::-1][:, :, [3, 2, 1, 0]].copy()
+    turned[..., 1] = evidence.across.shape[0] - 1 - turned[..., 1]
+    return turned
+
+
+def _next_row(quads: Values, evidence: Evidence) -> Values | None:
+    """The row of boxes (C, 4, 2) below a lattice; None if there is none."""
+    last = quads[-1]
+    down = last[:, [3, 2]] - last[:, [0, 1]]
+    step = last - quads[-2] if len(quads) > 1 else np.concatenate([down, down[:, ::-1]], axis=1)
+    height = float(np.median(down[..., 1]))
+    row = last + step
+    reach = max(2, round(STRAY * height))
+    shifts = np.arange(-reach, reach + 1)
+    gap = float(np.median(row[:, 0, 1] - last[:, 3, 1]))
+    if gap > 3:
+        row[:, :2, 1] += _best_shift(row[:, 0], row[:, 1], evidence.across_marks, shifts)
+    else:
+        row[:, :2] = last[:, [3, 2]]
+    row[:, 2:, 1] += _best_shift(row[:, 3], row[:, 2], evidence.across_marks, shifts)
+    row = snapped(row[None], evidence)[0]
+    supports = [_side(row[:, 3], row[:, 2], evidence.across_marks), _side(row[:, 0], row[:, 1], evidence.across_marks)]
+    marks = evidence.down_marks.T
+    supports += [_side(row[:, a, ::-1], row[:, b, ::-1], marks) for a, b in ((0, 3), (1, 2))]
+    supported = np.mean(np.min(supports, axis=0) >= SUPPORTED)
+    return row if supported >= MOST else None
+
+
+def _best_shift(start: Values, end: Values, across_marks: Map, shifts: NDArray[np.int64]) -> int:
+    """The shift up or down with which sides are marked most; small shifts are preferred."""
+    moved = [np.array([0.0, shift]) for shift in shifts]
+    found = [float(_side(start + by, end + by, across_marks).mean()) - 0.002 * abs(by[1]) for by in moved]
+    return int(shifts[int(np.argmax(found))])
+
+
+def snapped(quads: Values, evidence: Evidence) -> Values:
+    """A lattice whose sides have moved to the middles of the rules, by SNAP of a box's side at most."""
+    quads = _snapped_across(quads, evidence.across)
+    return transposed(_snapped_across(transposed(quads), evidence.down.T))
+
+
+def _snapped_across(quads: Values, across: Map) -> Values:
+    """A lattice whose upper and lower sides have moved up or down to the middles of horizontal rules."""
+    height = float(np.median(quads[:, :, 3, 1] - quads[:, :, 0, 1]))
+    reach = max(2, round(SNAP * height))
+    moved = quads.copy()
+    for a, b in ((0, 1), (3, 2)):
+        shift, weight = _offsets(quads[:, :, a], quads[:, :, b], across, reach)
+        # Where strokes or gaps hide the rule its neighbours tell; a distant one that differs much is a stroke.
+        typical = np.median(shift, axis=1, keepdims=True)
+        weight = weight / (1 + ((shift - typical) / (0.04 * height)) ** 4) + 1e-6
+        columns = shift.shape[1]
+        distance = np.abs(np.arange(columns) + 0.5 - np.arange(columns + 1)[:, None])
+        near = np.exp(-(distance**2)) + 1e-4
+        at_corners = (weight * shift) @ near.T / (weight @ near.T)
+        moved[:, :, a, 1] += at_corners[:, :-1]
+        moved[:, :, b, 1] += at_corners[:, 1:]
+    return moved
+
+
+def _offsets(start: Values, end: Values, across: Map, reach: int) -> tuple[Values, Values]:
+    """How far sides from ``start`` to ``end``, (R, C, 2), are from the darkest line near them, and its darkness."""
+    share = np.linspace(0.06, 0.94, POINTS)
+    points = start[..., None, :] + (end - start)[..., None, :] * share[:, None]
+    height, width = across.shape
+    columns = np.clip(np.rint(points[..., 0]).astype(int), 0, width - 1)
+    rows = np.rint(points[..., 1]).astype(int)
+    shifts = np.arange(-reach - 1, reach + 2)
+    values = across[np.clip(rows[..., None] + shifts, 0, height - 1), columns[..., None]]
+    # Strokes are darker than rules; what a side has at most points counts.
+    cap = np.quantile(values.max(axis=-1), 0.5, axis=-1)[..., None, None]
+    line = np.minimum(values, cap).mean(axis=-2)
+    best = (line - 0.1 * line.max(axis=-1, keepdims=True) * np.abs(shifts) / reach)[..., 1:-1].argmax(axis=-1) + 1
+    around = [np.take_along_axis(line, (best + k)[..., None], -1)[..., 0] for k in (-1, 0, 1)]
+    low = np.minimum(np.minimum(*around[::2]), around[1])
+    left, middle, right = (part - low for part in around)
+    offset = (right - left) / np.maximum(left + middle + right, 1e-6)
+    # Points were rounded to whole pixels; on average over a side the rounding does not shift it.
+    return shifts[best] + offset, around[1]
