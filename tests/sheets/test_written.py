@@ -5,8 +5,8 @@ import pytest
 
 from drawn_boxes import draw_boxes
 from hanmo.colour import to_grey
-from hanmo.sheets.cleaned import fine_print, without_print, writing_alone
 from hanmo.sheets.cells import cut
+from hanmo.sheets.cleaned import fine_print, without_print, writing_alone
 from hanmo.sheets.written import Writing, find_writing
 
 ROWS = ["春眠不觉晓 ", "处处闻啼鸟 ", "夜来风雨声 ", "      "]

@@ -233,7 +233,7 @@ def _differences(differences: list[Difference]) -> list[str]:
 
 
 _KINDS: tuple[tuple[Kind, str], ...] = (
-    ("other", "other characters"),
+    ("other", "different"),
     ("missing", "missing"),
     ("extra", "extra"),
     ("unread", "not read"),
