@@ -60,6 +60,17 @@ def test_a_blank_sheet_has_no_text_and_is_not_turned(reader: Recognizer) -> None
     assert all(cell.empty for cell in sheet.cells)
 
 
+def test_coloured_rules_are_hidden_on_a_dark_desk_too(reader: Recognizer) -> None:
+    pixels, grid = draw_boxes(["春 不", "  晓"], cross="#c08080")
+    desk = np.full((900, 900, 3), (40, 25, 20), np.uint8)
+    desk[100 : 100 + pixels.shape[0], 200 : 200 + pixels.shape[1]] = pixels
+    sheet = read_grids(desk, [Grid(grid.quads + np.array([200, 100]))], reader)
+    assert sheet.text() == "春\u3000不\n\u3000\u3000晓"
+    assert sheet.cells[1].picture.min() > 200
+    with pytest.raises(SheetError, match="outside of its picture"):
+        read_grids(pixels, [Grid(grid.quads + 2000)], reader)
+
+
 def test_columns_are_read_as_the_direction_says(reader: Recognizer) -> None:
     pixels, grid = draw_boxes(["山大", "水小", "火 "])
     assert read_grids(pixels, [grid], reader, direction="columns").text() == "山水火\n大小"

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hanmo.colour import to_grey
-from hanmo.errors import ArgumentError
+from hanmo.errors import ArgumentError, SheetError
 from hanmo.image import Source, load_colours
 from hanmo.prediction import Prediction
 from hanmo.recognizer import Recognizer
@@ -153,9 +153,8 @@ def read_grids(
     top: int = 10,
 ) -> Sheet:
     """Read the cells of ``grids`` on a picture, uint8 (H, W, 3), which is turned where it is not upright."""
-    grey = to_grey(pixels)
     size = pixels.shape[1], pixels.shape[0]
-    parts = [_Part.of(grey, grid) for grid in grids]
+    parts = [_Part.of(pixels, grid) for grid in grids]
     turn = find_turn([part.written for part in parts], reader, among=among)
     parts = [part.turned(turn, size) for part in parts]
     parts = [parts[n] for n in order_of_grids([part.grid for part in parts], direction)]
@@ -179,8 +178,14 @@ class _Part:
     writing: Writing
 
     @classmethod
-    def of(cls, grey: NDArray[np.uint8], grid: Grid) -> _Part:
-        pictures = cut(grey, grid)
+    def of(cls, pixels: NDArray[np.uint8], grid: Grid) -> _Part:
+        # Coloured print is sought in the grid alone: a desk around the sheet has colours, too.
+        left, top = grid.quads.min(axis=(0, 1, 2)).clip(0).astype(int)
+        right, bottom = grid.quads.max(axis=(0, 1, 2)).clip(1).astype(int) + 1
+        region = pixels[top:bottom, left:right]
+        if not region.size:
+            raise SheetError("a grid lies outside of its picture; give the picture in which it was found")
+        pictures = cut(to_grey(region), replace(grid, quads=grid.quads - (left, top)))
         return cls(grid, pictures, find_writing(pictures.reshape(-1, *pictures.shape[2:])))
 
     @property
