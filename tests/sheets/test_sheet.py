@@ -25,6 +25,7 @@ def test_a_sheet_is_read_cell_by_cell(reader: Recognizer) -> None:
     assert (sheet.size, sheet.rotation, sheet.upside_down) == ((pixels.shape[1], pixels.shape[0]), 0, False)
     struck = sheet.cells[13]
     assert (struck.row, struck.column, struck.corrected, struck.character) == (2, 1, True, None)
+    assert struck.probability == 0, "its candidates stay in the prediction"
     empty = sheet.cells[6]
     assert (empty.empty, empty.prediction, empty.character, empty.probability) == (True, None, None, 0.0)
     first = sheet.cells[0]

@@ -63,11 +63,9 @@ class Cell:
 
     @property
     def probability(self) -> float:
-        """The reader's probability of :attr:`character`; where there is none, that of its best candidate, or 0."""
-        if self.prediction is None:
-            return 0.0
-        of = {candidate.character: candidate.probability for candidate in self.prediction.candidates}
-        return of.get(self.character or "", self.prediction.probability)
+        """The reader's probability of :attr:`character`, 0 where there is none."""
+        candidates = self.prediction.candidates if self.prediction else ()
+        return next((c.probability for c in candidates if c.character == self.character), 0.0)
 
     @property
     def text(self) -> str:

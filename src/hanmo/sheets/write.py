@@ -78,7 +78,7 @@ def _cell(cell: Cell) -> dict[str, Any]:
 def _row(cell: Cell) -> list[Any]:
     prediction = cell.prediction
     candidates = "".join(c.character for c in prediction.candidates) if prediction else ""
-    probability = round(cell.probability, 4) if prediction else ""
+    probability = round(cell.probability, 4) if cell.character else ""
     reason = prediction.reason or "" if prediction else ""
     corners = cell.quadrilateral.round(1).ravel().tolist()
     flags = int(cell.empty), int(cell.corrected)
