@@ -6,7 +6,7 @@ import pytest
 from drawn_boxes import draw_boxes
 from hanmo.colour import to_grey
 from hanmo.sheets.cells import cut
-from hanmo.sheets.cleaned import fine_print, without_print, writing_alone
+from hanmo.sheets.cleaned import fine_print, without_foreign, without_print, writing_alone
 from hanmo.sheets.written import Writing, find_writing
 
 ROWS = ["春眠不觉晓 ", "处处闻啼鸟 ", "夜来风雨声 ", "      "]
@@ -67,6 +67,15 @@ def test_print_is_left_out_and_strokes_stay() -> None:
         assert cleaned[EMPTY].min() > 200
         strokes = plain[~EMPTY] < 60
         assert (cleaned[~EMPTY][strokes] < 90).mean() > 0.97
+
+
+def test_rules_and_neighbours_are_left_out_without_a_look_at_the_print() -> None:
+    pictures = cells_of(ROWS, cross="#707070")
+    pictures[5, 40:60, :14] = 30
+    cleaned = without_foreign(pictures, find_writing(pictures))
+    assert cleaned[5, 40:60, :14].min() > 200
+    assert cleaned[:, :5].min() > 200
+    assert np.array_equal(cleaned[:, 12:-12, 20:-12], pictures[:, 12:-12, 20:-12])
 
 
 def test_few_cells_have_no_print_in_common() -> None:

@@ -1,7 +1,8 @@
 """Cells without print, rules and neighbours' strokes, for a second look at those that were not read for sure.
 
-Two ways, since each does well where the other does not: :func:`writing_alone` keeps only what is surely written,
-:func:`without_print` removes only what is surely printed.
+Three ways, since each does well where the others do not: :func:`writing_alone` keeps only what is surely written,
+:func:`without_print` removes only what is surely printed, and :func:`without_foreign` removes no print at all, for
+sheets whose characters have strokes in common that look like print.
 """
 
 from __future__ import annotations
@@ -35,8 +36,13 @@ def writing_alone(pictures: Grey, writing: Writing) -> Grey:
 def without_print(pictures: Grey, writing: Writing, printed: Levels) -> Grey:
     """The pictures (N, S, S), with paper for what is ``printed`` (S, S) and what is foreign to the cell."""
     print_ = (printed > _PRINTED) & (darkness(pictures) <= _BEYOND * printed + _NOISE)
+    return without_foreign(np.where(print_, _paper(pictures), pictures), writing)
+
+
+def without_foreign(pictures: Grey, writing: Writing) -> Grey:
+    """The pictures (N, S, S), with paper for what is foreign to the cell alone."""
     foreign = _enlarged(writing.foreign.astype(np.float32), pictures.shape[1], Image.Resampling.NEAREST) > 0
-    return np.where(print_ | foreign, _paper(pictures), pictures)
+    return np.where(foreign, _paper(pictures), pictures)
 
 
 def fine_print(pictures: Grey) -> Levels:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from hanmo.prediction import Prediction
 from hanmo.recognizer import Recognizer
-from hanmo.sheets.cleaned import fine_print, without_print, writing_alone
+from hanmo.sheets.cleaned import fine_print, without_foreign, without_print, writing_alone
 from hanmo.sheets.crossed import CROSSES, is_crossed
 from hanmo.sheets.written import Writing
 
@@ -41,7 +41,12 @@ def read_cells(
     if unsure:
         places = written[unsure]
         cells, here = pictures[places], writing.of(places)
-        for cleaned in (writing_alone(cells, here), without_print(cells, here, fine_print(pictures))):
+        looks = (
+            writing_alone(cells, here),
+            without_print(cells, here, fine_print(pictures)),
+            without_foreign(cells, here),
+        )
+        for cleaned in looks:
             for n, again in zip(unsure, reader.recognize_batch(list(cleaned), top, among=among), strict=True):
                 predictions[n] = max(predictions[n], again, key=_rank)
     read: list[Read] = [(None, False)] * len(pictures)
