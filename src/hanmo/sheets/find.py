@@ -5,7 +5,9 @@ The steps of :func:`find_grids`:
 1. Light and colour are divided out (:mod:`hanmo.sheets.light`) on a reduced picture.
 2. Turn and perspective are removed (:mod:`hanmo.sheets.straighten`).
 3. Rules are traced (:mod:`hanmo.sheets.rules`), and rows of boxes are sought between them (:mod:`hanmo.sheets.rows`).
-4. Rows with the same columns become a lattice (:mod:`hanmo.sheets.lattice`).
+4. Rows with the same columns become a lattice (:mod:`hanmo.sheets.lattice`), which then grows to the rows and columns
+   that were missed, and moves to the rules (:mod:`hanmo.sheets.grow`).
+5. Without rules, rows of separate characters are sought by projections of the ink (:mod:`hanmo.sheets.free`).
 """
 
 from __future__ import annotations
@@ -13,12 +15,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hanmo.errors import SheetError
+from hanmo.sheets.free import free_rows
 from hanmo.sheets.grid import Grid
-from hanmo.sheets.grow import transposed, whole
+from hanmo.sheets.grow import whole
 from hanmo.sheets.lattice import find_lattices
 from hanmo.sheets.light import darkness, reduced
 from hanmo.sheets.rows import Evidence, evidence_of, find_rows
+from hanmo.sheets.sides import transposed
 from hanmo.sheets.straighten import plane_view
 
 Cells = NDArray[np.float64]
@@ -40,16 +43,37 @@ def find_grids(image: NDArray[np.uint8]) -> list[Grid]:
     view = plane_view(dark)
     evidence = evidence_of(view.show(dark))
     lattices = _lattices(evidence)
-    if not lattices:
-        raise SheetError("no grid of boxes was found on the picture; take the whole sheet, sharp and from above")
-    return [Grid((view.to_picture(quads) + 0.5) / scale - 0.5) for quads in lattices]
+    ruled = bool(lattices)
+    quads = [view.to_picture(cells) for cells in lattices] if ruled else free_rows(dark)
+    return [Grid((cells + 0.5) / scale - 0.5, ruled) for cells in in_reading_order(quads)]
+
+
+def in_reading_order(lattices: list[Cells]) -> list[Cells]:
+    """Lattices from top to bottom, those beside each other from left to right, by the widest blank between them.
+
+    Nagy, Seth and Viswanathan, "A prototype document image analysis system for technical journals", 1992: X-Y cuts.
+    """
+    if len(lattices) < 2:
+        return lattices
+    cuts = []
+    for axis in (1, 0):
+        spans = sorted((float(quads[..., axis].min()), float(quads[..., axis].max()), n) for n, quads in enumerate(lattices))
+        end = spans[0][1]
+        for k in range(1, len(spans)):
+            if spans[k][0] > end:
+                cuts.append((spans[k][0] - end, [n for _, _, n in spans[:k]], [n for _, _, n in spans[k:]]))
+            end = max(end, spans[k][1])
+    if not cuts:
+        return sorted(lattices, key=lambda quads: (float(quads[..., 1].min()), float(quads[..., 0].min())))
+    _, before, after = max(cuts, key=lambda cut: cut[0])
+    return [quads for part in (before, after) for quads in in_reading_order([lattices[n] for n in part])]
 
 
 def _lattices(evidence: Evidence) -> list[Cells]:
     """The cells of each lattice of a plane view, (R, C, 4, 2), found by rows or by columns of boxes."""
     turned = evidence.transposed
-    by_rows = find_lattices(find_rows(evidence), evidence.down_marks)
-    by_columns = find_lattices(find_rows(turned), turned.down_marks)
+    by_rows = find_lattices(find_rows(evidence), evidence)
+    by_columns = find_lattices(find_rows(turned), turned)
     rows = _apart([whole(lattice.quads, evidence) for lattice in by_rows])
     columns = _apart([transposed(whole(lattice.quads, turned)) for lattice in by_columns])
     return columns if _area(columns) > 1.03 * _area(rows) else rows

@@ -10,11 +10,9 @@ from numpy.typing import NDArray
 
 from hanmo.sheets.light import Map
 from hanmo.sheets.rows import Evidence
+from hanmo.sheets.sides import POINTS, side, sides, transposed
 
 Values = NDArray[np.float64]
-
-POINTS = 24
-"""Points at which a side of a box is sampled."""
 
 STRAY = 0.12
 """Share of a box's side by which the next rule may miss the place where the last boxes let expect it."""
@@ -24,6 +22,9 @@ SUPPORTED = 0.55
 
 MOST = 0.6
 """Share of the boxes of a new row that must be supported on their three new sides."""
+
+APART = 0.15
+"""Share of a box's height between two rows from which they count as standing apart."""
 
 SNAP = 0.08
 """Share of a box's height by which a side may move to a rule."""
@@ -44,11 +45,6 @@ def whole(quads: Values, evidence: Evidence) -> Values:
         if quads.shape == before:
             break
     return quads
-
-
-def transposed(quads: Values) -> Values:
-    """Cells (C, R, 4, 2) of a transposed picture as cells (R, C, 4, 2) of the picture."""
-    return quads.transpose(1, 0, 2, 3)[:, :, [0, 3, 2, 1], ::-1]
 
 
 def without_halves(quads: Values, evidence: Evidence) -> Values:
@@ -72,7 +68,7 @@ def without_halves(quads: Values, evidence: Evidence) -> Values:
 
 def _tones(quads: Values, across: Map) -> Values:
     """The darkness of each horizontal rule of a lattice, (R + 1,): that of its fainter boxes, where no strokes are."""
-    lines = [_side(quads[:, :, 0], quads[:, :, 1], across), _side(quads[:, :, 3], quads[:, :, 2], across)]
+    lines = [side(quads[:, :, 0], quads[:, :, 1], across), side(quads[:, :, 3], quads[:, :, 2], across)]
     # Strokes over a middle line make it darker in some boxes, so the fainter third counts.
     return np.quantile(np.concatenate([lines[0], lines[1][-1:]]), 0.33, axis=1)
 
@@ -88,23 +84,6 @@ def _first_whole(tones: Values) -> int | None:
             if clear > 0.85:
                 return first
     return None
-
-
-def _side(start: Values, end: Values, values: Map, reduce: bool = True) -> Values:
-    """The mean over points from ``start`` to ``end``, both (..., 2), of the greatest value within two pixels.
-
-    The sides run across; for those that run down, everything is transposed.
-    """
-    share = np.linspace(0.04, 0.96, POINTS)
-    points = start[..., None, :] + (end - start)[..., None, :] * share[:, None]
-    height, width = values.shape
-    rows = np.rint(points[..., 1]).astype(int)
-    columns = np.clip(np.rint(points[..., 0]).astype(int), 0, width - 1)
-    best = np.zeros(rows.shape)
-    for shift in range(-2, 3):
-        here = rows + shift
-        best = np.maximum(best, np.where((here >= 0) & (here < height), values[np.clip(here, 0, height - 1), columns], 0))
-    return best.mean(axis=-1) if reduce else best
 
 
 def _grown(quads: Values, evidence: Evidence, mirrored: bool) -> Values:
@@ -143,17 +122,16 @@ def _next_row(quads: Values, evidence: Evidence) -> Values | None:
         row[:, :2] = last[:, [3, 2]]
     row[:, 2:, 1] += _best_shift(row[:, 3], row[:, 2], evidence.across_marks, shifts)
     row = snapped(row[None], evidence)[0]
-    supports = [_side(row[:, 3], row[:, 2], evidence.across_marks), _side(row[:, 0], row[:, 1], evidence.across_marks)]
-    marks = evidence.down_marks.T
-    supports += [_side(row[:, a, ::-1], row[:, b, ::-1], marks) for a, b in ((0, 3), (1, 2))]
-    supported = np.mean(np.min(supports, axis=0) >= SUPPORTED)
-    return row if supported >= MOST else None
+    supported = sides(row[None], evidence)[0].min(axis=-1) >= SUPPORTED
+    # A row that stands apart may have fewer boxes, and then belongs to another grid.
+    ends = bool(supported[0] and supported[-1]) or gap <= APART * height
+    return row if ends and supported.mean() >= MOST else None
 
 
 def _best_shift(start: Values, end: Values, across_marks: Map, shifts: NDArray[np.int64]) -> int:
     """The shift up or down with which sides are marked most; small shifts are preferred."""
     moved = [np.array([0.0, shift]) for shift in shifts]
-    found = [float(_side(start + by, end + by, across_marks).mean()) - 0.002 * abs(by[1]) for by in moved]
+    found = [float(side(start + by, end + by, across_marks).mean()) - 0.002 * abs(by[1]) for by in moved]
     return int(shifts[int(np.argmax(found))])
 
 

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hanmo.sheets.light import Map
-from hanmo.sheets.rows import GOOD, Row
+from hanmo.sheets.rows import GOOD, Evidence, Row
+from hanmo.sheets.sides import sides
 
 Values = NDArray[np.float64]
 
@@ -24,6 +25,9 @@ ALIKE = 1.3
 
 APART = 1.1
 """Heights of a row that may lie blank between two rows of one lattice, such as lines for Pinyin."""
+
+BESIDE = 0.15
+"""Share of a row's height between two rows from which they stand apart, so that they may have different lengths."""
 
 LOST = 3.4
 """Heights of a row that may lie between two rows of one lattice when horizontal rules between them are missing."""
@@ -51,6 +55,12 @@ class Lattice:
     quality: Values
     slant: float = 0.0
 
+    def part(self, rows: NDArray[np.int64], columns: slice) -> Lattice:
+        """The lattice of some rows and of a run of columns."""
+        edges = slice(columns.start, columns.stop + 1)
+        left, right, top, bottom = (values[rows][:, edges] for values in (self.left, self.right, self.top, self.bottom))
+        return Lattice(left, right, top, bottom, self.quality[rows][:, columns], self.slant)
+
     @property
     def quads(self) -> Values:
         """The corners of the boxes, (R, C, 4, 2), from top left clockwise."""
@@ -73,12 +83,13 @@ class Lattice:
         return x - slope * half, x + slope * half
 
 
-def find_lattices(rows: list[Row], down_marks: Map) -> list[Lattice]:
-    """The lattices that rows of boxes form, those with most boxes first; ``down_marks`` is the evidence of rules."""
+def find_lattices(rows: list[Row], evidence: Evidence) -> list[Lattice]:
+    """The lattices that rows of boxes form, those with most boxes first."""
     found = []
     for group in _groups(rows):
-        for table in _tables(group):
-            found += _divided(table, down_marks)
+        for block in _blocks(_table(group), evidence):
+            for part in _parts(block):
+                found += _divided(part, evidence.down_marks)
     found = [lattice for lattice in found if lattice.quality.size >= FEWEST]
     return sorted(found, key=lambda lattice: -lattice.quality.size)
 
@@ -137,34 +148,52 @@ def _shift(row: Row, other: Row) -> int | None:
     return int(np.median((miss.argmin(axis=1) - np.arange(len(x)))[near]))
 
 
-def _tables(group: Placed) -> list[Lattice]:
-    """The lattices of a group of rows, divided at columns that most rows lack."""
+def _table(group: Placed) -> Lattice:
+    """A group of rows as one lattice with the columns of all of them; boxes that a row lacks have the quality 0."""
     first = min(column for _, column in group)
     columns = max(column + len(row.quality) for row, column in group) - first
     lines = _lines_of_text(group)
     left, right, top, bottom = (np.full((len(lines), columns + 1), np.nan) for _ in range(4))
     quality = np.zeros((len(lines), columns))
-    slants = []
     for r, line in enumerate(lines):
         for row, column in line:
             start = column - first
             for c, tooth in enumerate(row.teeth, start):
                 if tooth.cover or np.isnan(left[r, c]):
                     left[r, c], right[r, c] = tooth.left, tooth.right
-                slants.append(tooth.slant)
             quality[r, start : start + len(row.quality)] = row.quality
-    for r, line in enumerate(lines):
         x = _filled(left, right, r)
         longest = max(line, key=lambda placed: len(placed[0].quality))[0]
         top[r], bottom[r] = longest.top.at(x), longest.bottom.at(x)
-    tables = []
-    for span in _runs((quality >= GOOD).mean(axis=0) >= 0.5):
-        kept = (quality[:, span] >= GOOD).mean(axis=1) >= 0.5
-        edges = slice(span.start, span.stop + 1)
-        parts = [values[kept][:, edges] for values in (left, right, top, bottom)]
-        if kept.any():
-            tables.append(_smooth(Lattice(*parts, quality[kept][:, span], float(np.median(slants)))))
-    return tables
+    slant = float(np.median([tooth.slant for row, _ in group for tooth in row.teeth]))
+    return _smooth(Lattice(left, right, top, bottom, quality, slant))
+
+
+def _blocks(table: Lattice, evidence: Evidence) -> list[Lattice]:
+    """A lattice divided between rows that stand apart and begin or end in different columns, as on forms."""
+    shares = sides(table.quads, evidence).mean(axis=-1)
+    present = (shares >= 0.5) | (table.quality >= GOOD)
+    ends = [(int(row.argmax()), int(row[::-1].argmax())) for row in present]
+    height = np.median(table.bottom - table.top, axis=1)
+    blocks, first = [], 0
+    for r in range(1, len(present) + 1):
+        if r < len(present):
+            gap = float(np.median(table.top[r] - table.bottom[r - 1]))
+            if ends[r] == ends[r - 1] or gap <= BESIDE * height[r]:
+                continue
+        blocks.append(table.part(np.arange(first, r), slice(0, present.shape[1])))
+        first = r
+    return blocks
+
+
+def _parts(table: Lattice) -> list[Lattice]:
+    """The lattices of a table, divided at columns that most rows lack; without rows that lack most columns."""
+    parts = []
+    for span in _runs((table.quality >= GOOD).mean(axis=0) >= 0.5):
+        kept = np.flatnonzero((table.quality[:, span] >= GOOD).mean(axis=1) >= 0.5)
+        if len(kept):
+            parts.append(table.part(kept, span))
+    return parts
 
 
 def _lines_of_text(group: Placed) -> list[Placed]:

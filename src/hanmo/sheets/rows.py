@@ -184,21 +184,16 @@ class _Finder:
         ]
         if not between:
             return False
-        tone = min(float(np.quantile(self.tones[k, span], 0.7)) for k in (i, j))
-        height = float(np.mean(self.curves[j, span] - self.curves[i, span]))
-        parts = [self.typical(k, span, tone, height) for k in (i, j, *between)]
-        sides, rival = min(parts[:2]), max(parts[2:])
+        values = self.tones[[i, j, *between], span]
+        # Handwriting is darker than rules; capped at their tone it cannot make up for gaps.
+        values = np.minimum(values, _ranked(values[:2], 0.7).min())
+        # Handwriting on a middle line makes it as dark as the sides in some boxes, so the fainter boxes count.
+        boxes = max(1, round(values.shape[1] / float(np.mean(self.curves[j, span] - self.curves[i, span]))))
+        each = values.shape[1] // boxes
+        means = values[:, : boxes * each].reshape(len(values), boxes, each).mean(axis=2)
+        typical = _ranked(means, 0.33)
+        sides, rival = typical[:2].min(), typical[2:].max()
         return bool(rival > RIVAL * sides)
-
-    def typical(self, k: int, span: slice, tone: float, height: float) -> float:
-        """The darkness of rule ``k`` over ``span`` in its fainter boxes of about ``height``.
-
-        Handwriting that lies on a middle line makes it darker in some boxes. It is darker than rules, too; capped at
-        their ``tone`` it cannot make up for gaps.
-        """
-        values = np.minimum(self.tones[k, span], tone)
-        boxes = np.array_split(values, max(1, round(len(values) / height)))
-        return float(np.quantile([box.mean() for box in boxes], 0.33))
 
     def rows(self, i: int, j: int) -> list[Row]:
         """The rows of boxes between rules ``i`` and ``j``."""
@@ -233,6 +228,12 @@ class _Finder:
         first, last = int(good[0]), int(good[-1]) + 1
         kept = teeth[first : last + 1]
         return Row(self.rules[i], self.rules[j], kept, np.array(quality[first:last]), sum(scores[first:last]))
+
+
+def _ranked(values: Map, share: float) -> Map:
+    """The value of each row of (N, L) that so great a share of its values does not exceed."""
+    place = int(share * (values.shape[1] - 1))
+    return np.partition(values, place, axis=1)[:, place]
 
 
 def _along(values: Map, curves: Values) -> Map:

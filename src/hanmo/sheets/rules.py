@@ -7,6 +7,7 @@ other are joined to a rule. Vertical rules are the horizontal ones of the transp
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,12 +72,15 @@ class Rule:
 
 @dataclass
 class _Pieces:
-    """Pieces of rules in one strip, from top to bottom: heights, slopes (pixels per strip) and shares marked, (N,)."""
+    """Pieces of rules in one strip, from top to bottom: heights, slopes (pixels per strip) and shares marked.
 
-    y: Curve
-    slope: Curve
-    share: Curve
-    used: NDArray[np.bool_]
+    Lists, since there are few, and single ones are asked for often.
+    """
+
+    y: list[float]
+    slope: list[float]
+    share: list[float]
+    used: list[bool]
 
 
 def find_rules(marked: Map) -> list[Rule]:
@@ -96,8 +100,11 @@ def find_rules(marked: Map) -> list[Rule]:
 def _pieces(marked: Map) -> list[_Pieces]:
     """The pieces of rules in each strip."""
     shares = _shares(marked)
-    slope = shares.argmax(axis=0) - STEEPEST
     best = shares.max(axis=0)
+    # Along a thick or dark rule several slopes are equally good; their middle is the rule's.
+    weight = np.maximum(shares - 0.85 * best, 0)
+    rises = np.arange(-STEEPEST, STEEPEST + 1, dtype=np.float32)
+    slope = np.tensordot(rises, weight, 1) / np.maximum(weight.sum(axis=0), 1e-9)
     # Ties are broken towards the centre of a thick rule.
     smooth = best + 0.1 * (np.pad(best, ((1, 1), (0, 0)))[:-2] + np.pad(best, ((1, 1), (0, 0)))[2:])
     highest = smooth.copy()
@@ -109,13 +116,13 @@ def _pieces(marked: Map) -> list[_Pieces]:
     return [_strip(best[:, s], slope[:, s], np.flatnonzero(peaks[:, s])) for s in range(best.shape[1])]
 
 
-def _strip(best: Map, slope: NDArray[np.int64], rows: NDArray[np.int64]) -> _Pieces:
+def _strip(best: Map, slope: Map, rows: NDArray[np.int64]) -> _Pieces:
     """The pieces of one strip at the peaks ``rows``; their heights are centroids of the sums around."""
     height = len(best)
     around = rows[:, None] + np.arange(-2, 3)
     weight = best[np.clip(around, 0, height - 1)] ** 2
     y = (weight * around).sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-9)
-    return _Pieces(y, slope[rows].astype(np.float64), best[rows].astype(np.float64), np.zeros(len(rows), bool))
+    return _Pieces(y.tolist(), slope[rows].tolist(), best[rows].tolist(), [False] * len(rows))
 
 
 def _shares(marked: Map) -> Map:
@@ -162,53 +169,71 @@ def _next(strips: list[_Pieces], path: Path, step: int) -> tuple[int, int] | Non
         n = s + step * away
         if not 0 <= n < len(strips):
             return None
-        strip = strips[n]
-        miss = np.abs(strip.y - (y + slope * step * away))
-        score = np.where((miss <= NEAR + 0.7 * (away - 1)) & ~strip.used, strip.share - 0.15 * miss + 1, 0)
-        if score.size and score.max() > 0:
-            return n, int(score.argmax())
+        k = _nearest(strips[n], y + slope * step * away, NEAR + 0.7 * (away - 1))
+        if k is not None:
+            return n, k
     return None
+
+
+def _nearest(strip: _Pieces, y: float, reach: float) -> int | None:
+    """The unused piece of a strip within ``reach`` of ``y`` that is near and well marked; None if there is none."""
+    best, most = None, -np.inf
+    for k in range(bisect_left(strip.y, y - reach), bisect_right(strip.y, y + reach)):
+        score = strip.share[k] - 0.15 * abs(strip.y[k] - y)
+        if not strip.used[k] and score > most:
+            best, most = k, score
+    return best
 
 
 def _heading(strips: list[_Pieces], path: Path) -> tuple[float, float]:
     """The height at the last piece of a path and its slope in pixels per strip, fitted to the given pieces."""
-    s = np.array([place for place, _ in path], float)
-    y = np.array([strips[place].y[k] for place, k in path])
-    own = float(np.mean([strips[place].slope[k] for place, k in path]))
-    if len(path) == 1:
-        return float(y[0]), own
-    middle = s - s.mean()
+    count = len(path)
+    own = sum(strips[s].slope[k] for s, k in path) / count
+    middle = sum(s for s, _ in path) / count
+    height = sum(strips[s].y[k] for s, k in path) / count
     # The slopes of the pieces themselves count as one more, distant pair of points.
-    slope = (float((middle * y).sum()) + own) / (float((middle**2).sum()) + 1)
-    return float(y.mean() + slope * (s[-1] - s.mean())), slope
+    product = own + sum((s - middle) * strips[s].y[k] for s, k in path)
+    slope = product / (1 + sum((s - middle) ** 2 for s, _ in path))
+    return height + slope * (path[-1][0] - middle), slope
 
 
 def _joined(strips: list[_Pieces], paths: list[Path]) -> list[Path]:
     """Paths of which one continues the other beyond a gap become one."""
-    paths = sorted(paths, key=len, reverse=True)
+    rest = [_Ends.of(strips, path) for path in sorted(paths, key=len, reverse=True)]
     done: list[Path] = []
-    while paths:
-        path = paths.pop(0)
-        while (other := _continuation(strips, path, paths)) is not None:
-            path = sorted(path + paths.pop(other))
-        done.append(path)
+    while rest:
+        ends = rest.pop(0)
+        while (other := _continuation(ends, rest)) is not None:
+            ends = _Ends.of(strips, sorted(ends.path + rest.pop(other).path))
+        done.append(ends.path)
     return done
 
 
-def _continuation(strips: list[_Pieces], path: Path, others: list[Path]) -> int | None:
-    """The index of the nearest path that begins where ``path`` would go on, or ends where it came from."""
+@dataclass(frozen=True)
+class _Ends:
+    """A path with its :func:`_heading` at the left and at the right end."""
+
+    path: Path
+    left: tuple[float, float]
+    right: tuple[float, float]
+
+    @classmethod
+    def of(cls, strips: list[_Pieces], path: Path) -> _Ends:
+        return cls(path, _heading(strips, path[7::-1]), _heading(strips, path[-8:]))
+
+
+def _continuation(ends: _Ends, others: list[_Ends]) -> int | None:
+    """The index of the nearest path that begins where a path would go on, or ends where it came from."""
     best, nearest = None, BRIDGED + 1
-    ends = ((path, 1), (path[::-1], -1))
     for n, other in enumerate(others):
-        for ordered, step in ends:
-            gap = ((other[0][0] if step == 1 else other[-1][0]) - ordered[-1][0]) * step
+        for before, after in ((ends, other), (other, ends)):
+            gap = after.path[0][0] - before.path[-1][0]
             if not 0 < gap < nearest:
                 continue
-            y, slope = _heading(strips, ordered[-8:])
-            back_y, back_slope = _heading(strips, (other[::-1] if step == 1 else other)[-8:])
+            (y, slope), (next_y, next_slope) = before.right, after.left
             # Both extrapolations meet in the middle of the gap.
-            miss = abs(y + slope * step * gap / 2 - (back_y - back_slope * step * gap / 2))
-            if miss <= NEAR + 0.25 * gap and abs(slope - back_slope) <= 1.5:
+            miss = abs(y + slope * gap / 2 - (next_y - next_slope * gap / 2))
+            if miss <= NEAR + 0.25 * gap and abs(slope - next_slope) <= 1.5:
                 best, nearest = n, gap
     return best
 

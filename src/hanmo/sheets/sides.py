@@ -1,0 +1,45 @@
+"""The sides of boxes in a plane view: how much of them is marked."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hanmo.sheets.light import Map
+from hanmo.sheets.rows import Evidence
+
+Values = NDArray[np.float64]
+
+POINTS = 24
+"""Points at which a side of a box is sampled."""
+
+
+def transposed(quads: Values) -> Values:
+    """Cells (C, R, 4, 2) of a transposed picture as cells (R, C, 4, 2) of the picture."""
+    return quads.transpose(1, 0, 2, 3)[:, :, [0, 3, 2, 1], ::-1]
+
+
+def sides(quads: Values, evidence: Evidence) -> Values:
+    """The marked share of the upper, right, lower and left side of each box, (R, C, 4)."""
+    down = evidence.down_marks.T
+    across = [side(quads[:, :, a], quads[:, :, b], evidence.across_marks) for a, b in ((0, 1), (3, 2))]
+    along = [side(quads[:, :, a, ::-1], quads[:, :, b, ::-1], down) for a, b in ((1, 2), (0, 3))]
+    return np.stack([across[0], along[0], across[1], along[1]], axis=-1)
+
+
+def side(start: Values, end: Values, values: Map) -> Values:
+    """The mean over points from ``start`` to ``end``, both (..., 2), of the greatest value within two pixels.
+
+    The sides run across; for those that run down, everything is transposed.
+    """
+    share = np.linspace(0.04, 0.96, POINTS)
+    points = start[..., None, :] + (end - start)[..., None, :] * share[:, None]
+    height, width = values.shape
+    rows = np.rint(points[..., 1]).astype(int)
+    columns = np.clip(np.rint(points[..., 0]).astype(int), 0, width - 1)
+    best = np.zeros(rows.shape)
+    for shift in range(-2, 3):
+        here = rows + shift
+        best = np.maximum(best, np.where((here >= 0) & (here < height), values[np.clip(here, 0, height - 1), columns], 0))
+    mean: Values = best.mean(axis=-1)
+    return mean
