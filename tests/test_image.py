@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 
 from hanmo import image
 from hanmo.errors import ImageError, ImageTooLargeError
-from hanmo.image import load, pictures_in
+from hanmo.image import load, load_colours, pictures_in
 
 Grey = NDArray[np.uint8]
 
@@ -311,3 +311,45 @@ def test_pictures_of_a_folder_come_by_name(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     (tmp_path / "folder.png").mkdir()
     assert [path.name for path in pictures_in(tmp_path)] == ["a.jpg", "b.PNG"]
+
+
+@pytest.mark.parametrize("kind", ["png", "tiff", "bmp"])
+def test_colours_of_a_page_stay_as_they_are(kind: str, tmp_path: Path) -> None:
+    red = np.full((30, 40, 3), (250, 246, 240), np.uint8)
+    red[10:12] = (220, 40, 40)
+    red[15:25, 18:21] = 20
+    path = tmp_path / "page"
+    path.write_bytes(encoded(Image.fromarray(red), kind))
+    for source in (path, path.read_bytes(), BytesIO(path.read_bytes()), Image.fromarray(red), red):
+        assert np.array_equal(load_colours(source), red)
+    assert load(red)[10, 0] > 230, "but for a single character the red rule is hidden"
+
+
+def test_colours_of_grey_transparent_dark_and_turned_pictures() -> None:
+    grey = glyph()
+    for source in (grey, grey.astype(np.uint16) * 257, grey / 255, Image.fromarray(grey)):
+        assert np.array_equal(load_colours(source), np.repeat(grey[..., None], 3, axis=2))
+    deep = Image.fromarray(grey.astype(np.uint16) * 257)
+    assert np.array_equal(load_colours(deep)[..., 1], grey)
+    clear = np.zeros((4, 4, 4), np.uint8)
+    clear[:, :2, 0], clear[:, :2, 3] = 200, 255
+    assert load_colours(clear)[0].tolist() == [[200, 0, 0]] * 2 + [[255] * 3] * 2
+    assert np.array_equal(load_colours(255 - grey)[..., 0], 255 - grey), "a dark page is not inverted"
+    picture = Image.fromarray(grey)
+    exif = picture.getexif()
+    exif[0x0112] = 6  # stored turned by a quarter
+    assert np.array_equal(load_colours(encoded(picture, "png", exif=exif))[..., 0], np.rot90(grey, -1))
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ([[(0, 0), (1, 1)]], "strokes are no picture of a page"),
+        (b"%PDF-1.4", "a PDF; save it as PNG"),
+        (np.zeros((5000, 5000), np.uint8), "5000x5000 is more than"),
+        (3, "not a picture"),
+    ],
+)
+def test_what_is_no_page_is_named(source: object, message: str) -> None:
+    with pytest.raises(ImageError, match=message):
+        load_colours(source)  # type: ignore[arg-type]

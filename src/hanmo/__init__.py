@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from hanmo.errors import ImageTooLargeError as ImageTooLargeError
     from hanmo.errors import InputError as InputError
     from hanmo.errors import OperationError as OperationError
+    from hanmo.errors import SheetError as SheetError
     from hanmo.errors import StorageError as StorageError
     from hanmo.evaluate.evaluate import evaluate_recognizer as evaluate_recognizer
     from hanmo.evaluate.result import Evaluation as Evaluation
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
     from hanmo.prediction import Candidate as Candidate
     from hanmo.prediction import Prediction as Prediction
     from hanmo.recognizer import Recognizer as Recognizer
+    from hanmo.sheets.sheet import Sheet as Sheet
+    from hanmo.sheets.sheet import read_sheet as read_sheet
 
 _MODULES = {
     "hanmo.bundle": ("Bundle",),
@@ -67,6 +70,7 @@ _MODULES = {
         "ImageTooLargeError",
         "InputError",
         "OperationError",
+        "SheetError",
         "StorageError",
     ),
     "hanmo.evaluate.evaluate": ("evaluate_recognizer",),
@@ -76,6 +80,7 @@ _MODULES = {
     "hanmo.occlusion": ("Explanation", "explain"),
     "hanmo.prediction": ("Candidate", "Prediction"),
     "hanmo.recognizer": ("Recognizer",),
+    "hanmo.sheets.sheet": ("Sheet", "read_sheet"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
@@ -103,12 +108,15 @@ __all__ = [
     "Prediction",
     "Recognizer",
     "Sample",
+    "Sheet",
+    "SheetError",
     "StorageError",
     "__version__",
     "evaluate_recognizer",
     "explain",
     "load",
     "read_samples",
+    "read_sheet",
     "write_pack",
 ]
 

@@ -10,7 +10,7 @@ anything is decoded. Whether a picture holds any ink is checked by :mod:`hanmo.n
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -86,23 +86,50 @@ def load(source: Source) -> Grey:
     :class:`ImageError` for anything else unusable; all name the source. Pillow may warn about damaged metadata. The
     warning is not silenced here, because that would change the warnings of every thread; the command line does it.
     """
+    with _naming(source):
+        if isinstance(source, Sequence) and not isinstance(source, str | bytes | bytearray | memoryview):
+            return draw(source)
+        return ink_dark(_convert(source, _from_pil, _from_array))
+
+
+def load_colours(source: Source) -> Grey:
+    """Read one picture as uint8 (H, W, 3), red, green and blue, for what looks at more than one character.
+
+    ``source`` and errors are those of :func:`load`, but strokes are refused. EXIF orientation is applied and a
+    transparent picture is laid over white; no colour is hidden, and nothing is inverted.
+    """
+    with _naming(source):
+        if isinstance(source, Sequence) and not isinstance(source, str | bytes | bytearray | memoryview):
+            raise ImageError(
+                "strokes are no picture of a page; give a path, bytes, an open file, a PIL image or an array"
+            )
+        return _convert(source, _colours_of_pil, _colours_of_array)
+
+
+@contextmanager
+def _naming(source: object) -> Iterator[None]:
+    """Put the source's name before the message of an :class:`ImageError`."""
     try:
-        if isinstance(source, str | os.PathLike):
-            return ink_dark(_decode(_read(Path(source))))
-        if isinstance(source, bytes | bytearray | memoryview):
-            return ink_dark(_decode(bytes(source)))
-        if hasattr(source, "read") and not isinstance(source, Image.Image):
-            return ink_dark(_decode(_read_open(cast(BinaryFile, source))))
-        if isinstance(source, Image.Image):
-            with _decoding("cannot be decoded"):
-                return ink_dark(_from_pil(source))
-        if isinstance(source, np.ndarray):
-            return ink_dark(_from_array(source))
-        if isinstance(source, Sequence):
-            return draw(cast(Strokes, source))
-        raise ImageError("not a picture; give a path, bytes, an open file, a PIL image, an array or strokes")
+        yield
     except ImageError as error:
         raise type(error)(f"{describe(source)}: {error}") from error.__cause__
+
+
+def _convert(
+    source: Source, from_pil: Callable[[Image.Image], Grey], from_array: Callable[[NDArray[Any]], Grey]
+) -> Grey:
+    if isinstance(source, str | os.PathLike):
+        return _decode(_read(Path(source)), from_pil)
+    if isinstance(source, bytes | bytearray | memoryview):
+        return _decode(bytes(source), from_pil)
+    if hasattr(source, "read") and not isinstance(source, Image.Image):
+        return _decode(_read_open(cast(BinaryFile, source)), from_pil)
+    if isinstance(source, Image.Image):
+        with _decoding("cannot be decoded"):
+            return from_pil(source)
+    if isinstance(source, np.ndarray):
+        return from_array(source)
+    raise ImageError("not a picture; give a path, bytes, an open file, a PIL image, an array or strokes")
 
 
 def describe(source: object) -> str:
@@ -181,7 +208,7 @@ def _read(path: Path) -> bytes:
         raise ImageError(f"cannot be opened ({getattr(error, 'strerror', None) or error}); check the path") from error
 
 
-def _decode(data: bytes) -> Grey:
+def _decode(data: bytes, from_pil: Callable[[Image.Image], Grey]) -> Grey:
     if not data:
         raise ImageError("the file is empty; save the picture again")
     if len(data) > MAX_BYTES:
@@ -192,7 +219,7 @@ def _decode(data: bytes) -> Grey:
         stranger = next((what for head, what in _KNOWN_STRANGERS if text.startswith(head)), "not a picture")
         raise ImageFormatError(f"{stranger}; save it as PNG, JPEG, WebP, BMP, GIF, TIFF or PPM")
     with _decoding(f"damaged {reader.__name__.removesuffix('ImageFile').upper()}"):
-        return _from_pil(reader(BytesIO(data)))
+        return from_pil(reader(BytesIO(data)))
 
 
 @contextmanager
@@ -207,13 +234,18 @@ def _decoding(problem: str) -> Iterator[None]:
         raise ImageError(f"{problem} ({one_line(error)}); save the picture again") from error
 
 
-def _from_pil(picture: Image.Image) -> Grey:
+def _decoded(picture: Image.Image) -> Image.Image:
+    """The picture with its pixels loaded and turned upright; its size is checked first."""
     width, height = picture.size
     _check_size(width, height)
     if isinstance(picture, TiffImagePlugin.TiffImageFile):  # a tile may claim far more than the picture it belongs to
         _check_size(*(_dimension(picture.tag_v2.get(tag, 1)) for tag in (_TILE_WIDTH, _TILE_LENGTH)))
     picture.load()
-    picture = _upright(picture)
+    return _upright(picture)
+
+
+def _from_pil(picture: Image.Image) -> Grey:
+    picture = _decoded(picture)
     if picture.mode.startswith("I;16"):
         return _from_array(np.asarray(picture))
     if picture.mode in ("I", "F"):
@@ -226,6 +258,17 @@ def _from_pil(picture: Image.Image) -> Grey:
     if (found := find_print(rgb)) is not None:
         return hide(np.asarray(rgb), found)
     return np.array(rgb.convert("L") if picture.mode == "CMYK" else picture.convert("L"))
+
+
+def _colours_of_pil(picture: Image.Image) -> Grey:
+    picture = _decoded(picture)
+    if picture.mode.startswith("I;16"):
+        return _colours_of_array(np.asarray(picture))
+    if picture.mode in ("I", "F"):
+        return _repeated(_by_range(np.asarray(picture, np.float64)))
+    if picture.has_transparency_data:
+        return _colours_of_array(np.asarray(picture.convert("RGBA")))
+    return np.array(picture.convert("RGB"))
 
 
 _GREY_MODES = ("1", "L", "LA", "La")
@@ -249,6 +292,27 @@ def _upright(picture: Image.Image) -> Image.Image:
 
 
 def _from_array(array: NDArray[Any]) -> Grey:
+    levels = _levels(array)
+    if levels.ndim == 2:
+        return levels.copy()
+    return to_grey(levels) if levels.shape[2] == 3 else _without_alpha(levels)
+
+
+def _colours_of_array(array: NDArray[Any]) -> Grey:
+    levels = _levels(array)
+    if levels.ndim == 2:
+        return _repeated(levels)
+    if levels.shape[2] == 3:
+        return levels.copy()
+    return _over_white(levels[..., :3], levels[..., 3:].astype(np.uint16))
+
+
+def _repeated(grey: Grey) -> Grey:
+    return np.repeat(grey[..., None], 3, axis=2)
+
+
+def _levels(array: NDArray[Any]) -> Grey:
+    """An array of any kind that is allowed as uint8 (H, W), (H, W, 3) or (H, W, 4)."""
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[..., 0]
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in _CHANNELS):
@@ -268,11 +332,7 @@ def _from_array(array: NDArray[Any]) -> Grey:
         levels = _to_uint8(array * 255.0)
     else:
         raise ImageError("an array must be uint8, uint16, bool, or floats between 0 and 1; convert it to uint8")
-    if levels.ndim == 2:
-        return levels.copy()
-    if levels.shape[2] == 3:
-        return to_grey(levels)
-    return _without_alpha(levels)
+    return levels
 
 
 def _without_alpha(rgba: Grey) -> Grey:

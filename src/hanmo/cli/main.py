@@ -19,7 +19,7 @@ import typer
 from typer.core import TyperGroup
 
 import hanmo
-from hanmo.cli import average, bench, data, evaluate, export, glyphs, own, recognize, search, serve, synth, train
+from hanmo.cli import average, bench, data, evaluate, export, glyphs, own, read, recognize, search, serve, synth, train
 from hanmo.cli.recipe_help import listing_recipes
 from hanmo.errors import HanmoError, InstallationError
 
@@ -78,6 +78,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},  # the verbs inherit it
 )
 app.command()(recognize.recognize)
+app.command()(read.read)
 app.command()(evaluate.evaluate)
 app.add_typer(data.app, name="data")
 app.command(cls=listing_recipes("synth"))(synth.synth)

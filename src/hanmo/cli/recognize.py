@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from hanmo.prediction import Candidate, Prediction
     from hanmo.recognizer import Recognizer
 
-_STDIN = Path("-")
+STDIN = Path("-")
 _BATCH = 64
 _BAR_CELLS = 8
 _NAME_SHOWN = 16
@@ -41,7 +41,7 @@ _PIPED = 200
 _SHEET_SIDE = 160  # pixels kept of a picture for the sheet, which draws it smaller
 
 
-class _Picture(NamedTuple):
+class Picture(NamedTuple):
     """A picture to read and the name to show for it."""
 
     name: Path
@@ -89,7 +89,7 @@ def recognize(
     """
     from hanmo.recognizer import Recognizer
 
-    named = _find(pictures)
+    named = find_pictures(pictures)
     if sheet:
         _check_sheet(sheet, named)
     reader = Recognizer(bundle, device=cast("Device", device))
@@ -111,28 +111,28 @@ def recognize(
         raise typer.Exit(2)
 
 
-def _find(given: list[Path]) -> list[_Picture]:
+def find_pictures(given: list[Path]) -> list[Picture]:
     """The pictures given by name, those in the folders given, and the one on the standard input for ``-``."""
     from hanmo.image import MAX_BYTES, pictures_in
 
     found = []
     for path in given:
-        if path == _STDIN:
+        if path == STDIN:
             if sys.stdin is None:
                 raise ImageError("the standard input is closed; name a picture, or pipe one into this command")
             # One byte more than the limit, so that too large a picture is noticed.
-            found.append(_Picture(path, typer.get_binary_stream("stdin").read(MAX_BYTES + 1)))
+            found.append(Picture(path, typer.get_binary_stream("stdin").read(MAX_BYTES + 1)))
         elif os.path.isdir(path):  # noqa: PTH112 - unlike Path.is_dir, it takes names of any length
             inside = pictures_in(path)
             if not inside:
                 raise ImageError(f"{path}: a folder without pictures; name one that holds them itself")
-            found += [_Picture(picture, picture) for picture in inside]
+            found += [Picture(picture, picture) for picture in inside]
         else:
-            found.append(_Picture(path, path))
+            found.append(Picture(path, path))
     return found
 
 
-def _check_sheet(sheet: Path, pictures: list[_Picture]) -> None:
+def _check_sheet(sheet: Path, pictures: list[Picture]) -> None:
     """Before anything is read: :class:`ArgumentError` for a sheet that would overwrite a picture or be too large."""
     from hanmo.data.sheet import MAX_PICTURES, check_png
     from hanmo.errors import ArgumentError
@@ -148,7 +148,7 @@ def _check_sheet(sheet: Path, pictures: list[_Picture]) -> None:
 
 
 def _read(
-    reader: Recognizer, pictures: list[_Picture], top: int, among: str | None
+    reader: Recognizer, pictures: list[Picture], top: int, among: str | None
 ) -> Iterator[Prediction | HanmoError]:
     from rich.console import Console
     from rich.progress import Progress
@@ -164,9 +164,9 @@ def _read(
             progress.advance(task, len(batch))
 
 
-def _as_dict(picture: _Picture, outcome: Prediction | HanmoError) -> dict[str, object]:
+def _as_dict(picture: Picture, outcome: Prediction | HanmoError) -> dict[str, object]:
     if isinstance(outcome, HanmoError):
-        return {"file": str(picture.name), "error": _message(picture, outcome)}
+        return {"file": str(picture.name), "error": message_of(picture, outcome)}
     candidates = [
         {"character": c.character, "probability": round(c.probability, 6), "alike": c.alike} for c in outcome.candidates
     ]
@@ -179,14 +179,14 @@ def _as_dict(picture: _Picture, outcome: Prediction | HanmoError) -> dict[str, o
     }
 
 
-def _message(picture: _Picture, error: HanmoError) -> str:
+def message_of(picture: Picture, error: HanmoError) -> str:
     """The message without the picture's name, which is shown beside it."""
     from hanmo.image import describe
 
     return str(error).removeprefix(f"{describe(picture.source)}: ")
 
 
-def _print_table(pictures: list[_Picture], outcomes: list[Prediction | HanmoError]) -> None:
+def _print_table(pictures: list[Picture], outcomes: list[Prediction | HanmoError]) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -217,12 +217,12 @@ def _console() -> Console:
     return console
 
 
-def _columns(picture: _Picture, outcome: Prediction | HanmoError, bars: bool) -> tuple[Text, Text, Text]:
+def _columns(picture: Picture, outcome: Prediction | HanmoError, bars: bool) -> tuple[Text, Text, Text]:
     """The last three columns of a picture's row."""
     from rich.text import Text
 
     if isinstance(outcome, HanmoError):
-        return Text("✗", "bold red"), Text(), Text(_message(picture, outcome), "red")
+        return Text("✗", "bold red"), Text(), Text(message_of(picture, outcome), "red")
     if outcome.reason:
         return Text("？", "bold yellow"), Text(outcome.reason, "yellow"), Text("  ").join(_others(outcome.shown))
     best, *others = outcome.shown
@@ -271,7 +271,7 @@ def _others(candidates: Sequence[Candidate]) -> list[Text]:
     return cells
 
 
-def _draw_sheet(out: Path, read: list[tuple[_Picture, Prediction]], title: str) -> None:
+def _draw_sheet(out: Path, read: list[tuple[Picture, Prediction]], title: str) -> None:
     from hanmo.data.sheet import contact_sheet, save_png
 
     captions = []

@@ -1,0 +1,76 @@
+"""The cells of one grid, read: which are empty, which were corrected, and the predictions for the others."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hanmo.prediction import Prediction
+from hanmo.recognizer import Recognizer
+from hanmo.sheets.cleaned import fine_print, without_foreign, without_print, writing_alone
+from hanmo.sheets.crossed import CROSSES, is_crossed
+from hanmo.sheets.written import Writing
+
+Grey = NDArray[np.uint8]
+
+_SURE = 0.95
+"""A cell that is read with less is read again without print and neighbours' strokes, and the surest answer counts. On
+38 drawn sheets and photographs this raises the right answers from 87 to 97 %. Sure cells stay as they are: strokes that
+all characters of a practice sheet share may be taken for print."""
+_CLEAR = 0.9
+"""Probability from which a cell counts as written although it is far fainter than the others."""
+_HEAVY, _UNLIKELY = 1.5, 0.4
+_DARKEST, _DOUBTFUL = 2.3, 0.8
+"""A cell was written over if it has so many times the usual ink and its probability is below the second number. On 38
+drawn sheets and photographs 41 of 44 crossed-out characters are found this way, by :func:`is_crossed`, or are refused
+anyway; none of 3,577 right answers is lost."""
+
+Read = tuple[Prediction | None, bool]
+"""The prediction for a cell, None if it is empty, and whether the cell was corrected."""
+
+
+def read_cells(
+    pictures: Grey, writing: Writing, reader: Recognizer, *, top: int = 10, among: Collection[str] | None = None
+) -> list[Read]:
+    """Read the cells of a grid, uint8 (N, S, S), with the writing that :func:`find_writing` found on these pictures."""
+    (written,) = np.nonzero(~writing.empty | writing.faint)
+    predictions = reader.recognize_batch(list(pictures[written]), top, among=among)
+    unsure = [n for n, prediction in enumerate(predictions) if _rank(prediction) < (True, _SURE)]
+    if unsure:
+        places = written[unsure]
+        cells, here = pictures[places], writing.of(places)
+        looks = (
+            writing_alone(cells, here),
+            without_print(cells, here, fine_print(pictures)),
+            without_foreign(cells, here),
+        )
+        for cleaned in looks:
+            for n, again in zip(unsure, reader.recognize_batch(list(cleaned), top, among=among), strict=True):
+                predictions[n] = max(predictions[n], again, key=_rank)
+    read: list[Read] = [(None, False)] * len(pictures)
+    for place, prediction, heavy in zip(written, predictions, _heaviness(writing, written), strict=True):
+        if prediction.candidates and (not writing.empty[place] or _rank(prediction) >= (True, _CLEAR)):
+            corrected = _is_overwritten(prediction, heavy) or _is_struck(prediction, writing.ink[place])
+            read[place] = prediction, corrected
+    return read
+
+
+def _rank(prediction: Prediction) -> tuple[bool, float]:
+    return not prediction.refused, prediction.probability
+
+
+def _heaviness(writing: Writing, written: NDArray[np.intp]) -> list[float]:
+    """The ink of each written cell, in times the usual ink of a cell."""
+    ink = writing.ink[written].sum(axis=(1, 2))
+    return (ink / np.median(ink)).tolist() if len(ink) else []
+
+
+def _is_overwritten(prediction: Prediction, heaviness: float) -> bool:
+    doubtful = prediction.refused or prediction.probability < _UNLIKELY
+    return (heaviness > _HEAVY and doubtful) or (heaviness > _DARKEST and prediction.probability < _DOUBTFUL)
+
+
+def _is_struck(prediction: Prediction, ink: NDArray[np.float32]) -> bool:
+    return prediction.character not in CROSSES and is_crossed(ink)
