@@ -1,0 +1,242 @@
+"""Rows of separate characters without rules, found by projections of the ink (Likforman-Sulem et al., "Text line
+segmentation of historical documents: a survey", IJDAR 9, 2007, section 4.1).
+
+Rows are bands of ink between blank bands, columns likewise. Where the characters of all rows stand below each other,
+they form one grid; else every row is a grid by itself. Lines of text in which characters nearly touch are no grid.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hanmo.errors import SheetError
+from hanmo.sheets.light import Map
+
+Values = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+Runs = NDArray[np.int64]
+"""Begin and end, (N, 2), of successive parts of a line of pixels."""
+
+INKED = 0.15
+"""Darkness from which a pixel may be ink, if the sheet's darkest ink is not much darker."""
+
+SKEW = 10
+"""Degrees by which rows and columns may be skewed."""
+
+SPECK = 0.25
+"""Share of the usual height of a row below which a band of ink is dust or a stray mark."""
+
+SMALLEST = 18
+"""Pixels of the smallest character, on the reduced picture: printed text has smaller ones on whole pages."""
+
+SEPARATE = 0.12
+"""Share of their size by which characters and rows must be apart: printed characters have less between them."""
+
+FEWEST, MOST = 2, 500
+"""Characters of the smallest and of the largest sheet."""
+
+EVEN = 0.25
+"""Share of a column's pitch by which characters of a grid may be out of line."""
+
+
+def free_rows(dark: Map) -> list[Values]:
+    """The cells of separate characters on a picture of darkness (H, W): arrays (R, C, 4, 2) in pixels.
+
+    Raises :class:`hanmo.errors.SheetError` where there are none.
+    """
+    ink = _ink(dark)
+    if ink.sum() < 30:
+        raise SheetError("the picture is blank: it shows neither a grid of boxes nor characters")
+    y, x = np.nonzero(ink)
+    across = _skew(x, y, ink.shape)
+    down = _skew(y, x, ink.shape[::-1])
+    # Coordinates along rows and down columns; both shears together are undone at the end.
+    u, v = x - down * y, y - across * x
+    origin = np.array([u.min(), v.min()])
+    u, v = np.rint(u - origin[0]).astype(int), np.rint(v - origin[1]).astype(int)
+    flat = np.zeros((v.max() + 1, u.max() + 1), bool)
+    flat[v, u] = True
+    boxes = _boxes(flat)
+    back = np.linalg.inv(np.array([[1, -down], [-across, 1]]))
+    return [(quads + origin) @ back.T for quads in boxes]
+
+
+def _ink(dark: Map) -> Mask:
+    """Which pixels are ink: those with half of the darkness of strokes, without what touches the picture's edges."""
+    strokes = dark[dark > INKED]
+    if len(strokes) < 30:
+        return np.zeros(dark.shape, bool)
+    ink = dark > max(INKED, 0.5 * float(np.quantile(strokes, 0.8)))
+    # A pixel without a neighbour is noise.
+    near = np.zeros(ink.shape, np.uint8)
+    near[1:] += ink[:-1]
+    near[:-1] += ink[1:]
+    near[:, 1:] += ink[:, :-1]
+    near[:, :-1] += ink[:, 1:]
+    ink &= near >= 2
+    return ink & ~_from_edges(ink)
+
+
+def _from_edges(ink: Mask) -> Mask:
+    """The ink that is connected with the picture's edges: the table beside the sheet, and the sheet's own edges."""
+    step = 4
+    height, width = ink.shape
+    padded = np.pad(ink, ((0, -height % step), (0, -width % step)))
+    coarse = padded.reshape(padded.shape[0] // step, step, padded.shape[1] // step, step).any(axis=(1, 3))
+    found = np.zeros_like(coarse)
+    for edge in ((0, slice(None)), (-1, slice(None)), (slice(None), 0), (slice(None), -1)):
+        found[edge] = coarse[edge]
+    count = -1
+    while (now := int(found.sum())) != count:
+        count = now
+        # Several steps of a flood fill for each count.
+        for _ in range(8):
+            grown = found.copy()
+            grown[1:] |= found[:-1]
+            grown[:-1] |= found[1:]
+            grown[:, 1:] |= grown[:, :-1].copy()
+            grown[:, :-1] |= grown[:, 1:].copy()
+            found = grown & coarse
+    return np.kron(found, np.ones((step, step), bool))[:height, :width]
+
+
+def _skew(along: Runs, across: Runs, shape: tuple[int, int]) -> float:
+    """The slope of rows: that whose projection, across the rows, has the sharpest steps."""
+    best, most = 0.0, -1.0
+    middle = shape[1] / 2
+    for angle in np.linspace(-SKEW, SKEW, 8 * SKEW + 1):
+        slope = float(np.tan(np.radians(angle)))
+        place = np.rint((across - slope * (along - middle)) / 3).astype(int)
+        profile = np.bincount(place - place.min()).astype(float)
+        # Slightly less for great skews, so that noise does not decide.
+        sharpness = float((profile**2).sum()) * (1 - 0.002 * abs(angle))
+        if sharpness > most:
+            best, most = slope, sharpness
+    return best
+
+
+def _boxes(flat: Mask) -> list[Values]:
+    """The cells of a picture of ink (H, W) whose rows are level."""
+    rows = _bands(flat.sum(axis=1))
+    if not len(rows):
+        raise SheetError("no grid of boxes was found, nor rows of separate characters")
+    height = float(np.median(rows[:, 1] - rows[:, 0]))
+    _check(height, rows)
+    columns = _columns(flat, rows, height)
+    if columns is not None:
+        return [_cells(_spread(rows), _spread(columns))]
+    grids = []
+    spread = _spread(rows)
+    for (top, bottom), around in zip(rows, spread, strict=True):
+        parts = _characters(flat[top:bottom], height)
+        grids.append(_cells(around[None], _spread(parts)))
+    gaps = np.concatenate([_gaps(_characters(flat[top:bottom], height)) for top, bottom in rows])
+    count = sum(grid.shape[1] for grid in grids)
+    if count > MOST or count < FEWEST or (len(gaps) and float(np.median(gaps)) < SEPARATE * height):
+        raise SheetError("no grid of boxes was found; lines of text whose characters nearly touch cannot be read")
+    return grids
+
+
+def _check(height: float, rows: Runs) -> None:
+    """Refuse rows that are too low to be read, or too close to be rows of separate characters."""
+    gaps = _gaps(rows)
+    if height < SMALLEST or len(rows) > MOST:
+        raise SheetError(
+            "no grid of boxes was found; characters without boxes are too small to be read: take a closer photograph"
+        )
+    if len(gaps) and float(np.median(gaps)) < 0.5 * SEPARATE * height:
+        raise SheetError("no grid of boxes was found, nor rows of separate characters with blank paper between them")
+
+
+def _bands(profile: Runs) -> Runs:
+    """The runs of ink of a projection; runs much smaller than the others join their neighbours or are left out."""
+    runs = _runs(profile > max(1, 0.02 * float(profile.max())))
+    if not len(runs):
+        return runs
+    sizes = runs[:, 1] - runs[:, 0]
+    usual = float(np.quantile(sizes, 0.7))
+    joined: list[list[int]] = []
+    for begin, end in runs:
+        if joined and begin - joined[-1][1] < 0.25 * usual and end - joined[-1][0] < 1.25 * usual:
+            joined[-1][1] = int(end)
+        else:
+            joined.append([int(begin), int(end)])
+    merged = np.array(joined)
+    return merged[(merged[:, 1] - merged[:, 0]) >= SPECK * usual]
+
+
+def _runs(wanted: Mask) -> Runs:
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], wanted, [False]]).astype(int)))
+    return edges.reshape(-1, 2)
+
+
+def _gaps(runs: Runs) -> Runs:
+    return runs[1:, 0] - runs[:-1, 1]
+
+
+def _columns(flat: Mask, rows: Runs, height: float) -> Runs | None:
+    """The columns in which the characters of all rows stand; None if they do not."""
+    if len(rows) < 2:
+        return None
+    ink = np.zeros(flat.shape[1], int)
+    for top, bottom in rows:
+        ink += flat[top:bottom].any(axis=0)
+    runs = _bands(np.where(ink > 0.12 * len(rows), ink, 0))
+    if len(runs) < 2:
+        return None
+    centres, sizes = runs.mean(axis=1), runs[:, 1] - runs[:, 0]
+    pitch = float(np.median(np.diff(centres)))
+    steps = np.diff(centres) / pitch
+    even = np.abs(steps - np.rint(steps)).max() < EVEN and sizes.max() < 1.1 * pitch and 0.5 * height < pitch < 4 * height
+    if not even or len(runs) * len(rows) > MOST or steps.max() > 2.5:
+        return None
+    return runs
+
+
+def _characters(row: Mask, height: float) -> Runs:
+    """The characters of a row (H, W): its runs of ink, put together to nearly square parts."""
+    runs = _runs(row.any(axis=0))
+    # The least cost of the first n runs, and the begin of the last character among them.
+    cost, begin = [0.0], [0]
+    for n in range(1, len(runs) + 1):
+        options = []
+        for first in range(n - 1, -1, -1):
+            width = runs[n - 1, 1] - runs[first, 0]
+            if first < n - 1 and width > 1.3 * height:
+                break
+            inner = _gaps(runs[first:n]).max() if first < n - 1 else 0
+            # Narrow parts are rarely characters; wide gaps are rarely inside of one.
+            shape = ((width - 0.85 * height) / height) ** 2
+            options.append((cost[first] + shape + 2 * (inner / height) ** 2 * 4, first))
+        best = min(options)
+        cost.append(best[0])
+        begin.append(best[1])
+    parts, n = [], len(runs)
+    while n:
+        parts.append((runs[begin[n], 0], runs[n - 1, 1]))
+        n = begin[n]
+    found = np.array(parts[::-1], np.int64).reshape(-1, 2)
+    return found[(found[:, 1] - found[:, 0]) >= SPECK / 2 * height] if len(found) > 1 else found
+
+
+def _spread(runs: Runs) -> Values:
+    """Runs of ink as cells that reach to the middle of the gaps, at most a quarter of their usual size beyond the ink."""
+    usual = float(np.median(runs[:, 1] - runs[:, 0]))
+    cells = runs.astype(float)
+    half = np.minimum(_gaps(runs) / 2, 0.25 * usual)
+    cells[1:, 0] -= half
+    cells[:-1, 1] += half
+    edge = float(np.median(half)) if len(half) else 0.1 * usual
+    cells[0, 0] -= edge
+    cells[-1, 1] += edge
+    return cells
+
+
+def _cells(rows: Values, columns: Values) -> Values:
+    """The cells (R, C, 4, 2) of rows (R, 2) and columns (C, 2)."""
+    quads = np.zeros((len(rows), len(columns), 4, 2))
+    for corner, (x, y) in enumerate(((0, 0), (1, 0), (1, 1), (0, 1))):
+        quads[:, :, corner, 0] = columns[None, :, x]
+        quads[:, :, corner, 1] = rows[:, None, y]
+    return quads
