@@ -58,7 +58,7 @@ def test_one_bad_sheet_does_not_lose_the_others(pages: Path) -> None:
     assert result.exit_code == 2
     a, b, blank = (pages / f"{name}.png" for name in ("a", "b", "blank"))
     assert result.stdout == f"{a}:\n{TEXT}\n\n{b}:\n{TEXT}\n\n"
-    assert f"hanmo: {blank}: no grid of boxes" in result.stderr
+    assert f"hanmo: {blank}: the picture is blank" in result.stderr
     assert result.stderr.endswith("hanmo: 1 of 3 sheets could not be read\n")
 
 
@@ -70,7 +70,7 @@ def test_json_is_one_object_a_sheet(pages: Path) -> None:
     assert len(sheet["cells"]) == 42
     assert sheet["differences"] == [{"kind": "other", "expected": "雪", "grid": 1, "row": 2, "column": 5}]
     assert list(error) == ["file", "error"]
-    assert error["error"].startswith("no grid of boxes")
+    assert error["error"].startswith("the picture is blank")
 
 
 def test_csv_has_one_head_for_all_sheets(pages: Path) -> None:
@@ -109,7 +109,7 @@ def test_context_and_direction_are_passed_on(pages: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        (["blank.png"], SheetError, "blank.png: no grid of boxes"),
+        (["blank.png"], SheetError, "blank.png: the picture is blank"),
         (["a.png", "--direction", "up"], ArgumentError, "--direction up is unknown; one of rows, columns or"),
         (["a.png", "--json", "--csv"], ArgumentError, "exclude each other"),
         (["a.png", "--against", ""], ArgumentError, "the text to compare with has 0 characters"),

@@ -146,7 +146,7 @@ def test_a_photograph_is_read_as_a_whole(reader: Recognizer) -> None:
 
 
 def test_what_is_no_sheet_is_an_error(reader: Recognizer) -> None:
-    with pytest.raises(SheetError, match="no grid"):
+    with pytest.raises(SheetError, match="the picture is blank"):
         hanmo.read_sheet(np.full((900, 700), 250, np.uint8), reader)
     with pytest.raises(ArgumentError, match="direction is 'up'; one of rows, columns"):
         hanmo.read_sheet(np.full((900, 700), 250, np.uint8), reader, direction="up")  # type: ignore[arg-type]
