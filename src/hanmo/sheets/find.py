@@ -21,13 +21,17 @@ from hanmo.sheets.grow import whole
 from hanmo.sheets.lattice import find_lattices
 from hanmo.sheets.light import darkness, reduced
 from hanmo.sheets.rows import Evidence, evidence_of, find_rows
-from hanmo.sheets.sides import transposed
+from hanmo.sheets.sides import sides, transposed
 from hanmo.sheets.straighten import plane_view
 
 Cells = NDArray[np.float64]
 
 TINY = 0.015
 """Share of the largest lattice's area below which another one is an ornament, such as a row of stars."""
+
+LARGE, MARKED = 0.2, 0.7
+"""Share of the picture that a lattice must cover to be the sheet's only one, and share of each side of its boxes that
+must be marked."""
 
 
 def find_grids(image: NDArray[np.uint8]) -> list[Grid]:
@@ -71,12 +75,19 @@ def in_reading_order(lattices: list[Cells]) -> list[Cells]:
 
 def _lattices(evidence: Evidence) -> list[Cells]:
     """The cells of each lattice of a plane view, (R, C, 4, 2), found by rows or by columns of boxes."""
+    rows = _apart([whole(lattice.quads, evidence) for lattice in find_lattices(find_rows(evidence), evidence)])
+    if rows and _is_clear(rows[0], evidence):
+        return rows
     turned = evidence.transposed
-    by_rows = find_lattices(find_rows(evidence), evidence)
     by_columns = find_lattices(find_rows(turned), turned)
-    rows = _apart([whole(lattice.quads, evidence) for lattice in by_rows])
     columns = _apart([transposed(whole(lattice.quads, turned)) for lattice in by_columns])
     return columns if _area(columns) > 1.03 * _area(rows) else rows
+
+
+def _is_clear(quads: Cells, evidence: Evidence) -> bool:
+    """Whether a lattice is large and well marked, so that it need not be sought by columns as well."""
+    marked = sides(quads, evidence).min(axis=-1) >= MARKED
+    return bool(_area([quads]) > LARGE * evidence.across.size and marked.mean() > 0.95 and min(marked.shape) > 1)
 
 
 def _apart(lattices: list[Cells]) -> list[Cells]:

@@ -118,7 +118,8 @@ def _skew(along: Runs, across: Runs, shape: tuple[int, int]) -> float:
 
 def _boxes(flat: Mask) -> list[Values]:
     """The cells of a picture of ink (H, W) whose rows are level."""
-    rows = _bands(flat.sum(axis=1))
+    profile = flat.sum(axis=1)
+    rows = _bands(profile > max(1, 0.02 * float(profile.max())))
     if not len(rows):
         raise SheetError("no grid of boxes was found, nor rows of separate characters")
     height = float(np.median(rows[:, 1] - rows[:, 0]))
@@ -149,9 +150,9 @@ def _check(height: float, rows: Runs) -> None:
         raise SheetError("no grid of boxes was found, nor rows of separate characters with blank paper between them")
 
 
-def _bands(profile: Runs) -> Runs:
+def _bands(inked: Mask) -> Runs:
     """The runs of ink of a projection; runs much smaller than the others join their neighbours or are left out."""
-    runs = _runs(profile > max(1, 0.02 * float(profile.max())))
+    runs = _runs(inked)
     if not len(runs):
         return runs
     sizes = runs[:, 1] - runs[:, 0]
@@ -182,7 +183,7 @@ def _columns(flat: Mask, rows: Runs, height: float) -> Runs | None:
     ink = np.zeros(flat.shape[1], int)
     for top, bottom in rows:
         ink += flat[top:bottom].any(axis=0)
-    runs = _bands(np.where(ink > 0.12 * len(rows), ink, 0))
+    runs = _bands(ink > 0.12 * len(rows))
     if len(runs) < 2:
         return None
     centres, sizes = runs.mean(axis=1), runs[:, 1] - runs[:, 0]

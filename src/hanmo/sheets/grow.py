@@ -17,11 +17,11 @@ Values = NDArray[np.float64]
 STRAY = 0.12
 """Share of a box's side by which the next rule may miss the place where the last boxes let expect it."""
 
-SUPPORTED = 0.55
-"""Share of a side that must be marked."""
+SUPPORTED, SUPPORTED_ALONE = 0.6, 0.8
+"""Share of every side of a new box that must be marked; more beside a single row, whose pitch nothing tells."""
 
-MOST = 0.6
-"""Share of the boxes of a new row that must be supported on their three new sides."""
+MOST, MOST_ALONE = 0.6, 0.8
+"""Share of the boxes of a new row that must be marked so, and beside a single row."""
 
 APART = 0.15
 """Share of a box's height between two rows from which they count as standing apart."""
@@ -122,10 +122,11 @@ def _next_row(quads: Values, evidence: Evidence) -> Values | None:
         row[:, :2] = last[:, [3, 2]]
     row[:, 2:, 1] += _best_shift(row[:, 3], row[:, 2], evidence.across_marks, shifts)
     row = snapped(row[None], evidence)[0]
-    supported = sides(row[None], evidence)[0].min(axis=-1) >= SUPPORTED
+    enough, most = (SUPPORTED, MOST) if len(quads) > 1 else (SUPPORTED_ALONE, MOST_ALONE)
+    supported = sides(row[None], evidence)[0].min(axis=-1) >= enough
     # A row that stands apart may have fewer boxes, and then belongs to another grid.
     ends = bool(supported[0] and supported[-1]) or gap <= APART * height
-    return row if ends and supported.mean() >= MOST else None
+    return row if ends and supported.mean() >= most else None
 
 
 def _best_shift(start: Values, end: Values, across_marks: Map, shifts: NDArray[np.int64]) -> int:
