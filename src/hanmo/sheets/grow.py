@@ -61,14 +61,16 @@ def without_halves(quads: Values, evidence: Evidence) -> Values:
         quads[across + 1 : rows : 2, down + 1 : columns : 2, 2],
         quads[across + 1 : rows : 2, down : columns - 1 : 2, 3],
     ]
-    return np.stack(corners, axis=2)
+    boxes: Values = np.stack(corners, axis=2)
+    return boxes
 
 
 def _tones(quads: Values, across: Map) -> Values:
     """The darkness of each horizontal rule of a lattice, (R + 1,): that of its fainter boxes, where no strokes are."""
     lines = [side(quads[:, :, 0], quads[:, :, 1], across), side(quads[:, :, 3], quads[:, :, 2], across)]
     # Strokes over a middle line make it darker in some boxes, so the fainter third counts.
-    return np.quantile(np.concatenate([lines[0], lines[1][-1:]]), 0.33, axis=1)
+    tones: Values = np.quantile(np.concatenate([lines[0], lines[1][-1:]]), 0.33, axis=1)
+    return tones
 
 
 def _first_whole(tones: Values) -> int | None:

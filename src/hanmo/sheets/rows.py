@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -219,7 +220,7 @@ class _Finder:
         Its score is the sum of the boxes' areas, each by its quality and the darkness of its sides.
         """
         quality, scores = [], []
-        for a, b in zip(teeth, teeth[1:], strict=False):
+        for a, b in pairwise(teeth):
             span = slice(max(int(a.right), 0), max(int(b.left), int(a.right) + 1))
             sides = [float(self.marked[k, span].mean()) for k in (i, j)]
             tones = [float(self.tones[k, span].mean()) for k in (i, j)]
@@ -287,9 +288,7 @@ def _lines(down: Map, down_marks: Map, span: slice, top: Values, bottom: Values)
     best = (stacked - 0.01 * np.abs(np.array(SLANTS))[:, None]).argmax(axis=0)
     cover = stacked.max(axis=0)
     peaks = _peaks(cover, max(3, round(0.06 * tall)))
-    tones = []
-    for k in peaks:
-        tones.append(down[y[:, k], columns[best[k]][:, k]])
+    tones = [down[y[:, k], columns[best[k]][:, k]] for k in peaks]
     cap = float(np.quantile(np.array(tones), 0.9)) if len(peaks) else 0.0
     tone = np.array([np.minimum(values, cap).mean() for values in tones])
     return _Lines(x[peaks].astype(float), cover[peaks], tone, np.array(SLANTS)[best[peaks]] * tall)
@@ -401,7 +400,7 @@ def _passed(teeth: list[Tooth], height: float) -> float:
 
 def _bridged(chain: list[Tooth], height: float) -> list[Tooth]:
     """A chain with teeth put in where a rule is missing."""
-    width = float(np.median([b.left - a.right for a, b in zip(chain, chain[1:], strict=False)]))
+    width = float(np.median([b.left - a.right for a, b in pairwise(chain)]))
     whole = [chain[0]]
     for tooth in chain[1:]:
         last = whole[-1]

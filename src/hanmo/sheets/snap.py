@@ -81,7 +81,7 @@ def _inner_across(quads: Values, across: Map) -> Values:
 
 
 def _profile(start: Values, end: Values, across: Map, shifts: NDArray[np.int64]) -> Values:
-    """The darkness along sides from ``start`` to ``end``, (R, C, 2), moved down by each of the shifts: (R, C, shifts)."""
+    """The darkness along sides from ``start`` to ``end``, (R, C, 2), moved down by every shift: (R, C, shifts)."""
     share = np.linspace(0.06, 0.94, POINTS)
     points = start[..., None, :] + (end - start)[..., None, :] * share[:, None]
     height, width = across.shape
