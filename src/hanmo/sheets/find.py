@@ -15,19 +15,31 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hanmo.sheets.free import free_rows
+from hanmo.errors import SheetError
+from hanmo.sheets.free import free_rows, without_rules
 from hanmo.sheets.grid import Grid
 from hanmo.sheets.grow import whole
 from hanmo.sheets.lattice import find_lattices
-from hanmo.sheets.light import darkness, reduced
+from hanmo.sheets.light import Map, darkness, reduced
+from hanmo.sheets.rules import find_rules
 from hanmo.sheets.rows import Evidence, evidence_of, find_rows
-from hanmo.sheets.sides import transposed
-from hanmo.sheets.straighten import plane_view
+from hanmo.sheets.sides import sides, transposed
+from hanmo.sheets.straighten import View, plane_view
 
 Cells = NDArray[np.float64]
 
 TINY = 0.015
 """Share of the largest lattice's area below which another one is an ornament, such as a row of stars."""
+
+SMALLEST = 60
+"""Fewest pixels of the longer side of a picture: two cells of the smallest readable size and their rules."""
+
+LINED, LINES = 0.4, 3
+"""Share of the width that rules must span, and their number, for a page of a notebook with lines."""
+
+LARGE, MARKED = 0.2, 0.7
+"""Share of the picture that a lattice must cover to be the sheet's only one, and share of each side of its boxes that
+must be marked."""
 
 
 def find_grids(image: NDArray[np.uint8]) -> list[Grid]:
@@ -38,13 +50,16 @@ def find_grids(image: NDArray[np.uint8]) -> list[Grid]:
 
     Raises :class:`hanmo.errors.SheetError` where there is no grid.
     """
+    if max(image.shape[:2]) < SMALLEST:
+        height, width = image.shape[:2]
+        raise SheetError(f"the picture is too small, {width} x {height} pixels; a sheet needs {SMALLEST} at least")
     small, scale = reduced(image)
     dark = darkness(small)
     view = plane_view(dark)
     evidence = evidence_of(view.show(dark))
     lattices = _lattices(evidence)
     ruled = bool(lattices)
-    quads = [view.to_picture(cells) for cells in lattices] if ruled else free_rows(dark)
+    quads = [view.to_picture(cells) for cells in lattices] if ruled else _free(dark, view, evidence)
     return [Grid((cells + 0.5) / scale - 0.5, ruled) for cells in in_reading_order(quads)]
 
 
@@ -57,7 +72,9 @@ def in_reading_order(lattices: list[Cells]) -> list[Cells]:
         return lattices
     cuts = []
     for axis in (1, 0):
-        spans = sorted((float(quads[..., axis].min()), float(quads[..., axis].max()), n) for n, quads in enumerate(lattices))
+        spans = sorted(
+            (float(quads[..., axis].min()), float(quads[..., axis].max()), n) for n, quads in enumerate(lattices)
+        )
         end = spans[0][1]
         for k in range(1, len(spans)):
             if spans[k][0] > end:
@@ -69,14 +86,30 @@ def in_reading_order(lattices: list[Cells]) -> list[Cells]:
     return [quads for part in (before, after) for quads in in_reading_order([lattices[n] for n in part])]
 
 
+def _free(dark: Map, view: View, evidence: Evidence) -> list[Cells]:
+    """The cells of separate characters on a picture without boxes, (R, C, 4, 2), also on the lines of a notebook."""
+    width = evidence.across.shape[1]
+    rules = [rule for rule in find_rules(evidence.across_marks) if rule.right - rule.left > LINED * width]
+    if len(rules) < LINES:
+        return free_rows(dark)
+    return [view.to_picture(cells) for cells in free_rows(without_rules(view.show(dark), rules))]
+
+
 def _lattices(evidence: Evidence) -> list[Cells]:
     """The cells of each lattice of a plane view, (R, C, 4, 2), found by rows or by columns of boxes."""
+    rows = _apart([whole(lattice.quads, evidence) for lattice in find_lattices(find_rows(evidence), evidence)])
+    if rows and _is_clear(rows[0], evidence):
+        return rows
     turned = evidence.transposed
-    by_rows = find_lattices(find_rows(evidence), evidence)
     by_columns = find_lattices(find_rows(turned), turned)
-    rows = _apart([whole(lattice.quads, evidence) for lattice in by_rows])
     columns = _apart([transposed(whole(lattice.quads, turned)) for lattice in by_columns])
     return columns if _area(columns) > 1.03 * _area(rows) else rows
+
+
+def _is_clear(quads: Cells, evidence: Evidence) -> bool:
+    """Whether a lattice is large and well marked, so that it need not be sought by columns as well."""
+    marked = sides(quads, evidence).min(axis=-1) >= MARKED
+    return bool(_area([quads]) > LARGE * evidence.across.size and marked.mean() > 0.95 and min(marked.shape) > 1)
 
 
 def _apart(lattices: list[Cells]) -> list[Cells]:

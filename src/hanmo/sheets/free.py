@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hanmo.errors import SheetError
 from hanmo.sheets.light import Map
+from hanmo.sheets.rules import Rule
 
 Values = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -20,6 +21,9 @@ Runs = NDArray[np.int64]
 
 INKED = 0.15
 """Darkness from which a pixel may be ink, if the sheet's darkest ink is not much darker."""
+
+RULE = 3
+"""Pixels to both sides of a rule's middle that may belong to it."""
 
 SKEW = 10
 """Degrees by which rows and columns may be skewed."""
@@ -62,12 +66,27 @@ def free_rows(dark: Map) -> list[Values]:
     return [(quads + origin) @ back.T for quads in boxes]
 
 
+def without_rules(dark: Map, rules: list[Rule]) -> Map:
+    """A picture of darkness (H, W) without horizontal rules on which characters were written, as in a notebook."""
+    height, width = dark.shape
+    clear = dark.copy()
+    x = np.arange(width)
+    for rule in rules:
+        y = np.rint(rule.at(x)).astype(int)
+        # Where it is dark above and below the rule as well, a stroke crosses it.
+        above, below = (dark[np.clip(y + shift, 0, height - 1), x] for shift in (-RULE - 2, RULE + 2))
+        free = np.minimum(above, below) < INKED
+        for shift in range(-RULE, RULE + 1):
+            clear[np.clip(y + shift, 0, height - 1)[free], x[free]] = 0
+    return clear
+
+
 def _ink(dark: Map) -> Mask:
     """Which pixels are ink: those with half of the darkness of strokes, without what touches the picture's edges."""
     strokes = dark[dark > INKED]
     if len(strokes) < 30:
         return np.zeros(dark.shape, bool)
-    ink = dark > max(INKED, 0.5 * float(np.quantile(strokes, 0.8)))
+    ink: Mask = dark > max(INKED, 0.5 * float(np.quantile(strokes, 0.8)))
     # A pixel without a neighbour is noise.
     near = np.zeros(ink.shape, np.uint8)
     near[1:] += ink[:-1]
@@ -83,7 +102,8 @@ def _from_edges(ink: Mask) -> Mask:
     step = 4
     height, width = ink.shape
     padded = np.pad(ink, ((0, -height % step), (0, -width % step)))
-    coarse = padded.reshape(padded.shape[0] // step, step, padded.shape[1] // step, step).any(axis=(1, 3))
+    tiles = padded.reshape(padded.shape[0] // step, step, padded.shape[1] // step, step)
+    coarse: Mask = tiles.any(axis=(1, 3))
     found = np.zeros_like(coarse)
     for edge in ((0, slice(None)), (-1, slice(None)), (slice(None), 0), (slice(None), -1)):
         found[edge] = coarse[edge]
@@ -98,7 +118,7 @@ def _from_edges(ink: Mask) -> Mask:
             grown[:, 1:] |= grown[:, :-1].copy()
             grown[:, :-1] |= grown[:, 1:].copy()
             found = grown & coarse
-    return np.kron(found, np.ones((step, step), bool))[:height, :width]
+    return np.repeat(np.repeat(found, step, axis=0), step, axis=1)[:height, :width]
 
 
 def _skew(along: Runs, across: Runs, shape: tuple[int, int]) -> float:
@@ -118,7 +138,8 @@ def _skew(along: Runs, across: Runs, shape: tuple[int, int]) -> float:
 
 def _boxes(flat: Mask) -> list[Values]:
     """The cells of a picture of ink (H, W) whose rows are level."""
-    rows = _bands(flat.sum(axis=1))
+    profile = flat.sum(axis=1)
+    rows = _bands(profile > max(1, 0.02 * float(profile.max())))
     if not len(rows):
         raise SheetError("no grid of boxes was found, nor rows of separate characters")
     height = float(np.median(rows[:, 1] - rows[:, 0]))
@@ -149,9 +170,9 @@ def _check(height: float, rows: Runs) -> None:
         raise SheetError("no grid of boxes was found, nor rows of separate characters with blank paper between them")
 
 
-def _bands(profile: Runs) -> Runs:
+def _bands(inked: Mask) -> Runs:
     """The runs of ink of a projection; runs much smaller than the others join their neighbours or are left out."""
-    runs = _runs(profile > max(1, 0.02 * float(profile.max())))
+    runs = _runs(inked)
     if not len(runs):
         return runs
     sizes = runs[:, 1] - runs[:, 0]
@@ -162,12 +183,12 @@ def _bands(profile: Runs) -> Runs:
             joined[-1][1] = int(end)
         else:
             joined.append([int(begin), int(end)])
-    merged = np.array(joined)
+    merged: Runs = np.array(joined)
     return merged[(merged[:, 1] - merged[:, 0]) >= SPECK * usual]
 
 
 def _runs(wanted: Mask) -> Runs:
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], wanted, [False]]).astype(int)))
+    edges: Runs = np.flatnonzero(np.diff(np.concatenate([[False], wanted, [False]]).astype(int)))
     return edges.reshape(-1, 2)
 
 
@@ -182,13 +203,15 @@ def _columns(flat: Mask, rows: Runs, height: float) -> Runs | None:
     ink = np.zeros(flat.shape[1], int)
     for top, bottom in rows:
         ink += flat[top:bottom].any(axis=0)
-    runs = _bands(np.where(ink > 0.12 * len(rows), ink, 0))
+    runs = _bands(ink > 0.12 * len(rows))
     if len(runs) < 2:
         return None
     centres, sizes = runs.mean(axis=1), runs[:, 1] - runs[:, 0]
     pitch = float(np.median(np.diff(centres)))
     steps = np.diff(centres) / pitch
-    even = np.abs(steps - np.rint(steps)).max() < EVEN and sizes.max() < 1.1 * pitch and 0.5 * height < pitch < 4 * height
+    even = (
+        np.abs(steps - np.rint(steps)).max() < EVEN and sizes.max() < 1.1 * pitch and 0.5 * height < pitch < 4 * height
+    )
     if not even or len(runs) * len(rows) > MOST or steps.max() > 2.5:
         return None
     return runs
@@ -221,7 +244,7 @@ def _characters(row: Mask, height: float) -> Runs:
 
 
 def _spread(runs: Runs) -> Values:
-    """Runs of ink as cells that reach to the middle of the gaps, at most a quarter of their usual size beyond the ink."""
+    """Runs of ink as cells that reach to the middle of the gaps, by a quarter of their usual size at most."""
     usual = float(np.median(runs[:, 1] - runs[:, 0]))
     cells = runs.astype(float)
     half = np.minimum(_gaps(runs) / 2, 0.25 * usual)

@@ -25,9 +25,9 @@ class Grid:
     @property
     def rows(self) -> int:
         """The number of rows of cells."""
-        return self.quads.shape[0]
+        return int(self.quads.shape[0])
 
     @property
     def columns(self) -> int:
         """The number of columns of cells."""
-        return self.quads.shape[1]
+        return int(self.quads.shape[1])

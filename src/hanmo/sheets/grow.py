@@ -10,31 +10,29 @@ from numpy.typing import NDArray
 
 from hanmo.sheets.light import Map
 from hanmo.sheets.rows import Evidence
-from hanmo.sheets.sides import POINTS, side, sides, transposed
+from hanmo.sheets.sides import side, sides, transposed
+from hanmo.sheets.snap import inner, snapped
 
 Values = NDArray[np.float64]
 
 STRAY = 0.12
 """Share of a box's side by which the next rule may miss the place where the last boxes let expect it."""
 
-SUPPORTED = 0.55
-"""Share of a side that must be marked."""
+SUPPORTED, SUPPORTED_ALONE = 0.6, 0.8
+"""Share of every side of a new box that must be marked; more beside a single row, whose pitch nothing tells."""
 
-MOST = 0.6
-"""Share of the boxes of a new row that must be supported on their three new sides."""
+MOST, MOST_ALONE = 0.6, 0.8
+"""Share of the boxes of a new row that must be marked so, and beside a single row."""
 
 APART = 0.15
 """Share of a box's height between two rows from which they count as standing apart."""
-
-SNAP = 0.08
-"""Share of a box's height by which a side may move to a rule."""
 
 FAINTER = 0.82
 """Every second rule, across and down, is a middle line of boxes if it has less than this share of the others' tone."""
 
 
 def whole(quads: Values, evidence: Evidence) -> Values:
-    """A lattice (R, C, 4, 2) of a plane view, with whole boxes and all its rows and columns."""
+    """A lattice (R, C, 4, 2) of a plane view, with whole boxes, all its rows and columns, inside of its rules."""
     quads = without_halves(quads, evidence)
     for _ in range(2):
         before = quads.shape
@@ -44,7 +42,7 @@ def whole(quads: Values, evidence: Evidence) -> Values:
             quads = transposed(_grown(transposed(quads), evidence.transposed, mirrored))
         if quads.shape == before:
             break
-    return quads
+    return inner(snapped(quads, evidence), evidence)
 
 
 def without_halves(quads: Values, evidence: Evidence) -> Values:
@@ -63,14 +61,16 @@ def without_halves(quads: Values, evidence: Evidence) -> Values:
         quads[across + 1 : rows : 2, down + 1 : columns : 2, 2],
         quads[across + 1 : rows : 2, down : columns - 1 : 2, 3],
     ]
-    return np.stack(corners, axis=2)
+    boxes: Values = np.stack(corners, axis=2)
+    return boxes
 
 
 def _tones(quads: Values, across: Map) -> Values:
     """The darkness of each horizontal rule of a lattice, (R + 1,): that of its fainter boxes, where no strokes are."""
     lines = [side(quads[:, :, 0], quads[:, :, 1], across), side(quads[:, :, 3], quads[:, :, 2], across)]
     # Strokes over a middle line make it darker in some boxes, so the fainter third counts.
-    return np.quantile(np.concatenate([lines[0], lines[1][-1:]]), 0.33, axis=1)
+    tones: Values = np.quantile(np.concatenate([lines[0], lines[1][-1:]]), 0.33, axis=1)
+    return tones
 
 
 def _first_whole(tones: Values) -> int | None:
@@ -122,10 +122,11 @@ def _next_row(quads: Values, evidence: Evidence) -> Values | None:
         row[:, :2] = last[:, [3, 2]]
     row[:, 2:, 1] += _best_shift(row[:, 3], row[:, 2], evidence.across_marks, shifts)
     row = snapped(row[None], evidence)[0]
-    supported = sides(row[None], evidence)[0].min(axis=-1) >= SUPPORTED
+    enough, most = (SUPPORTED, MOST) if len(quads) > 1 else (SUPPORTED_ALONE, MOST_ALONE)
+    supported = sides(row[None], evidence)[0].min(axis=-1) >= enough
     # A row that stands apart may have fewer boxes, and then belongs to another grid.
     ends = bool(supported[0] and supported[-1]) or gap <= APART * height
-    return row if ends and supported.mean() >= MOST else None
+    return row if ends and supported.mean() >= most else None
 
 
 def _best_shift(start: Values, end: Values, across_marks: Map, shifts: NDArray[np.int64]) -> int:
@@ -133,49 +134,3 @@ def _best_shift(start: Values, end: Values, across_marks: Map, shifts: NDArray[n
     moved = [np.array([0.0, shift]) for shift in shifts]
     found = [float(side(start + by, end + by, across_marks).mean()) - 0.002 * abs(by[1]) for by in moved]
     return int(shifts[int(np.argmax(found))])
-
-
-def snapped(quads: Values, evidence: Evidence) -> Values:
-    """A lattice whose sides have moved to the middles of the rules, by SNAP of a box's side at most."""
-    quads = _snapped_across(quads, evidence.across)
-    return transposed(_snapped_across(transposed(quads), evidence.down.T))
-
-
-def _snapped_across(quads: Values, across: Map) -> Values:
-    """A lattice whose upper and lower sides have moved up or down to the middles of horizontal rules."""
-    height = float(np.median(quads[:, :, 3, 1] - quads[:, :, 0, 1]))
-    reach = max(2, round(SNAP * height))
-    moved = quads.copy()
-    for a, b in ((0, 1), (3, 2)):
-        shift, weight = _offsets(quads[:, :, a], quads[:, :, b], across, reach)
-        # Where strokes or gaps hide the rule its neighbours tell; a distant one that differs much is a stroke.
-        typical = np.median(shift, axis=1, keepdims=True)
-        weight = weight / (1 + ((shift - typical) / (0.04 * height)) ** 4) + 1e-6
-        columns = shift.shape[1]
-        distance = np.abs(np.arange(columns) + 0.5 - np.arange(columns + 1)[:, None])
-        near = np.exp(-(distance**2)) + 1e-4
-        at_corners = (weight * shift) @ near.T / (weight @ near.T)
-        moved[:, :, a, 1] += at_corners[:, :-1]
-        moved[:, :, b, 1] += at_corners[:, 1:]
-    return moved
-
-
-def _offsets(start: Values, end: Values, across: Map, reach: int) -> tuple[Values, Values]:
-    """How far sides from ``start`` to ``end``, (R, C, 2), are from the darkest line near them, and its darkness."""
-    share = np.linspace(0.06, 0.94, POINTS)
-    points = start[..., None, :] + (end - start)[..., None, :] * share[:, None]
-    height, width = across.shape
-    columns = np.clip(np.rint(points[..., 0]).astype(int), 0, width - 1)
-    rows = np.rint(points[..., 1]).astype(int)
-    shifts = np.arange(-reach - 1, reach + 2)
-    values = across[np.clip(rows[..., None] + shifts, 0, height - 1), columns[..., None]]
-    # Strokes are darker than rules; what a side has at most points counts.
-    cap = np.quantile(values.max(axis=-1), 0.5, axis=-1)[..., None, None]
-    line = np.minimum(values, cap).mean(axis=-2)
-    best = (line - 0.1 * line.max(axis=-1, keepdims=True) * np.abs(shifts) / reach)[..., 1:-1].argmax(axis=-1) + 1
-    around = [np.take_along_axis(line, (best + k)[..., None], -1)[..., 0] for k in (-1, 0, 1)]
-    low = np.minimum(np.minimum(*around[::2]), around[1])
-    left, middle, right = (part - low for part in around)
-    offset = (right - left) / np.maximum(left + middle + right, 1e-6)
-    # Points were rounded to whole pixels; on average over a side the rounding does not shift it.
-    return shifts[best] + offset, around[1]

@@ -74,7 +74,7 @@ class Lattice:
         return corners
 
     def _slanted(self, x: Values) -> tuple[Values, Values]:
-        """The places (R, C + 1) of vertical rules at the top and at the bottom of each row, from those at its middle."""
+        """The places (R, C + 1) of vertical rules at the top and the bottom of each row, from those at its middle."""
         if len(x) == 1:
             return x - self.slant / 2, x + self.slant / 2
         middle = (self.top + self.bottom) / 2
@@ -209,14 +209,15 @@ def _lines_of_text(group: Placed) -> list[Placed]:
 
 def _filled(left: Values, right: Values, r: int) -> Values:
     """The middles of the vertical rules of row ``r``, with those that are missing put in at regular distances."""
-    x = (left[r] + right[r]) / 2
+    x: Values = (left[r] + right[r]) / 2
     known = np.flatnonzero(~np.isnan(x))
     if len(known) == len(x):
         return x
     width = (x[known[-1]] - x[known[0]]) / (known[-1] - known[0])
     places = np.arange(len(x))
     straight = x[known[0]] + (places - known[0]) * width
-    return straight + np.interp(places, known, x[known] - straight[known])
+    filled: Values = straight + np.interp(places, known, x[known] - straight[known])
+    return filled
 
 
 def _runs(wanted: NDArray[np.bool_]) -> list[slice]:
@@ -229,18 +230,18 @@ def _smooth(lattice: Lattice) -> Lattice:
     """A lattice whose vertical rules are put in where they are missing, and put right where a stroke stood for one."""
     middle = (lattice.top + lattice.bottom) / 2
     width = float(np.nanmedian(np.diff((lattice.left + lattice.right) / 2, axis=1)))
-    sides = []
-    for values in (lattice.left, lattice.right):
-        sides.append(np.stack([_mended(x, middle[:, c], width) for c, x in enumerate(values.T)], axis=1))
+    left, right = (
+        np.stack([_mended(x, middle[:, c], width) for c, x in enumerate(values.T)], axis=1)
+        for values in (lattice.left, lattice.right)
+    )
     # A rule that no row has stands at a regular distance from the others.
     for r in range(len(middle)):
-        for side in sides:
-            side[r] = _filled(side, side, r)
-    return Lattice(*sides, lattice.top, lattice.bottom, lattice.quality, lattice.slant)
+        left[r], right[r] = _filled(left, left, r), _filled(right, right, r)
+    return Lattice(left, right, lattice.top, lattice.bottom, lattice.quality, lattice.slant)
 
 
 def _mended(x: Values, y: Values, width: float) -> Values:
-    """The places ``x`` of a vertical rule at the heights ``y``, (R,), outliers and gaps replaced; NaN if it is unknown."""
+    """The places ``x`` of a vertical rule at the heights ``y``, (R,), without outliers and gaps; NaN if unknown."""
     known = np.flatnonzero(~np.isnan(x))
     if len(known) < 2:
         return np.full_like(x, x[known[0]]) if len(known) else x
@@ -300,5 +301,8 @@ def _at_rows(lattice: Lattice, rows: Values) -> Lattice:
     low = np.floor(rows).astype(int)
     high = np.minimum(low + 1, len(lattice.quality) - 1)
     part = (rows - low)[:, None]
-    values = [v[low] * (1 - part) + v[high] * part for v in (lattice.left, lattice.right, lattice.top, lattice.bottom)]
-    return Lattice(*values, np.where(part == 0, lattice.quality[low], 0), lattice.slant)
+    left, right, top, bottom = (
+        values[low] * (1 - part) + values[high] * part
+        for values in (lattice.left, lattice.right, lattice.top, lattice.bottom)
+    )
+    return Lattice(left, right, top, bottom, np.where(part == 0, lattice.quality[low], 0), lattice.slant)

@@ -38,7 +38,7 @@ FAINTEST = 0.03
 
 
 def reduced(image: NDArray[np.uint8]) -> tuple[Image.Image, float]:
-    """The picture (H, W[, 3]) scaled to a longer side of SMALL to SIDE pixels, and the scale: new pixels for each old."""
+    """The picture (H, W[, 3]) scaled to a longer side of SMALL to SIDE pixels, and the scale: new pixels for one."""
     picture = Image.fromarray(image)
     longest = max(picture.size)
     scale = SIDE / longest if longest > SIDE else min(2 * SMALL / longest, 4.0) if longest < SMALL else 1.0
@@ -50,13 +50,11 @@ def reduced(image: NDArray[np.uint8]) -> tuple[Image.Image, float]:
 
 def darkness(picture: Image.Image) -> Map:
     """How much darker than the paper around it each pixel is: (H, W), 0 = paper, 1 = black."""
-    dark: Map | None = None
+    dark = np.zeros((picture.height, picture.width), np.float32)
     for channel in picture.split()[:3]:
         levels = np.asarray(channel, np.uint8)
-        own = 1 - levels.astype(np.float32) / np.maximum(background(levels), 1)
-        dark = own if dark is None else np.maximum(dark, own, out=dark)
-    assert dark is not None
-    return np.clip(dark, 0, 1, out=dark)
+        np.maximum(dark, 1 - levels.astype(np.float32) / np.maximum(background(levels), 1), out=dark)
+    return dark
 
 
 def background(levels: NDArray[np.uint8]) -> Map:
@@ -101,4 +99,5 @@ def marks(ridge: Map) -> Map:
     # Most of a sheet is paper, so the median of its positive responses is the noise.
     noise = float(np.median(positive[positive > 0])) if (positive > 0).any() else 0.0
     enough = max(FAINTEST, 4 * noise)
-    return np.clip((ridge - enough / 2) / (enough / 2), 0, 1)
+    evidence: Map = np.clip((ridge - enough / 2) / (enough / 2), 0, 1)
+    return evidence

@@ -8,6 +8,9 @@ is tried, and the row with the best sides wins where two rows overlap.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +46,12 @@ DOUBLE = 0.25
 BRIDGE = 3
 """Boxes that may lie between two vertical rules if those between are missing."""
 
+
+HOPELESS = 4.0
+"""Cost of passing over other rules from which no row is worth it: that of nearly three rules, which give 1 each."""
+
+SOLID = 0.6
+"""Gain of rules, at most 1, beside which missing ones are bridged; a stroke has less."""
 
 GOOD = 0.5
 """Share of each of its four sides that must be marked for a box to be one."""
@@ -104,7 +113,7 @@ class Row:
     quality: Values
     score: float
 
-    @property
+    @cached_property
     def span(self) -> tuple[float, float, float, float]:
         """Left, top, right and bottom of the row."""
         left, right = self.teeth[0].right, self.teeth[-1].left
@@ -177,12 +186,9 @@ class _Finder:
 
     def divided(self, i: int, j: int, span: slice) -> bool:
         """Whether a rule between two rules is about as dark as they are, on average over ``span``."""
-        between = [
-            s
-            for s in range(i + 1, j)
-            if self.curves[i, span].mean() + 3 < self.curves[s, span].mean() < self.curves[j, span].mean() - 3
-        ]
-        if not between:
+        heights = self.curves[:, (span.start + span.stop) // 2]
+        between = np.flatnonzero((heights > heights[i] + 3) & (heights < heights[j] - 3))
+        if not len(between):
             return False
         values = self.tones[[i, j, *between], span]
         # Handwriting is darker than rules; capped at their tone it cannot make up for gaps.
@@ -214,7 +220,7 @@ class _Finder:
         Its score is the sum of the boxes' areas, each by its quality and the darkness of its sides.
         """
         quality, scores = [], []
-        for a, b in zip(teeth, teeth[1:], strict=False):
+        for a, b in pairwise(teeth):
             span = slice(max(int(a.right), 0), max(int(b.left), int(a.right) + 1))
             sides = [float(self.marked[k, span].mean()) for k in (i, j)]
             tones = [float(self.tones[k, span].mean()) for k in (i, j)]
@@ -282,9 +288,7 @@ def _lines(down: Map, down_marks: Map, span: slice, top: Values, bottom: Values)
     best = (stacked - 0.01 * np.abs(np.array(SLANTS))[:, None]).argmax(axis=0)
     cover = stacked.max(axis=0)
     peaks = _peaks(cover, max(3, round(0.06 * tall)))
-    tones = []
-    for k in peaks:
-        tones.append(down[y[:, k], columns[best[k]][:, k]])
+    tones = [down[y[:, k], columns[best[k]][:, k]] for k in peaks]
     cap = float(np.quantile(np.array(tones), 0.9)) if len(peaks) else 0.0
     tone = np.array([np.minimum(values, cap).mean() for values in tones])
     return _Lines(x[peaks].astype(float), cover[peaks], tone, np.array(SLANTS)[best[peaks]] * tall)
@@ -339,50 +343,64 @@ def _best_chain(teeth: list[Tooth], height: float) -> list[Tooth]:
         return []
     tone = max(tooth.tone for tooth in teeth)
     gain = [(2 * tooth.cover - 1) * (0.3 + 0.7 * tooth.tone / tone) for tooth in teeth]
-    # Value of the best chain that ends with a pair, the width of its last box, and the tooth before.
-    best: dict[tuple[int, int], tuple[float, float, int]] = {}
-    for b in range(len(teeth)):
+    # For every tooth the chains that end with it, one for each tooth before: value, width of the last box, the chain.
+    ending: list[list[tuple[float, float, Chain]]] = [[] for _ in teeth]
+    for b, tooth in enumerate(teeth):
         for a in range(b - 1, -1, -1):
-            width = teeth[b].left - teeth[a].right
+            width = tooth.left - teeth[a].right
             if width > BRIDGE * WIDEST * height:
                 break
-            for boxes in range(1, BRIDGE + 1):
+            if width < NARROWEST * height:
+                continue
+            passed = _passed(teeth[a : b + 1], height)
+            if passed > HOPELESS:
+                break
+            for boxes in range(1, BRIDGE + 1 if min(gain[a], gain[b]) > SOLID else 2):
                 each = width / boxes
-                if not NARROWEST * height <= each <= WIDEST * height:
-                    continue
-                step = gain[b] - _passed(teeth[a : b + 1], tone, height) - 0.8 * (boxes - 1)
-                option = (gain[a] + step, each, -1)
-                for z in range(a - 1, -1, -1):
-                    before = best.get((z, a))
-                    if before is not None:
-                        change = abs(float(np.log(each / before[1])))
-                        if change < 0.2:
-                            value = before[0] + step - 30 * change**2
-                            option = max(option, (value, each, z))
-                best[a, b] = max(best.get((a, b), option), option)
-    if not best:
-        return []
-    a, b = max(best, key=lambda pair: best[pair][0])
-    chain = [b, a]
-    while (z := best[a, b][2]) >= 0:
-        a, b = z, a
-        chain.append(z)
-    return [teeth[k] for k in reversed(chain)]
+                if NARROWEST * height <= each <= WIDEST * height:
+                    step = gain[b] - passed - 0.8 * (boxes - 1)
+                    ending[b].append(_longest(ending[a], gain[a], each, step, a, b))
+    value, _, chain = max((option for options in ending for option in options), default=(0.0, 0.0, None))
+    found = []
+    while value > 0 and chain is not None:
+        found.append(teeth[chain[0]])
+        chain = chain[1]
+    return found[::-1]
 
 
-def _passed(teeth: list[Tooth], tone: float, height: float) -> float:
+Chain = tuple[int, Any]
+"""The number of the last tooth of a chain, and the chain before it, or None."""
+
+
+def _longest(
+    before: list[tuple[float, float, Chain]], first: float, each: float, step: float, a: int, b: int
+) -> tuple[float, float, Chain]:
+    """The best chain that ends with teeth ``a`` and ``b``: it goes on one of those ``before`` ``a``, or begins there.
+
+    ``first`` is the gain of ``a``, ``step`` that of ``b``; boxes between both are ``each`` wide.
+    """
+    value, chain = first + step, (b, (a, None))
+    for so_far, width, previous in before:
+        # Widths of neighbouring boxes differ by perspective and bends only.
+        change = abs(each / width - 1)
+        if change < 0.2 and so_far + step - 30 * change**2 > value:
+            value, chain = so_far + step - 30 * change**2, (b, previous)
+    return value, each, chain
+
+
+def _passed(teeth: list[Tooth], height: float) -> float:
     """The cost of passing over the teeth between the first and the last one."""
     cost = 0.0
+    left, right = teeth[0].right + 0.12 * height, teeth[-1].left - 0.12 * height
+    rival = RIVAL * min(teeth[0].tone, teeth[-1].tone)
     for tooth in teeth[1:-1]:
-        apart = min(tooth.left - teeth[0].right, teeth[-1].left - tooth.right) > 0.12 * height
-        rival = tooth.cover > 0.8 and tooth.tone > RIVAL * min(teeth[0].tone, teeth[-1].tone)
-        cost += 1.5 if apart and rival else 0.1
+        cost += 1.5 if tooth.cover > 0.8 and tooth.tone > rival and tooth.left > left and tooth.right < right else 0.1
     return cost
 
 
 def _bridged(chain: list[Tooth], height: float) -> list[Tooth]:
     """A chain with teeth put in where a rule is missing."""
-    width = float(np.median([b.left - a.right for a, b in zip(chain, chain[1:], strict=False)]))
+    width = float(np.median([b.left - a.right for a, b in pairwise(chain)]))
     whole = [chain[0]]
     for tooth in chain[1:]:
         last = whole[-1]

@@ -50,7 +50,7 @@ class Rule:
     y: Curve
     evidence: float
 
-    def at(self, x: NDArray[np.floating] | float) -> Curve:
+    def at(self, x: NDArray[np.floating] | NDArray[np.integer] | float) -> Curve:
         """The height of the rule at ``x``; beyond its ends it goes on straight."""
         y = np.interp(x, self.x, self.y)
         for end, inner in ((0, min(4, len(self.x) - 1)), (-1, max(-5, -len(self.x)))):
@@ -131,7 +131,7 @@ def _shares(marked: Map) -> Map:
     strips = width // STRIP
     sums = np.cumsum(np.pad(marked, ((0, 0), (1, 0))), axis=1, dtype=np.float32)
     starts = np.arange(strips) * STRIP
-    shares = np.zeros((2 * STEEPEST + 1, height, strips), np.float32)
+    shares: Map = np.zeros((2 * STEEPEST + 1, height, strips), np.float32)
     for rise in range(-STEEPEST, STEEPEST + 1):
         # Columns of a strip that shift by the same number of pixels are added up at once.
         offset = np.rint(rise * (np.arange(STRIP) - (STRIP - 1) / 2) / STRIP).astype(int)
@@ -142,7 +142,8 @@ def _shares(marked: Map) -> Map:
                 shares[rise + STEEPEST, : height - shift] += part[shift:]
             else:
                 shares[rise + STEEPEST, -shift:] += part[:shift]
-    return shares / STRIP
+    shares /= STRIP
+    return shares
 
 
 Path = list[tuple[int, int]]

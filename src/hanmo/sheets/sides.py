@@ -40,6 +40,7 @@ def side(start: Values, end: Values, values: Map) -> Values:
     best = np.zeros(rows.shape)
     for shift in range(-2, 3):
         here = rows + shift
-        best = np.maximum(best, np.where((here >= 0) & (here < height), values[np.clip(here, 0, height - 1), columns], 0))
+        inside = (here >= 0) & (here < height)
+        best = np.maximum(best, np.where(inside, values[np.clip(here, 0, height - 1), columns], 0))
     mean: Values = best.mean(axis=-1)
     return mean

@@ -35,13 +35,12 @@ class View:
     def show(self, dark: Map) -> Map:
         """The view of a map (H, W) of values from 0 to 1."""
         picture = Image.fromarray((dark * 255).astype(np.uint8))
-        coefficients = (self.matrix / self.matrix[2, 2]).ravel()[:8]
         # Pillow maps the centres of pixels, which lie at halves; here a pixel's centre has whole coordinates.
         half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
         moved = half @ self.matrix @ np.linalg.inv(half)
         coefficients = (moved / moved[2, 2]).ravel()[:8]
         seen = picture.transform(self.size, Image.Transform.PERSPECTIVE, coefficients, Image.Resampling.BILINEAR)
-        return np.asarray(seen).astype(np.float32) / 255
+        return np.asarray(seen).astype(np.float32) / np.float32(255)
 
     def to_picture(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Points (..., 2) of the view as points of the picture."""
@@ -55,20 +54,17 @@ def plane_view(dark: Map) -> View:
     height, width = dark.shape
     turned = _view(dark.shape, *_turned_axes(turn_of(dark)))
     seen = turned.show(dark)
-    axes = []
-    for part in (seen, seen.T):
-        axes.append(_vanishing(find_rules(marks(ridges(part))), part.shape[::-1]))
-    along, down = axes[0], axes[1][[1, 0, 2]]
+    across, transposed = (_vanishing(find_rules(marks(ridges(part))), part.shape[::-1]) for part in (seen, seen.T))
     # From coordinates about the centre of the turned view to those of the picture.
     centre = np.array([[1, 0, (turned.size[0] - 1) / 2], [0, 1, (turned.size[1] - 1) / 2], [0, 0, 1]])
     full = turned.matrix @ centre
-    along, down = full @ along, full @ down
+    along, down = full @ across, full @ transposed[[1, 0, 2]]
     middle = np.array([[1, 0, -(width - 1) / 2], [0, 1, -(height - 1) / 2], [0, 0, 1]])
     return _view(dark.shape, middle @ along, middle @ down)
 
 
 def turn_of(dark: Map) -> float:
-    """The turn of the rules against the picture's edges in radians, -pi/4 to pi/4, by a histogram of edge directions."""
+    """The turn of the rules against the picture's edges, -pi/4 to pi/4, by a histogram of the directions of edges."""
     smooth = averaged(averaged(dark, 3).T, 3).T
     across, down = smooth[1:-1, 2:] - smooth[1:-1, :-2], smooth[2:, 1:-1] - smooth[:-2, 1:-1]
     weight = across**2 + down**2
