@@ -235,8 +235,8 @@ class DistillConfig:
             raise ConfigError(f"method {twice[0]!r} is named twice; once is enough, with its layers in one list")
         if self.label_weight < 0:
             raise ConfigError(f"label_weight {self.label_weight} must not be negative")
-        for names in self.labels_alone or ():
-            named_charset(names)  # raises CharsetError, with the names there are
+        for sets in self.labels_alone or ():
+            named_charset(sets)  # raises CharsetError, with the names there are
 
     def _check_teachers(self) -> None:
         names = [m.name for m in self.methods if m.name in METHODS]  # the others are refused when they are built
