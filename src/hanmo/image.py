@@ -55,6 +55,9 @@ MAX_BYTES = 16 * 2**20
 """Largest size of a picture file, in bytes."""
 MAX_PIXELS = 16 * 2**20
 """Largest number of pixels of a picture: width times height."""
+MAX_SIDE = 16_384
+"""Largest width and largest height of a picture, in pixels. A line of 16 million pixels is no character, and a few
+kilobytes hold it."""
 
 _FAINT = 12
 """A transparent picture over white whose grey levels differ by less counts as one tone; its opaque part is the ink."""
@@ -311,3 +314,5 @@ def _check_size(width: int, height: int) -> None:
         raise ImageError(f"{width}x{height} holds no pixels; save the picture again")
     if width * height > MAX_PIXELS:
         raise ImageTooLargeError(f"{width}x{height} is more than {MAX_PIXELS:,} pixels; save a smaller picture")
+    if max(width, height) > MAX_SIDE:
+        raise ImageTooLargeError(f"{width}x{height} is longer than {MAX_SIDE:,} pixels; cut the character out")
