@@ -4,7 +4,7 @@ Every limit on a picture's size lives here, on strokes in :mod:`hanmo.strokes`.
 
 A picture is decoded with Pillow, but not by ``Image.open``, which tries all of Pillow's formats: the first bytes
 choose among seven, so that no other decoder gets data of unknown origin. The size in the header is checked before
-anything is decoded. Whether a picture holds any ink is checked by :mod:`hanmo.normalize`.
+anything is decoded, and so is the number of parts (:mod:`hanmo.picture_parts`). Whether a picture holds any ink is checked by :mod:`hanmo.normalize`.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from PIL import (
 
 from hanmo.colour import find_print, hide, to_grey
 from hanmo.errors import ImageError, ImageFormatError, ImageTooLargeError, one_line
+from hanmo.picture_parts import CHECKS
 from hanmo.polarity import ink_dark
 from hanmo.strokes import Strokes, draw
 
@@ -194,6 +195,8 @@ def _decode(data: bytes) -> Grey:
         text = data.lstrip(b"\xef\xbb\xbf \t\r\n")  # without byte order mark and white space
         stranger = next((what for head, what in _KNOWN_STRANGERS if text.startswith(head)), "not a picture")
         raise ImageFormatError(f"{stranger}; save it as PNG, JPEG, WebP, BMP, GIF, TIFF or PPM")
+    if check := CHECKS.get(reader.__name__):
+        check(data)
     with _decoding(f"damaged {reader.__name__.removesuffix('ImageFile').upper()}"):
         return _from_pil(reader(BytesIO(data)))
 
