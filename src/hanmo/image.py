@@ -4,7 +4,8 @@ Every limit on a picture's size lives here, on strokes in :mod:`hanmo.strokes`.
 
 A picture is decoded with Pillow, but not by ``Image.open``, which tries all of Pillow's formats: the first bytes
 choose among seven, so that no other decoder gets data of unknown origin. The size in the header is checked before
-anything is decoded, and so is the number of parts (:mod:`hanmo.picture_parts`). Whether a picture holds any ink is checked by :mod:`hanmo.normalize`.
+anything is decoded, and so is the number of parts (:mod:`hanmo.picture_parts`). Whether a picture holds any ink is
+checked by :mod:`hanmo.normalize`.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ _FILL = 1024  # bytes 0xFF before a marker of a JPEG; encoders write one or a fe
 def check_jpeg(data: bytes) -> None:
     """Raise :class:`ImageTooLargeError` for more than :data:`MAX_SCANS` scans or :data:`MAX_PARTS` segments."""
     at, scans = 2, 0
-    for parts in range(MAX_PARTS + 1):
+    for _ in range(MAX_PARTS):
         found = _MARKER.search(data, at)
         if found is None or found[1] == _END_OF_IMAGE:
             return
@@ -43,7 +43,7 @@ def check_jpeg(data: bytes) -> None:
             raise ImageTooLargeError(f"a JPEG of more than {MAX_SCANS} scans; save it again, not progressive")
         if found[1] not in _WITHOUT_LENGTH:
             at += int.from_bytes(data[at : at + 2], "big")
-    raise _too_many("segments of a JPEG", parts)
+    raise _too_many("segments of a JPEG, or bytes of filling between them", MAX_PARTS)
 
 
 # A marker is 0xFF and a byte. In compressed data 0xFF 0x00 stands for 0xFF itself, and D0 to D7 are restart markers.
