@@ -1,7 +1,7 @@
 """What the ONNX model of a bundle may hold, checked before ONNX Runtime gets it.
 
-A model is a program. ONNX Runtime computes what does not depend on the input as soon as it opens a model, so a loop or a
-tensor of 2^31 entries costs its time and memory before the first picture. Allowed are the operators of
+A model is a program. ONNX Runtime computes what does not depend on the input as soon as it opens a model, so a loop or
+a tensor of 2^31 entries costs its time and memory before the first picture. Allowed are the operators of
 :data:`OPERATORS`: arithmetic, whose results are about as large as its inputs. Loops, branches, functions, random
 numbers, and operators that make a tensor of any size from a few numbers are refused, and so are weights that are not
 finite numbers: one NaN makes every answer NaN.
@@ -23,20 +23,21 @@ MAX_NODES = 5_000
 """Operations of a model. The largest of the readers that come with hanmo has 302."""
 
 OPERATORS = frozenset(
-    # element by element
-    "Abs Add Cast Ceil Clip Div Elu Equal Erf Exp Floor Gelu Greater GreaterOrEqual HardSigmoid HardSwish Identity "
-    "LeakyRelu Less LessOrEqual Log Max Mean Min Mish Mul Neg Not PRelu Pow Reciprocal Relu Round Selu Sigmoid Sign "
-    "Softplus Softsign Sqrt Sub Sum Tanh Where And Or Cos Sin Tan "
-    # layers
-    "AveragePool BatchNormalization Conv Dropout Gemm GlobalAveragePool GlobalMaxPool GridSample "
-    "GroupNormalization InstanceNormalization LayerNormalization LogSoftmax LpNormalization LRN MatMul MaxPool Softmax "
-    # over axes
-    "ArgMax ArgMin ReduceL1 ReduceL2 ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare TopK "
-    # the order of entries
-    "Compress Concat Constant DepthToSpace Flatten Gather NonZero Reshape Shape Slice SpaceToDepth Split Squeeze "
-    "Transpose Unsqueeze "
-    # numbers of few bits
-    "ConvInteger DequantizeLinear DynamicQuantizeLinear MatMulInteger QLinearConv QLinearMatMul QuantizeLinear".split()
+    """
+    Abs Add And Cast Ceil Clip Cos Div Elu Equal Erf Exp Floor Gelu Greater GreaterOrEqual HardSigmoid HardSwish
+    Identity LeakyRelu Less LessOrEqual Log Max Mean Min Mish Mul Neg Not Or PRelu Pow Reciprocal Relu Round Selu
+    Sigmoid Sign Sin Softplus Softsign Sqrt Sub Sum Tan Tanh Where
+
+    AveragePool BatchNormalization Conv Dropout Gemm GlobalAveragePool GlobalMaxPool GridSample GroupNormalization
+    InstanceNormalization LayerNormalization LogSoftmax LpNormalization LRN MatMul MaxPool Softmax
+
+    ArgMax ArgMin ReduceL1 ReduceL2 ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare TopK
+
+    Compress Concat Constant DepthToSpace Flatten Gather NonZero Reshape Shape Slice SpaceToDepth Split Squeeze
+    Transpose Unsqueeze
+
+    ConvInteger DequantizeLinear DynamicQuantizeLinear MatMulInteger QLinearConv QLinearMatMul QuantizeLinear
+    """.split()  # noqa: SIM905  (a list of strings would fill a page)
 )
 """Operators of ONNX that the model of a bundle may have: those of hanmo's own nets and others like them."""
 

@@ -14,13 +14,13 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hanmo.atomic import replacing, writing
 from hanmo.data.sample import Sample
+from hanmo.data.xz import Unpacked
 from hanmo.errors import CharsetError, DataError, GntError
 from hanmo.image import MAX_PIXELS
 
@@ -104,9 +104,8 @@ class _Stream:
     def __init__(self, file: io.BufferedReader, path: Path) -> None:
         self._read = file.read
         if path.name.lower().endswith(".xz"):
-            # LZMAFile reads in Python; a C buffer around it makes the two small reads of a record cheap.
-            unpacked = cast(io.RawIOBase, lzma.LZMAFile(file))  # noqa: SIM115  (it owns nothing; the file is closed)
-            self._read = io.BufferedReader(unpacked, _BUFFER).read
+            # A C buffer makes the two small reads of a record cheap.
+            self._read = io.BufferedReader(Unpacked(file), _BUFFER).read
         self._path = path
         self.offset = 0
 
