@@ -83,8 +83,11 @@ class GntError(DataError):
 
     def __init__(self, reason: str, path: Path | str, offset: int) -> None:
         super().__init__(f"{path}: byte {offset}: {reason}")
-        self.path = Path(path)
-        self.offset = offset
+        self.reason, self.path, self.offset = reason, Path(path), offset
+
+    def __reduce__(self) -> tuple[type[GntError], tuple[str, Path, int]]:
+        # Exceptions pickle their message alone, which is not what __init__ takes: a pool of workers would end by it.
+        return type(self), (self.reason, self.path, self.offset)
 
 
 class PackError(DataError):
@@ -140,6 +143,10 @@ class ExportError(OperationError):
 
 class DeviceError(OperationError):
     """A device or an ONNX Runtime provider is missing or cannot start."""
+
+
+class DamageWarning(UserWarning):
+    """Something was damaged and something older is used in its place; the command line prints it as one line."""
 
 
 class InstallationError(OperationError):

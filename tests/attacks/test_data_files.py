@@ -289,11 +289,23 @@ def test_a_cut_or_missing_array_is_named(pack: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["images.u8", "labels.u16", "sources.u16", "writers.u16"])
-def test_a_changed_array_is_found_by_verifying(pack: Path, name: str) -> None:
+@pytest.mark.parametrize("verify", [False, True])
+def test_a_changed_array_is_found_on_opening(pack: Path, name: str, verify: bool) -> None:
     data = bytearray((pack / name).read_bytes())
     data[0] ^= 1
     (pack / name).write_bytes(data)
     with pytest.raises(PackError, match=f"{name}: damaged"):
+        Pack.open(pack, verify=verify)
+
+
+def test_many_images_are_hashed_only_where_asked(pack: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hanmo.data.pack.CHEAP", 100)
+    Pack.open(pack)
+    data = bytearray((pack / "images.u8").read_bytes())
+    data[700] ^= 1
+    (pack / "images.u8").write_bytes(data)
+    assert len(Pack.open(pack)) == 9
+    with pytest.raises(PackError, match=r"images\.u8: damaged"):
         Pack.open(pack, verify=True)
 
 

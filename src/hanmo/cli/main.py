@@ -21,7 +21,7 @@ from typer.core import TyperGroup
 import hanmo
 from hanmo.cli import average, bench, data, evaluate, export, glyphs, own, recognize, search, serve, synth, train
 from hanmo.cli.recipe_help import listing_recipes
-from hanmo.errors import HanmoError, InstallationError
+from hanmo.errors import DamageWarning, HanmoError, InstallationError
 
 _EXTRAS = (
     dict.fromkeys(("torch", "safetensors", "onnx", "onnxscript", "matplotlib"), "train")
@@ -107,6 +107,13 @@ def options(
     """The options before the verb; :class:`_Verbs` reads them."""
 
 
+def _show_warning(message: Warning | str, category: type[Warning], filename: str, line: int, *rest: Any) -> None:
+    """hanmo's own warnings as one line, others as Python shows them."""
+    own = issubclass(category, DamageWarning)
+    text = f"hanmo: warning: {message}\n" if own else warnings.formatwarning(message, category, filename, line)
+    typer.echo(text, nl=False, err=True)
+
+
 def main() -> None:
     """Run the command line; the process exits with the status."""
     # numpy's threads only wait for each other over matrices as small as a character's, and with another number of them
@@ -114,6 +121,7 @@ def main() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # Pillow warns about damaged metadata, which changes no pixel. Only a program may silence it.
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+    warnings.showwarning = _show_warning
     # A pipe or a terminal whose encoding has no 翰 gets \u7ff0 rather than a traceback.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

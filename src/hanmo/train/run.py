@@ -27,7 +27,7 @@ from hanmo.atomic import storing, write_whole
 from hanmo.builtin import run_path, with_current_names
 from hanmo.charset import Charset
 from hanmo.config import dump_toml, from_table, load_toml, to_table
-from hanmo.errors import CheckpointError, RunError
+from hanmo.errors import CheckpointError, DivergedError, RunError
 from hanmo.nets.registry import NetConfig, build_net
 from hanmo.normalize import Normalization
 from hanmo.train.batches import DataInfo
@@ -162,7 +162,14 @@ def write_weights(
     trained_on: Sequence[str],
     accuracy: Mapping[str, float],
 ) -> None:
-    """Write a weights file that :func:`load_trained` reads; raises :class:`StorageError`."""
+    """Write a weights file that :func:`load_trained` reads.
+
+    Raises :class:`DivergedError` for weights that are not finite, :class:`StorageError`.
+    """
+    if strange := [name for name, tensor in tensors.items() if not bool(tensor.isfinite().all())]:
+        raise DivergedError(
+            f"{file}: not written: {strange[0]!r} holds NaN or infinity; lower optim.learning_rate and train anew"
+        )
     header = {
         "net": to_table(config),
         # A reader needs these two beside the net: which character a class is, and how its squares are made.
