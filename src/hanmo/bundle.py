@@ -22,6 +22,7 @@ from hanmo.bundle_json import AGAIN, FORMAT_VERSION, Table, digest, parse, read_
 from hanmo.charset import Charset, check_groups
 from hanmo.errors import BundleError, CharsetError, HanmoError, ModelError
 from hanmo.extension import Extension
+from hanmo.files import is_folder
 from hanmo.net_rules import check_net
 from hanmo.normalize import VERSION as NORMALIZATION_VERSION
 from hanmo.normalize import Normalization
@@ -88,7 +89,7 @@ class Bundle:
     def load(cls, path: str | Path) -> Bundle:
         """Read and check a bundle folder. Raises :class:`BundleError` naming the file and the remedy."""
         path = Path(path)
-        if not path.is_dir():
+        if not is_folder(path):
             raise BundleError(
                 f"{path}: no such bundle folder; name the folder that holds {JSON_NAME}, or {' or '.join(EMBEDDED)}"
             )

@@ -35,6 +35,7 @@ from PIL import (
 
 from hanmo.colour import find_print, hide, to_grey
 from hanmo.errors import ImageError, ImageFormatError, ImageTooLargeError, one_line
+from hanmo.files import open_file
 from hanmo.picture_parts import CHECKS
 from hanmo.polarity import ink_dark
 from hanmo.strokes import Strokes, draw
@@ -176,14 +177,14 @@ def _read_open(file: BinaryFile) -> bytes:
 
 def _read(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             return file.read(MAX_BYTES + 1)
     except FileNotFoundError as error:
         raise ImageError("no such file; check the path") from error
     except IsADirectoryError as error:
         raise ImageError("is a folder; name the pictures in it") from error
-    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
-        raise ImageError(f"cannot be opened ({getattr(error, 'strerror', None) or error}); check the path") from error
+    except OSError as error:
+        raise ImageError(f"cannot be opened ({error.strerror or error}); check the path") from error
 
 
 def _decode(data: bytes) -> Grey:

@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import operator
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -29,6 +31,7 @@ from hanmo.charset import Charset
 from hanmo.data.filling import Filling
 from hanmo.data.sample import Sample
 from hanmo.errors import CharsetError, PackError
+from hanmo.files import read_limited
 from hanmo.normalize import VERSION, Normalization
 
 FORMAT = 1
@@ -37,6 +40,7 @@ FORMAT = 1
 CHEAP = 256 * 2**20
 """Bytes of images that are hashed whenever a pack is opened: a quarter of a second."""
 
+_MAX_HEAD = 64 * 2**20  # a pack of a million pictures in folders of their own names a million sources
 _HEAD, _IMAGES, _LABELS, _SOURCES, _WRITERS = "pack.json", "images.u8", "labels.u16", "sources.u16", "writers.u16"
 
 
@@ -99,13 +103,13 @@ class Pack:
         path = Path(path)
         head = _read_head(path)
         try:
-            count, charset, files = int(head["count"]), Charset(head["charset"]), dict(head["files"])
+            count, charset, files = operator.index(head["count"]), Charset(head["charset"]), dict(head["files"])
             normalization = _normalization(path, head["normalization"])
             sources, writers = tuple(map(str, head["sources"])), tuple(map(str, head["writers"]))
             skipped, charset_digest = dict(head["skipped"]), head["charset_digest"]
         except PackError:
             raise
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise PackError(f"{path / _HEAD}: damaged ({error}); pack again") from error
         # The labels are indices: with a changed charset they would silently mean other characters.
         if charset.digest != charset_digest:
@@ -135,7 +139,7 @@ def is_pack(path: str | Path) -> bool:
     """Whether ``path`` is a folder with a pack.json; :meth:`Pack.open` checks what is in it."""
     try:
         return (Path(path) / _HEAD).is_file()
-    except OSError:  # a name longer than the file system allows
+    except (OSError, ValueError):  # a name longer than the file system allows, or with a zero byte
         return False
 
 
@@ -224,7 +228,7 @@ def _dump(head: Mapping[str, Any]) -> bytes:
 
 def _read_head(path: Path) -> dict[str, Any]:
     try:
-        head = json.loads((path / _HEAD).read_bytes())
+        head = json.loads(read_limited(path / _HEAD, _MAX_HEAD))
     except OSError as error:
         raise PackError(f"{path}: not a pack ({_HEAD}: {error.strerror}); make one with `hanmo data pack`") from error
     except (ValueError, RecursionError) as error:
@@ -250,7 +254,7 @@ def _flags(saved: Mapping[str, Any]) -> str:
 
 
 def _map(path: Path, dtype: type[np.generic] | np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-    expected = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    expected = math.prod(shape) * np.dtype(dtype).itemsize  # not np.prod, which would overflow without a word
     size = path.stat().st_size if path.is_file() else None
     # A file of another size was cut off or belongs to another pack; an empty one cannot be mapped at all.
     if size != expected or not size:

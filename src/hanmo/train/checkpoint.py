@@ -117,6 +117,12 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Te
 
 def load_into(net: torch.nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
     """Load a state dict; :class:`CheckpointError` says how the file's net differs."""
+    require_fit(net, tensors, where)
+    net.load_state_dict(dict(tensors))
+
+
+def require_fit(net: torch.nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
+    """Raise :class:`CheckpointError` unless the tensors have the names and shapes of the net's."""
     own = net.state_dict()
     missing = [k for k in own if k not in tensors]
     extra = [k for k in tensors if k not in own]
@@ -128,4 +134,3 @@ def load_into(net: torch.nn.Module, tensors: Mapping[str, Tensor], where: str) -
             f"{where}: of another net: it {kind} {first!r} "
             f"({len(missing)} missing, {len(extra)} unknown, {len(shapes)} of other shape); use the recipe it came from"
         )
-    net.load_state_dict(dict(tensors))

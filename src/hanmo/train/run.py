@@ -28,10 +28,11 @@ from hanmo.builtin import run_path, with_current_names
 from hanmo.charset import Charset
 from hanmo.config import dump_toml, from_table, load_toml, to_table
 from hanmo.errors import CheckpointError, DivergedError, RunError
-from hanmo.nets.registry import NetConfig, build_net
+from hanmo.files import exists, is_folder
+from hanmo.nets.registry import NetConfig, build_net, build_shapes
 from hanmo.normalize import Normalization
 from hanmo.train.batches import DataInfo
-from hanmo.train.checkpoint import load_into, save_tensors
+from hanmo.train.checkpoint import load_into, require_fit, save_tensors
 from hanmo.train.config import Recipe
 from hanmo.train.shards import first_shard, load_weights
 
@@ -214,12 +215,14 @@ def weights_of(run: str | Path) -> Path:
     """
     run = run_path(run)
     # Tried in this order: weights, shards, then the reason why there are none.
-    file = run / WEIGHTS if run.is_dir() else run
-    if file.exists():
+    file = run / WEIGHTS if is_folder(run) else run
+    if not exists(run):
+        raise CheckpointError(f"{file}: no such file; name the folder of a finished run")
+    if exists(file):
         return file
     if shard := first_shard(run):
         return shard
-    if (run / RECIPE).exists():
+    if exists(run / RECIPE):
         raise CheckpointError(f"{file}: no such file, the run is not finished; go on with it by --resume")
     if seeds := sorted(run.glob(f"*/{WEIGHTS}")):
         raise CheckpointError(f"{file}: no such file, but there are runs inside; name one, as {seeds[0].parent}")
@@ -239,6 +242,8 @@ def load_trained(path: str | Path) -> TrainedNet:
         groups = dict(header.get("groups", {}))  # runs of before have none
     except (KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{file}: not the weights of a finished run ({error!r})") from error
+    # Shapes alone first: a header that does not fit its tensors could ask for any amount of memory.
+    require_fit(build_shapes(config, len(charset), normalization.side), tensors, str(file))
     net = build_net(config, len(charset), normalization.side)
     load_into(net, tensors, str(file))
     return TrainedNet(
