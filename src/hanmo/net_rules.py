@@ -54,12 +54,15 @@ def check_net(model: bytes) -> None:
     try:
         if needs_other_files(model):
             raise ModelError("keeps weights in other files; export it as one file")
-        nodes = 0
+        nodes, graphs = 0, 0
         for number, value in read_fields(memoryview(model)):
             if number in (_FUNCTION, _TRAINING):
                 raise ModelError("has functions or a training of its own; export the net without them")
             if number == _GRAPH and isinstance(value, memoryview):
                 nodes += _check_graph(value)
+                graphs += 1
+        if not graphs:
+            raise ValueError("no graph")
     except ModelError:  # a ValueError, too
         raise
     except (ValueError, IndexError) as error:

@@ -184,7 +184,7 @@ def test_toml_that_nests_or_grows_without_end(name: str, tmp_path: Path) -> None
 )
 def test_overrides_of_the_same_kind(override: str) -> None:
     with budget(seconds=0.2), pytest.raises(ConfigError) as caught:
-        load_toml("@free", Recipe, [override])
+        load_toml("@demo-alone", Recipe, [override])
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) <= 1100
 
