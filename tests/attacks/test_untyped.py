@@ -90,6 +90,27 @@ def test_a_device_that_never_ends_is_refused(door: str, tmp_path: Path) -> None:
         DOORS[door](str(tmp_path / "zero.gnt"))
 
 
+@pytest.mark.parametrize("door", READING)
+@pytest.mark.parametrize("text", [b"", b"[", b"{", b"a = ", b"P5 "])
+def test_a_file_of_a_hundred_megabytes_is_refused_at_once(door: str, text: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "large.gnt"
+    with path.open("wb") as file:
+        file.write(text)
+        file.truncate(100_000_000)
+    with budget(), pytest.raises(HanmoError):
+        DOORS[door](str(path))
+
+
+def test_a_head_of_a_hundred_megabytes_is_refused_at_once(tmp_path: Path) -> None:
+    for name in ("pack.json", "bundle.json", "weights.safetensors"):
+        with (tmp_path / name).open("wb") as file:
+            file.write(b"{")
+            file.truncate(100_000_000)
+    for door in ("pack", "bundle", "weights"):
+        with budget(), pytest.raises(HanmoError):
+            DOORS[door](str(tmp_path))
+
+
 def test_a_pipe_as_a_file_of_a_pack_or_bundle(tmp_path: Path) -> None:
     for name in ("pack.json", "bundle.json", "weights.safetensors"):
         os.mkfifo(tmp_path / name)

@@ -29,7 +29,7 @@ from hanmo.atomic import write_whole
 from hanmo.charset import Charset
 from hanmo.config import from_table
 from hanmo.errors import ArgumentError, ConfigError, FontError
-from hanmo.files import read_limited
+from hanmo.files import open_file, read_limited
 
 FORMAT = 2
 """Version of the file format: increased when older versions of hanmo could not read the file."""
@@ -249,6 +249,9 @@ def _decode_fits(part: memoryview, glyphs: int) -> Fits:
 
 def _read(path: Path) -> bytes:
     try:
+        with open_file(path) as file:
+            if file.read(len(_MAGIC)) != _MAGIC:  # another file, perhaps a large one
+                return b""
         return read_limited(path, _MAX_BANK)
     except OSError as error:
         raise FontError(f"{path}: no bank of glyphs ({error.strerror}); make one with `hanmo glyphs`") from error
