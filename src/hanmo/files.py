@@ -32,10 +32,10 @@ def require_file(path: Path) -> None:
 def read_limited(path: Path, limit: int) -> bytes:
     """The bytes of a file; :class:`OSError` if it is larger than ``limit`` bytes, missing or no plain file."""
     with open_file(path) as file:
-        # By its size first, so that nothing of a large file is read; then by what is read, as it may grow meanwhile.
-        large = os.fstat(file.fileno()).st_size > limit
-        data = b"" if large else file.read(limit + 1)
-    if large or len(data) > limit:
+        # One byte more than there should be: the file may grow meanwhile. Python sets aside as much as is asked for.
+        size = os.fstat(file.fileno()).st_size
+        data = file.read(size + 1) if size <= limit else b""
+    if max(size, len(data)) > limit:
         raise OSError(errno.EFBIG, f"larger than {limit / 2**20:.0f} MiB")
     return data
 
