@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 SEEDS = HERE / "seeds"
 MAX_LENGTH = 8192  # bytes of an input: small ones are quick, and all formats fit
-MAX_SEED, MAX_SEEDS = 2048, 40  # bytes of a seed that is kept, and seeds of a door
+MAX_SEED, MAX_SEEDS = 2048, 20  # bytes of a seed that is kept, and seeds of a door
 SECONDS, MEGABYTES = 5, 1500  # of one input, under the fuzzer's instruments, which slow it down some ten times
 
 
