@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hanmo.errors import ArgumentError, StorageError
+from hanmo.files import is_special
 
 
 @contextmanager
@@ -29,6 +30,8 @@ def replacing(target: Path) -> Iterator[Path]:
     that is right. Raises :class:`StorageError`.
     """
     partial = target.with_name(f"{target.name}.partial-{os.getpid()}")
+    if is_special(target):  # it would be replaced by a file
+        raise StorageError(f"{target}: is a pipe or a device; name a file")
     with storing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         _remove(partial)  # a process of the same number may have been killed here

@@ -13,6 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from hanmo.errors import ConfigError
+from hanmo.files import exists
 
 EMBEDDED = ("free", "nano", "wide", "wide-nano")
 """Bundles that come with the package: the default reader of level 1 and one of a sixth of its size; then two readers of
@@ -34,7 +35,7 @@ def recipe_path(name: str | Path, kind: str | None = None) -> Path:
     known = _recipes()
     if str(name).startswith(MARK):
         return _chosen(str(name), known, "recipe", recipe_names(kind))
-    if path.parent == Path("recipes") and not path.exists():
+    if path.parent == Path("recipes") and not exists(path):
         return known.get(path.stem, path)
     return path
 
@@ -69,9 +70,9 @@ def start_path(name: str) -> str:
     if name.startswith(MARK):
         run_path(name)
         return name
-    if Path(name, "bundle.json").is_file():
+    if exists(Path(name, "bundle.json")):
         raise ConfigError(f"{name}: a bundle cannot be trained on; name the run that it was exported from")
-    if not Path(name).exists():
+    if not exists(Path(name)):
         listed = ", ".join([*WEIGHTS_OF_BUNDLES, *(MARK + key for key in sorted(_weights()))])
         raise ConfigError(f"{name}: no run folder and no weights that come with hanmo; there are: {listed}")
     return name

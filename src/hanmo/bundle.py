@@ -1,8 +1,8 @@
 """The bundle: a folder of ``bundle.json`` and ``model.onnx`` that holds everything needed to read characters.
 
 Nothing is parsed before its SHA-256 is checked: ``bundle.json`` carries the digest of ``model.onnx`` and of itself.
-The digests find damage, but do not prove who wrote a bundle. So every value is checked, and a model that would make the
-runtime open other files is refused.
+The digests find damage, but do not prove who wrote a bundle. So every value is checked, and the model must keep to
+:mod:`hanmo.net_rules`, which refuses one that would make the runtime open other files.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from hanmo.atomic import replacing, storing, writing
 from hanmo.builtin import EMBEDDED as EMBEDDED
 from hanmo.bundle_json import AGAIN, FORMAT_VERSION, Table, digest, parse, read_limited, serialise
 from hanmo.charset import Charset, check_groups
-from hanmo.errors import BundleError, CharsetError, HanmoError
+from hanmo.errors import BundleError, CharsetError, HanmoError, ModelError
 from hanmo.extension import Extension
+from hanmo.files import is_folder
+from hanmo.net_rules import check_net
 from hanmo.normalize import VERSION as NORMALIZATION_VERSION
 from hanmo.normalize import Normalization
 from hanmo.normalize import Version as NormalizationVersion
-from hanmo.onnxfile import needs_other_files
 
 JSON_NAME = "bundle.json"
 MODEL_NAME = "model.onnx"
@@ -88,7 +89,7 @@ class Bundle:
     def load(cls, path: str | Path) -> Bundle:
         """Read and check a bundle folder. Raises :class:`BundleError` naming the file and the remedy."""
         path = Path(path)
-        if not path.is_dir():
+        if not is_folder(path):
             raise BundleError(
                 f"{path}: no such bundle folder; name the folder that holds {JSON_NAME}, or {' or '.join(EMBEDDED)}"
             )
@@ -223,11 +224,9 @@ def _build(path: Path, table: Table, model: bytes, extension: bytes | None = Non
 
 def _check_model(path: Path, model: bytes) -> None:
     try:
-        other_files = needs_other_files(model)
-    except ValueError as error:
-        raise BundleError(f"{path}: not an ONNX model; {AGAIN}") from error
-    if other_files:
-        raise BundleError(f"{path}: keeps weights in other files; export it as one file")
+        check_net(model)
+    except ModelError as error:
+        raise BundleError(f"{path}: {error}") from error
 
 
 def _charset(table: Table) -> Charset:

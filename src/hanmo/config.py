@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 from hanmo.builtin import recipe_path
 from hanmo.errors import ConfigError, one_line
+from hanmo.files import read_limited
 
 T = TypeVar("T")
 
@@ -30,14 +31,34 @@ def load_toml(path: str | Path, into: type[T], overrides: Iterable[str] = (), ki
     """
     path = recipe_path(path, kind)
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = parse_toml(read_limited(path, MAX_BYTES).decode("utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:  # tomllib's own, no UTF-8, or a number of thousands of digits
+    except ValueError as error:
         raise ConfigError(f"{path}: not valid TOML: {one_line(error)}") from error
     for override in overrides:
         _apply(table, override, into)
     return from_table(table, into, where=str(path))
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """TOML text as nested tables; :class:`ValueError` for anything else, and for keys or lists nested without end."""
+    # Python's reader takes time with the square of a key's parts.
+    if _MANY_PARTS.search(text):
+        raise ValueError(f"a key of more than {_MAX_PARTS} parts")
+    try:
+        return tomllib.loads(text.replace("\r\n", "\n"))
+    except RecursionError as error:
+        raise ValueError("lists or tables nested too deeply") from error
+
+
+MAX_BYTES = 2**16
+"""Bytes of a recipe; those that come with hanmo have at most 5,000."""
+_MAX_PARTS = 32
+# Parts of a dotted key, bare or in quotes. Nothing is tried twice (*+ gives nothing back), so this is one pass.
+_MANY_PARTS = re.compile(
+    r"(?<![\w-])(?:(?:[A-Za-z0-9_-]++|\"[^\"\n]*+\"|'[^'\n]*+')[ \t]*+\.[ \t]*+){" + str(_MAX_PARTS) + r"}"
+)
 
 
 def from_table(table: Mapping[str, Any], into: type[T], where: str = "") -> T:
@@ -100,8 +121,10 @@ def _apply(table: dict[str, Any], override: str, into: type | None) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
         raise ConfigError(f"--set {override!r}: write section.key=value")
+    if len(override) > MAX_BYTES or key.count(".") > _MAX_PARTS:
+        raise ConfigError(f"--set {override!r:.80}: too long")
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
+        value = parse_toml(f"value = {text}")["value"]
     except ValueError:
         value = text.strip()  # a bare word is a string, so that --set net.name=resnet34 needs no quotes
     *sections, last = key.strip().split(".")

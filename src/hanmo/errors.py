@@ -41,6 +41,9 @@ from pathlib import Path
 class HanmoError(ValueError):
     """Base of every error that hanmo raises on purpose."""
 
+    def __str__(self) -> str:
+        return printable(super().__str__(), _LONGEST)
+
 
 class InputError(HanmoError):
     """What the caller gave cannot be used: a picture, data, a file, a recipe or an argument. Another one mends it."""
@@ -48,6 +51,19 @@ class InputError(HanmoError):
 
 class OperationError(HanmoError):
     """The input is fine, but the machine, the installation or the training is not."""
+
+
+_LONGEST = 1000  # characters of a message; a name of thousands, from a file of others, is no help in it
+
+
+def printable(text: str, longest: int) -> str:
+    """``text`` with line ends, control characters and the like as escapes, and its middle cut out where it is long.
+
+    Names come from files of others. On a terminal, control characters could hide or forge what a message tells.
+    """
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return text if len(text) <= longest else f"{text[: longest // 2]} … {text[-longest // 2 :]}"
 
 
 def one_line(error: BaseException) -> str:
@@ -88,8 +104,11 @@ class GntError(DataError):
 
     def __init__(self, reason: str, path: Path | str, offset: int) -> None:
         super().__init__(f"{path}: byte {offset}: {reason}")
-        self.path = Path(path)
-        self.offset = offset
+        self.reason, self.path, self.offset = reason, Path(path), offset
+
+    def __reduce__(self) -> tuple[type[GntError], tuple[str, Path, int]]:
+        # Exceptions pickle their message alone, which is not what __init__ takes: a pool of workers would end by it.
+        return type(self), (self.reason, self.path, self.offset)
 
 
 class PackError(DataError):
@@ -145,6 +164,10 @@ class ExportError(OperationError):
 
 class DeviceError(OperationError):
     """A device or an ONNX Runtime provider is missing or cannot start."""
+
+
+class DamageWarning(UserWarning):
+    """Something was damaged and something older is used in its place; the command line prints it as one line."""
 
 
 class InstallationError(OperationError):

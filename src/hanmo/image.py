@@ -4,7 +4,8 @@ Every limit on a picture's size lives here, on strokes in :mod:`hanmo.strokes`.
 
 A picture is decoded with Pillow, but not by ``Image.open``, which tries all of Pillow's formats: the first bytes
 choose among seven, so that no other decoder gets data of unknown origin. The size in the header is checked before
-anything is decoded. Whether a picture holds any ink is checked by :mod:`hanmo.normalize`.
+anything is decoded, and so is the number of parts (:mod:`hanmo.picture_parts`). Whether a picture holds any ink is
+checked by :mod:`hanmo.normalize`.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ from PIL import (
 
 from hanmo.colour import find_print, hide, to_grey
 from hanmo.errors import ImageError, ImageFormatError, ImageTooLargeError, one_line
+from hanmo.files import open_file
+from hanmo.picture_parts import CHECKS
 from hanmo.polarity import ink_dark
 from hanmo.strokes import Strokes, draw
 
@@ -55,6 +58,9 @@ MAX_BYTES = 16 * 2**20
 """Largest size of a picture file, in bytes."""
 MAX_PIXELS = 16 * 2**20
 """Largest number of pixels of a picture: width times height."""
+MAX_SIDE = 16_384
+"""Largest width and largest height of a picture, in pixels. A line of 16 million pixels is no character, and a few
+kilobytes hold it."""
 
 _FAINT = 12
 """A transparent picture over white whose grey levels differ by less counts as one tone; its opaque part is the ink."""
@@ -198,14 +204,14 @@ def _read_open(file: BinaryFile) -> bytes:
 
 def _read(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             return file.read(MAX_BYTES + 1)
     except FileNotFoundError as error:
         raise ImageError("no such file; check the path") from error
     except IsADirectoryError as error:
         raise ImageError("is a folder; name the pictures in it") from error
-    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
-        raise ImageError(f"cannot be opened ({getattr(error, 'strerror', None) or error}); check the path") from error
+    except OSError as error:
+        raise ImageError(f"cannot be opened ({error.strerror or error}); check the path") from error
 
 
 def _decode(data: bytes, from_pil: Callable[[Image.Image], Grey]) -> Grey:
@@ -218,6 +224,8 @@ def _decode(data: bytes, from_pil: Callable[[Image.Image], Grey]) -> Grey:
         text = data.lstrip(b"\xef\xbb\xbf \t\r\n")  # without byte order mark and white space
         stranger = next((what for head, what in _KNOWN_STRANGERS if text.startswith(head)), "not a picture")
         raise ImageFormatError(f"{stranger}; save it as PNG, JPEG, WebP, BMP, GIF, TIFF or PPM")
+    if check := CHECKS.get(reader.__name__):
+        check(data)
     with _decoding(f"damaged {reader.__name__.removesuffix('ImageFile').upper()}"):
         return from_pil(reader(BytesIO(data)))
 
@@ -371,3 +379,5 @@ def _check_size(width: int, height: int) -> None:
         raise ImageError(f"{width}x{height} holds no pixels; save the picture again")
     if width * height > MAX_PIXELS:
         raise ImageTooLargeError(f"{width}x{height} is more than {MAX_PIXELS:,} pixels; save a smaller picture")
+    if max(width, height) > MAX_SIDE:
+        raise ImageTooLargeError(f"{width}x{height} is longer than {MAX_SIDE:,} pixels; cut the character out")

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hanmo.errors import BlankImageError, ConfigError
+from hanmo.errors import BlankImageError, ConfigError, ImageTooLargeError
 from hanmo.ink import Remark, crop_box, find_ink
 from hanmo.paper import MIN_CONTRAST
 
@@ -39,6 +39,10 @@ Version = Literal[1, 2]
 VERSION: Version = 2
 """Goes up whenever the same picture would give another square; packs, bundles and runs record it. Version 1, which
 reads clean pictures only, is kept for the bundles and runs that were made with it; packs of version 1 are refused."""
+
+_LONGEST = 16_384
+"""Version 1 only: the longest side of a picture, in pixels. Version 1 resamples the original pixels, by matrices of
+cells x length: 8 MB at this length, gigabytes for a line of millions of pixels."""
 
 MEAN, STD = 0.1, 0.25
 """Mean and standard deviation of the ink in the square of a handwritten character, full ink being 1."""
@@ -122,9 +126,12 @@ class Normalization:
     def inspect(self, grey: Grey) -> Inspected:
         """The square of a picture, with a remark where something may be wrong with the picture.
 
-        ``grey`` is uint8 (H, W), ink dark. Raises :class:`BlankImageError` for a picture without ink.
+        ``grey`` is uint8 (H, W), ink dark. Raises :class:`BlankImageError` for a picture without ink,
+        :class:`ImageTooLargeError` where version 1 gets a picture of more than 16,384 pixels in length.
         """
         if self.version == 1:
+            if max(grey.shape) > _LONGEST:
+                raise ImageTooLargeError(f"{grey.shape[1]}x{grey.shape[0]} is longer than {_LONGEST:,} pixels; cut it")
             return Inspected(_resample(crop_to_ink(stretch(grey)), self), None)
         if not grey.size or grey.min() == grey.max():
             raise BlankImageError("the picture is blank: it holds one grey level only")

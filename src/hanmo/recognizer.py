@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from hanmo.bundle import EMBEDDED, FEATURES, MODEL_NAME, Bundle
 from hanmo.charset import Charset, Choice, Members
 from hanmo.errors import ArgumentError, BlankImageError, BundleError, HanmoError, ImageError, one_line
+from hanmo.files import exists
 from hanmo.image import Source, describe, is_single, load
 from hanmo.net_session import FLOATS, extended_layer, open_net
 from hanmo.normalize import Inspected, standardise
@@ -323,7 +324,7 @@ class Recognizer:
 def _find(bundle: str | Path | None) -> Bundle:
     if bundle is None:
         return Bundle.embedded()
-    if str(bundle) in EMBEDDED and not Path(bundle).exists():
+    if str(bundle) in EMBEDDED and not exists(Path(bundle)):
         return Bundle.embedded(str(bundle))
     return Bundle.load(bundle)
 

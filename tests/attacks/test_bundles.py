@@ -339,7 +339,14 @@ def test_features_of_another_shape(
 
 def test_what_the_runtime_refuses(tmp_path: Path, write: Write, linear: Linear) -> None:
     model = linear()
-    model.graph.node[0].op_type = "OpenTheFile"
+    model.graph.node[0].input[0] = "nobody made this"
     with pytest.raises(BundleError, match=r"model\.onnx: ONNX Runtime refuses it") as caught:
         Recognizer(write(tmp_path / "tiny", model.SerializeToString()))
     assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_operator_is_refused_before_the_runtime(tmp_path: Path, write: Write, linear: Linear) -> None:
+    model = linear()
+    model.graph.node[0].op_type = "OpenTheFile"
+    with pytest.raises(BundleError, match=r"model\.onnx: has the operator 'OpenTheFile', which no net of hanmo uses"):
+        write(tmp_path / "tiny", model.SerializeToString())

@@ -12,8 +12,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from attacks.budget import budget
 from hanmo.bench.jobs import Results
-from hanmo.errors import CheckpointError, ConfigError, DataError, StorageError
+from hanmo.errors import CheckpointError, ConfigError, DamageWarning, DataError, DivergedError, StorageError
 from hanmo.nets.registry import NetConfig, build_net
 from hanmo.train.checkpoint import (
     latest_checkpoint,
@@ -104,6 +105,7 @@ def damaged(tmp_path: Path) -> dict[str, Path]:
     good = tmp_path / "good"
     save_tensors(good, TENSORS, {"step": 1})
     whole = good.read_bytes()
+    header = whole.index(b'{\\"step\\": 1, ')
     files = {
         "empty": b"",
         "cut in the header": whole[:20],
@@ -112,9 +114,15 @@ def damaged(tmp_path: Path) -> dict[str, Path]:
         "a header beyond the file": (2**40).to_bytes(8, "little") + whole[8:],
         "text": b"#!/bin/sh\necho no checkpoint\n" * 10,
         "a pickle": b"\x80\x04\x95" + bytes(100),
-        "header of another kind": whole.replace(b'{\\"step\\": 1}', b"[1,2,     3] "),
-        "header that is no JSON": whole.replace(b'{\\"step\\": 1}', b'{\\"step\\": 1 '),
+        "header of another kind": whole.replace(b'{\\"step\\": 1, ', b"[1, 2, 3, 4, 5, ").replace(
+            b'\\": \\"', b'\\", \\"'
+        ),
+        "header that is no JSON": whole.replace(b'{\\"step\\": 1, ', b'{\\"step\\": 1  '),
+        "another number in the header": whole.replace(b'{\\"step\\": 1, ', b'{\\"step\\": 2, '),
+        "one bit of a tensor": whole[:-5] + bytes([whole[-5] ^ 1]) + whole[-4:],
+        "another name of a tensor": whole.replace(b"average.a", b"average.b"),
     }
+    assert header > 0
     paths = {}
     for name, content in files.items():
         paths[name] = tmp_path / f"{name}.safetensors"
@@ -136,6 +144,39 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value), name
     with pytest.raises(CheckpointError, match="none: no such file"):
         load_tensors(tmp_path / "none")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("kind", [torch.float32, torch.float16, torch.bfloat16])
+def test_numbers_that_are_not_finite_are_refused(tmp_path: Path, value: float, kind: torch.dtype) -> None:
+    tensor = torch.ones(7, dtype=kind)
+    tensor[4] = value
+    save_tensors(tmp_path / "x", {"net.a": torch.ones(1), "net.b": tensor}, {})
+    with pytest.raises(CheckpointError, match=r"x: 'net\.b' holds NaN or infinity; train it again"):
+        load_tensors(tmp_path / "x")
+
+
+def test_files_of_before_have_no_digest(tmp_path: Path) -> None:
+    save_file({"net.a": torch.ones(3)}, tmp_path / "x", {"hanmo": '{"step": 7}'})
+    tensors, header = load_tensors(tmp_path / "x")
+    assert (header, tensors["net.a"].tolist()) == ({"step": 7}, [1, 1, 1])
+
+
+def test_a_name_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    one = '{"dtype":"U8","shape":[1],"data_offsets":[0,1]}'
+    head = f'{{"a":{one},"a":{one}}}'.encode()
+    (tmp_path / "x").write_bytes(len(head).to_bytes(8, "little") + head + b"1")
+    with pytest.raises(CheckpointError, match="its head has the key 'a' twice"):
+        load_tensors(tmp_path / "x")
+
+
+def test_a_header_of_a_hundred_megabytes_is_refused_in_little_time(tmp_path: Path) -> None:
+    size = 100_000_000
+    (tmp_path / "x").write_bytes(size.to_bytes(8, "little") + b'{"' + b"a" * (size - 2))
+    (tmp_path / "lie").write_bytes(size.to_bytes(8, "little") + b'{"a": 1}')
+    for name in ("x", "lie"):
+        with budget(), pytest.raises(CheckpointError, match="damaged"):
+            load_tensors(tmp_path / name)
 
 
 def test_json_without_end_is_damage(tmp_path: Path) -> None:
@@ -260,6 +301,41 @@ def test_going_on_from_another_nets_or_a_damaged_checkpoint(drawn: Path, tmp_pat
     latest.write_bytes(latest.read_bytes()[:-100])
     with pytest.raises(CheckpointError, match=r"step-\d+\.safetensors: damaged"):
         trainer(recipe(drawn), tmp_path / "plain").run(resume=True)
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "NaN"])
+def test_a_damaged_last_checkpoint_gives_way_to_the_one_before(drawn: Path, tmp_path: Path, damage: str) -> None:
+    trainer(recipe(drawn), tmp_path / "straight").run()
+    folder = tmp_path / "broken"
+    shutil.copytree(tmp_path / "straight", folder)
+    before = (folder / "weights.safetensors").read_bytes()
+    (folder / "weights.safetensors").unlink()
+    latest = latest_checkpoint(folder / "checkpoints")
+    assert latest is not None
+    data = bytearray(latest.read_bytes())
+    if damage == "NaN":
+        tensors, header = load_tensors(latest)
+        tensors["net.conv1.weight"][0] = torch.nan
+        save_tensors(latest, tensors, header)
+    else:
+        data[-100] ^= 4
+        latest.write_bytes(data[:-100] if damage == "cut" else data)
+    with pytest.warns(DamageWarning, match=r"step-00000010\.safetensors: .*; going on from step-00000005\.safetensors"):
+        trainer(recipe(drawn), folder).run(resume=True)
+    assert (folder / "weights.safetensors").read_bytes() == before
+
+
+def test_weights_of_nan_are_not_written(drawn: Path, tmp_path: Path) -> None:
+    ready = trainer(recipe(drawn), tmp_path)
+    ready.run()
+    (tmp_path / "weights.safetensors").unlink()
+    with torch.no_grad():
+        ready.state.net.get_parameter("conv1.weight")[0] = torch.nan
+        if ready.state.average:
+            ready.state.average.average["conv1.weight"][0] = torch.nan
+    with pytest.raises(DivergedError, match=r"weights\.safetensors: not written: 'conv1\.weight' holds NaN"):
+        ready._finish()
+    assert not (tmp_path / "weights.safetensors").exists()
 
 
 def test_weights_that_are_none(tmp_path: Path) -> None:

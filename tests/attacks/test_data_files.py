@@ -7,6 +7,7 @@ import io
 import json
 import lzma
 import struct
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from attacks.budget import budget
 from hanmo.data.folder import write_folder
 from hanmo.data.gnt import read_gnt, write_gnt
 from hanmo.data.pack import Pack, write_pack
@@ -85,6 +87,57 @@ def test_damaged_xz_is_named(tmp_path: Path) -> None:
         path.write_bytes(data)
         with pytest.raises(GntError, match=r"a\.gnt\.xz: byte \d+: the xz stream is damaged"):
             list(read_gnt(path))
+
+
+STREAM = lzma.compress(record() * 3)
+
+
+@pytest.mark.parametrize("between", [b"", bytes(4), bytes(4 * 50_000)])
+def test_xz_of_several_streams_is_read_to_its_end(tmp_path: Path, between: bytes) -> None:
+    path = tmp_path / "a.gnt.xz"
+    path.write_bytes(between.join([STREAM] * 3) + between)
+    assert len(list(read_gnt(path))) == 9
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b"\0",
+        bytes(6) + STREAM,
+        b"\xfe" + STREAM[1:],
+        bytes(4) + b"\xfe" + STREAM[1:],
+        STREAM[:-4],
+        STREAM[:3],
+        b"junk",
+        bytes(4) + b"\n",
+        lzma.compress(record() * 3, lzma.FORMAT_ALONE),
+    ],
+)
+def test_nothing_after_a_stream_of_xz_is_lost_without_a_word(tmp_path: Path, rest: bytes) -> None:
+    path = tmp_path / "a.gnt.xz"
+    path.write_bytes(STREAM + rest)
+    with pytest.raises(GntError, match="the xz stream is damaged"):
+        list(read_gnt(path))
+
+
+def test_xz_that_asks_for_gigabytes_is_refused(tmp_path: Path) -> None:
+    filters = [{"id": lzma.FILTER_LZMA2, "dict_size": 2**20}]
+    data = bytearray(lzma.compress(record(), filters=filters))
+    assert data[12:16] == bytes([2, 0, 0x21, 1])  # the block's head: its size, LZMA2, one byte of properties
+    data[16] = 40  # a dictionary of 4 GiB
+    data[20:24] = zlib.crc32(data[12:20]).to_bytes(4, "little")
+    (tmp_path / "a.gnt.xz").write_bytes(data)
+    with budget(), pytest.raises(GntError, match=r"the xz stream is damaged \(Memory usage limit exceeded"):
+        list(read_gnt(tmp_path / "a.gnt.xz"))
+
+
+def test_xz_of_twenty_gigabytes_is_refused_at_once(tmp_path: Path) -> None:
+    """Of zeros: its first record is none. Memory does not grow with what would follow."""
+    block = lzma.compress(bytes(2**25), preset=0)
+    path = tmp_path / "a.gnt.xz"
+    path.write_bytes(block * 640)
+    with budget(), pytest.raises(GntError, match="0 x 0 pixels cannot be"):
+        list(read_gnt(path))
 
 
 @settings(max_examples=60, deadline=None)
@@ -236,11 +289,23 @@ def test_a_cut_or_missing_array_is_named(pack: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["images.u8", "labels.u16", "sources.u16", "writers.u16"])
-def test_a_changed_array_is_found_by_verifying(pack: Path, name: str) -> None:
+@pytest.mark.parametrize("verify", [False, True])
+def test_a_changed_array_is_found_on_opening(pack: Path, name: str, verify: bool) -> None:
     data = bytearray((pack / name).read_bytes())
     data[0] ^= 1
     (pack / name).write_bytes(data)
     with pytest.raises(PackError, match=f"{name}: damaged"):
+        Pack.open(pack, verify=verify)
+
+
+def test_many_images_are_hashed_only_where_asked(pack: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hanmo.data.pack.CHEAP", 100)
+    Pack.open(pack)
+    data = bytearray((pack / "images.u8").read_bytes())
+    data[700] ^= 1
+    (pack / "images.u8").write_bytes(data)
+    assert len(Pack.open(pack)) == 9
+    with pytest.raises(PackError, match=r"images\.u8: damaged"):
         Pack.open(pack, verify=True)
 
 

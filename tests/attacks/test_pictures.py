@@ -8,6 +8,7 @@ import zlib
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,8 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from attacks.budget import budget
 from hanmo.errors import ImageError, ImageTooLargeError
-from hanmo.image import MAX_PIXELS, load
+from hanmo.image import MAX_PIXELS, MAX_SIDE, load
+from hanmo.normalize import Normalization
 
 KINDS = ["png", "jpeg", "webp", "bmp", "gif", "tiff", "ppm"]
 
@@ -82,6 +85,28 @@ def test_bombs_are_refused_before_they_are_decoded(data: bytes) -> None:
         assert tracemalloc.get_traced_memory()[1] < 2**22
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize("size", [(4_000_000, 1), (1, 4_000_000), (MAX_PIXELS, 1), (MAX_SIDE + 1, 3)])
+def test_a_line_of_millions_of_pixels_is_refused(size: tuple[int, int], mode: str) -> None:
+    file = BytesIO()
+    Image.new(mode, size, "white").save(file, "png")
+    with budget(), pytest.raises(ImageTooLargeError, match=r"longer than 16,384 pixels; cut the character out"):
+        load(file.getvalue())
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_the_longest_line_is_read_in_little_memory(version: Any) -> None:
+    line = np.full((1, MAX_SIDE), 255, np.uint8)
+    line[0, 5000:9000] = 0
+    with budget(), suppress(ImageError):
+        Normalization(version=version).inspect(load(line))
+
+
+def test_version_1_of_the_normalisation_refuses_what_would_take_gigabytes() -> None:
+    with budget(), pytest.raises(ImageTooLargeError, match="4000000x1 is longer"):
+        Normalization(version=1).inspect(np.zeros((1, 4_000_000), np.uint8))
 
 
 def test_a_webp_bomb_is_refused() -> None:

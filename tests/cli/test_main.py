@@ -174,12 +174,16 @@ def test_another_missing_module_is_ours_to_mend() -> None:
     assert "Traceback" in ended.stderr
 
 
+# A pipe is refused; here it stands for a file that is read for a long time.
+PIPES = "import hanmo.data.gnt as gnt; gnt.open_file = lambda path: path.open('rb')"
+
+
 def test_ctrl_c_ends_with_one_line(tmp_path: Path) -> None:
     pipe = tmp_path / "endless.gnt"
     os.mkfifo(pipe)
     # What runs in the background of a script is born deaf to Ctrl-C.
     code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-    code += "; from hanmo.cli.main import main; main()"
+    code += f"; {PIPES}; from hanmo.cli.main import main; main()"
     command = [sys.executable, "-c", code, "data", "pack", str(pipe), "--out", str(tmp_path / "pack")]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, encoding="utf-8")
     with pipe.open("wb"):  # returns when the command has opened the other end, where it then waits for bytes
@@ -194,7 +198,8 @@ def test_ctrl_c_ends_with_one_line(tmp_path: Path) -> None:
 def test_a_polite_kill_tidies_up(tmp_path: Path, workers: str) -> None:
     pipe = tmp_path / "endless.gnt"
     os.mkfifo(pipe)
-    command = [sys.executable, "-m", "hanmo", "data", "pack", str(pipe), "--out", str(tmp_path / "pack")]
+    code = f"{PIPES}; from hanmo.cli.main import main; main()"
+    command = [sys.executable, "-c", code, "data", "pack", str(pipe), "--out", str(tmp_path / "pack")]
     process = subprocess.Popen([*command, "--workers", workers], stderr=subprocess.PIPE, text=True, encoding="utf-8")
     with pipe.open("wb"):
         process.send_signal(signal.SIGTERM)

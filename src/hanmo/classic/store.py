@@ -24,6 +24,7 @@ from hanmo.classic.mqdf import MQDF
 from hanmo.classic.reader import ClassicReader
 from hanmo.errors import CheckpointError
 from hanmo.normalize import Normalization
+from hanmo.safetensors_head import check_head
 
 FORMAT = 1
 """Raised whenever an older hanmo could not read the file."""
@@ -57,6 +58,7 @@ def load_reader(path: str | Path) -> ClassicReader:
     """Read what :func:`save_reader` wrote. Raises :class:`CheckpointError` for anything else."""
     path = Path(path)
     try:
+        check_head(path)
         with safe_open(path, framework="np") as file:
             header = json.loads((file.metadata() or {})[_KEY])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
@@ -67,7 +69,7 @@ def load_reader(path: str | Path) -> ClassicReader:
         raise CheckpointError(f"{path}: no such file") from None
     except CheckpointError:
         raise
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         reason = f"no {error}" if isinstance(error, KeyError) else error
         raise CheckpointError(f"{path}: damaged or not a classic reader ({reason}); fit it again") from error
 

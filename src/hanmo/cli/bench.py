@@ -132,7 +132,7 @@ def classic(
     from hanmo.classic.baseline import run_classic
     from hanmo.data.pack import Pack
 
-    result = run_classic(Pack.open(train), Pack.open(test)).as_dict()
+    result = run_classic(Pack.open(train, verify=True), Pack.open(test, verify=True)).as_dict()
     if as_json:
         typer.echo(json.dumps(result))
     else:

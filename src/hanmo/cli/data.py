@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hanmo.charset import list_sets
+from hanmo.files import read_limited
 
 if TYPE_CHECKING:
     from hanmo.charset import Charset
     from hanmo.data.pack import Pack
     from hanmo.normalize import Method
+
+_MAX_CHARSET = 4 * 2**20  # bytes of a file of characters; Unicode has some 100,000 Chinese ones
 
 app = typer.Typer(help="Pack samples of handwriting, and look at packs.", no_args_is_help=True)
 
@@ -137,7 +140,7 @@ def read_charset(name: str) -> Charset:
         known = named_charset(JOINER.join(named))
         return Charset([*known, *(character for character in own if character not in known)])
     try:
-        text = Path(name).read_text(encoding="utf-8-sig")
+        text = read_limited(Path(name), _MAX_CHARSET).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise CharsetError(
             f"{name}: not a charset ({error}); give a UTF-8 file of characters, or names of sets joined by +: "

@@ -189,7 +189,7 @@ def _open(name: str, bundle: Bundle) -> Pack | None:
     if not is_pack(name):
         find_inputs([name])
         return None
-    pack = Pack.open(name)
+    pack = Pack.open(name, verify=True)
     pack.require(normalization=bundle.normalization)
     return pack
 

@@ -12,8 +12,9 @@ import sys
 import traceback
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Annotated, Any
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Annotated, Any, TextIO
 
 import typer
 from typer.core import TyperGroup
@@ -21,7 +22,7 @@ from typer.core import TyperGroup
 import hanmo
 from hanmo.cli import average, bench, data, evaluate, export, glyphs, own, read, recognize, search, serve, synth, train
 from hanmo.cli.recipe_help import listing_recipes
-from hanmo.errors import HanmoError, InstallationError
+from hanmo.errors import DamageWarning, HanmoError, InstallationError, one_line
 
 _EXTRAS = (
     dict.fromkeys(("torch", "safetensors", "onnx", "onnxscript", "matplotlib"), "train")
@@ -39,7 +40,9 @@ class _Verbs(TyperGroup):
         try:
             with _naming_extras():
                 return super().invoke(ctx)
-        except (HanmoError, KeyboardInterrupt) as error:
+        except (HanmoError, OSError, KeyboardInterrupt) as error:
+            if isinstance(error, BrokenPipeError):  # the reader of the output has left; typer ends quietly
+                raise
             message, status = _explain(error)
             if ctx.params["debug"]:
                 traceback.print_exc()
@@ -61,11 +64,24 @@ def _naming_extras() -> Iterator[None]:
         ) from error
 
 
-def _explain(error: HanmoError | KeyboardInterrupt) -> tuple[str, int]:
+def _explain(error: HanmoError | OSError | KeyboardInterrupt) -> tuple[str, int]:
     """One line for the user, and the exit status."""
+    if isinstance(error, OSError):  # of the output, or of a path that no door of hanmo checks
+        _drop_output()
+        where = f"{error.filename!r:.200}" if error.filename else "the output"
+        return f"{where}: {error.strerror or one_line(error)}; choose another place", 2
     if isinstance(error, KeyboardInterrupt):  # by itself typer would end without a message
         return "stopped; what was complete is kept", 130
     return str(error), 2
+
+
+def _drop_output() -> None:
+    """Send what is left in the buffer of the output nowhere: at its end, Python would try to write it once more."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        with suppress(OSError, ValueError), Path(os.devnull).open("w") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 app = typer.Typer(
@@ -108,6 +124,20 @@ def options(
     """The options before the verb; :class:`_Verbs` reads them."""
 
 
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """hanmo's own warnings as one line, others as Python shows them."""
+    own = issubclass(category, DamageWarning)
+    text = f"hanmo: warning: {message}\n" if own else warnings.formatwarning(message, category, filename, lineno, line)
+    typer.echo(text, nl=False, err=True)
+
+
 def main() -> None:
     """Run the command line; the process exits with the status."""
     # numpy's threads only wait for each other over matrices as small as a character's, and with another number of them
@@ -115,6 +145,7 @@ def main() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # Pillow warns about damaged metadata, which changes no pixel. Only a program may silence it.
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+    warnings.showwarning = _show_warning
     # A pipe or a terminal whose encoding has no 翰 gets \u7ff0 rather than a traceback.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

@@ -16,11 +16,13 @@ from hanmo.charset import list_characters
 from hanmo.data.gnt import is_character
 from hanmo.data.sample import Sample
 from hanmo.errors import DataError
+from hanmo.files import is_folder, read_limited
 from hanmo.image import load, pictures_in
 
 Labels = str | Path | Mapping[str, str]
 """Which character a folder holds: a mapping, or a file of one (see :func:`read_mapping`)."""
 
+_MAX_MAPPING = 16 * 2**20  # bytes of a file of folder names and characters
 _CODE_POINT = re.compile(r"[Uu]\+([0-9A-Fa-f]{4,6})")
 
 
@@ -84,7 +86,7 @@ def read_mapping(source: Labels) -> dict[str, str]:
 def _pairs(path: Path) -> list[tuple[str, str]]:
     try:
         # utf-8-sig, because spreadsheets put a byte order mark before the first column's name.
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_limited(path, _MAX_MAPPING).decode("utf-8-sig")
         if path.suffix.lower() == ".json":
             entries = json.loads(text)
             if not isinstance(entries, dict) or not all(isinstance(value, str) for value in entries.values()):
@@ -92,13 +94,13 @@ def _pairs(path: Path) -> list[tuple[str, str]]:
             return list(entries.items())
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         # DataError is a ValueError, too: our own message from above must pass unchanged.
         if isinstance(error, DataError):
             raise
         raise DataError(f"{path}: neither UTF-8 nor a mapping ({error})") from error
     pairs = []
-    for number, row in enumerate(csv.reader(text.splitlines(), delimiter="\t" if path.suffix == ".tsv" else ","), 1):
+    for number, row in enumerate(_rows(text, "\t" if path.suffix == ".tsv" else ",", path), 1):
         if row in ([], ["folder", "character"]):
             continue
         if len(row) != 2:
@@ -107,9 +109,16 @@ def _pairs(path: Path) -> list[tuple[str, str]]:
     return pairs
 
 
+def _rows(text: str, delimiter: str, path: Path) -> Iterator[list[str]]:
+    try:
+        yield from csv.reader(text.splitlines(), delimiter=delimiter)
+    except csv.Error as error:  # a field of more than 128 KiB
+        raise DataError(f"{path}: not a table ({error})") from error
+
+
 def _classes(root: Path, mapping: Mapping[str, str]) -> list[tuple[Path, str]]:
     """Every class folder with its character, checked."""
-    if not root.is_dir():
+    if not is_folder(root):
         raise DataError(f"{root}: no such folder")
     folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
     if not folders:

@@ -14,14 +14,16 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import cast
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hanmo.atomic import replacing, writing
 from hanmo.data.sample import Sample
+from hanmo.data.xz import Unpacked
 from hanmo.errors import CharsetError, DataError, GntError
+from hanmo.files import open_file
 from hanmo.image import MAX_PIXELS
 
 SUFFIXES = (".gnt", ".gnt.xz")
@@ -51,7 +53,7 @@ def read_gnt(path: str | Path, on_bytes: Callable[[int], None] | None = None) ->
     """
     path = Path(path)
     try:
-        file = path.open("rb")
+        file = open_file(path)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error
     writer = writer_of_name(path)
@@ -101,12 +103,11 @@ def is_character(text: str) -> bool:
 class _Stream:
     """The uncompressed bytes of a file, with the offset of the record being read; damage becomes a GntError."""
 
-    def __init__(self, file: io.BufferedReader, path: Path) -> None:
+    def __init__(self, file: BinaryIO, path: Path) -> None:
         self._read = file.read
         if path.name.lower().endswith(".xz"):
-            # LZMAFile reads in Python; a C buffer around it makes the two small reads of a record cheap.
-            unpacked = cast(io.RawIOBase, lzma.LZMAFile(file))  # noqa: SIM115  (it owns nothing; the file is closed)
-            self._read = io.BufferedReader(unpacked, _BUFFER).read
+            # A C buffer makes the two small reads of a record cheap.
+            self._read = io.BufferedReader(Unpacked(file), _BUFFER).read
         self._path = path
         self.offset = 0
 

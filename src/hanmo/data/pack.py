@@ -15,6 +15,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import operator
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,11 +31,16 @@ from hanmo.charset import Charset
 from hanmo.data.filling import Filling
 from hanmo.data.sample import Sample
 from hanmo.errors import CharsetError, PackError
+from hanmo.files import read_limited
 from hanmo.normalize import VERSION, Normalization
 
 FORMAT = 1
 """Goes up whenever an older hanmo could not read the pack."""
 
+CHEAP = 256 * 2**20
+"""Bytes of images that are hashed whenever a pack is opened: a quarter of a second."""
+
+_MAX_HEAD = 64 * 2**20  # a pack of a million pictures in folders of their own names a million sources
 _HEAD, _IMAGES, _LABELS, _SOURCES, _WRITERS = "pack.json", "images.u8", "labels.u16", "sources.u16", "writers.u16"
 
 
@@ -84,7 +92,10 @@ class Pack:
 
     @classmethod
     def open(cls, path: str | Path, verify: bool = False) -> Pack:
-        """Map a pack. ``verify`` reads every byte and compares the hashes, at about a gigabyte a second.
+        """Map a pack and compare its hashes, those of images of more than :data:`CHEAP` bytes only with ``verify``.
+
+        Hashing reads every byte, at about a gigabyte a second; it is not repeated within a process for files that have
+        not been written since.
 
         Raises :class:`PackError` when it is missing, damaged, newer than this program or of another normalisation
         version.
@@ -92,13 +103,13 @@ class Pack:
         path = Path(path)
         head = _read_head(path)
         try:
-            count, charset, files = int(head["count"]), Charset(head["charset"]), dict(head["files"])
+            count, charset, files = operator.index(head["count"]), Charset(head["charset"]), dict(head["files"])
             normalization = _normalization(path, head["normalization"])
             sources, writers = tuple(map(str, head["sources"])), tuple(map(str, head["writers"]))
             skipped, charset_digest = dict(head["skipped"]), head["charset_digest"]
         except PackError:
             raise
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise PackError(f"{path / _HEAD}: damaged ({error}); pack again") from error
         # The labels are indices: with a changed charset they would silently mean other characters.
         if charset.digest != charset_digest:
@@ -118,8 +129,9 @@ class Pack:
             # Dumped again, not read from the file, so that the digest depends on the content and not on blanks.
             digest=hashlib.sha256(_dump(head)).hexdigest(),
         )
-        if verify:
-            _verify(path, files)
+        for name in (_LABELS, _SOURCES, _WRITERS, _IMAGES):
+            if verify or name != _IMAGES or pack.images.nbytes <= CHEAP:
+                _verify(path / name, files.get(name))
         return pack
 
 
@@ -127,7 +139,7 @@ def is_pack(path: str | Path) -> bool:
     """Whether ``path`` is a folder with a pack.json; :meth:`Pack.open` checks what is in it."""
     try:
         return (Path(path) / _HEAD).is_file()
-    except OSError:  # a name longer than the file system allows
+    except (OSError, ValueError):  # a name longer than the file system allows, or with a zero byte
         return False
 
 
@@ -216,7 +228,7 @@ def _dump(head: Mapping[str, Any]) -> bytes:
 
 def _read_head(path: Path) -> dict[str, Any]:
     try:
-        head = json.loads((path / _HEAD).read_bytes())
+        head = json.loads(read_limited(path / _HEAD, _MAX_HEAD))
     except OSError as error:
         raise PackError(f"{path}: not a pack ({_HEAD}: {error.strerror}); make one with `hanmo data pack`") from error
     except (ValueError, RecursionError) as error:
@@ -242,7 +254,7 @@ def _flags(saved: Mapping[str, Any]) -> str:
 
 
 def _map(path: Path, dtype: type[np.generic] | np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-    expected = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    expected = math.prod(shape) * np.dtype(dtype).itemsize  # not np.prod, which would overflow without a word
     size = path.stat().st_size if path.is_file() else None
     # A file of another size was cut off or belongs to another pack; an empty one cannot be mapped at all.
     if size != expected or not size:
@@ -259,8 +271,20 @@ def _column(path: Path, count: int, names: int) -> NDArray[np.uint16]:
     return column
 
 
-def _verify(path: Path, files: Mapping[str, str]) -> None:
-    for name in (_IMAGES, _LABELS, _SOURCES, _WRITERS):
-        with (path / name).open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != files.get(name):
-                raise PackError(f"{path / name}: damaged (its SHA-256 is not the one in {_HEAD}); pack again")
+def _verify(path: Path, expected: str | None) -> None:
+    try:
+        with path.open("rb") as file:
+            state = os.fstat(file.fileno())
+            key = (state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, expected)
+            if key in _verified:
+                return
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise PackError(f"{path}: cannot be read ({error.strerror}); copy or pack it again") from error
+    if digest != expected:
+        raise PackError(f"{path}: damaged (its SHA-256 is not the one in {_HEAD}); pack again")
+    _verified.add(key)
+
+
+_verified: set[tuple[object, ...]] = set()
+"""Files that were found whole: where they lie, their size, the time they were written, and the digest."""

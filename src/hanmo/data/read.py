@@ -13,6 +13,7 @@ from hanmo.data.gnt import is_gnt, read_gnt
 from hanmo.data.pack import is_pack
 from hanmo.data.sample import Sample
 from hanmo.errors import DataError
+from hanmo.files import exists, is_folder
 from hanmo.image import SUFFIXES
 
 
@@ -31,7 +32,7 @@ def read_samples(
     labels = read_mapping(mapping) if mapping is not None else None
     return chain.from_iterable(
         [
-            read_folder(path, labels, on_bytes) if path.is_dir() else read_gnt(path, on_bytes)
+            read_folder(path, labels, on_bytes) if is_folder(path) else read_gnt(path, on_bytes)
             for path in find_inputs(inputs)
         ]
     )
@@ -59,10 +60,11 @@ def count_bytes(inputs: Sequence[str | Path]) -> int:
 
 
 def _expand(item: str | Path) -> list[Path]:
-    with suppress(OSError):  # a name longer than the file system allows
-        if Path(item).exists():
-            return [Path(item)]
-    matches = sorted(Path(match) for match in glob.glob(str(item), recursive=True))  # noqa: PTH207  (absolute globs too)
+    if exists(Path(item)):
+        return [Path(item)]
+    matches: list[Path] = []
+    with suppress(OSError, ValueError):  # a name longer than the file system allows, or with a zero byte
+        matches = sorted(Path(match) for match in glob.glob(str(item), recursive=True))  # noqa: PTH207  (absolute too)
     if not matches:
         raise DataError(f"{item}: no such file or folder, and no glob that matches one")
     return matches
@@ -70,7 +72,7 @@ def _expand(item: str | Path) -> list[Path]:
 
 def _sources(path: Path) -> list[Path]:
     """A file as it is; a folder as the sample files in it, or as itself where it has none."""
-    if not path.is_dir():
+    if not is_folder(path):
         if not is_gnt(path):
             raise DataError(f"{path}: not a .gnt or .gnt.xz file; pictures are read from a folder of class folders")
         return [path]

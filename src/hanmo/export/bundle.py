@@ -131,7 +131,7 @@ def _some(squares: np.ndarray, labels: np.ndarray, limit: int) -> tuple[np.ndarr
 
 
 def _samples(path: str | Path, trained: TrainedNet, members: Members) -> tuple[np.ndarray, np.ndarray]:
-    pack = Pack.open(path)
+    pack = Pack.open(path, verify=True)
     pack.require(normalization=trained.normalization)
     unknown = [c for c in pack.charset if c not in members.known]
     if unknown:

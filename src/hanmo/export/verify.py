@@ -68,10 +68,17 @@ class Check:
 def verify(
     net: nn.Module, fp32: bytes, int8: bytes | None, squares: NDArray[np.uint8], labels: NDArray[np.int64]
 ) -> Check:
-    """Compare the exported models with ``net`` on squares, uint8 (N, S, S), of the classes ``labels``, (N,)."""
+    """Compare the exported models with ``net`` on squares, uint8 (N, S, S), of the classes ``labels``, (N,).
+
+    Raises :class:`ExportError` for answers that are not finite.
+    """
     # fp32 is compared with torch answer by answer. int8 is rounded, so only its accuracy is compared with fp32's.
-    answers = run_onnx(fp32, squares).argmax(1)
-    agrees = answers == _torch_logits(net, squares).argmax(1)
+    logits, expected = run_onnx(fp32, squares), _torch_logits(net, squares)
+    # argmax() gives the first NaN, so two nets of NaN would agree on every sample.
+    if not (np.isfinite(logits).all() and np.isfinite(expected).all()):
+        raise ExportError("the net answers NaN or infinity; train it again, at a lower optim.learning_rate")
+    answers = logits.argmax(1)
+    agrees = answers == expected.argmax(1)
     right = answers == labels
     right_int8 = run_onnx(int8, squares).argmax(1) == labels if int8 else None
     return Check(

@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from hanmo.config import nearest
@@ -30,6 +31,8 @@ from hanmo.nets.resnet import BasicBlock, Bottleneck, Pool, ResNet, Stem
 from hanmo.nets.spatial import SpatialResNet
 from hanmo.nets.staged import MIN_CHANNELS
 from hanmo.nets.vit import VisionTransformer
+
+MAX_WIDTH, MAX_BOTTLENECK, MAX_DEPTH = 1024, 65_536, 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +69,12 @@ class NetConfig:
         _require_known("attention", self.attention, ATTENTION)
         if self.width < MIN_CHANNELS:
             raise ConfigError(f"width {self.width} is too small: at least {MIN_CHANNELS} channels")
+        # Far beyond any published net. A forged file could ask for more memory than there is, or for days of building.
+        if self.width > MAX_WIDTH or (self.bottleneck or 0) > MAX_BOTTLENECK or max(self.depths or (0,)) > MAX_DEPTH:
+            raise ConfigError(
+                f"a net of width {self.width}, bottleneck {self.bottleneck} and depths {self.depths} is too large: at "
+                f"most {MAX_WIDTH}, {MAX_BOTTLENECK} and {MAX_DEPTH} each"
+            )
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout {self.dropout} is not a share: at least 0 and under 1")
         if self.bottleneck is not None and self.bottleneck < 1:
@@ -115,6 +124,23 @@ def register_net(name: str, unsupported: Iterable[str] = ()) -> Callable[[Builde
 def build_net(config: NetConfig, classes: int, side: int = 64) -> nn.Module:
     """An untrained net: pictures (N, 1, side, side) float -> logits (N, classes)."""
     return NETS[config.name](config, classes, side)
+
+
+def build_shapes(config: NetConfig, classes: int, side: int) -> nn.Module:
+    """As :func:`build_net`, but of parameters that have shapes and no memory (on torch's device "meta")."""
+    with torch.device("meta"), _Uninitialised():
+        return build_net(config, classes, side)
+
+
+class _Uninitialised(TorchFunctionMode):
+    """Skips what would fill a tensor without memory; for its first ``normal_``, torch would import 800 modules."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name: str = getattr(func, "__name__", "")
+        in_place = name.endswith("_") and not name.endswith("__")
+        if in_place and args and isinstance(args[0], torch.Tensor) and args[0].is_meta:
+            return args[0]
+        return func(*args, **(kwargs or {}))
 
 
 def count_parameters(net: nn.Module) -> int:

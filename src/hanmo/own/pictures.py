@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from hanmo.charset import list_characters
 from hanmo.errors import FontError
+from hanmo.files import read_limited
 
 Squares = NDArray[np.uint8]
 
@@ -48,9 +49,7 @@ def from_font(font: str | Path, characters: Iterable[str]) -> Iterator[tuple[str
     """
     path, characters = Path(font), list(characters)
     try:
-        data = path.read_bytes()[: _MAX_FONT_BYTES + 1]
-        if len(data) > _MAX_FONT_BYTES:
-            raise FontError(f"{path}: larger than {_MAX_FONT_BYTES // 2**20} MiB; name a font")
+        data = read_limited(path, _MAX_FONT_BYTES)
         face = ImageFont.truetype(io.BytesIO(data), _SIZE)
     except OSError as error:
         raise FontError(f"{path}: cannot be read as a font ({error}); name a .ttf, .otf or .ttc file") from error

@@ -121,6 +121,6 @@ def _mean(trained: Sequence[TrainedNet], shares: Sequence[float]) -> dict[str, T
 
 def _fitting(path: str | Path, trained: TrainedNet) -> Pack:
     """Open a pack whose squares are normalised as the net's are; the version may differ."""
-    pack = Pack.open(Path(path))
+    pack = Pack.open(Path(path), verify=True)
     pack.require(normalization=replace(trained.normalization, version=pack.normalization.version))
     return pack

@@ -99,7 +99,7 @@ class DeviceData:
     @classmethod
     def open(cls, path: str, charset: Charset | None, device: torch.device) -> tuple[DeviceData, Pack]:
         """Open the pack at ``path``; its own charset names the classes unless another is given."""
-        pack = Pack.open(Path(path))
+        pack = Pack.open(Path(path), verify=True)
         try:
             return cls(pack, charset or pack.charset, device), pack
         except CharsetError as error:

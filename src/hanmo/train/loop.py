@@ -10,6 +10,7 @@ equals an uninterrupted one, bit for bit on a CPU.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hanmo.errors import DivergedError
+from hanmo.errors import CheckpointError, DamageWarning, DivergedError
 from hanmo.nets.quantization import quantized_state
 from hanmo.train.augment import sample_augmentation
-from hanmo.train.checkpoint import latest_checkpoint
+from hanmo.train.checkpoint import checkpoints_in
 from hanmo.train.config import Recipe
 from hanmo.train.interrupt import deferred_interrupt
 from hanmo.train.measure import measure
@@ -216,9 +217,18 @@ class Trainer:
         self.processes.barrier()
 
     def _load_checkpoint(self) -> None:
-        """Load the last checkpoint and drop log records after it; without one the training starts over."""
-        path = latest_checkpoint(self.folder.checkpoints)
-        if path is not None:
-            self.state.load(path)
+        """Load the last good checkpoint and drop log records after it; without any the training starts over."""
+        problems: list[CheckpointError] = []
+        for path in checkpoints_in(self.folder.checkpoints):
+            try:
+                self.state.load(path)
+                break
+            except CheckpointError as error:
+                problems.append(error)
+        else:
+            if problems:  # all of them are bad, or of another net
+                raise problems[0]
+        if problems and self.processes.is_first:
+            warnings.warn(f"{problems[0]}; going on from {path.name}", DamageWarning, stacklevel=2)
         if self.processes.is_first:
             self.folder.rewind(self.state.step)

@@ -27,6 +27,7 @@ from hanmo.builtin import MARK, recipe_path
 from hanmo.charset import Charset
 from hanmo.config import load_toml
 from hanmo.errors import CharsetError, ConfigError, ModelError, one_line
+from hanmo.files import read_limited
 from hanmo.nets.ensemble import resize
 from hanmo.nets.onnx import OnnxNet
 from hanmo.normalize import MEAN, PAPER, STD, Normalization
@@ -44,6 +45,10 @@ MISSING = 0.01
 
 MODELS = "models"
 """Folder below the current one in which foreign models are looked for."""
+
+
+_MAX_MODEL = 2**31  # bytes; protobuf has no larger messages
+_MAX_LABELS = 16 * 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,7 +181,7 @@ def _origin(path: str) -> str:
 
 def _read(file: Path) -> onnx.ModelProto:
     try:
-        data = file.read_bytes()
+        data = read_limited(file, _MAX_MODEL)
     except OSError as error:
         raise ModelError(f"{file}: cannot be read: {error.strerror}") from error
     try:
@@ -199,7 +204,7 @@ def _labels(named: str, file: Path, model: onnx.ModelProto, folder: Path, path: 
         return texts[key].split("\n")
     labels = _find(named, folder, path)
     try:
-        return labels.read_text(encoding="utf-8").splitlines()
+        return read_limited(labels, _MAX_LABELS).decode("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(f"{labels}: cannot be read as labels ({one_line(error)})") from error
 

@@ -27,11 +27,12 @@ from hanmo.atomic import storing, write_whole
 from hanmo.builtin import run_path, with_current_names
 from hanmo.charset import Charset
 from hanmo.config import dump_toml, from_table, load_toml, to_table
-from hanmo.errors import CheckpointError, RunError
-from hanmo.nets.registry import NetConfig, build_net
+from hanmo.errors import CheckpointError, DivergedError, RunError
+from hanmo.files import exists, is_folder
+from hanmo.nets.registry import NetConfig, build_net, build_shapes
 from hanmo.normalize import Normalization
 from hanmo.train.batches import DataInfo
-from hanmo.train.checkpoint import load_into, save_tensors
+from hanmo.train.checkpoint import load_into, require_fit, save_tensors
 from hanmo.train.config import Recipe
 from hanmo.train.shards import first_shard, load_weights
 
@@ -162,7 +163,14 @@ def write_weights(
     trained_on: Sequence[str],
     accuracy: Mapping[str, float],
 ) -> None:
-    """Write a weights file that :func:`load_trained` reads; raises :class:`StorageError`."""
+    """Write a weights file that :func:`load_trained` reads.
+
+    Raises :class:`DivergedError` for weights that are not finite, :class:`StorageError`.
+    """
+    if strange := [name for name, tensor in tensors.items() if not bool(tensor.isfinite().all())]:
+        raise DivergedError(
+            f"{file}: not written: {strange[0]!r} holds NaN or infinity; lower optim.learning_rate and train anew"
+        )
     header = {
         "net": to_table(config),
         # A reader needs these two beside the net: which character a class is, and how its squares are made.
@@ -207,12 +215,14 @@ def weights_of(run: str | Path) -> Path:
     """
     run = run_path(run)
     # Tried in this order: weights, shards, then the reason why there are none.
-    file = run / WEIGHTS if run.is_dir() else run
-    if file.exists():
+    file = run / WEIGHTS if is_folder(run) else run
+    if not exists(run):
+        raise CheckpointError(f"{file}: no such file; name the folder of a finished run")
+    if exists(file):
         return file
     if shard := first_shard(run):
         return shard
-    if (run / RECIPE).exists():
+    if exists(run / RECIPE):
         raise CheckpointError(f"{file}: no such file, the run is not finished; go on with it by --resume")
     if seeds := sorted(run.glob(f"*/{WEIGHTS}")):
         raise CheckpointError(f"{file}: no such file, but there are runs inside; name one, as {seeds[0].parent}")
@@ -232,6 +242,8 @@ def load_trained(path: str | Path) -> TrainedNet:
         groups = dict(header.get("groups", {}))  # runs of before have none
     except (KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{file}: not the weights of a finished run ({error!r})") from error
+    # Shapes alone first: a header that does not fit its tensors could ask for any amount of memory.
+    require_fit(build_shapes(config, len(charset), normalization.side), tensors, str(file))
     net = build_net(config, len(charset), normalization.side)
     load_into(net, tensors, str(file))
     return TrainedNet(

@@ -29,6 +29,7 @@ from hanmo.atomic import write_whole
 from hanmo.charset import Charset
 from hanmo.config import from_table
 from hanmo.errors import ArgumentError, ConfigError, FontError
+from hanmo.files import open_file, read_limited
 
 FORMAT = 2
 """Version of the file format: increased when older versions of hanmo could not read the file."""
@@ -41,6 +42,7 @@ SIDES = (64, 96)
 _MAGIC = b"hanmo glyphs "
 _REMEDY = "make it again with `hanmo glyphs`"
 _MOST_GLYPHS = 65_536  # of a font: as many as classes can be numbered with 16 bits
+_MAX_BANK = 2**31  # bytes of a file; the bank of 10,468 characters in 37 fonts has some 130 MB
 _THREADS = 4
 # Of the LZMA settings these packed 2-bit pictures best; they are part of the format.
 _FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 6, "lc": 2, "lp": 0, "pb": 0, "dict_size": 1 << 23}]
@@ -247,7 +249,10 @@ def _decode_fits(part: memoryview, glyphs: int) -> Fits:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        with open_file(path) as file:
+            if file.read(len(_MAGIC)) != _MAGIC:  # another file, perhaps a large one
+                return b""
+        return read_limited(path, _MAX_BANK)
     except OSError as error:
         raise FontError(f"{path}: no bank of glyphs ({error.strerror}); make one with `hanmo glyphs`") from error
 
