@@ -21,9 +21,9 @@ from hanmo.sheets.grid import Grid
 from hanmo.sheets.grow import whole
 from hanmo.sheets.lattice import find_lattices
 from hanmo.sheets.light import Map, darkness, reduced
-from hanmo.sheets.rules import find_rules
 from hanmo.sheets.rows import Evidence, evidence_of, find_rows
-from hanmo.sheets.sides import sides, transposed
+from hanmo.sheets.rules import find_rules
+from hanmo.sheets.sides import areas, merit, sides, transposed
 from hanmo.sheets.straighten import View, plane_view
 
 Cells = NDArray[np.float64]
@@ -36,6 +36,9 @@ SMALLEST = 60
 
 LINED, LINES = 0.4, 3
 """Share of the width that rules must span, and their number, for a page of a notebook with lines."""
+
+BETTER = 1.03
+"""How much clearer lattices found by columns must be than those found by rows; they are often the same."""
 
 LARGE, MARKED = 0.2, 0.7
 """Share of the picture that a lattice must cover to be the sheet's only one, and share of each side of its boxes that
@@ -97,31 +100,34 @@ def _free(dark: Map, view: View, evidence: Evidence) -> list[Cells]:
 
 def _lattices(evidence: Evidence) -> list[Cells]:
     """The cells of each lattice of a plane view, (R, C, 4, 2), found by rows or by columns of boxes."""
-    rows = _apart([whole(lattice.quads, evidence) for lattice in find_lattices(find_rows(evidence), evidence)])
+    rows = _apart(
+        [whole(lattice.quads, evidence) for lattice in find_lattices(find_rows(evidence), evidence)], evidence
+    )
     if rows and _is_clear(rows[0], evidence):
         return rows
     turned = evidence.transposed
-    by_columns = find_lattices(find_rows(turned), turned)
-    columns = _apart([transposed(whole(lattice.quads, turned)) for lattice in by_columns])
-    return columns if _area(columns) > 1.03 * _area(rows) else rows
+    columns = _apart(
+        [transposed(whole(lattice.quads, turned)) for lattice in find_lattices(find_rows(turned), turned)], evidence
+    )
+    by_rows, by_columns = (sum(merit(quads, evidence) for quads in found) for found in (rows, columns))
+    return columns if by_columns > BETTER * by_rows else rows
 
 
 def _is_clear(quads: Cells, evidence: Evidence) -> bool:
     """Whether a lattice is large and well marked, so that it need not be sought by columns as well."""
     marked = sides(quads, evidence).min(axis=-1) >= MARKED
-    return bool(_area([quads]) > LARGE * evidence.across.size and marked.mean() > 0.95 and min(marked.shape) > 1)
+    return bool(areas(quads).sum() > LARGE * evidence.across.size and marked.mean() > 0.95 and min(marked.shape) > 1)
 
 
-def _apart(lattices: list[Cells]) -> list[Cells]:
-    """The lattices that do not overlap larger ones, and are not tiny beside the largest one."""
+def _apart(lattices: list[Cells], evidence: Evidence) -> list[Cells]:
+    """The lattices that do not overlap clearer ones, and are not tiny beside the largest one."""
     kept: list[Cells] = []
-    for quads in sorted(lattices, key=lambda quads: -_area([quads])):
-        if _area([quads]) < TINY * _area(kept[:1]):
-            break
+    for quads in sorted(lattices, key=lambda quads: -merit(quads, evidence)):
         centres = quads.mean(axis=2).reshape(-1, 2)
         if not any(np.mean(_inside(centres, other)) > 0.2 for other in kept):
             kept.append(quads)
-    return kept
+    largest = max((float(areas(quads).sum()) for quads in kept), default=0.0)
+    return [quads for quads in kept if areas(quads).sum() >= TINY * largest]
 
 
 def _inside(points: NDArray[np.float64], quads: Cells) -> NDArray[np.bool_]:
@@ -135,12 +141,3 @@ def _inside(points: NDArray[np.float64], quads: Cells) -> NDArray[np.bool_]:
     at = outline[:, 0] + (y - outline[:, 1]) * (following[:, 0] - outline[:, 0]) / np.where(rise == 0, 1, rise)
     inside: NDArray[np.bool_] = (crosses & (x < at)).sum(axis=1) % 2 == 1
     return inside
-
-
-def _area(lattices: list[Cells]) -> float:
-    """The area of all cells of lattices in square pixels."""
-    area = 0.0
-    for quads in lattices:
-        one, other = quads[:, :, 2] - quads[:, :, 0], quads[:, :, 3] - quads[:, :, 1]
-        area += float(np.abs(one[..., 0] * other[..., 1] - one[..., 1] * other[..., 0]).sum()) / 2
-    return area

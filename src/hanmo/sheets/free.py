@@ -103,7 +103,7 @@ def _from_edges(ink: Mask) -> Mask:
     height, width = ink.shape
     padded = np.pad(ink, ((0, -height % step), (0, -width % step)))
     tiles = padded.reshape(padded.shape[0] // step, step, padded.shape[1] // step, step)
-    coarse: Mask = tiles.any(axis=(1, 3))
+    coarse = np.asarray(tiles.any(axis=(1, 3)))
     found = np.zeros_like(coarse)
     for edge in ((0, slice(None)), (-1, slice(None)), (slice(None), 0), (slice(None), -1)):
         found[edge] = coarse[edge]
@@ -219,7 +219,7 @@ def _columns(flat: Mask, rows: Runs, height: float) -> Runs | None:
 
 def _characters(row: Mask, height: float) -> Runs:
     """The characters of a row (H, W): its runs of ink, put together to nearly square parts."""
-    runs = _runs(row.any(axis=0))
+    runs = _runs(np.asarray(row.any(axis=0)))
     # The least cost of the first n runs, and the begin of the last character among them.
     cost, begin = [0.0], [0]
     for n in range(1, len(runs) + 1):

@@ -21,10 +21,27 @@ def transposed(quads: Values) -> Values:
 
 def sides(quads: Values, evidence: Evidence) -> Values:
     """The marked share of the upper, right, lower and left side of each box, (R, C, 4)."""
-    down = evidence.down_marks.T
-    across = [side(quads[:, :, a], quads[:, :, b], evidence.across_marks) for a, b in ((0, 1), (3, 2))]
-    along = [side(quads[:, :, a, ::-1], quads[:, :, b, ::-1], down) for a, b in ((1, 2), (0, 3))]
-    return np.stack([across[0], along[0], across[1], along[1]], axis=-1)
+    return _sides(quads, evidence.across_marks, evidence.down_marks)
+
+
+def merit(quads: Values, evidence: Evidence) -> float:
+    """How clear a lattice is: the area of its boxes, each by the marks and the darkness of its weakest side."""
+    marked = np.maximum(2 * sides(quads, evidence).min(axis=-1) - 1, 0)
+    tone = _sides(quads, evidence.across, evidence.down).min(axis=-1)
+    return float((areas(quads) * marked * tone).sum())
+
+
+def areas(quads: Values) -> Values:
+    """The area of each box in square pixels, (R, C)."""
+    one, other = quads[:, :, 2] - quads[:, :, 0], quads[:, :, 3] - quads[:, :, 1]
+    area: Values = np.abs(one[..., 0] * other[..., 1] - one[..., 1] * other[..., 0]) / 2
+    return area
+
+
+def _sides(quads: Values, across: Map, down: Map) -> Values:
+    upper, lower = (side(quads[:, :, a], quads[:, :, b], across) for a, b in ((0, 1), (3, 2)))
+    right, left = (side(quads[:, :, a, ::-1], quads[:, :, b, ::-1], down.T) for a, b in ((1, 2), (0, 3)))
+    return np.stack([upper, right, lower, left], axis=-1)
 
 
 def side(start: Values, end: Values, values: Map) -> Values:

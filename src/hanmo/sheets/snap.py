@@ -7,12 +7,15 @@ from numpy.typing import NDArray
 
 from hanmo.sheets.light import Map
 from hanmo.sheets.rows import Evidence
-from hanmo.sheets.sides import POINTS, transposed
+from hanmo.sheets.sides import POINTS, side, transposed
 
 Values = NDArray[np.float64]
 
 SNAP = 0.08
 """Share of a box's height by which a side may move to a rule."""
+
+MARKED = 0.6
+"""Share of a side that must be marked for it to move to a rule."""
 
 THICKEST = 0.1
 """Half of the width of the thickest rule, as a share of a box's height."""
@@ -20,20 +23,24 @@ THICKEST = 0.1
 
 def snapped(quads: Values, evidence: Evidence) -> Values:
     """A lattice whose sides have moved to the middles of the rules, by SNAP of a box's side at most."""
-    quads = _snapped_across(quads, evidence.across)
-    return transposed(_snapped_across(transposed(quads), evidence.down.T))
+    quads = _snapped_across(quads, evidence.across, evidence.across_marks)
+    return transposed(_snapped_across(transposed(quads), evidence.down.T, evidence.down_marks.T))
 
 
-def _snapped_across(quads: Values, across: Map) -> Values:
+def _snapped_across(quads: Values, across: Map, marks: Map) -> Values:
     """A lattice whose upper and lower sides have moved up or down to the middles of horizontal rules."""
     height = float(np.median(quads[:, :, 3, 1] - quads[:, :, 0, 1]))
     reach = max(2, round(SNAP * height))
     moved = quads.copy()
     for a, b in ((0, 1), (3, 2)):
         shift, weight = _offsets(quads[:, :, a], quads[:, :, b], across, reach)
-        # Where strokes or gaps hide the rule its neighbours tell; a distant one that differs much is a stroke.
+        # Where nothing marks the whole side, as where a rule is missing, the side is no rule but strokes.
+        by = np.stack([np.zeros_like(shift), shift], axis=-1)
+        marked = side(quads[:, :, a] + by, quads[:, :, b] + by, marks) >= MARKED
+        shift = np.where(marked, shift, 0)
+        # Neighbours tell where a side is hidden; a shift that differs much from the others' is that of a stroke.
         typical = np.median(shift, axis=1, keepdims=True)
-        weight = weight / (1 + ((shift - typical) / (0.04 * height)) ** 4) + 1e-6
+        weight = marked * weight / (1 + ((shift - typical) / (0.04 * height)) ** 4) + 1e-6
         columns = shift.shape[1]
         distance = np.abs(np.arange(columns) + 0.5 - np.arange(columns + 1)[:, None])
         near = np.exp(-(distance**2)) + 1e-4
@@ -88,7 +95,8 @@ def _profile(start: Values, end: Values, across: Map, shifts: NDArray[np.int64])
     columns = np.clip(np.rint(points[..., 0]).astype(int), 0, width - 1)
     rows = np.rint(points[..., 1]).astype(int)
     values = across[np.clip(rows[..., None] + shifts, 0, height - 1), columns[..., None]]
-    # Strokes are darker than rules; what a side has at most points counts.
-    cap = np.quantile(values.max(axis=-1), 0.5, axis=-1)[..., None, None]
+    # Strokes are darker than rules; what a side has at most points counts, and what most sides have.
+    cap = np.median(values.max(axis=-1), axis=-1)
+    cap = np.minimum(cap, 1.3 * np.median(cap))[..., None, None]
     mean: Values = np.minimum(values, cap).mean(axis=-2)
     return mean
