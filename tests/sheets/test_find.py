@@ -88,6 +88,13 @@ def test_frames_titles_and_lines_to_sign_on_are_no_cells() -> None:
     assert_found(find_grids(sheet.pixels), sheet.grids)
 
 
+@pytest.mark.parametrize("cross", [False, True])
+def test_a_row_that_the_edge_of_the_picture_cuts_is_left_out(cross: bool) -> None:
+    sheet = add_grid(blank(), 10, 8, cell=80, cross=cross)
+    (grid,) = find_grids(sheet.pixels[: 120 + 5 * 80 + 42])
+    assert (grid.rows, grid.columns) == (5, 8)
+
+
 def test_two_grids_below_each_other() -> None:
     sheet = add_grid(blank(), 4, 8, cell=70, at=(120, 100))
     add_grid(sheet, 6, 12, cell=45, at=(120, 560), colour=RED, seed=1)

@@ -37,6 +37,9 @@ SMALLEST = 60
 LINED, LINES = 0.4, 3
 """Share of the width that rules must span, and their number, for a page of a notebook with lines."""
 
+HALF = (0.4, 0.62)
+"""Sides of halves of boxes, as shares of the sides of whole ones."""
+
 BETTER = 1.03
 """How much clearer lattices found by columns must be than those found by rows; they are often the same."""
 
@@ -124,15 +127,31 @@ def _apart(lattices: list[Cells], evidence: Evidence) -> list[Cells]:
     kept: list[Cells] = []
     for quads in sorted(lattices, key=lambda quads: -merit(quads, evidence)):
         centres = quads.mean(axis=2).reshape(-1, 2)
-        if not any(np.mean(_inside(centres, other)) > 0.2 for other in kept):
+        overlaps = any(np.mean(_inside(centres, _outline(other))) > 0.2 for other in kept)
+        if not overlaps and not any(_is_cut_row(quads, other) for other in kept):
             kept.append(quads)
     largest = max((float(areas(quads).sum()) for quads in kept), default=0.0)
     return [quads for quads in kept if areas(quads).sum() >= TINY * largest]
 
 
-def _inside(points: NDArray[np.float64], quads: Cells) -> NDArray[np.bool_]:
-    """Which points (N, 2) lie inside the outline of a lattice."""
-    outline = np.concatenate([quads[0, :, 0], quads[:, -1, 1], quads[-1, ::-1, 2], quads[::-1, 0, 3]])
+def _is_cut_row(quads: Cells, other: Cells) -> bool:
+    """Whether a lattice is a row or column of a larger one that the picture's edge cuts: halves of boxes beside it."""
+    size, whole = (float(np.sqrt(np.median(areas(cells)))) for cells in (quads, other))
+    if min(quads.shape[:2]) > 1 or not HALF[0] < size / whole < HALF[1]:
+        return False
+    outline, middle = _outline(other), other.reshape(-1, 2).mean(axis=0)
+    # The outline with one more row and column on all sides.
+    wider = 1 + 2 / min(other.shape[:2])
+    return bool(np.mean(_inside(quads.mean(axis=2).reshape(-1, 2), middle + (outline - middle) * wider)) > 0.9)
+
+
+def _outline(quads: Cells) -> Cells:
+    """The outer corners of a lattice, (N, 2), clockwise from the top left."""
+    return np.concatenate([quads[0, :, 0], quads[:, -1, 1], quads[-1, ::-1, 2], quads[::-1, 0, 3]])
+
+
+def _inside(points: Cells, outline: Cells) -> NDArray[np.bool_]:
+    """Which points (N, 2) lie inside an outline."""
     following = np.roll(outline, -1, axis=0)
     x, y = points[:, None, 0], points[:, None, 1]
     # A point is inside if a ray from it to the right meets the outline an odd number of times.
