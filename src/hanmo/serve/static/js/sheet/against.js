@@ -29,7 +29,8 @@ export function compare(written, expected) {
   let j = expected.length;
   while (i || j) {
     if (i && j && costs[i][j] === costs[i - 1][j - 1] + costOf(written[i - 1], expected[j - 1])) {
-      i--, j--;
+      i--;
+      j--;
       if (!shows(written[i], expected[j])) differences.push({ kind: kindOf(written[i], "other"), cell: i, expected: expected[j] });
     } else if (i && costs[i][j] === costs[i - 1][j] + AGAINST.GAP) {
       i--;

@@ -26,7 +26,9 @@ export class Page {
     this.answer = answer;
     this.cells = answer.cells;
     // Places differ from one direction to another; corners do not.
-    const chosen = new Map((before?.cells ?? []).map((cell) => [String(cell.quadrilateral), cell.chosen]));
+    /** @type {Cell[]} */
+    const earlier = before?.cells ?? [];
+    const chosen = new Map(earlier.map((cell) => [String(cell.quadrilateral), cell.chosen]));
     for (const cell of this.cells) cell.chosen = chosen.get(String(cell.quadrilateral));
   }
 

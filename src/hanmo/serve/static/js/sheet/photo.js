@@ -1,6 +1,6 @@
 /** The photograph of a sheet, upright, with its cells drawn over it. */
 
-import { contextOf, focusQuietly, part } from "../dom.js";
+import { contextOf, part } from "../dom.js";
 import { SHEET } from "../constants.js";
 import { percent, t } from "../text.js";
 import { characterOf, isEmpty, probabilityOf, stateOf } from "./page.js";
@@ -16,6 +16,7 @@ const CUT = 160; // pixels a side of one cell's picture: more than the reader ne
 const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 
 export class Photo {
+  #root;
   #canvas;
   #svg;
   #on;
@@ -31,9 +32,11 @@ export class Photo {
 
   /**
    * @param {HTMLElement} root holds the canvas and the SVG
-   * @param {{pick: (cell: Cell) => void, digit: (rank: number) => void}} on a cell was chosen; a digit was pressed on it
+   * @param {{pick: (cell: Cell, asked: boolean) => void, digit: (rank: number) => void}} on
+   *   a cell was picked, with a click or a key that asks for it, or on the way of the arrow keys; a digit was pressed on it
    */
   constructor(root, on) {
+    this.#root = root;
     this.#canvas = part(root, "canvas", HTMLCanvasElement);
     this.#svg = part(root, "svg", SVGSVGElement);
     this.#on = on;
@@ -108,6 +111,7 @@ export class Photo {
   /** @param {number} width @param {number} height @param {number} rotation degrees anticlockwise */
   #draw(width, height, rotation) {
     const scale = Math.min(1, Math.sqrt(MOST / (width * height)));
+    part(this.#root, ".sheet-layers").style.setProperty("--aspect", String(width / height));
     this.#canvas.width = Math.round(width * scale);
     this.#canvas.height = Math.round(height * scale);
     this.#rotation = rotation;
@@ -133,10 +137,10 @@ export class Photo {
   /** @param {?EventTarget} target */
   #pick(target) {
     const shape = target instanceof Element ? target.closest(".cell") : null;
-    const cell = this.#cells[this.#shapes.findIndex((each) => each === shape)];
+    const cell = this.#cells[this.#shapes.indexOf(/** @type {SVGGElement} */ (shape))];
     if (!cell) return;
     this.go(cell, true);
-    this.#on.pick(cell);
+    this.#on.pick(cell, true);
   }
 
   /** @param {KeyboardEvent} event */
@@ -169,13 +173,7 @@ export class Photo {
     }
     if (!best) return;
     this.go(best, true);
-    this.#on.pick(best);
-  }
-
-  /** Put the focus back on the current cell. */
-  focus() {
-    focusQuietly(this.#canvas.parentElement);
-    this.#shapes[this.#current]?.focus({ preventScroll: true });
+    this.#on.pick(best, false);
   }
 }
 
@@ -208,7 +206,9 @@ function shapeOf({ quadrilateral }) {
 export function labelOf(cell) {
   const probability = probabilityOf(cell);
   const told = isEmpty(cell) ? t("sheet_empty") : characterOf(cell) ?? t(cell.corrected ? "sheet_struck" : "sheet_unread");
-  const sure = stateOf(cell) === "chosen" ? t("sheet_chosen") : probability === null ? "" : percent(probability);
+  // Without breaks within the number.
+  const number = probability === null ? "" : percent(probability).replaceAll(" ", "\u00a0");
+  const sure = stateOf(cell) === "chosen" ? t("sheet_chosen") : number;
   return `${placeOf(cell)}${t("colon")}${told}${sure && `${t("comma")}${sure}`}`;
 }
 

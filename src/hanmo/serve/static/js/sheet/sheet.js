@@ -50,7 +50,7 @@ export class Sheet {
     this.#reader = reader;
     this.#model = model;
     this.#on = on;
-    this.#photo = new Photo(this.#part("photo"), { pick: (cell) => this.#select(cell), digit: (rank) => this.#chooser.pick(rank) });
+    this.#photo = new Photo(this.#part("photo"), { pick: (cell, asked) => this.#select(cell, asked), digit: (rank) => this.#chooser.pick(rank) });
     this.#chooser = new Chooser(this.#part("chooser"), {
       choose: (cell, chosen) => this.#choose(cell, chosen),
       open: async (cell) => on.open(await fileOf(this.#photo.cut(cell)), placeOf(cell)),
@@ -109,11 +109,11 @@ export class Sheet {
     if (this.#picture === picture && this.#error && !this.#asking) await this.#read();
   }
 
-  /** @param {?Cell} cell */
-  #select(cell) {
+  /** @param {?Cell} cell @param {boolean} [show] whether its candidates are scrolled into view */
+  #select(cell, show = false) {
     this.#chooser.show(cell, cell && this.#photo.cut(cell));
     this.#render();
-    if (cell) reveal(this.#part("chooser"));
+    if (show) reveal(this.#part("chooser"));
   }
 
   /** @param {Cell} cell @param {string | undefined} chosen */
