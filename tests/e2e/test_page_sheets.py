@@ -187,6 +187,18 @@ def test_a_sheet_upside_down_is_shown_upright(sheet: Open) -> None:
         assert np.allclose(shown, upright[int(y), int(x)], atol=8)
 
 
+def test_one_sheet_is_read_at_a_time(sheet: Open) -> None:
+    one = sheet()
+    one.page.locator("#whole").check()
+    one.page.set_input_files("#files", [drawn(), drawn(turn=2)])
+    one.page.wait_for_selector(".cell", timeout=20_000)
+    assert "Only the first of 2 pictures was read" in one.page.locator(".sheet-told").text_content()
+    assert sum("/v1/sheets" in request.url for request in one.asked) == 1
+    one.page.reload()
+    one.page.wait_for_selector("#model:not([hidden])")
+    assert one.page.locator("#whole").is_checked(), "a reload keeps the switch"
+
+
 def test_a_cell_can_be_looked_at_in_the_square_and_kept(sheet: Open) -> None:
     one = sheet()
     read(one, drawn())

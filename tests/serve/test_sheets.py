@@ -164,6 +164,21 @@ def test_sheets_hold_up_no_single_picture(
         assert {first.result().status_code, second.result().status_code} == {200}
 
 
+def test_whoever_leaves_gives_the_place_back(serving: Any, bundle: Bundle, poem: bytes) -> None:
+    reader = SlowReader(bundle)
+    with serving(reader, sheets=2) as client, ThreadPoolExecutor(2) as pool:
+        first = pool.submit(client.post, URL, content=poem)
+        until(lambda: reader.sheets == 1)
+        with pytest.raises(httpx.ReadTimeout):
+            client.post(URL, content=poem, timeout=0.5)
+        third = pool.submit(client.post, URL, content=poem)
+        time.sleep(0.3)
+        reader.go.set()
+        assert third.result().status_code == 200, "and not: busy"
+        assert first.result().status_code == 200
+        assert "hanmo_sheets_total 2.0" in client.get("/metrics").text, "the sheet of who had left was not read"
+
+
 def test_a_sheet_has_a_time_of_its_own(serving: Any, bundle: Bundle, poem: bytes) -> None:
     reader = SlowReader(bundle)
     with serving(reader, timeout=0.2, sheet_timeout=1.0) as client, ThreadPoolExecutor(1) as pool:

@@ -105,7 +105,7 @@ describe();
 async function showOrList(pictures) {
   if (whole.checked) {
     latest = null;
-    return sheet.open(pictures[0]);
+    return sheet.open(pictures[0], pictures.length);
   }
   if (pictures.length > 1) return grid.add(pictures);
   const [{ file, name }] = pictures;

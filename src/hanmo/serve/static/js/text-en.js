@@ -86,6 +86,7 @@ export const EN = {
   sheet_reading: "Reading the sheet … This takes some seconds.",
   sheet_told: "Boxes: {grids}. Characters read: {read}, not read: {unread}, empty boxes: {empty}.",
   sheet_turned: "The picture was turned by {degrees}° to be upright.",
+  sheet_first: "Only the first of {all} pictures was read: give one sheet at a time.",
   sheet_remove: "Remove the sheet",
   sheet_direction: "Reading order",
   sheet_rows: "in rows",

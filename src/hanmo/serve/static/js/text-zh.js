@@ -86,6 +86,7 @@ export const ZH = {
   sheet_reading: "正在识别整页……需要几秒钟。",
   sheet_told: "格子：{grids}。认出 {read} 字，未认出 {unread} 字，空格 {empty} 个。",
   sheet_turned: "图片已旋转 {degrees}°，使之正立。",
+  sheet_first: "共 {all} 张图片，只识别了第一张：整页每次一张。",
   sheet_remove: "移除整页",
   sheet_direction: "阅读顺序",
   sheet_rows: "横行",

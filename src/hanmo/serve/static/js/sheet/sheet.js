@@ -39,6 +39,7 @@ export class Sheet {
   /** @type {AbortController | null} */
   #asking = null;
   #rest = 0;
+  #given = 1;
 
   /**
    * @param {HTMLElement} root @param {import("../http.js").Reader} reader
@@ -60,9 +61,11 @@ export class Sheet {
     document.addEventListener("hanmo-language", () => this.#render());
   }
 
-  /** @param {Picture} picture */
-  async open(picture) {
+  /** @param {Picture} picture @param {number} [given] how many there were: the others are left out, and told of */
+  async open(picture, given = 1) {
+    this.#asking?.abort();
     this.#picture = picture;
+    this.#given = given;
     this.#page = this.#error = null;
     this.#root.hidden = false;
     this.#select(null);
@@ -176,7 +179,8 @@ export class Sheet {
     const unread = cells.filter((cell) => stateOf(cell) === "unread").length;
     const counts = { grids, empty, unread, read: cells.length - empty - unread };
     const turned = answer.rotation ? ` ${t("sheet_turned", { degrees: answer.rotation })}` : "";
-    return t("sheet_told", counts) + turned;
+    const first = this.#given > 1 ? ` ${t("sheet_first", { all: this.#given })}` : "";
+    return t("sheet_told", counts) + turned + first;
   }
 
   #render() {
