@@ -157,6 +157,25 @@ def test_the_keyboard_does_it_all(sheet: Open) -> None:
     assert box(one, 1, 0).get_attribute("tabindex") == "0"
 
 
+def test_a_sheet_shown_larger_keeps_its_middle_and_stays_on_the_screen(sheet: Open) -> None:
+    one = sheet(viewport={"width": 390, "height": 844})
+    read(one, drawn())
+    middle = """() => {
+      const { scrollLeft: x, scrollTop: y, scrollWidth: w, scrollHeight: h, clientWidth: a, clientHeight: b } =
+        document.querySelector(".sheet-photo");
+      return [(x + a / 2) / w, (y + b / 2) / h, w / a, b / innerHeight];
+    }"""
+    one.page.fill(".sheet-zoom", "3")
+    x, y, larger, height = one.page.evaluate(middle)
+    assert (x, y, larger) == (pytest.approx(0.5, abs=0.01), pytest.approx(0.5, abs=0.01), pytest.approx(3, abs=0.05))
+    assert height <= 0.76
+    box(one, 0, 0).click()
+    one.page.evaluate("new Promise((done) => setTimeout(done, 100))")
+    one.picture("sheet-on-a-phone")
+    seen = one.page.locator(".sheet-candidates").bounding_box()
+    assert seen["y"] + seen["height"] <= 844
+
+
 def test_another_order_keeps_the_choices(sheet: Open) -> None:
     one = sheet()
     read(one, drawn())

@@ -94,6 +94,15 @@ export class Photo {
     shape?.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
 
+  /** Show the picture so many times as large, with the same place in the middle. @param {string} zoom */
+  enlarge(zoom) {
+    const { scrollLeft, scrollTop, scrollWidth, scrollHeight, clientWidth, clientHeight } = this.#root;
+    const x = (scrollLeft + clientWidth / 2) / scrollWidth;
+    const y = (scrollTop + clientHeight / 2) / scrollHeight;
+    part(this.#root, ".sheet-layers").style.setProperty("--zoom", zoom);
+    this.#root.scrollTo(x * this.#root.scrollWidth - clientWidth / 2, y * this.#root.scrollHeight - this.#root.clientHeight / 2);
+  }
+
   /** The picture of one cell alone, straightened. @param {Cell} cell @returns {HTMLCanvasElement} */
   cut({ quadrilateral: [[x, y], [right, rightY], , [left, bottom]] }) {
     const canvas = document.createElement("canvas");

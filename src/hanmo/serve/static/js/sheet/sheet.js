@@ -155,7 +155,7 @@ export class Sheet {
       this.#rest = setTimeout(() => this.#render(), REST);
     });
     const zoom = part(this.#root, ".sheet-zoom", HTMLInputElement);
-    zoom.addEventListener("input", () => this.#part("layers").style.setProperty("--zoom", zoom.value));
+    zoom.addEventListener("input", () => this.#photo.enlarge(zoom.value));
   }
 
   #remove() {
