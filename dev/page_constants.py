@@ -40,6 +40,9 @@ SHARED = {
     "hanmo.prediction": "SHOWN_FROM",
     "hanmo.medians": "GRID",
     "hanmo.serve.desk": "LOOK_ALIKES",
+    "hanmo.sheets.sheet": "UNREAD BLANK",
+    "hanmo.sheets.overlay": "SURE",
+    "hanmo.sheets.against": "MAX_CHARACTERS _GAP",
 }
 """Names by module. On the page they lose a leading underscore, Python's mark of private names; ``A=B`` renames A."""
 

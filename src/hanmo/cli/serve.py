@@ -14,7 +14,7 @@ import typer
 from hanmo.builtin import EMBEDDED_TEXT
 from hanmo.errors import ArgumentError
 
-_GRACE = 10  # seconds that requests get to end when the server is stopped; none takes longer than 5 to be answered
+_GRACE = 10  # seconds that requests get to end when the server is stopped; only sheets may take longer to be answered
 _BACKLOG = 1024
 _SWITCH_SECONDS = 0.0003
 """How long one thread may keep Python's lock. With the usual 5 ms the event loop, which lets go of it at every send,

@@ -23,7 +23,7 @@ from hanmo.image import MAX_PIXELS
 from hanmo.recognizer import Recognizer
 from hanmo.serve.config import ServeConfig
 from hanmo.serve.desk import Desk
-from hanmo.serve.limits import Guard, Watch
+from hanmo.serve.limits import SHEETS, Guard, Watch
 from hanmo.serve.manual import render
 from hanmo.serve.metrics import CONTENT_TYPE, Metrics
 from hanmo.serve.openapi import (
@@ -34,6 +34,8 @@ from hanmo.serve.openapi import (
     EXPLAIN_REFUSALS,
     RECOGNIZE_ANSWERS,
     RECOGNIZE_BODY,
+    SHEET_ANSWERS,
+    SHEET_BODY,
 )
 from hanmo.serve.problems import RefusedError, of_status
 from hanmo.serve.schemas import (
@@ -47,7 +49,9 @@ from hanmo.serve.schemas import (
     ModelAnswer,
     Source,
 )
+from hanmo.serve.sheets import Asked, SheetAnswer
 from hanmo.serve.uploads import media_type
+from hanmo.sheets.order import Direction
 from hanmo.strokes import MAX_POINTS, MAX_STROKES
 
 # Without blanks and with characters as they are: fewer bytes. json.dumps() would make an encoder for every answer.
@@ -67,6 +71,8 @@ Among = Annotated[
         f"%2B. Sets: {list_sets()}."
     ),
 ]
+Order = Annotated[Direction, Query(description="The order of reading.")]
+Context = Annotated[bool, Query(description="Whether neighbouring cells help to choose among a cell's candidates.")]
 Top = Annotated[int, Query(ge=1, le=MAX_TOP, description="How many candidates a picture gets.")]
 
 
@@ -99,6 +105,7 @@ def create_app(config: ServeConfig, reader: Recognizer | None = None) -> FastAPI
     app.add_middleware(Watch, metrics=metrics)
     _handle_refusals(app)
     _add_reading(app, desk, config)
+    _add_sheets(app, desk)
     if config.keep is not None:
         _add_corrections(app, desk)
     _add_health(app, desk, metrics)
@@ -151,6 +158,24 @@ def _add_reading(app: FastAPI, desk: Desk, config: ServeConfig) -> None:
     @app.get("/v1/model", tags=["reading"], summary="The model that reads, and the limits of a call")
     async def describe_model() -> ModelAnswer:
         return model
+
+
+def _add_sheets(app: FastAPI, desk: Desk) -> None:
+    @app.post(
+        SHEETS,
+        tags=["reading"],
+        summary="Read a photograph of a sheet with a character in each box",
+        response_model=SheetAnswer,
+        responses=SHEET_ANSWERS,
+        openapi_extra={"requestBody": SHEET_BODY},
+    )
+    async def read_sheet(
+        request: Request, direction: Order = "rows", context: Context = False, among: Among = None, top: Top = 10
+    ) -> Response:
+        """Finds the boxes on one picture and reads the character in each. Cells come in reading order. `among` may also
+        be a field of the form. A sheet takes seconds, so sheets are read one after the other."""
+        work = desk.read_sheet(*await _sent(request), Asked(direction, context, among, top))
+        return Response(_ENCODER.encode(await _while_wanted(request, work)), media_type="application/json")
 
 
 def _add_corrections(app: FastAPI, desk: Desk) -> None:
@@ -282,5 +307,6 @@ def _model(reader: Recognizer, config: ServeConfig) -> ModelAnswer:
             strokes=MAX_STROKES,
             points=MAX_POINTS,
             timeout_seconds=config.timeout,
+            sheet_timeout_seconds=config.sheet_timeout,
         ),
     )

@@ -29,10 +29,15 @@ class ServeConfig:
     """Pictures of all clients in progress; a call that would exceed this gets 503 and may come back."""
     explanations: int = 4
     """Explanations in progress. Each reads some hundred squares, so they are made one after the other."""
+    sheets: int = 4
+    """Sheets in progress. Each holds hundreds of characters, so they are read one after the other."""
     max_held: int = 128 * 2**20
     """Bytes of all bodies held at once."""
     timeout: float = 5.0
     """From a request's head to the head of its answer."""
+    sheet_timeout: float = 60.0
+    """The same for a sheet: a photograph with hundreds of characters takes several seconds on one core, and it may have
+    to wait for others."""
     keep: str | Path | None = None
     """Folder for the corrections that the page sends; None: the server keeps nothing."""
     keep_pictures: int = 10_000
@@ -40,7 +45,8 @@ class ServeConfig:
     """What the folder may hold; a drawing takes about 2 kB, a photo of 4 megapixels some 3 MB."""
 
     def __post_init__(self) -> None:
-        for name in ("threads", "batch", "max_body", "max_json", "max_pictures", "explanations", "keep_pictures"):
+        counts = "threads batch max_body max_json max_pictures explanations sheets keep_pictures"
+        for name in counts.split():
             if getattr(self, name) < 1:
                 raise ArgumentError(f"{name} is {getattr(self, name)}; at least 1 is needed")
         # Otherwise a call within its own limits could never be served.
@@ -49,3 +55,5 @@ class ServeConfig:
         # A picture that waits longer for its batch than its client waits for an answer would always be late.
         if not 0 <= self.window < self.timeout:
             raise ArgumentError(f"window is {self.window} s; it must be shorter than the timeout, {self.timeout} s")
+        if self.sheet_timeout <= 0:
+            raise ArgumentError(f"sheet_timeout is {self.sheet_timeout} s; it must be above 0")

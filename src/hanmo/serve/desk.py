@@ -25,6 +25,7 @@ from hanmo.serve.glyphs import model_glyph
 from hanmo.serve.metrics import Metrics
 from hanmo.serve.problems import RefusedError, of_picture, unknown_character, unusable_among
 from hanmo.serve.schemas import CharacterAnswer, CorrectionAnswer, ExplanationAnswer, LookAlike, result
+from hanmo.serve.sheets import Asked, SheetReader, only_picture
 from hanmo.serve.uploads import AMONG, Upload, parse, refuse_simple
 from hanmo.strokes import draw
 
@@ -49,6 +50,7 @@ class Desk:
         )
         # One thread, as only one picture may be stored at a time; and a slow disk holds up no reading.
         self._keeper = ThreadPoolExecutor(1, thread_name_prefix="hanmo-keep")
+        self._sheets = SheetReader(reader, config.sheets)
         self._places, self._explanations = Places(config.queue), Places(config.explanations)
         self._batcher = Batcher(
             self._predict,
@@ -69,6 +71,7 @@ class Desk:
         await self._batcher.close()
         for pool in (self._decoders, self._explainer, self._keeper):
             pool.shutdown(wait=False, cancel_futures=True)
+        self._sheets.close()
 
     @property
     def ready(self) -> bool:
@@ -114,6 +117,16 @@ class Desk:
             explanation = await asyncio.get_running_loop().run_in_executor(self._explainer, explaining)
         self._metrics.explanations.inc()
         return ExplanationAnswer.of(explanation)
+
+    async def read_sheet(self, content_type: str, body: bytes, asked: Asked) -> dict[str, Any]:
+        """A :class:`hanmo.serve.sheets.SheetAnswer` as it goes out; raises :class:`RefusedError`.
+
+        ``asked.among`` may be a field of the form instead, as in :meth:`read`.
+        """
+        uploads, among = await self._in_thread(lambda: self._checked(content_type, body, asked.among))
+        answer = await self._sheets.read(only_picture(uploads), asked._replace(among=among))
+        self._metrics.sheets.inc()
+        return answer
 
     async def look_up(self, character: str) -> CharacterAnswer:
         """How a character is written, and which others the reader finds in that; raises :class:`RefusedError`."""
@@ -193,6 +206,11 @@ class Desk:
 
         Most bodies hold one picture and so need a thread only once.
         """
+        uploads, among = self._checked(content_type, body, among)
+        return uploads, among, self._inspect(uploads[0])
+
+    def _checked(self, content_type: str, body: bytes, among: str | None) -> tuple[list[Upload], str | None]:
+        """A body's uploads, and the characters that they are to be chosen among. Raises :class:`RefusedError`."""
         uploads, field = parse(content_type, body, self._config)
         if field is not None and among is not None:
             raise RefusedError(422, "unusable_among", "among is in the address and in the form; leave one of them out")
@@ -203,7 +221,7 @@ class Desk:
                 self.reader.check_among(among)
             except InputError as error:
                 raise unusable_among(error) from error
-        return uploads, among, self._inspect(uploads[0])
+        return uploads, among
 
     def _predict(self, squares: NDArray[np.uint8], top: int, among: list[str | None]) -> list[Prediction]:
         """The predictions of one batch. Its pictures share the run of the net, also where they differ in ``among``."""

@@ -32,6 +32,8 @@ SECURITY_HEADERS = {
     "X-Frame-Options": "DENY",
 }
 _RAW_HEADERS = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
+SHEETS = "/v1/sheets"
+"""The address whose answers take seconds."""
 CLIENT_GONE = 499
 """The status logged where nobody was left to answer."""
 
@@ -102,7 +104,7 @@ class Guard:
             return await body_too_large(self._config.max_body).response()(scope, receive, send)
         passage = _Passage(self, receive, send)
         try:
-            async with asyncio.timeout(self._config.timeout) as passage.deadline:
+            async with asyncio.timeout(self._time_for(scope)) as passage.deadline:
                 await self.app(scope, passage.receive, passage.send)
         except TimeoutError:
             # A TimeoutError from within the application is its own error and not our limit.
@@ -113,6 +115,11 @@ class Guard:
             # However the request ended, its bytes are free again.
             self._held -= passage.size
         return None
+
+    def _time_for(self, scope: Scope) -> float:
+        # By the end of the address, as the application may be mounted below a folder.
+        is_sheet = scope["path"].endswith(SHEETS)
+        return self._config.sheet_timeout if is_sheet else self._config.timeout
 
     def take(self, size: int, more: int) -> None:
         """Account for ``more`` bytes of a body that now has ``size``. Raises :class:`RefusedError`."""

@@ -98,13 +98,11 @@ def _examples(path: str, method: str, operation: dict[str, Any]) -> str:
     address = f"curl {_HOST}{path.removeprefix('/')}"
     commands = [address]
     if method == "post":
-        content = operation["requestBody"]["content"]
-        # One command for a picture and one for strokes: what both addresses with a body take.
-        written = json.dumps(content[_JSON]["example"])
-        commands = [
-            f"{address} -H 'Content-Type: image/png' --data-binary @picture.png",
-            f"{address} --json {shlex.quote(written)}",
-        ]
+        # One command for a picture and, where they are taken, one for strokes.
+        commands = [f"{address} -H 'Content-Type: image/png' --data-binary @picture.png"]
+        if _JSON in operation["requestBody"]["content"]:
+            written = json.dumps(operation["requestBody"]["content"][_JSON]["example"])
+            commands.append(f"{address} --json {shlex.quote(written)}")
     shown = f'<pre class="curl" data-host="{escape(_HOST)}">{escape(chr(10).join(commands))}</pre>'
     answer = operation["responses"].get("200", {}).get("content", {}).get(_JSON, {}).get("example")
     if answer:
@@ -120,9 +118,10 @@ def _form(path: str, method: str, operation: dict[str, Any]) -> str:
         for parameter in operation.get("parameters", [])
     ]
     if body := operation.get("requestBody"):
-        example = json.dumps(body["content"][_JSON]["example"])
         fields.append('<label>a picture <input type="file" accept="image/*"></label>')
-        fields.append(f'<label>or strokes, as JSON <textarea rows="3">{escape(example)}</textarea></label>')
+        if _JSON in body["content"]:
+            example = json.dumps(body["content"][_JSON]["example"])
+            fields.append(f'<label>or strokes, as JSON <textarea rows="3">{escape(example)}</textarea></label>')
     return (
         f'<form class="try" hidden data-method="{method.upper()}" data-path="{escape(path)}">'
         f"{''.join(fields)}<button>Try it</button><output></output></form>"
@@ -162,6 +161,8 @@ def _kind(schema: dict[str, Any]) -> str:
     if kind == "object" and "properties" in schema:
         fields = ", ".join(f"{name}: {_kind(value)}" for name, value in schema["properties"].items())
         return f"{{{fields}}}"
+    if "enum" in schema:
+        kind = ", ".join(map(str, schema["enum"]))
     if "minimum" in schema and "maximum" in schema:
         kind += f" from {schema['minimum']} to {schema['maximum']}"
     if "default" in schema:

@@ -11,7 +11,7 @@ from hanmo.serve.problems import RefusedError
 __all__ = ["CONTENT_TYPE", "Metrics"]
 
 # Upper edges of the histograms: seconds of a request, finer where most of them lie, and pictures in a batch.
-_SECONDS = (0.005, 0.01, 0.02, 0.03, 0.04, 0.06, 0.1, 0.2, 0.5, 1, 2, 5)
+_SECONDS = (0.005, 0.01, 0.02, 0.03, 0.04, 0.06, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
 _SIZES = (1, 2, 4, 8, 16, 32, 64)
 _METHODS = ("GET", "POST", "HEAD")
 
@@ -36,6 +36,7 @@ class Metrics:
         )
         self.waiting = Gauge("hanmo_pictures_in_progress", "Pictures taken in and not yet answered.", registry=registry)
         self.explanations = Counter("hanmo_explanations", "Explanations made.", registry=registry)
+        self.sheets = Counter("hanmo_sheets", "Sheets read.", registry=registry)
         ProcessCollector(registry=registry)
         # Series that exist from the start at 0: Prometheus cannot see a rise from nothing to the first value.
         for outcome in ("read", "refused", "failed"):

@@ -53,7 +53,7 @@ def _refusals(reasons: dict[int, str]) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": ErrorAnswer, "description": reason} for status, reason in sorted(reasons.items())}
 
 
-_READ = {
+_READ: dict[str, Any] = {
     "results": [
         {
             "character": "十",
@@ -70,6 +70,47 @@ _READ = {
 }
 RECOGNIZE_ANSWERS = {200: {"content": {"application/json": {"example": _READ}}}} | _refusals(_REFUSALS)
 """The answers of POST /v1/recognize: an example, and why a call is refused."""
+SHEET_BODY: dict[str, Any] = {
+    "required": True,
+    "content": {
+        **{kind: {"schema": _FILE} for kind in _KINDS},
+        "multipart/form-data": {
+            "schema": {"type": "object", "properties": {"file": _FILE, "among": {"type": "string"}}}
+        },
+    },
+}
+"""The body of POST /v1/sheets."""
+_CELL = {
+    "grid": 1,
+    "row": 1,
+    "column": 1,
+    "quadrilateral": [[102.0, 88.5], [190.2, 88.1], [190.6, 176.0], [102.3, 176.4]],
+    "empty": False,
+    "corrected": False,
+    **_READ["results"][0],
+    "in_context": None,
+}
+_SHEET = {
+    "width": 1200,
+    "height": 1600,
+    "rotation": 0,
+    "upside_down": False,
+    "direction": "rows",
+    "grids": [{"rows": 1, "columns": 1, "ruled": True}],
+    "cells": [_CELL],
+    "text": "十",
+    "text_in_context": None,
+    "model": "free",
+}
+SHEET_ANSWERS = {200: {"content": {"application/json": {"example": _SHEET}}}} | _refusals(
+    _REFUSALS
+    | {
+        415: "Neither a picture of a known format nor a form with one.",
+        422: "The query, the form, the characters to choose among or the picture cannot be used, or the picture shows "
+        "no grid of boxes.",
+    }
+)
+"""The answers of POST /v1/sheets."""
 EXPLAIN_REFUSALS = _refusals(_REFUSALS | _UNKNOWN)
 CORRECTION_BODY: dict[str, Any] = {
     "required": True,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from starlette.responses import JSONResponse
 
-from hanmo.errors import HanmoError, ImageError, ImageFormatError, ImageTooLargeError
+from hanmo.errors import HanmoError, ImageError, ImageFormatError, ImageTooLargeError, SheetError
 from hanmo.image import describe
 
 RETRY_AFTER = 1
@@ -59,6 +59,8 @@ def of_picture(error: ImageError, source: str = "") -> RefusedError:
         status, code = 415, "unsupported_format"
     elif isinstance(error, ImageTooLargeError):
         code = "picture_too_large"
+    elif isinstance(error, SheetError):
+        code = "no_grid"
     # The client knows which picture it sent; the server's name for it ("picture of 900 bytes") would only confuse.
     return RefusedError(status, code, str(error).removeprefix(f"{source}: "))
 

@@ -114,13 +114,18 @@ def result(outcome: Prediction | RefusedError, name: str | None) -> dict[str, An
     if isinstance(outcome, RefusedError):
         fields["error"] = {"code": outcome.code, "message": outcome.message}
         return fields
-    # Six decimals tell 99.9999 % from certainty; more would only be noise of the net.
-    candidates = [
-        {"character": c.character, "probability": round(c.probability, 6), "alike": c.alike} for c in outcome.candidates
-    ]
     fields["character"], fields["probability"] = outcome.character, round(outcome.probability, 6)
-    fields["refused"], fields["reason"], fields["candidates"] = outcome.refused, outcome.reason, candidates
+    fields["refused"], fields["reason"], fields["candidates"] = outcome.refused, outcome.reason, candidates_of(outcome)
     return fields
+
+
+def candidates_of(prediction: Prediction) -> list[dict[str, Any]]:
+    """Each candidate as a :class:`CandidateAnswer` goes out."""
+    # Six decimals tell 99.9999 % from certainty; more would only be noise of the net.
+    return [
+        {"character": c.character, "probability": round(c.probability, 6), "alike": c.alike}
+        for c in prediction.candidates
+    ]
 
 
 class ExplanationAnswer(BaseModel):
@@ -197,6 +202,7 @@ class Limits(BaseModel):
     strokes: int
     points: int
     timeout_seconds: float
+    sheet_timeout_seconds: float = Field(description="The time for POST /v1/sheets.")
 
 
 class ModelAnswer(BaseModel):

@@ -57,6 +57,18 @@ def test_the_page_opens_and_reads_without_a_connection_after_one_visit(
     context.close()
 
 
+def test_sheets_need_a_server_and_the_page_says_so(sheet: Callable[..., Any], examples: list[Path]) -> None:
+    one = sheet()
+    assert one.page.locator("#whole").is_disabled()
+    assert "hanmo serve" in str(one.page.locator("#whole-note").text_content())
+    assert one.page.locator("#whole-note").is_visible()
+    one.picture("sheet-without-a-server")
+    one.page.set_input_files("#files", [examples[0]])
+    one.page.locator("#candidates button").first.filter(has_text="永").wait_for(timeout=30_000)
+    one.page.click("#language")
+    assert str(one.page.locator("#whole-note").text_content()).startswith("识别整页需要运行 hanmo serve")
+
+
 def test_what_a_host_has_in_its_place_later_is_shown(
     browser: Any, root: Path, hosting: Hosting, tmp_path: Path
 ) -> None:

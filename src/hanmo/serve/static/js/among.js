@@ -71,10 +71,12 @@ function option(names, key) {
  * @returns {import("./http.js").Reader}
  */
 export function choosing(reader, chosen) {
+  const ask = /** @type {NonNullable<typeof reader.readSheet>} */ (reader.readSheet?.bind(reader));
   return {
     describe: () => reader.describe(),
     explain: (...question) => reader.explain(...question),
     lookup: (...question) => reader.lookup(...question),
+    readSheet: reader.readSheet && ((picture, options) => ask(picture, { ...options, among: chosen() })),
     read: (inputs, options) => reader.read(inputs, { ...options, among: chosen() }),
   };
 }

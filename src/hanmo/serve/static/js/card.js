@@ -59,7 +59,7 @@ function more(candidates, choose) {
 }
 
 /** @param {import("./http.js").Candidate} candidate @param {Choose} choose @param {string} kind */
-function choice({ character, probability, alike }, choose, kind) {
+export function choice({ character, probability, alike }, choose, kind) {
   const glyph = make("span", { class: "glyph", lang: "zh-Hans" }, character);
   const bar = make("span", { class: "bar", "aria-hidden": "true" });
   bar.style.setProperty("--share", String(probability));

@@ -215,3 +215,25 @@ export const DESK = {
   // Look-alikes of a character at most.
   LOOK_ALIKES: 4,
 };
+
+/** From src/hanmo/sheets/sheet.py. */
+export const SHEET = {
+  // Stands in the text for a cell with ink that shows no known character, or was corrected.
+  UNREAD: "\u25a1",
+  // Stands in the text for an empty cell between others: the ideographic space is as wide as a character.
+  BLANK: "\u3000",
+};
+
+/** From src/hanmo/sheets/overlay.py. */
+export const OVERLAY = {
+  // Probability from which a cell counts as read for sure.
+  SURE: 0.9,
+};
+
+/** From src/hanmo/sheets/against.py. */
+export const AGAINST = {
+  // Longest text that is compared: time grows with the product of both lengths.
+  MAX_CHARACTERS: 5000,
+  // Cost of a missing or extra character, of another character twice 2: two gaps cost more than one exchange.
+  GAP: 3,
+};

@@ -17,7 +17,7 @@ export function takeFiles(root, take) {
   for (const [button, field] of [["#choose", "#files"], ["#camera", "#photo"]]) join(root, button, field, give);
   document.addEventListener("paste", (event) => {
     const files = event.clipboardData?.files ?? [];
-    const written = event.target instanceof Element && event.target.matches("input[type=text]") && event.clipboardData?.types.includes("text/plain");
+    const written = event.target instanceof Element && event.target.matches("input[type=text], textarea") && event.clipboardData?.types.includes("text/plain");
     if (!files.length || written) return; // text goes where it was pasted, also that which carries a picture of itself
     event.preventDefault();
     give(files);

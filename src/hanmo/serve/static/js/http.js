@@ -14,7 +14,8 @@
  * @typedef {Partial<Reading & Failure>} Result one of both
  * @typedef {{name: string, precision: string, parameters: number, characters: number, sets: string[], licence: string, version: string,
  *   trained_on: object[], accuracy: Record<string, number>, keeps_corrections: boolean,
- *   limits: {pixels: number, strokes: number, points: number, pictures?: number, body_bytes?: number}}} Model
+ *   limits: {pixels: number, strokes: number, points: number, pictures?: number, body_bytes?: number,
+ *   sheet_timeout_seconds?: number}}} Model
  *   as GET /v1/model tells; a reader in the browser has no limits of a call
  * @typedef {{character: string, probability: number, side: number, square: string, size: number,
  *   heat: number[][]}} Why which ink speaks for a character, as POST /v1/explain tells
@@ -28,6 +29,9 @@
  *   one result an input, in their order; `among` are names of sets joined by "+", or characters
  * @property {(input: Input, character?: string | null, options?: {signal?: AbortSignal}) => Promise<Why>} explain
  * @property {(character: string, options?: {signal?: AbortSignal}) => Promise<Found>} lookup
+ * @property {(picture: Picture, options: SheetOptions) => Promise<import("./sheet/page.js").Answer>} [readSheet]
+ *   only where a server reads
+ * @typedef {{direction: import("./sheet/page.js").Direction, context: boolean, among?: string, signal?: AbortSignal}} SheetOptions
  */
 
 import { ROOM, opens } from "./batches.js";
@@ -54,16 +58,16 @@ export class ReaderError extends Error {
 
 /**
  * One call. Rejects with ReaderError, or with the AbortError of `signal`.
- * @param {string} address @param {RequestInit & {signal?: ?AbortSignal}} [options]
+ * @param {string} address @param {RequestInit & {signal?: ?AbortSignal}} [options] @param {number} [patience] ms
  * @returns {Promise<any>} the answer's JSON
  */
-async function call(address, options = {}) {
+async function call(address, options = {}, patience = PATIENCE) {
   const stop = new AbortController();
   const outer = options.signal;
   const giveUp = () => stop.abort(outer?.reason);
   if (outer?.aborted) giveUp();
   outer?.addEventListener("abort", giveUp);
-  const timer = setTimeout(() => stop.abort(new DOMException("", "TimeoutError")), PATIENCE);
+  const timer = setTimeout(() => stop.abort(new DOMException("", "TimeoutError")), patience);
   try {
     const answer = await fetch(address, { ...options, signal: stop.signal, cache: "no-store" });
     const body = await answer.json().catch((error) => {
@@ -137,11 +141,13 @@ export function sendCorrection(input, character) {
 
 class HttpReader {
   #most = Infinity; // bytes of a body
+  #sheetPatience = 64_000; // as PATIENCE, for a sheet
 
   /** @returns {Promise<Model>} the model, its licence, accuracy and limits, as GET /v1/model tells */
   async describe() {
     const model = await call("v1/model");
     this.#most = model.limits.body_bytes;
+    this.#sheetPatience = 1000 * model.limits.sheet_timeout_seconds + (PATIENCE - 5000);
     return model;
   }
 
@@ -159,6 +165,19 @@ class HttpReader {
       alike.forEach((input, i) => answers.set(input, results[i]));
     }
     return inputs.map((input) => answers.get(input));
+  }
+
+  /**
+   * The photograph of a sheet, as POST /v1/sheets reads it. Rejects with ReaderError.
+   * @param {Picture} picture @param {SheetOptions} options
+   * @returns {Promise<import("./sheet/page.js").Answer>}
+   */
+  async readSheet({ file }, { direction, context, among, signal }) {
+    await checkFile(file, this.#most);
+    const query = new URLSearchParams({ direction, context: String(context), ...(among === undefined ? {} : { among }) });
+    // As plain bytes: a form would only add a name that nobody needs.
+    const headers = { "Content-Type": "application/octet-stream" };
+    return call(`v1/sheets?${query}`, { method: "POST", body: file, headers, signal }, this.#sheetPatience);
   }
 
   /**

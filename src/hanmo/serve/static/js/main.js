@@ -13,6 +13,7 @@ import { Pad } from "./pad.js";
 import { prepared, withoutHeic } from "./prepare.js";
 import { Reading } from "./reading.js";
 import { isDark, keep, keepInTab, kept, keptInTab, reveal, switchTheme } from "./settings.js";
+import { Sheet } from "./sheet/sheet.js";
 import { fill, switchLanguage, t } from "./text.js";
 import { calm, say, warn } from "./voice.js";
 import { Why } from "./why.js";
@@ -74,14 +75,18 @@ const reading = new Reading(reader, () => pad.input, {
     why.follow(pad.input, answers.candidates);
   },
 });
-const grid = new Grid($("grid"), reader, model, {
-  choose,
-  open: (file, name) => {
-    pad.show(file, name);
-    reveal($("pad"));
-    $("pad").focus({ preventScroll: true });
-  },
+/** @param {Blob} file @param {string} name */
+const open = (file, name) => {
+  pad.show(file, name);
+  reveal($("pad"));
+  $("pad").focus({ preventScroll: true });
+};
+const grid = new Grid($("grid"), reader, model, { choose, open });
+const sheet = new Sheet($("sheet"), reader, model, {
+  open,
+  choose: (character, picture) => corrections.add(character, picture), // the sheet has a text of its own
 });
+const whole = joinWhole();
 
 // Every change of the square is kept first and then read.
 pad.addEventListener("change", () => {
@@ -96,8 +101,12 @@ listen(
 if (pad.input) reading.now(); // somebody was quicker than the reader
 describe();
 
-/** One picture goes to the square, several become a list. @param {{file: Blob, name: string}[]} pictures */
+/** A sheet is read as one; else one picture goes to the square, several become a list. @param {{file: Blob, name: string}[]} pictures */
 async function showOrList(pictures) {
+  if (whole.checked) {
+    latest = null;
+    return sheet.open(pictures[0], pictures.length);
+  }
   if (pictures.length > 1) return grid.add(pictures);
   const [{ file, name }] = pictures;
   latest = file;
@@ -135,6 +144,26 @@ function joinTools() {
   };
   pad.addEventListener("change", allow);
   allow();
+}
+
+/** The switch that says whether a picture is a sheet. @returns {HTMLInputElement} */
+function joinWhole() {
+  const box = part(document, "#whole", HTMLInputElement);
+  const formats = part(document, "#formats");
+  const able = Boolean(reader.readSheet);
+  const show = () => {
+    formats.dataset.t = box.checked ? "drop_sheet" : "drop_formats";
+    formats.textContent = t(formats.dataset.t);
+  };
+  box.disabled = !able;
+  box.checked = able && keptInTab("hanmo-whole") === "yes";
+  box.addEventListener("change", () => {
+    keepInTab("hanmo-whole", box.checked ? "yes" : null);
+    show();
+  });
+  part(document, "#whole-note").hidden = able;
+  show();
+  return box;
 }
 
 function joinSettings() {

@@ -3,11 +3,15 @@
  * JPEG where the browser can open it.
  */
 
+import { ROOM } from "./batches.js";
+
 /**
  * Pixels that are left. The reader averages a picture down to 96 pixels and looks twice closer at a small character, so
  * 4 megapixels lose nothing, while a photo of 48 would be refused and one of 12 takes long to send from a phone.
  */
 const MOST = 4 * 2 ** 20;
+/** Pixels that are left of a sheet: 500 characters then have 150 pixels a side each. A server takes up to 16 megapixels. */
+const MOST_OF_SHEET = 12e6;
 const QUALITY = 0.92; // of JPEG: strokes show no rings yet
 
 /** Brands of ISO media files (bytes 8 to 11) in which phones store photos; browsers other than Safari open none. */
@@ -34,15 +38,25 @@ export async function prepared(file) {
   return made;
 }
 
-/** @param {Blob} file @returns {Promise<Blob>} */
-async function scaled(file) {
+/**
+ * The photograph of a sheet, made ready like a picture, but with room for hundreds of characters. Never rejects.
+ *
+ * @param {Blob} file @param {number} [bytes] that may be sent
+ * @returns {Promise<Blob>}
+ */
+export async function preparedSheet(file, bytes = Infinity) {
+  return scaled(file, MOST_OF_SHEET, file.size + ROOM > bytes);
+}
+
+/** @param {Blob} file @param {number} [most] pixels @param {boolean} [smaller] whether it is to be made a JPEG in any case */
+async function scaled(file, most = MOST, smaller = false) {
   const heic = await isHeic(file);
   try {
     const { width, height } = await sizeOf(file);
-    const scale = Math.min(1, Math.sqrt(MOST / (width * height)));
-    if (scale === 1 && !heic) return file;
+    const scale = Math.min(1, Math.sqrt(most / (width * height)));
+    if (scale === 1 && !heic && !smaller) return file;
     // Rounded down, since rounding both sides up could give more than MOST pixels.
-    return await redrawn(file, Math.max(1, Math.floor(width * scale)), Math.max(1, Math.floor(height * scale)));
+    return await redrawn(file, Math.max(1, Math.floor(width * scale)), Math.max(1, Math.floor(height * scale)), most > MOST);
   } catch {
     if (heic) unopened.add(file);
     return file;
@@ -77,8 +91,11 @@ async function sizeOf(file) {
   }
 }
 
-/** @param {Blob} file @param {number} width @param {number} height @returns {Promise<Blob>} */
-async function redrawn(file, width, height) {
+/**
+ * @param {Blob} file @param {number} width @param {number} height @param {boolean} opaque whether paper is white where it
+ * is transparent @returns {Promise<Blob>}
+ */
+async function redrawn(file, width, height, opaque) {
   const bitmap = await createImageBitmap(file, {
     resizeWidth: width,
     resizeHeight: height,
@@ -89,9 +106,13 @@ async function redrawn(file, width, height) {
     const canvas = new OffscreenCanvas(width, height);
     const context = canvas.getContext("2d");
     if (!context) throw new Error("no canvas");
+    if (opaque) {
+      context.fillStyle = "#fff";
+      context.fillRect(0, 0, width, height);
+    }
     context.drawImage(bitmap, 0, 0);
     // Drawings may be transparent, which JPEG cannot keep.
-    const drawing = ["image/png", "image/webp", "image/gif"].includes(file.type);
+    const drawing = !opaque && ["image/png", "image/webp", "image/gif"].includes(file.type);
     return await canvas.convertToBlob(drawing ? { type: "image/png" } : { type: "image/jpeg", quality: QUALITY });
   } finally {
     bitmap.close();
@@ -107,10 +128,15 @@ async function redrawn(file, width, height) {
 export function withoutHeic(reader) {
   const isUnopened = (/** @type {Input} */ input) => "file" in input && unopened.has(input.file);
   const error = { code: "heic", message: "a HEIC photo; save it as JPEG" };
+  const ask = /** @type {NonNullable<typeof reader.readSheet>} */ (reader.readSheet?.bind(reader));
   return {
     describe: () => reader.describe(),
     explain: (...question) => reader.explain(...question),
     lookup: (...question) => reader.lookup(...question),
+    readSheet: reader.readSheet && (async (picture, options) => {
+      if (isUnopened(picture)) throw Object.assign(new Error(error.message), error);
+      return ask(picture, options);
+    }),
     async read(inputs, options) {
       const others = inputs.filter((input) => !isUnopened(input));
       const results = others.length ? await reader.read(others, options) : [];

@@ -28,6 +28,11 @@ export function toCsv(results) {
     });
     rows.push([name, character, probability, error ? undefined : Boolean(refused), reason, error?.message, ...told]);
   }
+  return csv(rows);
+}
+
+/** @param {unknown[][]} rows @returns {string} with a byte order mark, see toCsv() */
+export function csv(rows) {
   const lines = rows.map((row) => `${row.map(cell).join(",")}\r\n`);
   return `\ufeff${lines.join("")}`;
 }
