@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -116,7 +115,7 @@ class SheetReader:
 
 def as_answer(sheet: Sheet, asked: Asked, model: str) -> dict[str, Any]:
     """The fields of a :class:`SheetAnswer`; building models for hundreds of cells would cost more than the JSON."""
-    alone = replace(sheet, cells=tuple(replace(cell, in_context=None) for cell in sheet.cells))
+    alone = sheet.by_itself
     return {
         "width": sheet.size[0],
         "height": sheet.size[1],

@@ -99,6 +99,16 @@ class Sheet:
         lines = groupby(self.cells, lambda cell: (cell.grid, cell.row if across else cell.column))
         return [list(cells) for _, cells in lines]
 
+    @property
+    def by_itself(self) -> Sheet:
+        """The same sheet as the reader alone reads it, without choices in context."""
+        return replace(self, cells=tuple(replace(cell, in_context=None) for cell in self.cells))
+
+    @property
+    def has_context(self) -> bool:
+        """Whether a choice in context was made for some cell."""
+        return any(cell.in_context is not None for cell in self.cells)
+
     def text(self) -> str:
         """The text, a line for each row or column, without empty cells at the ends of lines and of the text.
 

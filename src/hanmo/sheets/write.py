@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from hanmo.sheets.against import Difference
@@ -33,7 +34,11 @@ def as_csv(rows: Sequence[Sequence[Any]], columns: Sequence[str] = COLUMNS) -> s
 
 
 def as_dict(sheet: Sheet, differences: Sequence[Difference] | None = None) -> dict[str, Any]:
-    """A sheet as dictionaries, lists, strings and numbers. Grids, rows and columns are counted from 1."""
+    """A sheet as dictionaries, lists, strings and numbers. Grids, rows and columns are counted from 1.
+
+    ``text`` and ``character`` are what the reader read by itself, ``text_in_context`` and ``in_context`` what fits the
+    neighbouring cells (null where that was not asked for).
+    """
     width, height = sheet.size
     table: dict[str, Any] = {
         "width": width,
@@ -41,7 +46,8 @@ def as_dict(sheet: Sheet, differences: Sequence[Difference] | None = None) -> di
         "rotation": sheet.rotation,
         "upside_down": sheet.upside_down,
         "direction": sheet.direction,
-        "text": sheet.text(),
+        "text": sheet.by_itself.text(),
+        "text_in_context": sheet.text() if sheet.has_context else None,
         "grids": [
             {"rows": grid.quads.shape[0], "columns": grid.quads.shape[1], "ruled": grid.ruled} for grid in sheet.grids
         ],
@@ -65,7 +71,7 @@ def _cell(cell: Cell) -> dict[str, Any]:
         "quadrilateral": cell.quadrilateral.round(1).tolist(),
         "empty": cell.empty,
         "corrected": cell.corrected,
-        "character": cell.character,
+        "character": replace(cell, in_context=None).character,
         "in_context": cell.in_context,
         "reason": prediction.reason if prediction else None,
         "candidates": [
