@@ -10,48 +10,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hanmo.sheets.light import Map, marks, ridges
 from hanmo.sheets.rules import STRIP, Rule, find_rules
+from hanmo.sheets.teeth import NARROWEST, RIVAL, Tooth, find_chains
 
 Values = NDArray[np.float64]
 
 LOWEST = 14
 """Pixels of the height of the lowest row of boxes: a character in a lower box could not be read."""
-
-NARROWEST, WIDEST = 0.6, 1.65
-"""Width of a box as a share of its height: boxes of characters are nearly square, also seen from the side."""
-
-RIVAL = 0.75
-"""Share of the darkness of a box's sides from which a line between them is as strong, so that it divides the box.
-
-Dashed and dotted middle lines have half of it."""
-
-SAMPLES = 19
-"""Heights at which a row is sampled for vertical rules."""
-
-SLANTS = (-0.06, -0.03, 0.0, 0.03, 0.06)
-"""Slants of vertical rules that are tried: shifts over the row's height, as shares of it."""
-
-REACHING = 0.55
-"""Share of a row's height that a vertical line must cover to be a candidate."""
-
-DOUBLE = 0.25
-"""Two strong vertical lines closer than this share of a row's height are the sides of neighbouring boxes."""
-
-BRIDGE = 3
-"""Boxes that may lie between two vertical rules if those between are missing."""
-
-
-HOPELESS = 4.0
-"""Cost of passing over other rules from which no row is worth it: that of nearly three rules, which give 1 each."""
-
-SOLID = 0.6
-"""Gain of rules, at most 1, beside which missing ones are bridged; a stroke has less."""
 
 GOOD = 0.5
 """Share of each of its four sides that must be marked for a box to be one."""
@@ -81,26 +51,6 @@ def evidence_of(dark: Map) -> Evidence:
     """The evidence of rules in a picture of darkness (H, W)."""
     across, down = ridges(dark), ridges(dark.T).T
     return Evidence(across, down, marks(across), marks(down.T).T)
-
-
-@dataclass(frozen=True)
-class Tooth:
-    """A vertical rule of a row of boxes: the abscissas where the box before ends and the next one begins.
-
-    They differ between boxes that stand apart. ``cover`` is the share of the row's height that is marked, 0 where the
-    rule is missing and was bridged; ``tone`` is its darkness, ``slant`` its shift over the row's height in pixels.
-    """
-
-    left: float
-    right: float
-    cover: float
-    tone: float
-    slant: float
-
-    @property
-    def middle(self) -> float:
-        """The abscissa of the rule's middle."""
-        return (self.left + self.right) / 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,8 +160,8 @@ class _Finder:
         span = self.common(i, j, height + STRIP)
         assert span is not None
         top, bottom = self.curves[i, span], self.curves[j, span]
-        lines = _lines(self.down, self.down_marks, span, top, bottom)
-        rows = [self.row(i, j, teeth) for teeth in _chains(_teeth(lines, height), height)]
+        found = find_chains(self.down, self.down_marks, span, top, bottom)
+        rows = [self.row(i, j, teeth) for teeth in found]
         return [row for row in rows if row is not None]
 
     def row(self, i: int, j: int, teeth: list[Tooth]) -> Row | None:
@@ -260,154 +210,3 @@ def _widened(values: Map) -> Map:
     np.maximum(wide[:, 1:], values[:, :-1], out=wide[:, 1:])
     np.maximum(wide[:, :-1], values[:, 1:], out=wide[:, :-1])
     return wide
-
-
-@dataclass(frozen=True)
-class _Lines:
-    """Candidates of vertical rules in a row, from left to right: place, cover, tone and slant, (N,)."""
-
-    x: Values
-    cover: Values
-    tone: Values
-    slant: Values
-
-
-def _lines(down: Map, down_marks: Map, span: slice, top: Values, bottom: Values) -> _Lines:
-    """The lines down that cover most of the height between two curves over ``span``."""
-    height, width = down.shape
-    share = np.linspace(0.05, 0.95, SAMPLES)[:, None]
-    y = np.clip(np.rint(top + (bottom - top) * share).astype(int), 0, height - 1)
-    tall = float(np.mean(bottom - top))
-    x = np.arange(span.start, span.stop)
-    covers, columns = [], []
-    for slant in SLANTS:
-        columns.append(np.clip(np.rint(x + slant * tall * (share - 0.5)).astype(int), 0, width - 1))
-        covers.append(down_marks[y, columns[-1]].mean(axis=0))
-    stacked = np.array(covers)
-    # Of equally good slants the smallest counts.
-    best = (stacked - 0.01 * np.abs(np.array(SLANTS))[:, None]).argmax(axis=0)
-    cover = stacked.max(axis=0)
-    peaks = _peaks(cover, max(3, round(0.06 * tall)))
-    tones = [down[y[:, k], columns[best[k]][:, k]] for k in peaks]
-    cap = float(np.quantile(np.array(tones), 0.9)) if len(peaks) else 0.0
-    tone = np.array([np.minimum(values, cap).mean() for values in tones])
-    return _Lines(x[peaks].astype(float), cover[peaks], tone, np.array(SLANTS)[best[peaks]] * tall)
-
-
-def _peaks(cover: Map, reach: int) -> NDArray[np.int64]:
-    """The places of the local maxima of (L,) that reach REACHING, the middle ones of plateaus."""
-    places = []
-    rest = np.where(cover >= REACHING, cover, 0)
-    while rest.size and rest.max() > 0:
-        k = int(rest.argmax())
-        end = k
-        while end + 1 < len(rest) and rest[end + 1] == rest[k]:
-            end += 1
-        middle = (k + end) // 2
-        places.append(middle)
-        rest[max(middle - reach, 0) : middle + reach + 1] = 0
-        rest[k : end + 1] = 0
-    return np.array(sorted(places), np.int64)
-
-
-def _teeth(lines: _Lines, height: float) -> list[Tooth]:
-    """Lines as teeth; two strong ones close to each other, such as the sides of boxes apart, become one tooth."""
-    strong = float(np.quantile(lines.tone, 0.8)) * RIVAL if len(lines.x) else 0.0
-    teeth: list[Tooth] = []
-    for x, cover, tone, slant in zip(lines.x, lines.cover, lines.tone, lines.slant, strict=True):
-        tooth = Tooth(x, x, float(cover), float(tone), float(slant))
-        if teeth and x - teeth[-1].right < DOUBLE * height:
-            last = teeth[-1]
-            both = min(last.cover, tooth.cover) > 0.85 and min(last.tone, tooth.tone) > strong
-            if both and x - last.left < DOUBLE * height:
-                merged = (max(last.cover, cover), max(last.tone, tone), (last.slant + slant) / 2)
-                teeth[-1] = Tooth(last.left, x, *map(float, merged))
-                continue
-        teeth.append(tooth)
-    return teeth
-
-
-def _chains(teeth: list[Tooth], height: float) -> list[list[Tooth]]:
-    """The regular rows of at least two boxes that teeth form: the best one, then those to its left and right."""
-    chain = _best_chain(teeth, height)
-    if len(chain) < 3:
-        return []
-    before = [tooth for tooth in teeth if tooth.right < chain[0].left]
-    after = [tooth for tooth in teeth if tooth.left > chain[-1].right]
-    return [*_chains(before, height), _bridged(chain, height), *_chains(after, height)]
-
-
-def _best_chain(teeth: list[Tooth], height: float) -> list[Tooth]:
-    """The chain of teeth with the greatest value, by dynamic programming over pairs of successive teeth."""
-    if len(teeth) < 3:
-        return []
-    tone = max(tooth.tone for tooth in teeth)
-    gain = [(2 * tooth.cover - 1) * (0.3 + 0.7 * tooth.tone / tone) for tooth in teeth]
-    # For every tooth the chains that end with it, one for each tooth before: value, width of the last box, the chain.
-    ending: list[list[tuple[float, float, Chain]]] = [[] for _ in teeth]
-    for b, tooth in enumerate(teeth):
-        for a in range(b - 1, -1, -1):
-            width = tooth.left - teeth[a].right
-            if width > BRIDGE * WIDEST * height:
-                break
-            if width < NARROWEST * height:
-                continue
-            passed = _passed(teeth[a : b + 1], height)
-            if passed > HOPELESS:
-                break
-            for boxes in range(1, BRIDGE + 1 if min(gain[a], gain[b]) > SOLID else 2):
-                each = width / boxes
-                if NARROWEST * height <= each <= WIDEST * height:
-                    step = gain[b] - passed - 0.8 * (boxes - 1)
-                    ending[b].append(_longest(ending[a], gain[a], each, step, a, b))
-    value, _, chain = max((option for options in ending for option in options), default=(0.0, 0.0, None))
-    found = []
-    while value > 0 and chain is not None:
-        found.append(teeth[chain[0]])
-        chain = chain[1]
-    return found[::-1]
-
-
-Chain = tuple[int, Any]
-"""The number of the last tooth of a chain, and the chain before it, or None."""
-
-
-def _longest(
-    before: list[tuple[float, float, Chain]], first: float, each: float, step: float, a: int, b: int
-) -> tuple[float, float, Chain]:
-    """The best chain that ends with teeth ``a`` and ``b``: it goes on one of those ``before`` ``a``, or begins there.
-
-    ``first`` is the gain of ``a``, ``step`` that of ``b``; boxes between both are ``each`` wide.
-    """
-    value, chain = first + step, (b, (a, None))
-    for so_far, width, previous in before:
-        # Widths of neighbouring boxes differ by perspective and bends only.
-        change = abs(each / width - 1)
-        if change < 0.2 and so_far + step - 30 * change**2 > value:
-            value, chain = so_far + step - 30 * change**2, (b, previous)
-    return value, each, chain
-
-
-def _passed(teeth: list[Tooth], height: float) -> float:
-    """The cost of passing over the teeth between the first and the last one."""
-    cost = 0.0
-    left, right = teeth[0].right + 0.12 * height, teeth[-1].left - 0.12 * height
-    rival = RIVAL * min(teeth[0].tone, teeth[-1].tone)
-    for tooth in teeth[1:-1]:
-        cost += 1.5 if tooth.cover > 0.8 and tooth.tone > rival and tooth.left > left and tooth.right < right else 0.1
-    return cost
-
-
-def _bridged(chain: list[Tooth], height: float) -> list[Tooth]:
-    """A chain with teeth put in where a rule is missing."""
-    width = float(np.median([b.left - a.right for a, b in pairwise(chain)]))
-    whole = [chain[0]]
-    for tooth in chain[1:]:
-        last = whole[-1]
-        apart = tooth.left - last.right
-        boxes = max(1, round(apart / min(max(width, NARROWEST * height), WIDEST * height)))
-        for k in range(1, boxes):
-            x = last.right + apart * k / boxes
-            whole.append(Tooth(x, x, 0.0, 0.0, (last.slant + tooth.slant) / 2))
-        whole.append(tooth)
-    return whole
