@@ -37,6 +37,9 @@ SMALLEST = 60
 LINED, LINES = 0.4, 3
 """Share of the width that rules must span, and their number, for a page of a notebook with lines."""
 
+FAINT = 0.3
+"""How clear a lattice must be, for its size, beside the clearest one: the grain of a table is fainter."""
+
 HALF = (0.4, 0.62)
 """Sides of halves of boxes, as shares of the sides of whole ones."""
 
@@ -130,8 +133,13 @@ def _apart(lattices: list[Cells], evidence: Evidence) -> list[Cells]:
         overlaps = any(np.mean(_inside(centres, _outline(other))) > 0.2 for other in kept)
         if not overlaps and not any(_is_cut_row(quads, other) for other in kept):
             kept.append(quads)
-    largest = max((float(areas(quads).sum()) for quads in kept), default=0.0)
-    return [quads for quads in kept if areas(quads).sum() >= TINY * largest]
+    sizes = [float(areas(quads).sum()) for quads in kept]
+    clear = [merit(quads, evidence) / size for quads, size in zip(kept, sizes, strict=True)]
+    return [
+        quads
+        for quads, size, clearness in zip(kept, sizes, clear, strict=True)
+        if size >= TINY * max(sizes) and clearness >= FAINT * clear[0]
+    ]
 
 
 def _is_cut_row(quads: Cells, other: Cells) -> bool:

@@ -40,6 +40,9 @@ SEPARATE = 0.12
 FEWEST, MOST = 2, 500
 """Characters of the smallest and of the largest sheet."""
 
+CROSSED = (0.12, 0.3, 0.45)
+"""Shares of the rows that may have ink at the same place between two columns; the first that gives columns counts."""
+
 EVEN = 0.25
 """Share of a column's pitch by which characters of a grid may be out of line."""
 
@@ -83,10 +86,11 @@ def without_rules(dark: Map, rules: list[Rule]) -> Map:
 
 def _ink(dark: Map) -> Mask:
     """Which pixels are ink: those with half of the darkness of strokes, without what touches the picture's edges."""
-    strokes = dark[dark > INKED]
+    sheet = np.where(_from_edges(dark > INKED), 0, dark)
+    strokes = sheet[sheet > INKED]
     if len(strokes) < 30:
         return np.zeros(dark.shape, bool)
-    ink: Mask = dark > max(INKED, 0.5 * float(np.quantile(strokes, 0.8)))
+    ink: Mask = sheet > max(INKED, 0.5 * float(np.quantile(strokes, 0.8)))
     # A pixel without a neighbour is noise.
     near = np.zeros(ink.shape, np.uint8)
     near[1:] += ink[:-1]
@@ -94,12 +98,12 @@ def _ink(dark: Map) -> Mask:
     near[:, 1:] += ink[:, :-1]
     near[:, :-1] += ink[:, 1:]
     ink &= near >= 2
-    return ink & ~_from_edges(ink)
+    return ink
 
 
 def _from_edges(ink: Mask) -> Mask:
     """The ink that is connected with the picture's edges: the table beside the sheet, and the sheet's own edges."""
-    step = 4
+    step = 8  # pixels: the grain of a wooden table has smaller gaps, a sheet's blank margin is wider
     height, width = ink.shape
     padded = np.pad(ink, ((0, -height % step), (0, -width % step)))
     tiles = padded.reshape(padded.shape[0] // step, step, padded.shape[1] // step, step)
@@ -203,18 +207,23 @@ def _columns(flat: Mask, rows: Runs, height: float) -> Runs | None:
     ink = np.zeros(flat.shape[1], int)
     for top, bottom in rows:
         ink += flat[top:bottom].any(axis=0)
-    runs = _bands(ink > 0.12 * len(rows))
+    # Between columns that are skewed by perspective some rows have ink everywhere.
+    for share in CROSSED:
+        runs = _bands(ink > share * len(rows))
+        if _is_even(runs, height) and len(runs) * len(rows) <= MOST:
+            return runs
+    return None
+
+
+def _is_even(runs: Runs, height: float) -> bool:
+    """Whether runs of ink are columns of characters of about ``height``, at a pitch that changes slowly."""
     if len(runs) < 2:
-        return None
-    centres, sizes = runs.mean(axis=1), runs[:, 1] - runs[:, 0]
-    pitch = float(np.median(np.diff(centres)))
-    steps = np.diff(centres) / pitch
-    even = (
-        np.abs(steps - np.rint(steps)).max() < EVEN and sizes.max() < 1.1 * pitch and 0.5 * height < pitch < 4 * height
-    )
-    if not even or len(runs) * len(rows) > MOST or steps.max() > 2.5:
-        return None
-    return runs
+        return False
+    steps, sizes = np.diff(runs.mean(axis=1)), runs[:, 1] - runs[:, 0]
+    pitch = float(np.median(steps))
+    ratio = steps / pitch
+    even = bool(np.abs(ratio - np.rint(ratio)).max() < EVEN and ratio.max() < 1.5)
+    return even and bool(sizes.max() < 1.1 * pitch and 0.5 * height < pitch < 4 * height)
 
 
 def _characters(row: Mask, height: float) -> Runs:

@@ -121,12 +121,21 @@ def _next_row(quads: Values, evidence: Evidence) -> Values | None:
     else:
         row[:, :2] = last[:, [3, 2]]
     row[:, 2:, 1] += _best_shift(row[:, 3], row[:, 2], evidence.across_marks, shifts)
-    row = snapped(row[None], evidence)[0]
+    row = np.asarray(snapped(row[None], evidence)[0])
     enough, most = (SUPPORTED, MOST) if len(quads) > 1 else (SUPPORTED_ALONE, MOST_ALONE)
     supported = sides(row[None], evidence)[0].min(axis=-1) >= enough
-    # A row that stands apart may have fewer boxes, and then belongs to another grid.
-    ends = bool(supported[0] and supported[-1]) or gap <= APART * height
-    return row if ends and supported.mean() >= most else None
+    if supported.mean() < most or (gap > APART * height and not _ends_alike(row, supported, evidence, enough)):
+        return None
+    return row
+
+
+def _ends_alike(row: Values, supported: NDArray[np.bool_], evidence: Evidence, enough: float) -> bool:
+    """Whether a row of boxes (C, 4, 2) begins and ends with its first and last box; else it belongs to another grid."""
+    if len(row) < 2:
+        return bool(supported.all())
+    beyond = np.stack([2 * row[0] - row[1], 2 * row[-1] - row[-2]])
+    more = sides(beyond[None], evidence)[0].min(axis=-1) >= enough
+    return bool(supported[0] and supported[-1] and not more.any())
 
 
 def _best_shift(start: Values, end: Values, across_marks: Map, shifts: NDArray[np.int64]) -> int:

@@ -33,6 +33,10 @@ REACHES = (4, 9)
 ALONG = 7
 """Pixels along a rule over which darkness is averaged: it lifts faint rules from noise and closes short dashes."""
 
+AREA, QUIET = 64, 8
+"""Pixels of an area's side in which noise is measured; of the 25 areas around a pixel so many may be quieter than the
+one that tells its noise."""
+
 FAINTEST = 0.03
 """Darkness from which a rule counts fully on a picture without noise."""
 
@@ -95,9 +99,24 @@ def averaged(values: Map, span: int) -> Map:
 
 def marks(ridge: Map) -> Map:
     """The response of :func:`ridges` as evidence of a rule, 0 to 1: faint rules count as much as dark ones."""
-    # Of the pixels of noisy paper nearly half respond, so this quantile is the median response to noise; rules and
-    # strokes cover too little of a sheet to change it.
-    noise = float(np.quantile(ridge[::2, ::2], 0.77))
-    enough = max(FAINTEST, 4 * noise)
-    evidence: Map = np.clip((ridge - enough / 2) / (enough / 2), 0, 1)
+    enough = np.maximum(4 * noise(ridge), FAINTEST)
+    evidence: Map = np.clip(2 * ridge / enough - 1, 0, 1)
     return evidence
+
+
+def noise(ridge: Map) -> Map:
+    """The response (H, W) to noise around each pixel: paper has little, a table of wood beside it has much."""
+    height, width = ridge.shape
+    rows, columns = -(-height // AREA), -(-width // AREA)
+    padded = np.pad(ridge, ((0, rows * AREA - height), (0, columns * AREA - width)), mode="edge")
+    # Every fourth pixel is enough for a quantile.
+    areas = padded.reshape(rows, AREA, columns, AREA)[:, ::2, :, ::2].transpose(0, 2, 1, 3).reshape(rows, columns, -1)
+    # Of the pixels of noisy paper nearly half respond, so this quantile is about the median response to noise.
+    place = int(0.77 * areas.shape[2])
+    each = np.partition(areas, place, axis=2)[:, :, place]
+    # Areas full of strokes respond more; the quieter ones around tell the paper.
+    around = np.pad(each, 2, mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(around, (5, 5)).reshape(rows, columns, 25)
+    quiet = Image.fromarray(np.partition(windows, QUIET, axis=2)[:, :, QUIET])
+    size = (columns * AREA, rows * AREA)
+    return np.asarray(quiet.resize(size, Image.Resampling.BILINEAR))[:height, :width]

@@ -23,6 +23,9 @@ Values = NDArray[np.float64]
 LOWEST = 14
 """Pixels of the height of the lowest row of boxes: a character in a lower box could not be read."""
 
+DARKEST = 1.3
+"""How many times as dark as the horizontal rules of a row its vertical ones may be."""
+
 GOOD = 0.5
 """Share of each of its four sides that must be marked for a box to be one."""
 
@@ -156,11 +159,13 @@ class _Finder:
         span = self.common(i, j)
         assert span is not None
         height = float(np.mean(self.curves[j, span] - self.curves[i, span]))
+        # Rules across and down are about equally dark; strokes are often darker.
+        cap = DARKEST * float(_ranked(self.tones[[i, j], span], 0.7).max())
         # Where a rule's end is covered by handwriting it was traced too short, by a box at most.
         span = self.common(i, j, height + STRIP)
         assert span is not None
         top, bottom = self.curves[i, span], self.curves[j, span]
-        found = find_chains(self.down, self.down_marks, span, top, bottom)
+        found = find_chains(self.down, self.down_marks, span, top, bottom, cap)
         rows = [self.row(i, j, teeth) for teeth in found]
         return [row for row in rows if row is not None]
 

@@ -68,10 +68,13 @@ class Tooth:
         return (self.left + self.right) / 2
 
 
-def find_chains(down: Map, down_marks: Map, span: slice, top: Values, bottom: Values) -> list[list[Tooth]]:
-    """The chains of teeth between two curves over ``span``, from left to right, by the maps (H, W) of lines down."""
+def find_chains(down: Map, down_marks: Map, span: slice, top: Values, bottom: Values, cap: float) -> list[list[Tooth]]:
+    """The chains of teeth between two curves over ``span``, from left to right, by the maps (H, W) of lines down.
+
+    What is darker than ``cap`` counts as so dark.
+    """
     height = float(np.mean(bottom - top))
-    return _chains(_teeth(_lines(down, down_marks, span, top, bottom), height), height)
+    return _chains(_teeth(_lines(down, down_marks, span, top, bottom, cap), height), height)
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ class _Lines:
     slant: Values
 
 
-def _lines(down: Map, down_marks: Map, span: slice, top: Values, bottom: Values) -> _Lines:
+def _lines(down: Map, down_marks: Map, span: slice, top: Values, bottom: Values, cap: float) -> _Lines:
     """The lines down that cover most of the height between two curves over ``span``."""
     height, width = down.shape
     share = np.linspace(0.05, 0.95, SAMPLES)[:, None]
@@ -100,9 +103,7 @@ def _lines(down: Map, down_marks: Map, span: slice, top: Values, bottom: Values)
     best = (stacked - 0.01 * np.abs(np.array(SLANTS))[:, None]).argmax(axis=0)
     cover = stacked.max(axis=0)
     peaks = _peaks(cover, max(3, round(0.06 * tall)))
-    tones = [down[y[:, k], columns[best[k]][:, k]] for k in peaks]
-    cap = float(np.quantile(np.array(tones), 0.9)) if len(peaks) else 0.0
-    tone = np.array([np.minimum(values, cap).mean() for values in tones])
+    tone = np.array([np.minimum(down[y[:, k], columns[best[k]][:, k]], cap).mean() for k in peaks])
     return _Lines(x[peaks].astype(float), cover[peaks], tone, np.array(SLANTS)[best[peaks]] * tall)
 
 
@@ -151,9 +152,9 @@ def _chains(teeth: list[Tooth], height: float) -> list[list[Tooth]]:
 
 def _best_chain(teeth: list[Tooth], height: float) -> list[Tooth]:
     """The chain of teeth with the greatest value, by dynamic programming over pairs of successive teeth."""
-    if len(teeth) < 3:
+    tone = max((tooth.tone for tooth in teeth), default=0.0)
+    if len(teeth) < 3 or tone == 0:
         return []
-    tone = max(tooth.tone for tooth in teeth)
     gain = [(2 * tooth.cover - 1) * (0.3 + 0.7 * tooth.tone / tone) for tooth in teeth]
     # For every tooth the chains that end with it, one for each tooth before: value, width of the last box, the chain.
     ending: list[list[tuple[float, float, Chain]]] = [[] for _ in teeth]
