@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from hanmo.errors import SheetError
-from hanmo.sheets.find import find_grids, in_reading_order
+from hanmo.sheets.find import find_grids
 from hanmo.sheets.grid import Grid
 from sheets.drawing import BLACK, GREEN, RED, Drawn, add_grid, blank, write
 
@@ -194,10 +194,10 @@ def test_pictures_without_a_grid_are_refused_in_one_line(picture: NDArray[np.uin
     assert "\n" not in str(refusal.value)
 
 
-def test_reading_order_goes_down_a_page_before_the_next_one() -> None:
-    def square(x: float, y: float) -> NDArray[np.float64]:
-        return np.array([(x, y), (x + 9, y), (x + 9, y + 9), (x, y + 9)])[None, None]
-
-    places = [(100, 12), (0, 0), (100, 0), (0, 12)]
-    ordered = in_reading_order([square(*place) for place in places])
-    assert [tuple(quads[0, 0, 0]) for quads in ordered] == [(0, 0), (0, 12), (100, 0), (100, 12)]
+def test_a_sheet_of_too_many_boxes_is_refused() -> None:
+    paper = np.full((1700, 1700), 255, np.uint8)
+    paper[40:1661:40] = paper[:, 40:1661:40] = 60
+    paper[41:1662:40] = paper[:, 41:1662:40] = 60
+    paper[:40] = paper[1662:] = paper[:, :40] = paper[:, 1662:] = 255
+    with pytest.raises(SheetError, match=r"the sheet has 1,\d\d\d boxes; photograph it in parts of at most 1,500"):
+        find_grids(paper)

@@ -97,15 +97,22 @@ def test_grids_below_each_other_are_read_from_the_top() -> None:
     assert order_of_grids(grids, "columns-right-to-left") == [1, 2, 0]
 
 
+def test_one_page_is_read_before_the_next() -> None:
+    left = [boxes(2, 2, at=(0, 0)), boxes(2, 2, at=(0, 400))]
+    right = boxes(3, 2, at=(900, 40))
+    assert order_of_grids([right, *left], "rows") == [1, 2, 0]
+    assert order_of_grids([right, *left], "columns-right-to-left") == [0, 1, 2]
+
+
 def test_ornaments_that_look_like_boxes_are_left_out(reader: Recognizer) -> None:
-    pixels, grid = draw_boxes(["春眠不觉晓", "处处闻啼鸟"])
+    pixels, grid = draw_boxes(["春眠不觉晓", "处处闻啼鸟"] * 5)
     stars = np.full((100, pixels.shape[1], 3), 255, np.uint8)
     y, x = np.mgrid[:100, : pixels.shape[1]]
     stars[(np.abs(x % 100 - 50) + np.abs(y - 50) < 40) & ((x // 3 + y // 7) % 2 == 0)] = 0
     ornament = Grid(boxes(1, 5, at=(0, 0)).quads + np.array([0, pixels.shape[0]]))
     sheet = read_grids(np.vstack([pixels, stars]), [grid, ornament], reader)
     assert len(sheet.grids) == 1
-    assert sheet.text() == "春眠不觉晓\n处处闻啼鸟"
+    assert sheet.text() == "\n".join(["春眠不觉晓", "处处闻啼鸟"] * 5)
     alone = read_grids(np.vstack([pixels, stars]), [ornament], reader)
     assert len(alone.grids) == 1, "the only grid stays, whatever it holds"
 

@@ -85,10 +85,13 @@ def read(
     Examples: hanmo read page.jpg --overlay seen.png; hanmo read scans/ --csv; hanmo read page.jpg --against @poem.txt
     """
     from hanmo.recognizer import Recognizer
+    from hanmo.sheets.against import characters_of
 
     if as_text + as_csv + as_json > 1:
         raise ArgumentError("read: --text, --csv and --json exclude each other; give one of them")
-    asked = _Asked(_direction(direction), context, among or None, None if against is None else _text_of(against))
+    asked = _Asked(
+        _direction(direction), context, among or None, None if against is None else characters_of(_text_of(against))
+    )
     named = find_pictures(sheets)
     targets = _targets(overlay, named)
     reader = Recognizer(bundle, device=cast("Device", device))
@@ -165,6 +168,9 @@ def _targets(overlay: Path | None, pictures: list[Picture]) -> list[Path]:
         twice = [target for target, count in Counter(targets).items() if count > 1]
         if twice:
             raise ArgumentError(f"{twice[0]}: two sheets have this name; read them one after the other")
+        sheets = {p.name.resolve() for p in pictures if p.name != STDIN}
+        if own := [target for target in targets if target.resolve() in sheets]:
+            raise ArgumentError(f"{own[0]}: is a sheet to read; name another folder for the overlays")
         return targets
     if len(pictures) > 1:
         raise ArgumentError(f"{overlay}: one picture cannot show {len(pictures)} sheets; name a folder that exists")
@@ -217,19 +223,19 @@ def _print_text(picture: Picture, outcome: _Outcome, *, several: bool) -> None:
     typer.echo(outcome.sheet.text())
     if outcome.differences is not None:
         typer.echo("")
-        for line in _differences(outcome.differences):
+        for line in _differences(outcome.differences, len(outcome.sheet.grids)):
             typer.echo(line)
     if several:
         typer.echo("")
 
 
-def _differences(differences: list[Difference]) -> list[str]:
-    """A line for each difference, and one that counts them."""
+def _differences(differences: list[Difference], grids: int) -> list[str]:
+    """A line for each difference on a sheet of so many grids, and one that counts them."""
     count = Counter(d.kind for d in differences)
     if not differences:
         return ["no difference"]
     total = ", ".join(f"{count[kind]} {name}" for kind, name in _KINDS if count[kind])
-    return [*map(_difference, differences), total]
+    return [*(_difference(difference, grids > 1) for difference in differences), total]
 
 
 _KINDS: tuple[tuple[Kind, str], ...] = (
@@ -240,9 +246,11 @@ _KINDS: tuple[tuple[Kind, str], ...] = (
 )
 
 
-def _difference(difference: Difference) -> str:
+def _difference(difference: Difference, several: bool) -> str:
     cell, expected = difference.cell, difference.expected
     place = f"row {cell.row + 1}, column {cell.column + 1}" if cell else "at the beginning"
+    if cell and several:
+        place = f"grid {cell.grid + 1}, {place}"
     if difference.kind == "missing":
         return f"{'after ' if cell else ''}{place}: {expected} is missing"
     instead = f"not {expected}" if expected else "nothing is expected here"

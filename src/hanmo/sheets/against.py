@@ -37,11 +37,7 @@ def compare(sheet: Sheet, text: str) -> list[Difference]:
 
     Raises :class:`ArgumentError` for a text without characters, or with more than :data:`MAX_CHARACTERS`.
     """
-    expected = "".join(text.split())
-    if not expected or len(expected) > MAX_CHARACTERS:
-        raise ArgumentError(
-            f"the text to compare with has {len(expected):,} characters; give it from 1 to {MAX_CHARACTERS:,}"
-        )
+    expected = characters_of(text)
     written = [cell for cell in sheet.cells if not cell.empty]
     differences = []
     before: Cell | None = None
@@ -53,6 +49,16 @@ def compare(sheet: Sheet, text: str) -> list[Difference]:
             differences.append(Difference(kind, cell, character))
         before = cell or before
     return differences
+
+
+def characters_of(text: str) -> str:
+    """The characters of a text to compare with, without white space; raises as :func:`compare`."""
+    characters = "".join(text.split())
+    if not characters or len(characters) > MAX_CHARACTERS:
+        raise ArgumentError(
+            f"the text to compare with has {len(characters):,} characters; give it from 1 to {MAX_CHARACTERS:,}"
+        )
+    return characters
 
 
 def _aligned(cells: list[Cell], text: str) -> list[tuple[Cell | None, str]]:

@@ -92,10 +92,7 @@ def load_bigrams() -> Bigrams:
 def in_context(
     predictions: Sequence[Prediction], bigrams: Bigrams | None = None, *, weight: float = WEIGHT, sure: float = SURE
 ) -> list[str]:
-    """For successive cells that were read, the candidates that fit together best.
-
-    Raises :class:`IndexError` for a prediction without candidates.
-    """
+    """For successive cells that were read, the candidates that fit together best; each has at least one."""
     bigrams = bigrams or load_bigrams()
     choices = [_choice(prediction, sure) for prediction in predictions]
     if not choices:

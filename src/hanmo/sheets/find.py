@@ -21,6 +21,7 @@ from hanmo.sheets.grid import Grid
 from hanmo.sheets.grow import whole
 from hanmo.sheets.lattice import find_lattices
 from hanmo.sheets.light import Map, darkness, reduced
+from hanmo.sheets.order import order_of_grids
 from hanmo.sheets.rows import Evidence, evidence_of, find_rows
 from hanmo.sheets.rules import find_rules
 from hanmo.sheets.sides import areas, merit, sides, transposed
@@ -30,6 +31,9 @@ Cells = NDArray[np.float64]
 
 TINY = 0.015
 """Share of the largest lattice's area below which another one is an ornament, such as a row of stars."""
+
+MOST_CELLS = 1_500
+"""A sheet of more boxes would be read for minutes; composition paper has up to 600."""
 
 SMALLEST = 60
 """Fewest pixels of the longer side of a picture: two cells of the smallest readable size and their rules."""
@@ -69,30 +73,11 @@ def find_grids(image: NDArray[np.uint8]) -> list[Grid]:
     lattices = _lattices(evidence)
     ruled = bool(lattices)
     quads = [view.to_picture(cells) for cells in lattices] if ruled else _free(dark, view, evidence)
-    return [Grid((cells + 0.5) / scale - 0.5, ruled) for cells in in_reading_order(quads)]
-
-
-def in_reading_order(lattices: list[Cells]) -> list[Cells]:
-    """Lattices from top to bottom, those beside each other from left to right, by the widest blank between them.
-
-    Nagy, Seth and Viswanathan, "A prototype document image analysis system for technical journals", 1992: X-Y cuts.
-    """
-    if len(lattices) < 2:
-        return lattices
-    cuts = []
-    for axis in (1, 0):
-        spans = sorted(
-            (float(quads[..., axis].min()), float(quads[..., axis].max()), n) for n, quads in enumerate(lattices)
-        )
-        end = spans[0][1]
-        for k in range(1, len(spans)):
-            if spans[k][0] > end:
-                cuts.append((spans[k][0] - end, [n for _, _, n in spans[:k]], [n for _, _, n in spans[k:]]))
-            end = max(end, spans[k][1])
-    if not cuts:
-        return sorted(lattices, key=lambda quads: (float(quads[..., 1].min()), float(quads[..., 0].min())))
-    _, before, after = max(cuts, key=lambda cut: cut[0])
-    return [quads for part in (before, after) for quads in in_reading_order([lattices[n] for n in part])]
+    count = sum(cells.shape[0] * cells.shape[1] for cells in quads)
+    if count > MOST_CELLS:
+        raise SheetError(f"the sheet has {count:,} boxes; photograph it in parts of at most {MOST_CELLS:,}")
+    grids = [Grid((cells + 0.5) / scale - 0.5, ruled) for cells in quads]
+    return [grids[n] for n in order_of_grids(grids, "rows")]
 
 
 def _free(dark: Map, view: View, evidence: Evidence) -> list[Cells]:

@@ -158,7 +158,11 @@ def _boxes(flat: Mask) -> list[Values]:
         grids.append(_cells(around[None], _spread(parts)))
     gaps = np.concatenate([_gaps(_characters(flat[top:bottom], height)) for top, bottom in rows])
     count = sum(grid.shape[1] for grid in grids)
-    if count > MOST or count < FEWEST or (len(gaps) and float(np.median(gaps)) < SEPARATE * height):
+    if count < FEWEST:
+        raise SheetError(
+            "no grid of boxes was found, and only one separate character; read single ones with `hanmo recognize`"
+        )
+    if count > MOST or (len(gaps) and float(np.median(gaps)) < SEPARATE * height):
         raise SheetError("no grid of boxes was found; lines of text whose characters nearly touch cannot be read")
     return grids
 

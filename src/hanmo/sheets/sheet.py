@@ -31,6 +31,8 @@ BLANK = "\u3000"
 
 _ORNAMENT, _WELL = 0.25, 0.6
 """Mean probability of a grid's cells below which it may be an ornament, and from which another one is read well."""
+_SMALL = 0.1
+"""An ornament has at most this share of the cells of the largest grid."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +88,8 @@ class Sheet:
     direction: Direction
     size: tuple[int, int]
     rotation: int = 0
+    context: bool = False
+    """Whether choices in context were asked for."""
 
     @property
     def upside_down(self) -> bool:
@@ -104,24 +108,23 @@ class Sheet:
         """The same sheet as the reader alone reads it, without choices in context."""
         return replace(self, cells=tuple(replace(cell, in_context=None) for cell in self.cells))
 
-    @property
-    def has_context(self) -> bool:
-        """Whether a choice in context was made for some cell."""
-        return any(cell.in_context is not None for cell in self.cells)
-
     def text(self) -> str:
         """The text, a line for each row or column, without empty cells at the ends of lines and of the text.
 
-        A line between two grids is left empty.
+        A line between two grids is left empty, but not between rows without boxes, each of which may be a grid.
         """
         written: list[str] = []
         grid = 0
         for line in self.lines:
             if line[0].grid != grid:
-                written.append("")
+                if not (self._is_free_row(grid) and self._is_free_row(line[0].grid)):
+                    written.append("")
                 grid = line[0].grid
             written.append("".join(cell.text for cell in line).rstrip(BLANK))
         return "\n".join(written).strip("\n")
+
+    def _is_free_row(self, grid: int) -> bool:
+        return not self.grids[grid].ruled and self.grids[grid].rows == 1
 
 
 def read_sheet(
@@ -163,7 +166,7 @@ def read_grids(
     """Read the cells of ``grids`` on a picture, uint8 (H, W, 3), which is turned where it is not upright."""
     size = pixels.shape[1], pixels.shape[0]
     parts = [_Part.of(pixels, grid) for grid in grids]
-    turn = find_turn([part.written for part in parts], reader, among=among)
+    turn = find_turn([part.written for part in parts], reader)
     parts = [part.turned(turn, size) for part in parts]
     parts = [parts[n] for n in order_of_grids([part.grid for part in parts], direction)]
     reads = [read_cells(part.flat, part.writing, reader, top=top, among=among) for part in parts]
@@ -174,7 +177,7 @@ def read_grids(
     if context:
         cells = _with_context(cells)
     upright = size if turn % 2 == 0 else (size[1], size[0])
-    return Sheet(tuple(cells), tuple(part.grid for part in parts), direction, upright, 90 * turn)
+    return Sheet(tuple(cells), tuple(part.grid for part in parts), direction, upright, 90 * turn, context)
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,12 +232,13 @@ class _Part:
 def _without_ornaments(parts: list[_Part], reads: list[list[Read]]) -> tuple[list[_Part], list[list[Read]]]:
     """The grids without those that hold no characters: a row of printed stars may look like a row of boxes.
 
-    A grid is only left out where another one is read well, and never when it is empty.
+    A grid is only left out where another one is read well and far larger, never when it is empty or has no rules.
     """
     sureness = [_sureness(read) for read in reads]
     if max(sureness, default=0) < _WELL:
         return parts, reads
-    kept = [n for n, sure in enumerate(sureness) if sure >= _ORNAMENT]
+    few = _SMALL * max(len(read) for read in reads)
+    kept = [n for n, sure in enumerate(sureness) if sure >= _ORNAMENT or len(reads[n]) > few or not parts[n].grid.ruled]
     return [parts[n] for n in kept], [reads[n] for n in kept]
 
 

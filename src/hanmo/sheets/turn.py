@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -21,10 +21,11 @@ _BETTER = 0.15
 """How much surer another position must be: a sheet that is hard to read in all of them stays as it is."""
 
 
-def find_turn(pictures: Sequence[Grey], reader: Recognizer, *, among: Collection[str] | None = None) -> int:
+def find_turn(pictures: Sequence[Grey], reader: Recognizer) -> int:
     """Quarter turns anticlockwise, 0 to 3, after which the sheet can be read.
 
-    ``pictures`` are the cells with writing of each grid, uint8 (N, S, S).
+    ``pictures`` are the cells with writing of each grid, uint8 (N, S, S). They are read among all characters: among few
+    of them, one is probable in every position.
     """
     cells = [picture for grid in pictures for picture in grid]
     sample = cells[:: max(1, len(cells) // SAMPLE)][:SAMPLE]
@@ -32,7 +33,7 @@ def find_turn(pictures: Sequence[Grey], reader: Recognizer, *, among: Collection
         return 0
 
     def sureness(turn: int) -> float:
-        read = reader.recognize_batch([np.rot90(picture, turn) for picture in sample], 1, among=among)
+        read = reader.recognize_batch([np.rot90(picture, turn) for picture in sample], 1)
         return sum(prediction.probability for prediction in read) / len(read)
 
     as_it_is = sureness(0)

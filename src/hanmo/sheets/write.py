@@ -47,7 +47,7 @@ def as_dict(sheet: Sheet, differences: Sequence[Difference] | None = None) -> di
         "upside_down": sheet.upside_down,
         "direction": sheet.direction,
         "text": sheet.by_itself.text(),
-        "text_in_context": sheet.text() if sheet.has_context else None,
+        "text_in_context": sheet.text() if sheet.context else None,
         "grids": [
             {"rows": grid.quads.shape[0], "columns": grid.quads.shape[1], "ruled": grid.ruled} for grid in sheet.grids
         ],
@@ -65,14 +65,16 @@ def _place(cell: Cell) -> dict[str, int]:
 
 
 def _cell(cell: Cell) -> dict[str, Any]:
-    prediction = cell.prediction
+    prediction, by_itself = cell.prediction, replace(cell, in_context=None)
     return {
         **_place(cell),
         "quadrilateral": cell.quadrilateral.round(1).tolist(),
         "empty": cell.empty,
         "corrected": cell.corrected,
-        "character": replace(cell, in_context=None).character,
+        "character": by_itself.character,
+        "probability": round(by_itself.probability, 6),
         "in_context": cell.in_context,
+        "refused": prediction.refused if prediction else False,
         "reason": prediction.reason if prediction else None,
         "candidates": [
             {"character": c.character, "probability": round(c.probability, 6), "alike": c.alike}
