@@ -44,6 +44,9 @@ BRIDGE = 3
 HOPELESS = 4.0
 """Cost of passing over other rules from which no row is worth it: that of nearly three rules, which give 1 each."""
 
+SHORT = 0.1
+"""Share of the height that a line must cover less than the rules beside it to be surely a stroke."""
+
 SOLID = 0.6
 """Gain of rules, at most 1, beside which missing ones are bridged; a stroke has less."""
 
@@ -141,13 +144,27 @@ def _teeth(lines: _Lines, height: float) -> list[Tooth]:
 
 
 def _chains(teeth: list[Tooth], height: float) -> list[list[Tooth]]:
-    """The regular rows of at least two boxes that teeth form: the best one, then those to its left and right."""
+    """The regular rows of at least two boxes that teeth form: the best one, then those to its left and right.
+
+    Parts that handwriting divides, as dark as rules, are put together: they share a tooth and have the same pitch.
+    """
     chain = _best_chain(teeth, height)
     if len(chain) < 3:
         return []
-    before = [tooth for tooth in teeth if tooth.right < chain[0].left]
-    after = [tooth for tooth in teeth if tooth.left > chain[-1].right]
-    return [*_chains(before, height), _bridged(chain, height), *_chains(after, height)]
+    before = _chains(teeth[: teeth.index(chain[0]) + 1], height)
+    after = _chains(teeth[teeth.index(chain[-1]) :], height)
+    whole = _bridged(chain, height)
+    if before and before[-1][-1] == whole[0] and _alike(before[-1], whole):
+        whole = before.pop() + whole[1:]
+    if after and after[0][0] == whole[-1] and _alike(whole, after[0]):
+        whole = whole + after.pop(0)[1:]
+    return [*before, whole, *after]
+
+
+def _alike(one: list[Tooth], other: list[Tooth]) -> bool:
+    """Whether boxes of two chains are equally wide."""
+    widths = [float(np.median([b.left - a.right for a, b in pairwise(chain)])) for chain in (one, other)]
+    return max(widths) < 1.2 * min(widths)
 
 
 def _best_chain(teeth: list[Tooth], height: float) -> list[Tooth]:
@@ -205,9 +222,12 @@ def _passed(teeth: list[Tooth], height: float) -> float:
     """The cost of passing over the teeth between the first and the last one."""
     cost = 0.0
     left, right = teeth[0].right + 0.12 * height, teeth[-1].left - 0.12 * height
-    rival = RIVAL * min(teeth[0].tone, teeth[-1].tone)
+    rival, cover = min(teeth[0].tone, teeth[-1].tone), min(teeth[0].cover, teeth[-1].cover)
     for tooth in teeth[1:-1]:
-        cost += 1.5 if tooth.cover > 0.8 and tooth.tone > rival and tooth.left > left and tooth.right < right else 0.1
+        cost += 0.05
+        if tooth.tone > RIVAL * rival and tooth.left > left and tooth.right < right:
+            # A stroke may reach nearly from rule to rule, a rule does so entirely.
+            cost += 1.45 * min(max(1 - (cover - tooth.cover) / SHORT, 0), 1)
     return cost
 
 
