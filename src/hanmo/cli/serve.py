@@ -14,7 +14,6 @@ import typer
 from hanmo.builtin import EMBEDDED_TEXT
 from hanmo.errors import ArgumentError
 
-_GRACE = 10  # seconds that requests get to end when the server is stopped; none takes longer than 5 to be answered
 _BACKLOG = 1024
 _SWITCH_SECONDS = 0.0003
 """How long one thread may keep Python's lock. With the usual 5 ms the event loop, which lets go of it at every send,
@@ -64,29 +63,22 @@ def serve(
     from hanmo.cli.stopping import tidy_kill
     from hanmo.serve.app import create_app
     from hanmo.serve.config import ServeConfig
+    from hanmo.serve.connections import server_config
     from hanmo.serve.logs import configure
 
     # Only here and not in create_app(): it changes the whole process.
     sys.setswitchinterval(_SWITCH_SECONDS)
-    app = create_app(ServeConfig(bundle=bundle, threads=threads or _cores(), keep=keep))
+    settings = ServeConfig(bundle=bundle, threads=threads or _cores(), keep=keep)
+    app = create_app(settings)
     # Bound here and not by uvicorn, so that a taken port gives one line and not a traceback.
     listener = _listen(host, port)
     configure()
-    config = uvicorn.Config(
-        app,
-        log_config=None,  # uvicorn's loggers are set up with our own
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=_GRACE,
-        ws="none",
-        lifespan="on",
-    )
     typer.echo(f"hanmo: reading at {_address(listener)} (Ctrl-C stops)", err=True)
     if keep is not None:
         typer.echo(f"hanmo: keeping corrections in {keep}", err=True)
     try:
         with listener, tidy_kill():
-            uvicorn.Server(config).run(sockets=[listener])
+            uvicorn.Server(server_config(app, settings)).run(sockets=[listener])
     except KeyboardInterrupt:  # raised by uvicorn after it has ended in order: that is how a server is meant to stop
         typer.echo("hanmo: stopped", err=True)
 

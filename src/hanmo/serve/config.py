@@ -33,6 +33,14 @@ class ServeConfig:
     """Bytes of all bodies held at once."""
     timeout: float = 5.0
     """From a request's head to the head of its answer."""
+    connections: int = 1000
+    """Connections at once. A further one takes the place of the one that has been silent for longest."""
+    head_timeout: float = 10.0
+    """For a request's head, from the opening of its connection or the first byte."""
+    hosts: tuple[str, ...] = ()
+    """Names by which clients may reach the server, besides IP addresses and localhost."""
+    token: str | None = None
+    """What every request but those for health must show; None: nothing."""
     keep: str | Path | None = None
     """Folder for the corrections that the page sends; None: the server keeps nothing."""
     keep_pictures: int = 10_000
@@ -40,7 +48,16 @@ class ServeConfig:
     """What the folder may hold; a drawing takes about 2 kB, a photo of 4 megapixels some 3 MB."""
 
     def __post_init__(self) -> None:
-        for name in ("threads", "batch", "max_body", "max_json", "max_pictures", "explanations", "keep_pictures"):
+        for name in (
+            "threads",
+            "batch",
+            "max_body",
+            "max_json",
+            "max_pictures",
+            "explanations",
+            "connections",
+            "keep_pictures",
+        ):
             if getattr(self, name) < 1:
                 raise ArgumentError(f"{name} is {getattr(self, name)}; at least 1 is needed")
         # Otherwise a call within its own limits could never be served.
