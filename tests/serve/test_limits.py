@@ -83,7 +83,7 @@ def test_all_bodies_together(serving: Any) -> None:
     with serving(max_body=100, max_held=100) as client:
         host, port = client.base_url.host, client.base_url.port
         with socket.create_connection((host, port)) as other:
-            other.sendall(b"POST /v1/recognize HTTP/1.1\r\nHost: x\r\nContent-Length: 90\r\n\r\n" + b"x" * 80)
+            other.sendall(b"POST /v1/recognize HTTP/1.1\r\nHost: localhost\r\nContent-Length: 90\r\n\r\n" + b"x" * 80)
             until(lambda: client.post(URL, content=b"x" * 50).status_code == 503)
             assert client.post(URL, content=b"x" * 10).status_code == 415
             other.sendall(b"x" * 10)
@@ -139,7 +139,7 @@ def test_what_nobody_waits_for_is_not_read(serving: Any, bundle: Bundle, picture
 def test_a_body_that_never_ends(serving: Any) -> None:
     with serving(timeout=0.3) as client:
         with socket.create_connection((client.base_url.host, client.base_url.port)) as slow:
-            slow.sendall(b"POST /v1/recognize HTTP/1.1\r\nHost: x\r\nContent-Length: 90\r\n\r\nx")
+            slow.sendall(b"POST /v1/recognize HTTP/1.1\r\nHost: localhost\r\nContent-Length: 90\r\n\r\nx")
             slow.settimeout(10)
             answer = b"".join(iter(lambda: slow.recv(4096), b""))  # until the server closes
         assert answer.startswith(b"HTTP/1.1 408 ")
@@ -149,7 +149,7 @@ def test_a_body_that_never_ends(serving: Any) -> None:
 def test_a_client_that_goes_away(serving: Any, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "hanmo.serve"), serving() as client:
         with socket.create_connection((client.base_url.host, client.base_url.port)) as gone:
-            gone.sendall(b"POST /v1/recognize HTTP/1.1\r\nHost: x\r\nContent-Length: 90\r\n\r\nx")
+            gone.sendall(b"POST /v1/recognize HTTP/1.1\r\nHost: localhost\r\nContent-Length: 90\r\n\r\nx")
         until(lambda: 'status="499"' in client.get("/metrics").text)
     assert not [record for record in caplog.records if record.levelno > logging.INFO]
 

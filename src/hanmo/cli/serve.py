@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import ipaddress
 import os
 import socket
 import sys
@@ -31,6 +32,24 @@ def serve(
         Path | None,
         typer.Option(
             "--keep", metavar="FOLDER", help="Keep the corrections that the page sends here, for extend and adapt."
+        ),
+    ] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            "--token",
+            envvar="HANMO_TOKEN",
+            show_default=False,
+            help="What clients must show as Authorization: Bearer, or as a password; better set as a variable, since "
+            "other users of this computer see options.",
+        ),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-host",
+            metavar="NAME",
+            help="A name by which clients reach the server, besides IP addresses and localhost; may be repeated.",
         ),
     ] = None,
     static: Annotated[
@@ -68,12 +87,16 @@ def serve(
 
     # Only here and not in create_app(): it changes the whole process.
     sys.setswitchinterval(_SWITCH_SECONDS)
-    settings = ServeConfig(bundle=bundle, threads=threads or _cores(), keep=keep)
+    settings = ServeConfig(
+        bundle=bundle, threads=threads or _cores(), keep=keep, token=token, hosts=_names(host, allow_host or [])
+    )
     app = create_app(settings)
     # Bound here and not by uvicorn, so that a taken port gives one line and not a traceback.
     listener = _listen(host, port)
     configure()
     typer.echo(f"hanmo: reading at {_address(listener)} (Ctrl-C stops)", err=True)
+    if token is None and not _is_loopback(listener):
+        typer.echo("hanmo: warning: other computers may reach this server; set a token (HANMO_TOKEN)", err=True)
     if keep is not None:
         typer.echo(f"hanmo: keeping corrections in {keep}", err=True)
     try:
@@ -112,6 +135,19 @@ def _listen(host: str, port: int) -> socket.socket:
         else:
             reason = f"cannot be listened on ({getattr(error, 'strerror', None) or error}); check --host and --port"
         raise ArgumentError(f"port {port} of {host} {reason}") from error
+
+
+def _names(host: str, allowed: list[str]) -> tuple[str, ...]:
+    """The server's names: those allowed, and the one it listens by."""
+    for name in allowed:
+        if not name or any(c in name for c in " /:*@"):
+            raise ArgumentError(f"--allow-host {name!r}: is no host's name; give it without scheme and port")
+    return (*allowed, host)
+
+
+def _is_loopback(listener: socket.socket) -> bool:
+    """Whether only this computer can reach ``listener``."""
+    return ipaddress.ip_address(listener.getsockname()[0].partition("%")[0]).is_loopback
 
 
 def _address(listener: socket.socket) -> str:

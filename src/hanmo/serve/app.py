@@ -21,6 +21,7 @@ import hanmo
 from hanmo.charset import list_sets, sets_within
 from hanmo.image import MAX_PIXELS
 from hanmo.recognizer import Recognizer
+from hanmo.serve.callers import Callers
 from hanmo.serve.config import ServeConfig
 from hanmo.serve.desk import Desk
 from hanmo.serve.limits import Guard, Watch
@@ -92,10 +93,12 @@ def create_app(config: ServeConfig, reader: Recognizer | None = None) -> FastAPI
         description="Reads pictures and strokes of single handwritten Chinese characters.",
         docs_url=None,  # FastAPI's pages load their scripts from elsewhere
         redoc_url=None,
+        redirect_slashes=False,  # a redirection would send clients to whatever host they named
         lifespan=lifespan,
     )
-    # The last one added is the outermost: Watch also counts what Guard refuses.
+    # The last one added is the outermost: Watch also counts what the others refuse.
     app.add_middleware(Guard, config=config)
+    app.add_middleware(Callers, config=config)
     app.add_middleware(Watch, metrics=metrics)
     _handle_refusals(app)
     _add_reading(app, desk, config)
