@@ -27,6 +27,8 @@ from hanmo.prediction import Prediction
 from hanmo.recognizer import Recognizer
 from hanmo.serve.config import ServeConfig
 from hanmo.serve.logs import JsonFormatter, TextFormatter, facts
+from hanmo.serve.problems import RefusedError
+from hanmo.serve.uploads import parse
 
 URL = "/v1/recognize"
 Picture = Callable[..., bytes]
@@ -134,6 +136,53 @@ def test_what_nobody_waits_for_is_not_read(serving: Any, bundle: Bundle, picture
         reader.go.set()
         until(lambda: client.post(URL, content=picture("一")).status_code == 200)
         assert len(reader.sizes) == 3, "one to warm up, one that was under way, one that was waited for"
+
+
+def test_pictures_of_clients_that_left_are_not_read(serving: Any, bundle: Bundle, picture: Picture) -> None:
+    reader = SlowReader(bundle)
+    with serving(reader, batch=1) as client, ThreadPoolExecutor(1) as pool:
+        first = pool.submit(client.post, URL, content=picture("十"))
+        until(lambda: len(reader.sizes) == 2)
+        head = f"POST {URL} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(picture('口'))}\r\n\r\n".encode()
+        for _ in range(5):
+            with socket.create_connection((client.base_url.host, client.base_url.port)) as gone:
+                gone.sendall(head + picture("口"))
+                until(lambda: "hanmo_pictures_in_progress 2.0" in client.get("/metrics").text)
+            until(lambda: "hanmo_pictures_in_progress 1.0" in client.get("/metrics").text)
+        reader.go.set()
+        assert first.result().status_code == 200
+        assert client.post(URL, content=picture("一")).status_code == 200
+        assert len(reader.sizes) == 3, "one to warm up and the two that were waited for"
+        assert 'status="499"} 5.0' in client.get("/metrics").text
+
+
+LARGE = {
+    "points": b'{"strokes":[[' + b"[0,0]," * 330_000 + b"[0,0]]]}",
+    "strokes": b'{"strokes":[' + b"[]," * 650_000 + b"[]]}",
+    "numbers": b'{"strokes":[[[' + b"1," * 1_000_000 + b"1]]]}",
+    "keys": b"{" + b",".join(b'"%d":0' % number for number in range(180_000)) + b"}",
+    "characters": b'{"characters":[' + b"{}," * 600_000 + b"{}]}",
+    "brackets": b'{"strokes":' + b"[" * 1_000_000,
+    "digits": b'{"strokes":[[[0,' + b"1" * 2_000_000 + b"]]]}",
+    "most": json.dumps({"characters": [{"strokes": [[[0.123456789, 1]] * 1_020]}] * 64}).encode(),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_strokes_do_not_hold_the_lock(name: str) -> None:
+    started = time.thread_time()
+    try:
+        uploads, _ = parse("application/json", LARGE[name], ServeConfig())
+        assert (name, len(uploads)) == ("most", 64)
+    except RefusedError as problem:
+        assert problem.status == 422
+        assert name != "most"
+    assert time.thread_time() - started < 0.15
+
+
+def test_too_many_points_are_refused(client: httpx.Client) -> None:
+    json_type = {"content-type": "application/json"}
+    assert code_of(client.post(URL, content=LARGE["points"], headers=json_type)) == (422, "too_many_points")
 
 
 def test_a_body_that_never_ends(serving: Any) -> None:

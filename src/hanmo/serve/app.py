@@ -125,7 +125,8 @@ def _add_reading(app: FastAPI, desk: Desk, config: ServeConfig) -> None:
         field of the form. A picture that shows no ink or no known character has a `reason`. One whose file cannot be
         read has an `error` in its place; if it came alone, the whole call is refused."""
         # Encoded here, as FastAPI would check every field of the answer first.
-        answer = {"results": await desk.read(*await _sent(request), top, among), "model": model.name}
+        results = await _while_wanted(request, desk.read(*await _sent(request), top, among))
+        answer = {"results": results, "model": model.name}
         return Response(_ENCODER.encode(answer), media_type="application/json")
 
     @app.post(
