@@ -212,7 +212,8 @@ def test_png_bombs(client: httpx.Client, side: int, monkeypatch: pytest.MonkeyPa
         ("", "malformed_strokes"),
         ('{"strokes": [[[0, 0]', "malformed_strokes"),
         ('"\\ud800"', "malformed_strokes"),
-        ("[" * 100_000, "malformed_strokes"),
+        ("[" * 60_000, "malformed_strokes"),
+        ("[" * 100_000, "too_many_points"),
         ('{"strokes": [[[' + "9" * 5000 + ", 0]]]}", "malformed_strokes"),
     ],
 )
