@@ -2,6 +2,7 @@
 # make demo-distill  the whole job in small: draw, train, distil, evaluate, export, read (minutes on 2 CPU cores)
 # make test          every test; says first what will be skipped here, and why
 # make test-quick    the fast tests: no training, no browser (about a minute on 2 CPU cores)
+# make soak          the long attacks and runs, which `make test` leaves out (some ten minutes on 2 CPU cores)
 # make coverage      every test, and which lines they run: build/coverage/index.html
 # make lint          style, types and the import contracts
 # make docs          the documents as a site, with an API reference: build/site/index.html
@@ -26,7 +27,7 @@ export HANMO_ORT_WEB ?= $(ORT_WEB)
 QUICK := tests/test_*.py tests/data tests/docs/test_links.py tests/nets/test_attention.py tests/nets/test_tta.py \
 	tests/distill/test_logits.py tests/cli/test_main.py tests/cli/test_recognize.py
 
-.PHONY: help demo demo-distill test test-quick coverage lint docs docs-serve clean onnxruntime-web
+.PHONY: help demo demo-distill test test-quick soak coverage lint docs docs-serve clean onnxruntime-web
 .DELETE_ON_ERROR:
 
 help:
@@ -44,6 +45,9 @@ test: .venv/.dev onnxruntime-web
 
 test-quick: .venv/.dev
 	$(BIN)/python -m pytest -n 2 $(QUICK)
+
+soak: .venv/.dev
+	$(BIN)/python -m pytest -n 2 -m soak
 
 coverage: .venv/.dev onnxruntime-web
 	@$(BIN)/python tests/needs.py
