@@ -130,7 +130,8 @@ def greeting(*arguments: str, **variables: str) -> tuple[int, list[str]]:
         status = connection.getresponse().status
         connection.close()
         process.terminate()
-        return status, process.communicate(timeout=30)[1].splitlines()[:-2]
+        lines = process.communicate(timeout=30)[1].splitlines()
+        return status, [line for line in lines if line.startswith("hanmo: ") and line != "hanmo: stopped"]
     finally:
         process.kill()
 
