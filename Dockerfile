@@ -3,6 +3,7 @@
 #   docker build --tag hanmo .
 #   docker run --rm --publish 127.0.0.1:8000:8000 --read-only --tmpfs /tmp hanmo
 #
+# For other computers add --env HANMO_TOKEN=..., and --allow-host NAME at the end if they use a name and no address.
 # The image holds no compiler, no PyTorch and no pip cache. The server knows no users: put a proxy before it.
 
 FROM python:3.13-slim AS build

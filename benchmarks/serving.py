@@ -58,7 +58,8 @@ class Outcome:
 
 def request(content_type: str, body: bytes, status: int, characters: str) -> Request:
     head = (
-        f"POST /v1/recognize HTTP/1.1\r\nHost: x\r\nContent-Type: {content_type}\r\nContent-Length: {len(body)}\r\n\r\n"
+        f"POST /v1/recognize HTTP/1.1\r\nHost: localhost\r\nContent-Type: {content_type}\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
     )
     return Request(head.encode() + body, status, characters)
 

@@ -11,13 +11,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from hanmo.serve.config import ServeConfig
+
 
 @contextmanager
-def running(app: FastAPI) -> Iterator[str]:
+def running(app: FastAPI, config: ServeConfig | None = None) -> Iterator[str]:
     """``with running(app) as address``: the server runs meanwhile; its address ends in a slash."""
     import uvicorn  # imported late: without a browser the tests that use this are skipped
 
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, ws="none", lifespan="on"))
+    from hanmo.serve.config import ServeConfig
+    from hanmo.serve.connections import server_config
+
+    server = uvicorn.Server(server_config(app, config or ServeConfig(), port=0))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

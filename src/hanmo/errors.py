@@ -22,6 +22,7 @@
     └── OperationError       the machine, the installation or the training is at fault, not the input
         ├── StorageError         the disk refused to store a result (full, read-only)
         ├── DivergedError        the loss of a training is not a finite number any more
+        ├── DeviceMemoryError    the memory of the GPU is too small for a batch
         ├── ExportError          an exported net does not answer as the trained one
         ├── DeviceError          a device or an ONNX Runtime provider is missing or cannot start
         └── InstallationError    something that hanmo needs is missing or damaged
@@ -30,7 +31,8 @@ HanmoError, InputError and OperationError are there to be caught; only the error
 one line: what is wrong, where, and what to do about it.
 
 Public, as ``hanmo.NAME``, are all errors but FaintInkError, GntError, PackError, FontError, ModelError, RunError,
-CheckpointError, DivergedError, ExportError and InstallationError. To catch one of these, catch the error above it.
+CheckpointError, DivergedError, DeviceMemoryError, ExportError and InstallationError. To catch one of these, catch the
+error above it.
 """
 
 from __future__ import annotations
@@ -152,6 +154,10 @@ class BundleError(InputError):
 
 class StorageError(OperationError):
     """The disk refused to store a result."""
+
+
+class DeviceMemoryError(OperationError):
+    """The memory of the GPU is too small for a batch of the recipe."""
 
 
 class DivergedError(OperationError):

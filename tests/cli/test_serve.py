@@ -109,3 +109,44 @@ def test_without_the_extra_the_remedy_is_named() -> None:
         process.stderr
         == "hanmo: this verb needs uvicorn; in the folder of the repository run: pip install '.[serve]'\n"
     )
+
+
+def greeting(*arguments: str, **variables: str) -> tuple[int, list[str]]:
+    """The port, and what is said before the first request."""
+    process = subprocess.Popen(
+        [*COMMAND, "--port", "0", "--threads", "1", *arguments],
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        env=os.environ | variables,
+    )
+    try:
+        assert process.stderr is not None
+        first = process.stderr.readline()
+        found = re.search(r":(\d+) \(Ctrl-C stops\)$", first)
+        assert found, first
+        connection = http.client.HTTPConnection("127.0.0.1", int(found[1]), timeout=20)
+        connection.request("GET", "/v1/model")
+        status = connection.getresponse().status
+        connection.close()
+        process.terminate()
+        lines = process.communicate(timeout=30)[1].splitlines()
+        return status, [line for line in lines if line.startswith("hanmo: ") and line != "hanmo: stopped"]
+    finally:
+        process.kill()
+
+
+def test_a_server_that_others_reach_asks_for_a_token() -> None:
+    status, said = greeting("--host", "0.0.0.0")
+    assert status == 200
+    assert said == ["hanmo: warning: other computers may reach this server; set a token (HANMO_TOKEN)"]
+    assert greeting("--host", "0.0.0.0", HANMO_TOKEN="some-token") == (401, [])
+    assert greeting() == (200, [])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [(["--token", "two words"], "the token must be"), (["--allow-host", "http://a.example"], "is no host's name")],
+)
+def test_impossible_names_and_tokens(arguments: list[str], reason: str) -> None:
+    assert reason in ended(*arguments)

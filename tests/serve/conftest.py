@@ -64,8 +64,9 @@ def serving(bundle: Bundle) -> Serve:
 
     @contextmanager
     def start(reader: Recognizer | None = None, **config: Any) -> Iterator[httpx.Client]:
-        app = create_app(ServeConfig(**config), reader or Recognizer(bundle))
-        with running(app) as address, httpx.Client(base_url=address, timeout=30, trust_env=False) as client:
+        settings = ServeConfig(**config)
+        app = create_app(settings, reader or Recognizer(bundle))
+        with running(app, settings) as address, httpx.Client(base_url=address, timeout=30, trust_env=False) as client:
             yield client
 
     return start

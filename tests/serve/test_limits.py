@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,12 @@ from hanmo.prediction import Prediction
 from hanmo.recognizer import Recognizer
 from hanmo.serve.config import ServeConfig
 from hanmo.serve.logs import JsonFormatter, TextFormatter, facts
+from hanmo.serve.problems import RefusedError
+from hanmo.serve.uploads import parse
 
 URL = "/v1/recognize"
+BUSY = 4
+"""Processor time is so much longer at worst on a machine whose cores are shared."""
 Picture = Callable[..., bytes]
 
 
@@ -83,7 +88,7 @@ def test_all_bodies_together(serving: Any) -> None:
     with serving(max_body=100, max_held=100) as client:
         host, port = client.base_url.host, client.base_url.port
         with socket.create_connection((host, port)) as other:
-            other.sendall(b"POST /v1/recognize HTTP/1.1\r\nHost: x\r\nContent-Length: 90\r\n\r\n" + b"x" * 80)
+            other.sendall(b"POST /v1/recognize HTTP/1.1\r\nHost: localhost\r\nContent-Length: 90\r\n\r\n" + b"x" * 80)
             until(lambda: client.post(URL, content=b"x" * 50).status_code == 503)
             assert client.post(URL, content=b"x" * 10).status_code == 415
             other.sendall(b"x" * 10)
@@ -136,10 +141,54 @@ def test_what_nobody_waits_for_is_not_read(serving: Any, bundle: Bundle, picture
         assert len(reader.sizes) == 3, "one to warm up, one that was under way, one that was waited for"
 
 
+def test_pictures_of_clients_that_left_are_not_read(serving: Any, bundle: Bundle, picture: Picture) -> None:
+    reader = SlowReader(bundle)
+    with serving(reader, batch=1) as client, ThreadPoolExecutor(1) as pool:
+        first = pool.submit(client.post, URL, content=picture("十"))
+        until(lambda: len(reader.sizes) == 2)
+        head = f"POST {URL} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(picture('口'))}\r\n\r\n".encode()
+        for _ in range(5):
+            with socket.create_connection((client.base_url.host, client.base_url.port)) as gone:
+                gone.sendall(head + picture("口"))
+                until(lambda: "hanmo_pictures_in_progress 2.0" in client.get("/metrics").text)
+            until(lambda: "hanmo_pictures_in_progress 1.0" in client.get("/metrics").text)
+        reader.go.set()
+        assert first.result().status_code == 200
+        assert client.post(URL, content=picture("一")).status_code == 200
+        assert len(reader.sizes) == 3, "one to warm up and the two that were waited for"
+        assert 'status="499"} 5.0' in client.get("/metrics").text
+
+
+LARGE = {
+    "points": b'{"strokes":[[' + b"[0,0]," * 330_000 + b"[0,0]]]}",
+    "strokes": b'{"strokes":[' + b"[]," * 650_000 + b"[]]}",
+    "numbers": b'{"strokes":[[[' + b"1," * 1_000_000 + b"1]]]}",
+    "keys": b"{" + b",".join(b'"%d":0' % number for number in range(180_000)) + b"}",
+    "characters": b'{"characters":[' + b"{}," * 600_000 + b"{}]}",
+    "brackets": b'{"strokes":' + b"[" * 1_000_000,
+    "digits": b'{"strokes":[[[0,' + b"1" * 2_000_000 + b"]]]}",
+    "most": json.dumps({"characters": [{"strokes": [[[0.123456789, 1]] * 1_020]}] * 64}).encode(),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_strokes_do_not_hold_the_lock(name: str) -> None:
+    started = time.thread_time()
+    refused = nullcontext() if name == "most" else pytest.raises(RefusedError)
+    with refused:
+        parse("application/json", LARGE[name], ServeConfig())
+    assert time.thread_time() - started < 0.15 * BUSY
+
+
+def test_too_many_points_are_refused(client: httpx.Client) -> None:
+    json_type = {"content-type": "application/json"}
+    assert code_of(client.post(URL, content=LARGE["points"], headers=json_type)) == (422, "too_many_points")
+
+
 def test_a_body_that_never_ends(serving: Any) -> None:
     with serving(timeout=0.3) as client:
         with socket.create_connection((client.base_url.host, client.base_url.port)) as slow:
-            slow.sendall(b"POST /v1/recognize HTTP/1.1\r\nHost: x\r\nContent-Length: 90\r\n\r\nx")
+            slow.sendall(b"POST /v1/recognize HTTP/1.1\r\nHost: localhost\r\nContent-Length: 90\r\n\r\nx")
             slow.settimeout(10)
             answer = b"".join(iter(lambda: slow.recv(4096), b""))  # until the server closes
         assert answer.startswith(b"HTTP/1.1 408 ")
@@ -149,7 +198,7 @@ def test_a_body_that_never_ends(serving: Any) -> None:
 def test_a_client_that_goes_away(serving: Any, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "hanmo.serve"), serving() as client:
         with socket.create_connection((client.base_url.host, client.base_url.port)) as gone:
-            gone.sendall(b"POST /v1/recognize HTTP/1.1\r\nHost: x\r\nContent-Length: 90\r\n\r\nx")
+            gone.sendall(b"POST /v1/recognize HTTP/1.1\r\nHost: localhost\r\nContent-Length: 90\r\n\r\nx")
         until(lambda: 'status="499"' in client.get("/metrics").text)
     assert not [record for record in caplog.records if record.levelno > logging.INFO]
 

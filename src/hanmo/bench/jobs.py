@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from hanmo.atomic import sole_writer
 from hanmo.bench.dry_run import Cost
 from hanmo.errors import CheckpointError
 
@@ -159,6 +160,19 @@ def run_jobs(
     ``rerun``: finished runs to run again nevertheless.
     ``on_change``: called with the finished runs and the names of the running jobs whenever one of them changes.
     """
+    with sole_writer(folder):  # two processes would run the same jobs
+        return _run_jobs(jobs, folder, slots, minutes, devices, rerun, on_change)
+
+
+def _run_jobs(
+    jobs: Sequence[Job],
+    folder: Path,
+    slots: dict[str, int],
+    minutes: float,
+    devices: int,
+    rerun: Collection[RunId],
+    on_change: Callable[[Collection[RunId], Sequence[str]], None],
+) -> bool:
     results = Results(folder / "results.jsonl")
     # Writes nothing, but makes the folder, and cuts off a broken last line before anything is appended.
     results.add(())

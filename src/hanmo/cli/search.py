@@ -47,6 +47,7 @@ def search(
     from rich.console import Console
     from rich.markup import escape
 
+    from hanmo.atomic import sole_writer
     from hanmo.config import load_toml
     from hanmo.search.config import SearchConfig
     from hanmo.search.problem import SearchProblem
@@ -64,15 +65,16 @@ def search(
         console.print(about, highlight=False, soft_wrap=True)
         return
     search_ = Search(problem, Processes.join(device))
-    search_.open()
-    console.print(about, highlight=False, soft_wrap=True)
-    finished = False
-    try:
-        with _Display(config.trials, console) as display:
-            finished = search_.run(deadline, on_record=display.training, on_trial=display.trial)
-    finally:
-        # After Ctrl-C or an error, too: what the search has found so far is of use.
-        _write(search_, console, finished=finished, as_json=as_json)
+    with sole_writer(problem.out):  # a second search would take the running trials for killed ones
+        search_.open()
+        console.print(about, highlight=False, soft_wrap=True)
+        finished = False
+        try:
+            with _Display(config.trials, console) as display:
+                finished = search_.run(deadline, on_record=display.training, on_trial=display.trial)
+        finally:
+            # After Ctrl-C or an error, too: what the search has found so far is of use.
+            _write(search_, console, finished=finished, as_json=as_json)
 
 
 def _print_costs(problem: SearchProblem) -> None:

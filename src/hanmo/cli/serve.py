@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import ipaddress
 import os
 import socket
 import sys
@@ -14,7 +15,6 @@ import typer
 from hanmo.builtin import EMBEDDED_TEXT
 from hanmo.errors import ArgumentError
 
-_GRACE = 10  # seconds that requests get to end when the server is stopped; only sheets may take longer to be answered
 _BACKLOG = 1024
 _SWITCH_SECONDS = 0.0003
 """How long one thread may keep Python's lock. With the usual 5 ms the event loop, which lets go of it at every send,
@@ -32,6 +32,24 @@ def serve(
         Path | None,
         typer.Option(
             "--keep", metavar="FOLDER", help="Keep the corrections that the page sends here, for extend and adapt."
+        ),
+    ] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            "--token",
+            envvar="HANMO_TOKEN",
+            show_default=False,
+            help="What clients must show as Authorization: Bearer, or as a password; better set as a variable, since "
+            "other users of this computer see options.",
+        ),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-host",
+            metavar="NAME",
+            help="A name by which clients reach the server, besides IP addresses and localhost; may be repeated.",
         ),
     ] = None,
     static: Annotated[
@@ -64,29 +82,26 @@ def serve(
     from hanmo.cli.stopping import tidy_kill
     from hanmo.serve.app import create_app
     from hanmo.serve.config import ServeConfig
+    from hanmo.serve.connections import server_config
     from hanmo.serve.logs import configure
 
     # Only here and not in create_app(): it changes the whole process.
     sys.setswitchinterval(_SWITCH_SECONDS)
-    app = create_app(ServeConfig(bundle=bundle, threads=threads or _cores(), keep=keep))
+    settings = ServeConfig(
+        bundle=bundle, threads=threads or _cores(), keep=keep, token=token, hosts=_names(host, allow_host or [])
+    )
+    app = create_app(settings)
     # Bound here and not by uvicorn, so that a taken port gives one line and not a traceback.
     listener = _listen(host, port)
     configure()
-    config = uvicorn.Config(
-        app,
-        log_config=None,  # uvicorn's loggers are set up with our own
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=_GRACE,
-        ws="none",
-        lifespan="on",
-    )
     typer.echo(f"hanmo: reading at {_address(listener)} (Ctrl-C stops)", err=True)
+    if token is None and not _is_loopback(listener):
+        typer.echo("hanmo: warning: other computers may reach this server; set a token (HANMO_TOKEN)", err=True)
     if keep is not None:
         typer.echo(f"hanmo: keeping corrections in {keep}", err=True)
     try:
         with listener, tidy_kill():
-            uvicorn.Server(config).run(sockets=[listener])
+            uvicorn.Server(server_config(app, settings)).run(sockets=[listener])
     except KeyboardInterrupt:  # raised by uvicorn after it has ended in order: that is how a server is meant to stop
         typer.echo("hanmo: stopped", err=True)
 
@@ -120,6 +135,19 @@ def _listen(host: str, port: int) -> socket.socket:
         else:
             reason = f"cannot be listened on ({getattr(error, 'strerror', None) or error}); check --host and --port"
         raise ArgumentError(f"port {port} of {host} {reason}") from error
+
+
+def _names(host: str, allowed: list[str]) -> tuple[str, ...]:
+    """The server's names: those allowed, and the one it listens by."""
+    for name in allowed:
+        if not name or any(c in name for c in " /:*@"):
+            raise ArgumentError(f"--allow-host {name!r}: is no host's name; give it without scheme and port")
+    return (*allowed, host)
+
+
+def _is_loopback(listener: socket.socket) -> bool:
+    """Whether only this computer can reach ``listener``."""
+    return ipaddress.ip_address(listener.getsockname()[0].partition("%")[0]).is_loopback
 
 
 def _address(listener: socket.socket) -> str:

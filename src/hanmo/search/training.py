@@ -12,7 +12,7 @@ import torch
 from optuna.exceptions import TrialPruned
 from optuna.trial import Trial
 
-from hanmo.errors import ConfigError, DivergedError, ModelError, one_line
+from hanmo.errors import ConfigError, DeviceMemoryError, DivergedError, ModelError, one_line
 from hanmo.search.report import State
 from hanmo.train.config import Recipe
 from hanmo.train.loop import Trainer
@@ -98,7 +98,7 @@ def train_trial(
     except DivergedError:
         state, why = "diverged", "the loss is not a number"
     # It counts as a trained trial, so the search goes on and does not try these settings again.
-    except torch.OutOfMemoryError:
+    except (torch.OutOfMemoryError, DeviceMemoryError):
         state, why = "diverged", "more memory than the device has"
     seconds = round(time.perf_counter() - start, 2)
     return Outcome(state=state, top1=top1, images=reporter.images, seconds=seconds, why=why)

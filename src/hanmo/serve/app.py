@@ -21,6 +21,7 @@ import hanmo
 from hanmo.charset import list_sets, sets_within
 from hanmo.image import MAX_PIXELS
 from hanmo.recognizer import Recognizer
+from hanmo.serve.callers import Callers
 from hanmo.serve.config import ServeConfig
 from hanmo.serve.desk import Desk
 from hanmo.serve.limits import SHEETS, Guard, Watch
@@ -98,10 +99,12 @@ def create_app(config: ServeConfig, reader: Recognizer | None = None) -> FastAPI
         description="Reads pictures and strokes of single handwritten Chinese characters.",
         docs_url=None,  # FastAPI's pages load their scripts from elsewhere
         redoc_url=None,
+        redirect_slashes=False,  # a redirection would send clients to whatever host they named
         lifespan=lifespan,
     )
-    # The last one added is the outermost: Watch also counts what Guard refuses.
+    # The last one added is the outermost: Watch also counts what the others refuse.
     app.add_middleware(Guard, config=config)
+    app.add_middleware(Callers, config=config)
     app.add_middleware(Watch, metrics=metrics)
     _handle_refusals(app)
     _add_reading(app, desk, config)
@@ -129,7 +132,8 @@ def _add_reading(app: FastAPI, desk: Desk, config: ServeConfig) -> None:
         field of the form. A picture that shows no ink or no known character has a `reason`. One whose file cannot be
         read has an `error` in its place; if it came alone, the whole call is refused."""
         # Encoded here, as FastAPI would check every field of the answer first.
-        answer = {"results": await desk.read(*await _sent(request), top, among), "model": model.name}
+        results = await _while_wanted(request, desk.read(*await _sent(request), top, among))
+        answer = {"results": results, "model": model.name}
         return Response(_ENCODER.encode(answer), media_type="application/json")
 
     @app.post(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from hanmo.errors import ArgumentError
@@ -38,6 +38,14 @@ class ServeConfig:
     sheet_timeout: float = 60.0
     """The same for a sheet: a photograph with hundreds of characters takes several seconds on one core, and it may have
     to wait for others."""
+    connections: int = 1000
+    """Connections at once. A further one takes the place of the one that has been silent for longest."""
+    head_timeout: float = 10.0
+    """For a request's head, from the opening of its connection or the first byte."""
+    hosts: tuple[str, ...] = ()
+    """Names by which clients may reach the server, besides IP addresses and localhost."""
+    token: str | None = field(default=None, repr=False)  # not in logs
+    """What every request but those for health must show; None: nothing."""
     keep: str | Path | None = None
     """Folder for the corrections that the page sends; None: the server keeps nothing."""
     keep_pictures: int = 10_000
@@ -45,10 +53,15 @@ class ServeConfig:
     """What the folder may hold; a drawing takes about 2 kB, a photo of 4 megapixels some 3 MB."""
 
     def __post_init__(self) -> None:
-        counts = "threads batch max_body max_json max_pictures explanations sheets keep_pictures"
+        counts = "threads batch max_body max_json max_pictures explanations sheets connections keep_pictures"
         for name in counts.split():
             if getattr(self, name) < 1:
                 raise ArgumentError(f"{name} is {getattr(self, name)}; at least 1 is needed")
+        # Header fields hold ASCII only, and a blank would end the token there.
+        if self.token is not None and not (
+            self.token.isascii() and self.token.isprintable() and self.token.split() == [self.token]
+        ):
+            raise ArgumentError("the token must be one or more ASCII characters without blanks")
         # Otherwise a call within its own limits could never be served.
         if self.queue < self.max_pictures or self.max_held < self.max_body:
             raise ArgumentError("the queue must hold the pictures of one call, and max_held the bytes of one body")

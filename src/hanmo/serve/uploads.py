@@ -22,6 +22,11 @@ JSON, MULTIPART, BYTES = "application/json", "multipart/form-data", "application
 
 MAX_CONTENT_TYPE = 1_000
 """Characters of a form's Content-Type."""
+MAX_LISTS = 64 * 1024
+"""Points and strokes in one call, as lists of JSON. Python's lock is held while they are parsed, about 1 microsecond
+each, and the whole server waits. 64 characters of a pen that reports often have about as many."""
+MAX_QUOTES = 1_000
+"""Quotation marks in strokes as JSON; every character needs two."""
 MAX_AMONG = 64 * 1024
 """Bytes of a form's field ``among``; all characters that have a set take half of it."""
 
@@ -87,6 +92,7 @@ def _too_many(limit: int) -> RefusedError:
 def _from_json(body: bytes, config: ServeConfig) -> list[Upload]:
     if len(body) > config.max_json:
         raise body_too_large(config.max_json)
+    _refuse_slow(body)
     try:
         written = WrittenOneOrMany.model_validate_json(body)
     except ValidationError as error:
@@ -96,6 +102,17 @@ def _from_json(body: bytes, config: ServeConfig) -> list[Upload]:
         reason = f"{place}: {first['msg']}" if place else first["msg"]
         raise RefusedError(422, "malformed_strokes", reason[:300]) from error
     return [Upload(character) for character in written.each()]
+
+
+def _refuse_slow(body: bytes) -> None:
+    """Refuse JSON of more parts than strokes can have, before it is parsed: counting takes a millisecond."""
+    if body.count(b'"') > MAX_QUOTES:
+        raise RefusedError(422, "malformed_strokes", "more names of fields than strokes have; see /docs for their form")
+    # A point has at most two commas within and one after it.
+    if body.count(b"[") > MAX_LISTS or body.count(b",") > 3 * MAX_LISTS:
+        raise RefusedError(
+            422, "too_many_points", f"more than {MAX_LISTS} points and strokes in one call; send them in several"
+        )
 
 
 def _from_form(content_type: str, body: bytes, limit: int) -> tuple[list[Upload], str | None]:

@@ -12,12 +12,14 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from hanmo.atomic import sole_writer
 from hanmo.errors import CheckpointError, DamageWarning, DivergedError
 from hanmo.nets.quantization import quantized_state
 from hanmo.train.augment import sample_augmentation
@@ -25,6 +27,7 @@ from hanmo.train.checkpoint import checkpoints_in
 from hanmo.train.config import Recipe
 from hanmo.train.interrupt import deferred_interrupt
 from hanmo.train.measure import measure
+from hanmo.train.memory import batch_that_fits
 from hanmo.train.optim import learning_rate, mixup_share
 from hanmo.train.pages import random_keys
 from hanmo.train.parallel import Processes
@@ -68,8 +71,14 @@ class Trainer:
 
         With ``resume`` the run goes on from the last checkpoint in its folder; a finished run returns its last record.
         Raises :class:`DivergedError` when the loss is no finite number, :class:`StorageError` when the disk refuses,
-        :class:`RunError` when the folder holds another run, and :class:`CheckpointError` for a damaged checkpoint.
+        :class:`RunError` when the folder holds another run or another process trains there,
+        :class:`CheckpointError` for a damaged checkpoint, and :class:`DeviceMemoryError` when the GPU's memory is full.
         """
+        # Only the first of several processes writes.
+        with sole_writer(self.folder.path) if self.processes.is_first else nullcontext():
+            return self._run(resume)
+
+    def _run(self, resume: bool) -> Record:
         if self.processes.is_first:
             self.folder.start(self.recipe, resume=resume)
             self.folder.describe(self.processes.device, self.setup.data.described)
@@ -101,7 +110,8 @@ class Trainer:
                 stop_if_asked()
             for squares, labels in setup.data.train.epoch(epoch, train.batch, train.seed, self.processes, start):
                 rate = learning_rate(self.recipe.optim, state.step, setup.steps)
-                loss, parts = self.advance(squares, labels, rate)
+                with batch_that_fits(self, squares, labels, rate):
+                    loss, parts = self.advance(squares, labels, rate)
                 self.speed.count(len(squares) * self.processes.world)
                 if self.speed.is_due() or state.step == setup.steps:
                     self._log_step(loss, parts, rate)
