@@ -201,3 +201,14 @@ def test_a_sheet_of_too_many_boxes_is_refused() -> None:
     paper[:40] = paper[1662:] = paper[:, :40] = paper[:, 1662:] = 255
     with pytest.raises(SheetError, match=r"the sheet has 1,\d\d\d boxes; photograph it in parts of at most 1,500"):
         find_grids(paper)
+
+
+@pytest.mark.parametrize("margin", [1, 2, 8])
+def test_a_grid_that_fills_its_picture_is_found_whole(margin: int) -> None:
+    paper = np.full((646, 646), 250, np.uint8)
+    for place in range(20, 630, 100):
+        paper[place : place + 4, 20:624] = paper[20:624, place : place + 4] = 60
+    near = paper[20 - margin : 624 + margin, 20 - margin : 624 + margin]
+    (grid,) = find_grids(near)
+    assert grid.quads.shape[:2] == (6, 6)
+    assert np.abs(grid.quads[0, 0, 0] - margin - 4).max() < 3

@@ -25,12 +25,15 @@ from hanmo.sheets.order import order_of_grids
 from hanmo.sheets.rows import Evidence, evidence_of, find_rows
 from hanmo.sheets.rules import find_rules
 from hanmo.sheets.sides import areas, merit, sides, transposed
-from hanmo.sheets.straighten import View, plane_view
+from hanmo.sheets.straighten import plane_view
 
 Cells = NDArray[np.float64]
 
 TINY = 0.015
 """Share of the largest lattice's area below which another one is an ornament, such as a row of stars."""
+
+EDGE = 16
+"""Pixels of paper that are added around the reduced picture; rules are sought by what is beside them."""
 
 MOST_CELLS = 1_500
 """A sheet of more boxes would be read for minutes; composition paper has up to 600."""
@@ -68,11 +71,11 @@ def find_grids(image: NDArray[np.uint8]) -> list[Grid]:
         raise SheetError(f"the picture is too small, {width} x {height} pixels; a sheet needs {SMALLEST} at least")
     small, scale = reduced(image)
     dark = darkness(small)
-    view = plane_view(dark)
-    evidence = evidence_of(view.show(dark))
-    lattices = _lattices(evidence)
+    # Paper around the picture: a scan may be cut so close that the outer rules lie at its very edge.
+    view = plane_view(framed := np.pad(dark, EDGE))
+    lattices = _lattices(evidence_of(view.show(framed)))
     ruled = bool(lattices)
-    quads = [view.to_picture(cells) for cells in lattices] if ruled else _free(dark, view, evidence)
+    quads = [view.to_picture(cells) - EDGE for cells in lattices] if ruled else _free(dark)
     count = sum(cells.shape[0] * cells.shape[1] for cells in quads)
     if count > MOST_CELLS:
         raise SheetError(f"the sheet has {count:,} boxes; photograph it in parts of at most {MOST_CELLS:,}")
@@ -80,8 +83,10 @@ def find_grids(image: NDArray[np.uint8]) -> list[Grid]:
     return [grids[n] for n in order_of_grids(grids, "rows")]
 
 
-def _free(dark: Map, view: View, evidence: Evidence) -> list[Cells]:
+def _free(dark: Map) -> list[Cells]:
     """The cells of separate characters on a picture without boxes, (R, C, 4, 2), also on the lines of a notebook."""
+    view = plane_view(dark)
+    evidence = evidence_of(view.show(dark))
     width = evidence.across.shape[1]
     rules = [rule for rule in find_rules(evidence.across_marks) if rule.right - rule.left > LINED * width]
     if len(rules) < LINES:
