@@ -5,6 +5,8 @@
 # make soak          the long attacks and runs, which `make test` leaves out (some ten minutes on 2 CPU cores)
 # make coverage      every test, and which lines they run: build/coverage/index.html
 # make lint          style, types and the import contracts
+# make audit         known weaknesses of the pinned packages (reads the network)
+# make sbom          the packages of an installation as CycloneDX: build/sbom.json; of extras: make sbom EXTRAS=serve,train
 # make docs          the documents as a site, with an API reference: build/site/index.html
 # make docs-serve    the same, served on http://127.0.0.1:8080
 # make clean         removes what the others made
@@ -27,7 +29,7 @@ export HANMO_ORT_WEB ?= $(ORT_WEB)
 QUICK := tests/test_*.py tests/data tests/docs/test_links.py tests/nets/test_attention.py tests/nets/test_tta.py \
 	tests/distill/test_logits.py tests/cli/test_main.py tests/cli/test_recognize.py
 
-.PHONY: help demo demo-distill test test-quick soak coverage lint docs docs-serve clean onnxruntime-web
+.PHONY: help demo demo-distill test test-quick soak coverage lint audit sbom docs docs-serve clean onnxruntime-web
 .DELETE_ON_ERROR:
 
 help:
@@ -59,6 +61,21 @@ lint: .venv/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python dev/lint_page.py
+
+# --strict: a package that the database could not be asked about is an error, and not taken for a sound one.
+# --no-deps --disable-pip: the files name every package with its version, so nothing is installed to find out.
+audit: build/audit-env/.ready
+	build/audit-env/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off \
+		--requirement constraints/pinned.txt --requirement constraints/docs.txt --requirement constraints/audit.txt
+
+# The list is of a fresh environment with hanmo in it and nothing else, not even pip.
+sbom: build/audit-env/.ready
+	rm -rf build/sbom-env
+	$(PYTHON) -m venv --without-pip build/sbom-env
+	build/audit-env/bin/python -m pip --python build/sbom-env/bin/python install --quiet --disable-pip-version-check \
+		--constraint constraints/pinned.txt '.$(if $(EXTRAS),[$(EXTRAS)])'
+	build/audit-env/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
+		--output-format JSON --output-file build/sbom.json build/sbom-env/bin/python
 
 docs: .venv-docs/.ready
 	.venv-docs/bin/python dev/build_docs.py
@@ -93,6 +110,12 @@ $(BIN)/python:
 	@echo "Setting up .venv-docs; seconds, once."
 	$(PYTHON) -m venv .venv-docs
 	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check --requirement constraints/docs.txt
+	@touch $@
+
+# These tools, too, stay out of the environment of hanmo and of its tests.
+build/audit-env/.ready: constraints/audit.txt
+	$(PYTHON) -m venv build/audit-env
+	build/audit-env/bin/python -m pip install --quiet --disable-pip-version-check --requirement constraints/audit.txt
 	@touch $@
 
 # A file that is there is kept; without npm, or without a network, the tests that need it are skipped.

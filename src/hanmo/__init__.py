@@ -11,10 +11,15 @@ version. Everything else, in this package's modules as well, is internal and may
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+# ONNX Runtime's official builds send usage events to Microsoft unless this is set before they are loaded. A setting of
+# the user's own stays as it is.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from hanmo.bundle import Bundle as Bundle
