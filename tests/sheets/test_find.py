@@ -168,6 +168,16 @@ def test_twelve_megapixels_take_two_seconds_at_most() -> None:
     assert (grid.rows, grid.columns) == (13, 9)
 
 
+def _table() -> NDArray[np.uint8]:
+    page = blank((1400, 1000)).picture
+    draw = ImageDraw.Draw(page)
+    for x in (60, 210, 560, 680, 960, 1360):
+        draw.line((x, 100, x, 900), fill=BLACK, width=2)
+    for y in range(100, 901, 40):
+        draw.line((60, y, 1360, y), fill=BLACK, width=2)
+    return np.asarray(page)
+
+
 def _text(size: int) -> NDArray[np.uint8]:
     page = Image.new("RGB", (1080, 1600), "white")
     draw = ImageDraw.Draw(page)
@@ -183,10 +193,13 @@ def _text(size: int) -> NDArray[np.uint8]:
         (np.full((1200, 900), 255, np.uint8), "blank"),
         (np.zeros((1200, 900, 3), np.uint8), "blank"),
         (np.full((40, 30), 255, np.uint8), "too small"),
+        (_text(14), "no grid"),
         (_text(18), "no grid"),
+        (_text(24), "no grid"),
         (_text(36), "no grid"),
+        (_table(), "grid"),
     ],
-    ids=["white", "black", "tiny", "small text", "large text"],
+    ids=["white", "black", "tiny", "tiny text", "small text", "text", "large text", "table of wide fields"],
 )
 def test_pictures_without_a_grid_are_refused_in_one_line(picture: NDArray[np.uint8], message: str) -> None:
     with pytest.raises(SheetError, match=message) as refusal:

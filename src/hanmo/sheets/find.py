@@ -24,7 +24,7 @@ from hanmo.sheets.light import Map, darkness, reduced
 from hanmo.sheets.order import order_of_grids
 from hanmo.sheets.rows import Evidence, evidence_of, find_rows
 from hanmo.sheets.rules import find_rules
-from hanmo.sheets.sides import areas, merit, sides, transposed
+from hanmo.sheets.sides import areas, merit, sides, tones, transposed
 from hanmo.sheets.straighten import plane_view
 
 Cells = NDArray[np.float64]
@@ -43,6 +43,15 @@ SMALLEST = 60
 
 LINED, LINES = 0.4, 3
 """Share of the width that rules must span, and their number, for a page of a notebook with lines."""
+
+RULED, SURE = 0.9, 0.55
+"""Share of all four sides of a box that must be marked for it to be surely one, and share of such boxes in a lattice.
+In lines of printed text that look like lattices half of the boxes have such sides; in grids that are faint, blurred and
+written all over, nine of ten."""
+
+UNEVEN, MOSTLY = 0.3, 0.93
+"""Rules beside which much is written have gaps. They count if all sides together are marked to such a share and equally
+dark, up to this deviation from their mean; strokes of text deviate by more than a third of it."""
 
 FAINT = 0.3
 """How clear a lattice must be, for its size, beside the clearest one: the grain of a table is fainter."""
@@ -116,8 +125,9 @@ def _is_clear(quads: Cells, evidence: Evidence) -> bool:
 
 
 def _apart(lattices: list[Cells], evidence: Evidence) -> list[Cells]:
-    """The lattices that do not overlap clearer ones, and are not tiny beside the largest one."""
+    """The lattices of ruled boxes that do not overlap clearer ones, nor are tiny or faint beside the others."""
     kept: list[Cells] = []
+    lattices = [quads for quads in lattices if _is_ruled(quads, evidence)]
     for quads in sorted(lattices, key=lambda quads: -merit(quads, evidence)):
         centres = quads.mean(axis=2).reshape(-1, 2)
         overlaps = any(np.mean(_inside(centres, _outline(other))) > 0.2 for other in kept)
@@ -130,6 +140,13 @@ def _apart(lattices: list[Cells], evidence: Evidence) -> list[Cells]:
         for quads, size, clearness in zip(kept, sizes, clear, strict=True)
         if size >= TINY * max(sizes) and clearness >= FAINT * clear[0]
     ]
+
+
+def _is_ruled(quads: Cells, evidence: Evidence) -> bool:
+    """Whether the sides of a lattice are rules, and not strokes of printed text that lie at regular distances."""
+    marked, tone = sides(quads, evidence), tones(quads, evidence)
+    even = float(tone.std()) < UNEVEN * float(tone.mean()) and float(marked.mean()) >= MOSTLY
+    return even or float(np.mean(marked.min(axis=-1) >= RULED)) >= SURE
 
 
 def _is_cut_row(quads: Cells, other: Cells) -> bool:

@@ -24,10 +24,15 @@ def sides(quads: Values, evidence: Evidence) -> Values:
     return _sides(quads, evidence.across_marks, evidence.down_marks)
 
 
+def tones(quads: Values, evidence: Evidence) -> Values:
+    """The darkness of the upper, right, lower and left side of each box, (R, C, 4)."""
+    return _sides(quads, evidence.across, evidence.down)
+
+
 def merit(quads: Values, evidence: Evidence) -> float:
     """How clear a lattice is: the area of its boxes, each by the marks and the darkness of its weakest side."""
     marked = np.maximum(2 * sides(quads, evidence).min(axis=-1) - 1, 0)
-    tone = _sides(quads, evidence.across, evidence.down).min(axis=-1)
+    tone = tones(quads, evidence).min(axis=-1)
     return float((areas(quads) * marked * tone).sum())
 
 

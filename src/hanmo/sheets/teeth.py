@@ -135,7 +135,8 @@ def _teeth(lines: _Lines, height: float) -> list[Tooth]:
         if teeth and x - teeth[-1].right < DOUBLE * height:
             last = teeth[-1]
             both = min(last.cover, tooth.cover) > 0.85 and min(last.tone, tooth.tone) > strong
-            if both and x - last.left < DOUBLE * height:
+            # Two lines are sides of neighbours; more of them at such distances are a table's.
+            if both and last.left == last.right:
                 merged = (max(last.cover, cover), max(last.tone, tone), (last.slant + slant) / 2)
                 teeth[-1] = Tooth(last.left, x, *map(float, merged))
                 continue
