@@ -166,8 +166,18 @@ class _Finder:
         assert span is not None
         top, bottom = self.curves[i, span], self.curves[j, span]
         found = find_chains(self.down, self.down_marks, span, top, bottom, cap)
-        rows = [self.row(i, j, teeth) for teeth in found]
+        parts = [part for teeth in found for part in self.ruled_parts(i, j, teeth)]
+        rows = [self.row(i, j, teeth) for teeth in parts]
         return [row for row in rows if row is not None]
+
+    def ruled_parts(self, i: int, j: int, teeth: list[Tooth]) -> list[list[Tooth]]:
+        """The parts of a chain of teeth between which neither rule is marked, as between two pages."""
+        parts = [teeth[:1]]
+        for a, b in pairwise(teeth):
+            if self.marked[[i, j], _between(a, b)].mean(axis=1).max() < GOOD:
+                parts.append([])
+            parts[-1].append(b)
+        return [part for part in parts if len(part) > 1]
 
     def row(self, i: int, j: int, teeth: list[Tooth]) -> Row | None:
         """The row with given teeth, without boxes at its ends that the rules do not reach; None if none is left.
@@ -176,7 +186,7 @@ class _Finder:
         """
         quality, scores = [], []
         for a, b in pairwise(teeth):
-            span = slice(max(int(a.right), 0), max(int(b.left), int(a.right) + 1))
+            span = _between(a, b)
             sides = [float(self.marked[k, span].mean()) for k in (i, j)]
             tones = [float(self.tones[k, span].mean()) for k in (i, j)]
             cover = [a.cover, b.cover]
@@ -189,6 +199,11 @@ class _Finder:
         first, last = int(good[0]), int(good[-1]) + 1
         kept = teeth[first : last + 1]
         return Row(self.rules[i], self.rules[j], kept, np.array(quality[first:last]), sum(scores[first:last]))
+
+
+def _between(a: Tooth, b: Tooth) -> slice:
+    """The abscissas between two teeth, one at least."""
+    return slice(max(int(a.right), 0), max(int(b.left), int(a.right) + 1))
 
 
 def _ranked(values: Map, share: float) -> Map:
