@@ -47,7 +47,7 @@ def test_a_recipe_may_merge_characters_that_look_the_same() -> None:
     assert str(recipe.charset()) == "口0永"
     assert recipe.members() == {"口": "口囗", "0": "0Oo"}
     assert SynthRecipe(characters="口0O囗o永").members() == {}
-    assert len(SynthRecipe(characters="wide", groups=True).charset()) == 10_412
+    assert len(SynthRecipe(characters="wide", groups=True).charset()) == 10_411
 
 
 def test_members_of_a_group_that_has_one_of_them_are_left_out() -> None:
