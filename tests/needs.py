@@ -1,4 +1,4 @@
-"""What some tests need and pip cannot install: a browser, Node.js, ONNX Runtime's build for browsers.
+"""What some tests need and pip cannot install: a browser, Node.js, ONNX Runtime's build for browsers, files of Linux.
 
 Without them these tests are skipped. ``make test`` runs this file first, so that a reader of the log knows before the
 tests run what will be skipped, and what to install. Where HANMO_ALL_TESTS is set, as in the public CI, the tests fail
@@ -63,8 +63,24 @@ NODE = Need(
 )
 
 
+def _existing(path: str) -> str | None:
+    return path if Path(path).exists() else None
+
+
+FULL_DEVICE = Need(
+    "the test of an output that takes nothing (tests/attacks/test_untyped.py)",
+    lambda: _existing("/dev/full"),
+    "there is no /dev/full; run this test on Linux",
+)
+PROC = Need(
+    "the tests of memory in tests/soak",
+    lambda: _existing("/proc/self/status"),
+    "there is no /proc, from which memory is read; run these tests on Linux",
+)
+
+
 def main() -> None:
-    missing = [need for need in (BROWSER, RUNTIME, NODE) if need.find() is None]
+    missing = [need for need in (BROWSER, RUNTIME, NODE, FULL_DEVICE, PROC) if need.find() is None]
     if not missing:
         print("All tests will run; none is skipped.")
     for need in missing:

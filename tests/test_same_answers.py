@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,6 +11,7 @@ import numpy as np
 import pytest
 
 from hanmo.builtin import EMBEDDED
+from scripts import load_script
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "same_answers.py"
 SAMPLE = 50
@@ -21,14 +20,7 @@ SAMPLE = 50
 
 @pytest.fixture(scope="module")
 def golden() -> ModuleType:
-    """The script as a module; its dataclass needs it to be a registered one."""
-    spec = importlib.util.spec_from_file_location("same_answers", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_script(SCRIPT)
 
 
 @pytest.fixture(scope="module")

@@ -33,6 +33,7 @@ from hanmo.synth.fonts.bank import GlyphBank
 from hanmo.train.checkpoint import load_tensors, save_tensors
 from hanmo.train.config import Recipe
 from hanmo.train.run import load_trained
+from needs import FULL_DEVICE
 
 DOORS: dict[str, Callable[[str], object]] = {
     "picture": load,
@@ -82,7 +83,6 @@ def test_a_pipe_is_refused_and_not_waited_for(door: str, tmp_path: Path) -> None
         DOORS[door](str(path))
 
 
-@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no /dev/zero here")
 @pytest.mark.parametrize("door", READING)
 def test_a_device_that_never_ends_is_refused(door: str, tmp_path: Path) -> None:
     (tmp_path / "zero.gnt").symlink_to("/dev/zero")
@@ -248,10 +248,9 @@ def test_shapes_are_compared_without_random_numbers(name: str, tmp_path: Path) -
         assert torch.equal(loaded.state_dict()[key], tensor)
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_an_output_that_takes_nothing_is_named_in_one_line() -> None:
     code = "from hanmo.cli.main import main; main()"
-    with Path("/dev/full").open("w") as full:
+    with Path(FULL_DEVICE.get()).open("w") as full:
         done = subprocess.run(
             [sys.executable, "-c", code, "recognize", "--help"], stdout=full, stderr=subprocess.PIPE, text=True
         )

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from hanmo import Recognizer
+from needs import PROC
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.*"))
 Record = Callable[[str, str], None]
@@ -40,10 +41,8 @@ def test_eight_threads_answer_as_one(reader: Recognizer, record: Record, calls: 
     record("threads", f"8 threads x {calls:,} calls, identical to {calls:,} serial ones")
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
 def test_other_processes_answer_alike(reader: Recognizer, method: str) -> None:
-    if method not in multiprocessing.get_all_start_methods():
-        pytest.skip(f"this system has no {method}")
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context(method)) as pool:
         assert pool.submit(answers, reader, 20).result(timeout=120) == answers(reader, 20)
 
@@ -51,11 +50,10 @@ def test_other_processes_answer_alike(reader: Recognizer, method: str) -> None:
 def resident() -> int:
     """Bytes of memory in use."""
     gc.collect()
-    text = Path("/proc/self/status").read_text(encoding="ascii")
+    text = Path(PROC.get()).read_text(encoding="ascii")
     return 1024 * next(int(line.split()[1]) for line in text.splitlines() if line.startswith("VmRSS:"))
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
 @pytest.mark.parametrize("calls", [400, pytest.param(200_000, marks=pytest.mark.soak)])
 def test_memory_does_not_grow(reader: Recognizer, record: Record, calls: int) -> None:
     for _ in range(10):  # until caches and the allocator's arenas have their size

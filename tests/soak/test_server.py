@@ -21,6 +21,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from needs import PROC
+
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.*"))
 PNG = EXAMPLES[0].read_bytes()
 URL = "/v1/recognize"
@@ -43,7 +45,7 @@ def server(log: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
 
 def resident(process: int) -> float:
     """Megabytes of memory."""
-    text = Path(f"/proc/{process}/status").read_text(encoding="ascii")
+    text = Path(PROC.get().replace("self", str(process))).read_text(encoding="ascii")
     return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("VmRSS:")) / 1024
 
 
@@ -101,7 +103,6 @@ class Crowd:
             self.vanished += 1
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
 @pytest.mark.parametrize("requests", [200, pytest.param(100_000, marks=pytest.mark.soak)])
 def test_mixed_requests(tmp_path: Path, record: Callable[[str, str], None], requests: int) -> None:
     with server(tmp_path / "log") as (process, address):

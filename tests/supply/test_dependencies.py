@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from scripts import load_script
 
 SCRIPT = Path(__file__).parents[2] / "dev" / "list_dependencies.py"
 PERMISSIVE = {"MIT", "MIT-CMU", "Apache-2.0", "BSD", "BSD-2-Clause", "BSD-3-Clause", "0BSD", "ISC", "Zlib", "CC0-1.0"}
@@ -20,14 +20,7 @@ KNOWN_OTHERS = {"tqdm": "MPL-2.0 AND MIT"}
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    """The script as a module; its dataclass needs it to be a registered one."""
-    spec = importlib.util.spec_from_file_location("list_dependencies", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_script(SCRIPT)
 
 
 def test_the_table_has_what_is_installed(script: ModuleType) -> None:

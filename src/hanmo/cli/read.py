@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple, cast, get_args
 
 import typer
 
-from hanmo.builtin import EMBEDDED_TEXT
-from hanmo.charset import list_sets
+from hanmo.cli.reading_options import AmongOption, BundleOption, DeviceOption
 from hanmo.cli.recognize import STDIN, Picture, find_pictures, message_of
 from hanmo.errors import ArgumentError, ImageError
 
@@ -52,20 +51,9 @@ def read(
             "--against", metavar="TEXT", help="Show where the sheet differs from this text, or @FILE with it."
         ),
     ] = None,
-    bundle: Annotated[
-        Path | None,
-        typer.Option("--bundle", help=f"Folder of a bundle, or {EMBEDDED_TEXT}."),
-    ] = None,
-    among: Annotated[
-        str,
-        typer.Option(
-            "--among",
-            metavar="文字…|NAMES",
-            help="Choose among these characters only, or among named sets joined by +, as in --among digits+latin. "
-            f"Sets: {list_sets()}.",
-        ),
-    ] = "",
-    device: Annotated[str, typer.Option(help="cpu, or cuda, which needs hanmo's extra gpu.")] = "cpu",
+    bundle: BundleOption = None,
+    among: AmongOption = "",
+    device: DeviceOption = "cpu",
     overlay: Annotated[
         Path | None,
         typer.Option(

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple, cast
 
 import typer
 
-from hanmo.builtin import EMBEDDED_TEXT
-from hanmo.charset import list_sets
+from hanmo.cli.reading_options import AmongOption, BundleOption, DeviceOption
 from hanmo.errors import HanmoError, ImageError
 
 if TYPE_CHECKING:
@@ -56,22 +55,10 @@ def recognize(
             help="Pictures with one character in each, folders of such pictures, or - for the standard input.",
         ),
     ],
-    bundle: Annotated[
-        Path | None,
-        typer.Option("--bundle", help=f"Folder of a bundle, or {EMBEDDED_TEXT}."),
-    ] = None,
+    bundle: BundleOption = None,
     top: Annotated[int, typer.Option("--top", min=1, help="How many candidates to show.")] = 5,
-    among: Annotated[
-        str,
-        typer.Option(
-            "--among",
-            metavar="文字…|NAMES",
-            # Without Chinese characters: rich counts their cells wrongly where it breaks a line, and cuts the line.
-            help="Choose among these characters only, or among named sets joined by +, as in --among digits+latin. "
-            f"Sets: {list_sets()}.",
-        ),
-    ] = "",
-    device: Annotated[str, typer.Option(help="cpu, or cuda, which needs hanmo's extra gpu.")] = "cpu",
+    among: AmongOption = "",
+    device: DeviceOption = "cpu",
     sheet: Annotated[
         Path | None, typer.Option("--sheet", metavar="PNG", help="Draw the pictures and their answers into this file.")
     ] = None,
