@@ -33,9 +33,12 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from hanmo.colour import find_print, hide, to_grey
+from hanmo.colour import find_print, hide
 from hanmo.errors import ImageError, ImageFormatError, ImageTooLargeError, one_line
 from hanmo.files import open_file
+from hanmo.levels import CHANNELS, by_range, check_size, colours_of_array, grey_of_array, repeated, without_alpha
+from hanmo.levels import MAX_PIXELS as MAX_PIXELS
+from hanmo.levels import MAX_SIDE as MAX_SIDE
 from hanmo.picture_parts import CHECKS
 from hanmo.polarity import ink_dark
 from hanmo.strokes import Strokes, draw
@@ -56,14 +59,6 @@ Source: TypeAlias = (
 
 MAX_BYTES = 16 * 2**20
 """Largest size of a picture file, in bytes."""
-MAX_PIXELS = 16 * 2**20
-"""Largest number of pixels of a picture: width times height."""
-MAX_SIDE = 16_384
-"""Largest width and largest height of a picture, in pixels. A line of 16 million pixels is no character, and a few
-kilobytes hold it."""
-
-_FAINT = 12
-"""A transparent picture over white whose grey levels differ by less counts as one tone; its opaque part is the ink."""
 
 _FORMATS: tuple[tuple[tuple[bytes, ...], type[ImageFile.ImageFile]], ...] = (
     ((b"\x89PNG\r\n\x1a\n",), PngImagePlugin.PngImageFile),
@@ -95,7 +90,7 @@ def load(source: Source) -> Grey:
     with _naming(source):
         if isinstance(source, Sequence) and not isinstance(source, str | bytes | bytearray | memoryview):
             return draw(source)
-        return ink_dark(_convert(source, _from_pil, _from_array))
+        return ink_dark(_convert(source, _from_pil, grey_of_array))
 
 
 def load_colours(source: Source) -> Grey:
@@ -109,7 +104,7 @@ def load_colours(source: Source) -> Grey:
             raise ImageError(
                 "strokes are no picture of a page; give a path, bytes, an open file, a PIL image or an array"
             )
-        return _convert(source, _colours_of_pil, _colours_of_array)
+        return _convert(source, _colours_of_pil, colours_of_array)
 
 
 @contextmanager
@@ -175,13 +170,11 @@ def is_single(images: object) -> bool:
     """Whether ``images`` can only be one picture where many are expected; a list of strokes cannot be told apart."""
     if isinstance(images, np.ndarray):
         # Of three axes the last is colour where it has 1, 3 or 4 entries: no picture of a character is so narrow.
-        return images.ndim < 3 or (images.ndim == 3 and images.shape[2] in _CHANNELS)
+        return images.ndim < 3 or (images.ndim == 3 and images.shape[2] in CHANNELS)
     return isinstance(images, _SINGLE) or hasattr(images, "read")
 
 
 _SINGLE = (str, os.PathLike, bytes, bytearray, memoryview, Image.Image)
-_CHANNELS = (1, 3, 4)
-"""Entries of an array's third axis: grey, RGB, RGB with transparency."""
 
 
 def _read_open(file: BinaryFile) -> bytes:
@@ -245,9 +238,9 @@ def _decoding(problem: str) -> Iterator[None]:
 def _decoded(picture: Image.Image) -> Image.Image:
     """The picture with its pixels loaded and turned upright; its size is checked first."""
     width, height = picture.size
-    _check_size(width, height)
+    check_size(width, height)
     if isinstance(picture, TiffImagePlugin.TiffImageFile):  # a tile may claim far more than the picture it belongs to
-        _check_size(*(_dimension(picture.tag_v2.get(tag, 1)) for tag in (_TILE_WIDTH, _TILE_LENGTH)))
+        check_size(*(_dimension(picture.tag_v2.get(tag, 1)) for tag in (_TILE_WIDTH, _TILE_LENGTH)))
     picture.load()
     return _upright(picture)
 
@@ -255,11 +248,11 @@ def _decoded(picture: Image.Image) -> Image.Image:
 def _from_pil(picture: Image.Image) -> Grey:
     picture = _decoded(picture)
     if picture.mode.startswith("I;16"):
-        return _from_array(np.asarray(picture))
+        return grey_of_array(np.asarray(picture))
     if picture.mode in ("I", "F"):
-        return _by_range(np.asarray(picture, np.float64))
+        return by_range(np.asarray(picture, np.float64))
     if picture.has_transparency_data:
-        return _without_alpha(np.asarray(picture.convert("RGBA")))
+        return without_alpha(np.asarray(picture.convert("RGBA")))
     if picture.mode in _GREY_MODES:
         return np.array(picture.convert("L"))
     rgb = picture.convert("RGB")
@@ -271,11 +264,11 @@ def _from_pil(picture: Image.Image) -> Grey:
 def _colours_of_pil(picture: Image.Image) -> Grey:
     picture = _decoded(picture)
     if picture.mode.startswith("I;16"):
-        return _colours_of_array(np.asarray(picture))
+        return colours_of_array(np.asarray(picture))
     if picture.mode in ("I", "F"):
-        return _repeated(_by_range(np.asarray(picture, np.float64)))
+        return repeated(by_range(np.asarray(picture, np.float64)))
     if picture.has_transparency_data:
-        return _colours_of_array(np.asarray(picture.convert("RGBA")))
+        return colours_of_array(np.asarray(picture.convert("RGBA")))
     return np.array(picture.convert("RGB"))
 
 
@@ -297,87 +290,3 @@ def _upright(picture: Image.Image) -> Image.Image:
         return ImageOps.exif_transpose(picture) if turned else picture  # it would copy an upright picture, too
     except Exception:  # metadata damaged in any way changes no pixel: the picture is taken as it is stored
         return picture
-
-
-def _from_array(array: NDArray[Any]) -> Grey:
-    levels = _levels(array)
-    if levels.ndim == 2:
-        return levels.copy()
-    return to_grey(levels) if levels.shape[2] == 3 else _without_alpha(levels)
-
-
-def _colours_of_array(array: NDArray[Any]) -> Grey:
-    levels = _levels(array)
-    if levels.ndim == 2:
-        return _repeated(levels)
-    if levels.shape[2] == 3:
-        return levels.copy()
-    return _over_white(levels[..., :3], levels[..., 3:].astype(np.uint16))
-
-
-def _repeated(grey: Grey) -> Grey:
-    return np.repeat(grey[..., None], 3, axis=2)
-
-
-def _levels(array: NDArray[Any]) -> Grey:
-    """An array of any kind that is allowed as uint8 (H, W), (H, W, 3) or (H, W, 4)."""
-    if array.ndim == 3 and array.shape[2] == 1:
-        array = array[..., 0]
-    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in _CHANNELS):
-        raise ImageError(
-            "an array must be (H, W), (H, W, 1), (H, W, 3) or (H, W, 4); for many pictures in one use recognize_batch"
-        )
-    _check_size(array.shape[1], array.shape[0])
-    if array.dtype == np.bool_:
-        levels = array.astype(np.uint8) * np.uint8(255)
-    elif array.dtype == np.uint8:
-        levels = array
-    elif array.dtype.kind == "u" and array.dtype.itemsize == 2:
-        levels = ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    elif array.dtype.kind == "f":
-        if not (array.min() >= 0 and array.max() <= 1):  # written so that NaN fails too
-            raise ImageError("floats must lie between 0 and 1; divide by the value of white, or convert to uint8")
-        levels = _to_uint8(array * 255.0)
-    else:
-        raise ImageError("an array must be uint8, uint16, bool, or floats between 0 and 1; convert it to uint8")
-    return levels
-
-
-def _without_alpha(rgba: Grey) -> Grey:
-    """(H, W, 4) -> (H, W) over white; where that leaves one tone, the opaque part is the ink (white on nothing)."""
-    if rgba[..., 3].min() == 255:
-        return to_grey(rgba[..., :3])
-    luma = np.array(Image.fromarray(np.ascontiguousarray(rgba[..., :3])).convert("L"))
-    alpha = rgba[..., 3].astype(np.uint16)
-    composite = _over_white(luma, alpha)
-    if np.ptp(composite) < _FAINT <= np.ptp(alpha):
-        return (255 - alpha).astype(np.uint8)
-    pixels = _over_white(rgba[..., :3], alpha[..., None])
-    found = find_print(pixels)
-    return composite if found is None else hide(pixels, found)
-
-
-def _over_white(levels: Grey, alpha: NDArray[np.uint16]) -> Grey:
-    return ((levels * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
-
-
-def _by_range(values: NDArray[np.float64]) -> Grey:
-    """Pillow's modes ``I`` and ``F`` do not define white: it is the smallest usual value that no pixel exceeds."""
-    if values.min() >= 0:
-        for white in (1, 255, 65535):
-            if values.max() <= white:
-                return _to_uint8(values * (255 / white))
-    raise ImageError("its pixels lie outside 0 to 65535; convert it to 8-bit grey")
-
-
-def _to_uint8(values: NDArray[Any]) -> Grey:
-    return (values + 0.5).astype(np.uint8)
-
-
-def _check_size(width: int, height: int) -> None:
-    if width < 1 or height < 1:
-        raise ImageError(f"{width}x{height} holds no pixels; save the picture again")
-    if width * height > MAX_PIXELS:
-        raise ImageTooLargeError(f"{width}x{height} is more than {MAX_PIXELS:,} pixels; save a smaller picture")
-    if max(width, height) > MAX_SIDE:
-        raise ImageTooLargeError(f"{width}x{height} is longer than {MAX_SIDE:,} pixels; cut the character out")
