@@ -12,7 +12,7 @@ from pathlib import Path
 SECONDS, MEGABYTES = 0.1, 50
 """What docs/reliability.md promises for an input that is refused."""
 BUSY = 20
-"""Processor time is so much longer at worst: on shared cores, at the first use of a module, or with a garbage collection."""
+"""Processor time is so much longer at worst: on shared cores, at the first use of a module, or at a collection."""
 
 _PEAK = Path("/proc/self/clear_refs")
 
