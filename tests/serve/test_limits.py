@@ -22,6 +22,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from attacks.budget import BUSY
 from hanmo.bundle import Bundle
 from hanmo.errors import ArgumentError, BundleError
 from hanmo.prediction import Prediction
@@ -32,8 +33,6 @@ from hanmo.serve.problems import RefusedError
 from hanmo.serve.uploads import parse
 
 URL = "/v1/recognize"
-BUSY = 4
-"""Processor time is so much longer at worst on a machine whose cores are shared."""
 Picture = Callable[..., bytes]
 
 

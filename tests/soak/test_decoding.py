@@ -17,6 +17,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from attacks.budget import BUSY
 from hanmo.errors import ImageError
 from hanmo.image import MAX_PIXELS, load
 from hanmo.normalize import Normalization
@@ -24,7 +25,6 @@ from hanmo.serve.config import ServeConfig
 
 SECONDS = 1.0
 """Processor time that a picture may take on an idle core."""
-BUSY = 4  # as in tests/attacks/budget.py: clocks of shared cores run slower
 
 VARIANTS = {
     "png": ("PNG", {}),

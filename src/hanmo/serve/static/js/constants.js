@@ -7,8 +7,11 @@
 export const IMAGE = {
   // Largest size of a picture file, in bytes.
   MAX_BYTES: 16777216,
-  // Largest number of pixels of a picture: width times height.
   MAX_PIXELS: 16777216,
+};
+
+/** From src/hanmo/levels.py. */
+export const LEVELS = {
   // A transparent picture over white whose grey levels differ by less counts as one tone; its opaque part is the
   // ink.
   FAINT: 12,

@@ -1,10 +1,10 @@
 /** Port of the second half of src/hanmo/image.py and of src/hanmo/polarity.py: pixels become grey, with dark ink. */
 
-import { IMAGE, POLARITY } from "../constants.js";
+import { LEVELS, POLARITY } from "../constants.js";
 import { findPrint, hide, luma } from "./colour.js";
 import { countLevels, roundHalfEven } from "./paper.js";
 
-const { FAINT } = IMAGE;
+const { FAINT } = LEVELS;
 const { DARK_BORDER, DARK_INSIDE, FRAME } = POLARITY;
 
 /** @typedef {import("./strokes.js").Grey} Grey */
