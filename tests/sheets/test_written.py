@@ -6,7 +6,7 @@ import pytest
 from drawn_boxes import draw_boxes
 from hanmo.colour import to_grey
 from hanmo.sheets.cells import cut
-from hanmo.sheets.cleaned import fine_print, without_foreign, without_print, writing_alone
+from hanmo.sheets.cleaned import contrasted, fine_print, without_foreign, without_print
 from hanmo.sheets.written import Writing, find_writing
 
 ROWS = ["春眠不觉晓 ", "处处闻啼鸟 ", "夜来风雨声 ", "      "]
@@ -63,10 +63,22 @@ def test_print_is_left_out_and_strokes_stay() -> None:
     writing = find_writing(crossed)
     print_alone = crossed[EMPTY].astype(int).min()
     assert print_alone < 130
-    for cleaned in (writing_alone(crossed, writing), without_print(crossed, writing, fine_print(crossed))):
-        assert cleaned[EMPTY].min() > 200
-        strokes = plain[~EMPTY] < 60
-        assert (cleaned[~EMPTY][strokes] < 90).mean() > 0.97
+    cleaned = without_print(crossed, writing, fine_print(crossed))
+    assert cleaned[EMPTY].min() > 200
+    strokes = plain[~EMPTY] < 60
+    assert (cleaned[~EMPTY][strokes] < 90).mean() > 0.97
+
+
+def test_pale_strokes_become_black_and_paper_white() -> None:
+    plain = cells_of(ROWS)[~EMPTY, 8:-8, 8:-8]
+    pale = (170 + plain // 16).astype(np.uint8)  # 15 levels of contrast, as of hard pencil on grey paper
+    strong = contrasted(pale)
+    assert strong[plain < 60].max() < 80
+    assert strong[plain > 235].min() > 220
+
+
+def test_a_cell_without_ink_stays_white() -> None:
+    assert contrasted(np.full((1, 40, 40), 200, np.uint8)).min() == 255
 
 
 def test_rules_and_neighbours_are_left_out_without_a_look_at_the_print() -> None:

@@ -1,9 +1,4 @@
-"""Cells without print, rules and neighbours' strokes, for a second look at those that were not read for sure.
-
-Three ways, since each does well where the others do not: :func:`writing_alone` keeps only what is surely written,
-:func:`without_print` removes only what is surely printed, and :func:`without_foreign` removes no print at all, for
-sheets whose characters have strokes in common that look like print.
-"""
+"""Cells without print, rules and neighbours' strokes, with black ink, for a second look at those not read for sure."""
 
 from __future__ import annotations
 
@@ -11,26 +6,22 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hanmo.sheets.written import PAPER, Writing, darkness, print_of, spread
+from hanmo.sheets.written import PAPER, Writing, darkness, print_of
 
 Grey = NDArray[np.uint8]
 Levels = NDArray[np.float32]
 
-_EDGE = 0.25
-"""Where a mask of 0 and 1 is enlarged, this level is half a pixel of the small mask outside of its edge."""
 _SAMPLE = 96
 """Cells from which the print is found at full size: more change it little and take longer."""
 _PRINTED = 0.06
 """Darkness from which something is printed at a place; the rest is the structure of the paper."""
 _BEYOND, _NOISE = 1.15, 0.04
 """A pixel is print if it is no darker than so many times the usual print, and a little for the noise."""
-
-
-def writing_alone(pictures: Grey, writing: Writing) -> Grey:
-    """The pictures (N, S, S), with paper wherever there is no ``writing``."""
-    inked = spread((writing.ink > 0).astype(np.float32))  # strokes keep their soft edges
-    shown = _enlarged(inked, pictures.shape[1], Image.Resampling.BILINEAR) > _EDGE
-    return np.where(shown, pictures, _paper(pictures))
+_BLACK, _GRAIN = 0.97, 0.05
+"""Levels of :func:`contrasted`: this quantile of a cell's darkness becomes black, and what has less than this share of
+it becomes paper. On 39 drawn sheets 0.95 to 0.99 and 0 to 0.2 differ by less than 0.2 points."""
+_PALEST = 0.02
+"""Darkness that becomes black at least: a cell without ink stays white."""
 
 
 def without_print(pictures: Grey, writing: Writing, printed: Levels) -> Grey:
@@ -43,6 +34,17 @@ def without_foreign(pictures: Grey, writing: Writing) -> Grey:
     """The pictures (N, S, S), with paper for what is foreign to the cell alone."""
     foreign = _enlarged(writing.foreign.astype(np.float32), pictures.shape[1], Image.Resampling.NEAREST) > 0
     return np.where(foreign, _paper(pictures), pictures)
+
+
+def contrasted(pictures: Grey) -> Grey:
+    """The pictures (N, S, S) with white paper and black ink.
+
+    The front end of a reader takes pale pencil for shadows. In a cell of a sheet it can only be writing.
+    """
+    dark = darkness(pictures)
+    black = np.maximum(np.quantile(dark, _BLACK, axis=(1, 2), keepdims=True), _PALEST)
+    ink = ((dark / black - _GRAIN) / (1 - _GRAIN)).clip(0, 1)
+    return np.asarray(255 * (1 - ink), np.uint8)
 
 
 def fine_print(pictures: Grey) -> Levels:

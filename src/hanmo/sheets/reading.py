@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hanmo.prediction import Prediction
 from hanmo.recognizer import Recognizer
-from hanmo.sheets.cleaned import fine_print, without_foreign, without_print, writing_alone
+from hanmo.sheets.cleaned import contrasted, fine_print, without_print
 from hanmo.sheets.crossed import CROSSES, is_crossed
 from hanmo.sheets.written import Writing
 
 Grey = NDArray[np.uint8]
 
-_SURE = 0.95
-"""A cell that is read with less is read again without print and neighbours' strokes, and the surest answer counts. On
-38 drawn sheets and photographs this raises the right answers from 87 to 97 %. Sure cells stay as they are: strokes that
-all characters of a practice sheet share may be taken for print."""
+_SURE = 0.98
+"""A cell that is read with less is read again, without print and neighbours' strokes and with black ink, and the mean
+of both answers counts. Of the 5,194 characters of 39 drawn sheets, 131 are wrong or refused then instead of 350. Sure
+cells stay as they are: strokes that all characters of a practice sheet share may be taken for print."""
 _CLEAR = 0.9
 """Probability from which a cell counts as written although it is far fainter than the others."""
 _HEAVY, _UNLIKELY = 1.5, 0.4
@@ -37,28 +38,32 @@ def read_cells(
     """Read the cells of a grid, uint8 (N, S, S), with the writing that :func:`find_writing` found on these pictures."""
     (written,) = np.nonzero(~writing.empty | writing.faint)
     predictions = reader.recognize_batch(list(pictures[written]), top, among=among)
-    unsure = [n for n, prediction in enumerate(predictions) if _rank(prediction) < (True, _SURE)]
+    unsure = [n for n, prediction in enumerate(predictions) if prediction.refused or prediction.probability < _SURE]
     if unsure:
-        places = written[unsure]
-        cells, here = pictures[places], writing.of(places)
-        looks = (
-            writing_alone(cells, here),
-            without_print(cells, here, fine_print(pictures)),
-            without_foreign(cells, here),
-        )
-        for cleaned in looks:
-            for n, again in zip(unsure, reader.recognize_batch(list(cleaned), top, among=among), strict=True):
-                predictions[n] = max(predictions[n], again, key=_rank)
+        cells, here = pictures[written[unsure]], writing.of(written[unsure])
+        again = contrasted(without_print(cells, here, fine_print(pictures)))
+        for n, second in zip(unsure, reader.recognize_batch(list(again), top, among=among), strict=True):
+            predictions[n] = _mean_of(predictions[n], second, top)
     read: list[Read] = [(None, False)] * len(pictures)
     for place, prediction, heavy in zip(written, predictions, _heaviness(writing, written), strict=True):
-        if prediction.candidates and (not writing.empty[place] or _rank(prediction) >= (True, _CLEAR)):
+        is_clear = not prediction.refused and prediction.probability >= _CLEAR
+        if prediction.candidates and (is_clear or not writing.empty[place]):
             corrected = _is_overwritten(prediction, heavy) or _is_struck(prediction, writing.ink[place])
             read[place] = prediction, corrected
     return read
 
 
-def _rank(prediction: Prediction) -> tuple[bool, float]:
-    return not prediction.refused, prediction.probability
+def _mean_of(first: Prediction, second: Prediction, top: int) -> Prediction:
+    """The mean of two answers to the same cell, refused only where both are."""
+    seen = {c.character: c for p in (first, second) for c in p.candidates}
+    probability = {c: sum(_probability_of(c, p) for p in (first, second)) / 2 for c in seen}
+    best = sorted(seen, key=lambda c: probability[c], reverse=True)[:top]
+    candidates = tuple(replace(seen[c], probability=probability[c]) for c in best)
+    return Prediction(candidates, second.reason if first.refused else None)
+
+
+def _probability_of(character: str, prediction: Prediction) -> float:
+    return next((c.probability for c in prediction.candidates if c.character == character), 0.0)
 
 
 def _heaviness(writing: Writing, written: NDArray[np.intp]) -> list[float]:
