@@ -32,7 +32,7 @@ _FEWEST = 8
 """With fewer cells chance decides what they have in common, so nothing is taken for print."""
 _BEYOND = 1.2
 """Ink begins at so many times the print's level: a cell may be printed a little darker than most."""
-_NOISE = 0.03
+_NOISE = 0.02
 """Darkness, of 1, that is subtracted everywhere: the grain of paper, and a camera's noise after averaging."""
 _FAINTEST = 0.02
 """Darkness beyond the noise, as a mean over 3 x 3 pixels, below which a cell is empty even where all are as faint."""
