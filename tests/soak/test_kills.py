@@ -15,17 +15,33 @@ from typing import Any
 
 import pytest
 
+from hanmo.bench.config import BenchConfig, MethodRow, NetRow
+from hanmo.bench.jobs import Results
 from hanmo.bundle import Bundle
 from hanmo.config import dump_toml
 from hanmo.data.gnt import write_gnt
 from hanmo.data.pack import Pack
 from hanmo.data.sample import Sample
+from hanmo.nets.registry import NetConfig
+from hanmo.train.config import MethodConfig
 from hanmo.train.run import RunFolder
 
-VERBS = ["training", "packing", "drawing", "exporting", "reading"]
+VERBS = ["training", "packing", "drawing", "exporting", "reading", "searching", "comparing"]
 KILLS = [("training", 1), ("packing", 1), *(pytest.param(verb, 20, marks=pytest.mark.soak) for verb in VERBS)]
-"""20 for each of five verbs: 100 in a full run."""
-TIMES = {"images_per_s", "seconds", "ms"}
+"""20 for each of seven verbs: 140 in a full run."""
+TIMES = {"images_per_s", "seconds", "ms", "memory_mb"}
+SEARCH = """
+name = "search"
+recipe = "{recipe}"
+sampler = "random"
+trials = 4
+held_out = 0.2
+prune = "no"
+[[space]]
+key = "optim.learning_rate"
+low = 1e-3
+high = 1e-2
+"""
 
 
 @dataclass
@@ -36,6 +52,8 @@ class Job:
     out: Path
     check: Callable[[Path], object]
     output: Path | None = None
+    result: Callable[[Path], object] | None = None
+    """What must be as in an unbroken run; by default all files of the folder."""
 
     def start(self) -> subprocess.Popen[bytes]:
         # One thread each, so that the sums of an unbroken run have the same order.
@@ -103,6 +121,41 @@ def reading(folder: Path) -> Job:
     return Job(["recognize", str(pictures), "--json", "--bundle", "nano"], output, lambda out: None, output)
 
 
+def searching(folder: Path, small: Any) -> Job:
+    recipe, search = (folder.parents[1] / name for name in ("recipe.toml", "search.toml"))
+    recipe.write_text(dump_toml(small(train={"epochs": 8})), encoding="utf-8")
+    search.write_text(SEARCH.format(recipe=recipe), encoding="utf-8")
+
+    def trained(out: Path) -> list[Any]:
+        rows = [json.loads(line) for line in (out / "trials.jsonl").read_text(encoding="utf-8").splitlines()]
+        # A killed trial is in the list as well, and its settings are taken by a later one.
+        return [(row["settings"], row["top1"]) for row in rows if row["state"] == "complete"]
+
+    def check(out: Path) -> None:
+        if (out / "trials.jsonl").exists():
+            trained(out)
+
+    return Job(["search", str(search), "--out", str(folder), "--device", "cpu"], folder, check, result=trained)
+
+
+def comparing(folder: Path, small: Any) -> Job:
+    recipe, bench = (folder.parents[1] / name for name in ("recipe.toml", "bench.toml"))
+    recipe.write_text(dump_toml(small(train={"epochs": 4})), encoding="utf-8")
+    nets = (NetRow(name="small", net=NetConfig(width=8)), NetRow(name="large", net=NetConfig(width=16)))
+    method = MethodRow(name="kd", methods=(MethodConfig(name="kd"),))
+    config = BenchConfig(
+        name="toy", recipe=str(recipe), seeds=(0,), nets=nets, students=("small",), teachers=("large/0",),
+        methods=(method,),
+    )  # fmt: skip
+    bench.write_text(dump_toml(config), encoding="utf-8")
+
+    def rows(out: Path) -> dict[Any, Any]:
+        records = Results(out / "results.jsonl").load()
+        return {run: {k: v for k, v in record.items() if k not in TIMES} for run, record in records.items()}
+
+    return Job(["bench", "distill", str(bench), "--out", str(folder), "--gpus", "0"], folder, rows, result=rows)
+
+
 @pytest.fixture
 def job(request: pytest.FixtureRequest, tmp_path: Path, small: Any, drawn: Path) -> Callable[[str, str], Job]:
     """``job(verb, name)``: one of the verbs, making a folder below ``name``."""
@@ -116,6 +169,8 @@ def job(request: pytest.FixtureRequest, tmp_path: Path, small: Any, drawn: Path)
             "drawing": lambda: drawing(folder),
             "exporting": lambda: exporting(folder, request.getfixturevalue("tiny_run")),
             "reading": lambda: reading(folder),
+            "searching": lambda: searching(folder, small),
+            "comparing": lambda: comparing(folder, small),
         }
         return kinds[verb]()
 
@@ -150,7 +205,8 @@ def test_killed_and_resumed_equals_unbroken(
         assert unbroken.output is not None
         assert broken.output.read_bytes() == unbroken.output.read_bytes()
     else:
-        assert content(broken.out) == content(unbroken.out)
+        result = broken.result or content
+        assert result(broken.out) == result(unbroken.out)
     left = [path.name for path in tmp_path.rglob("*") if ".hanmo-" in path.name or path.name.endswith(".parts")]
     assert not left, "nothing half-written stays"
     record(f"kills: {verb}", f"{landed} of {kills} runs killed, the end is the same")

@@ -14,6 +14,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from hanmo.nets.compiled import first_convolution
+
 Attention = Callable[[int], nn.Module]
 Stem = Literal["stride2", "stride4", "imagenet"]
 Pool = Literal["average", "weighted"]
@@ -167,7 +169,7 @@ class ResNet(nn.Module):
                 nn.init.zeros_(module.bn3.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.reduce(torch.relu(self.bn1(self.conv1(x))))
+        x = self.reduce(torch.relu(self.bn1(first_convolution(self.conv1, x))))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         logits: Tensor = self.fc(self.dropout(self.bottleneck(self.pool(x))))
         return logits

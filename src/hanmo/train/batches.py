@@ -22,6 +22,7 @@ SHARE_OF_MEMORY = 0.5
 
 The other half is for the nets, their gradients and activations.
 """
+_CPU = torch.device("cpu")
 
 
 class DataInfo(Protocol):
@@ -69,13 +70,23 @@ def steps_per_epoch(samples: int, batch: int, processes: Processes) -> int:
     return samples // batch
 
 
-def shuffled(samples: int, epoch: int, batch: int, seed: int, processes: Processes, start: int = 0) -> Iterator[Tensor]:
-    """The sample numbers, int64 (n,) on the CPU, of this process' share of each batch, from batch ``start`` on.
+def shuffled(
+    samples: int,
+    epoch: int,
+    batch: int,
+    seed: int,
+    processes: Processes,
+    start: int = 0,
+    device: str | torch.device = "cpu",
+) -> Iterator[Tensor]:
+    """The sample numbers, int64 (n,) on ``device``, of this process' share of each batch, from batch ``start`` on.
 
     Every process shuffles in the same way and takes its slice, so batches do not depend on the number of processes.
     """
     # The multiplier gives every (seed, epoch) another order, for up to 100,003 epochs.
     order = torch.randperm(samples, generator=torch.Generator().manual_seed(seed * 100_003 + epoch))
+    # All at once: a copy of the numbers of each batch would wait for the step before.
+    order = order.to(device)
     share = batch // processes.world
     # Whole batches only: a shorter last one would have another shape and need a compiled step of its own.
     for number in range(start, steps_per_epoch(samples, batch, processes)):
@@ -117,7 +128,8 @@ class DeviceData:
         self, epoch: int, batch: int, seed: int, processes: Processes, start: int = 0
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """This process' share of each batch of an epoch, from batch number ``start``: squares and labels."""
-        for indices in shuffled(len(self), epoch, batch, seed, processes, start):
+        device = self._squares.device
+        for indices in shuffled(len(self), epoch, batch, seed, processes, start, device):
             yield self.squares(indices), self.labels[indices.to(self.labels.device)]
 
     def in_order(self, batch: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -63,10 +63,10 @@ class DrawnData:
         """This process' share of each batch of an epoch, from batch number ``start``: squares and labels."""
         base = derive(derive(torch.tensor(self.recipe.seed, device=self.device), seed), epoch)
         ahead = max(1, _AT_ONCE[self.device.type] * processes.world // batch)
-        shares = shuffled(len(self), epoch, batch, seed, processes, start)
+        shares = shuffled(len(self), epoch, batch, seed, processes, start, self.device)
         # Several batches are drawn in one call, since drawing a few characters keeps a GPU waiting.
         while group := list(islice(shares, ahead)):
-            numbers = torch.cat(group).to(self.device)
+            numbers = torch.cat(group)
             # Every class has its turn, oversampled ones several times, per_character times an epoch.
             classes = self.turns[numbers % len(self.turns)]
             pictures = self.mix.write(classes, keys_of(base, numbers), self.drawn.side, self.drawn.margin)
