@@ -20,6 +20,7 @@ LAYERED = [name for name in NAMES if issubclass(METHODS[name], Layered)]
 # Where the student has learnt all there is to learn the loss of these is zero; connectors, a judge or labels forbid it
 # to the others, and to pkd and fsp where channels differ.
 ZERO = ["kd", "kd-standardised", "dkd", "dist", "label-refinery", "at", "nst", "fsp", "pkd", "rkd", "sp", "cc", "simkd"]
+ZERO += ["logit-regression", "model-compression"]
 OTHERS = ["fitnet", "review", "adversarial", "tf-kd", "self", "mutual", "lwf"]
 SAME_CHANNELS = ["simkd"]
 
