@@ -21,7 +21,7 @@ LAYERED = [name for name in NAMES if issubclass(METHODS[name], Layered)]
 # to the others, and to pkd and fsp where channels differ.
 ZERO = ["kd", "kd-standardised", "dkd", "dist", "label-refinery", "at", "nst", "fsp", "pkd", "rkd", "sp", "cc", "simkd"]
 ZERO += ["logit-regression", "model-compression"]
-OTHERS = ["fitnet", "review", "adversarial", "tf-kd", "self", "mutual", "lwf"]
+OTHERS = ["fitnet", "review", "adversarial", "tf-kd", "self", "mutual", "lwf", "neurons", "trusted-hint", "weighted-kd"]
 SAME_CHANNELS = ["simkd"]
 
 
@@ -91,7 +91,7 @@ def test_layers_that_cannot_be_compared_are_named(name: str, output: Any, connec
     with pytest.raises(ConfigError, match=rf"{name}: student layer 'layer.' gives \(4, 2, 2, 2, 2\)"):
         connected(name, strange, strange)
     tokens = Output(same.logits, {layer: torch.randn(4, 9, 2) for layer in same.features})
-    if name in ("pkd", "rkd", "sp", "cc"):
+    if name in ("pkd", "rkd", "sp", "cc", "neurons", "trusted-hint"):
         assert torch.isfinite(value(connected(name, tokens, same), tokens, same))
     else:
         with pytest.raises(ConfigError, match=rf"{name}: student layer 'layer.' gives \(4, 9, 2\)"):
@@ -118,6 +118,9 @@ def test_layers_that_cannot_be_compared_are_named(name: str, output: Any, connec
         ("adversarial", {"hidden": 0}, "adversarial: hidden 0: at least 1"),
         ("simkd", {"head": []}, "simkd: 0 layers of head but 0 of teacher_head"),
         ("simkd", {"teacher_head": ["fc"]}, "simkd: 2 layers of head but 1 of teacher_head"),
+        ("neurons", {"share": 0.0}, "neurons: share 0.0 is none of the neurons, or more than all"),
+        ("trusted-hint", {"views": 2}, "'trusted-hint': views = 2"),
+        ("weighted-kd", {"balance": -1.0}, "weighted-kd: balance -1.0 must not be negative"),
         ("tf-kd", {"sure": 1.0}, "tf-kd: sure 1.0 is no probability between 0 and 1"),
         ("mutual", {"temperature": -1.0}, "mutual: temperature -1.0 must be above 0"),
     ],

@@ -63,8 +63,8 @@ def test_rkd_counts_equal_pictures_into_the_mean_distance() -> None:
     even = torch.tensor([[0.0, 0], [1, 0], [0.5, 3**0.5 / 2]])
     distance, angle = rkd_losses(student, even)
     torch.testing.assert_close(distance, torch.tensor(2 * (0.5 + 2 * 0.5 * 0.5**2) / 9))
-    # The cosine at the third picture is 1 instead of 0.5. At the two others one side has no direction: its cosines are 0
-    # instead of 0.5 with the other side, and 0 instead of 1 with itself.
+    # The cosine at the third picture is 1 instead of 0.5. At the two others one side has no direction: its cosines are
+    # 0 instead of 0.5 with the other side, and 0 instead of 1 with itself.
     torch.testing.assert_close(angle, torch.tensor((3 * 2 * 0.5 * 0.5**2 + 2 * 0.5) / 27))
 
 

@@ -12,11 +12,16 @@ from hanmo.errors import ConfigError
 
 
 class Output(NamedTuple):
-    """``logits`` (N, C), ``features`` by layer name, each as its layer returned it, and the input ``pictures``."""
+    """``logits`` (N, C), ``features`` by layer name, each as its layer returned it, and the input ``pictures``.
+
+    ``views`` are features by layer name for other views of the same pictures, where a distillation method asks for them
+    (``Method.teacher_views``).
+    """
 
     logits: Tensor
     features: dict[str, Tensor]
     pictures: Tensor | None = None
+    views: tuple[dict[str, Tensor], ...] = ()
 
 
 class FeatureHooks(nn.Module):

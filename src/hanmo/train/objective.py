@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from hanmo.distill.method import Distillation
 from hanmo.nets.feature_hooks import FeatureHooks
+from hanmo.nets.tta import VIEWS, transform
 from hanmo.normalize import standardise
 from hanmo.train.augment import Randomness, apply, unchanged
 from hanmo.train.config import AugmentConfig
@@ -46,6 +47,8 @@ class Objective(nn.Module):
         super().__init__()
         assert teacher is None or distillation is not None
         self.student, self.teacher, self.distillation = student, teacher, distillation
+        # The last view is the picture itself, for which the teacher answers in any case.
+        self.views = VIEWS[distillation.teacher_views][:-1] if distillation else ()
         self.augment = augment
         self.classes, self.label_smoothing, self.mixup, self.precision = classes, label_smoothing, mixup, precision
         self.untaught: Tensor | None
@@ -80,6 +83,9 @@ class Objective(nn.Module):
             # student's output in its place.
             with torch.no_grad():
                 teacher = self.teacher(teacher_x) if self.teacher else student
+                if self.teacher and self.views:
+                    views = (transform(teacher_x, view) for view in self.views)
+                    teacher = teacher._replace(views=tuple(self.teacher(view).features for view in views))
                 if alone is not None:  # the student's own answer in place of the teacher's: nothing to learn from it
                     own = student.logits.to(teacher.logits.dtype)
                     teacher = teacher._replace(logits=torch.where(alone[:, None], own, teacher.logits))
