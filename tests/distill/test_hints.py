@@ -78,7 +78,8 @@ def test_certainty_falls_with_the_variance_over_views() -> None:
 def test_a_hint_counts_less_where_views_disagree() -> None:
     method: Any = build_method("trusted-hint", {})
     t = torch.tensor([[1.0, 1.0]])
-    teacher = with_maps(t)._replace(views=({"layer4": torch.tensor([[1.0, 3]])}, {"layer4": torch.tensor([[1.0, -1]])}))
+    teacher = with_maps(t)
+    teacher.features.update({"layer4@0": torch.tensor([[1.0, 3]]), "layer4@1": torch.tensor([[1.0, -1]])})
     method.connect(with_maps(torch.rand(1, 2)), teacher)
     with torch.no_grad():
         method.connectors[0].weight.copy_(torch.eye(2))

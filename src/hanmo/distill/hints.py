@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from hanmo.distill.layers import Layered, not_negative, pooled, same_size, total
 from hanmo.distill.method import register_method
 from hanmo.errors import ConfigError
-from hanmo.nets.feature_hooks import Output
+from hanmo.nets.feature_hooks import Output, name_in_view
 
 TOP = ("layer4",)
 """The last features before the classifier."""
@@ -158,7 +158,9 @@ class TrustedHint(Layered):
         for connector, layer, (s, t) in zip(
             self.connectors, self.teacher_layers, self.pairs(student, teacher), strict=True
         ):
-            wanted, weight = certainties([*(pooled(view[layer]) for view in teacher.views), pooled(t)])
+            names = (name_in_view(layer, view) for view in range(self.teacher_views - 1))
+            others = [pooled(teacher.features[name]) for name in names if name in teacher.features]
+            wanted, weight = certainties([*others, pooled(t)])
             losses.append((weight * (connector(pooled(s)).float() - wanted).square()).mean())
         return total(losses)
 

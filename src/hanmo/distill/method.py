@@ -38,7 +38,8 @@ class Method(nn.Module):
     ``needs_domains``: True for methods whose batches must have several domains (``data.domains``).
     ``student_layers``, ``teacher_layers``: names of the layers whose features :meth:`loss` reads.
     ``teacher_views``: 1, 3 or 5 views of each picture that the teacher sees (:data:`hanmo.nets.tta.VIEWS`). With more
-    than one, ``teacher.views`` in :meth:`loss` holds its features for all but the picture itself.
+    than one, ``teacher.features`` in :meth:`loss` has the features of all views, see
+    :func:`hanmo.nets.feature_hooks.name_in_view`.
 
     Options are keyword arguments of ``__init__``; recipes are checked against their annotations.
     """
@@ -175,7 +176,7 @@ class Distillation(nn.Module):
         # Without a teacher net the student's own output stands here. Detached, it is a fixed target: otherwise the
         # target would move towards the student as well.
         features = {layer: feature.detach() for layer, feature in teacher.features.items()}
-        teacher = Output(teacher.logits.detach(), features, teacher.pictures, teacher.views)
+        teacher = Output(teacher.logits.detach(), features, teacher.pictures)
         loss = self.label_weight * label_loss
         parts = {"label": label_loss}
         for name, weight, method in zip(self.names, self.weights, self.methods, strict=True):

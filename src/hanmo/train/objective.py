@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hanmo.distill.method import Distillation
-from hanmo.nets.feature_hooks import FeatureHooks
+from hanmo.nets.feature_hooks import FeatureHooks, name_in_view
 from hanmo.nets.tta import VIEWS, transform
 from hanmo.normalize import standardise
 from hanmo.train.augment import Randomness, apply, unchanged
@@ -83,9 +83,10 @@ class Objective(nn.Module):
             # student's output in its place.
             with torch.no_grad():
                 teacher = self.teacher(teacher_x) if self.teacher else student
-                if self.teacher and self.views:
-                    views = (transform(teacher_x, view) for view in self.views)
-                    teacher = teacher._replace(views=tuple(self.teacher(view).features for view in views))
+                if self.teacher:
+                    for number, view in enumerate(self.views):
+                        seen = self.teacher(transform(teacher_x, view)).features.items()
+                        teacher.features.update({name_in_view(layer, number): feature for layer, feature in seen})
                 if alone is not None:  # the student's own answer in place of the teacher's: nothing to learn from it
                     own = student.logits.to(teacher.logits.dtype)
                     teacher = teacher._replace(logits=torch.where(alone[:, None], own, teacher.logits))
