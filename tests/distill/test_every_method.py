@@ -22,6 +22,8 @@ LAYERED = [name for name in NAMES if issubclass(METHODS[name], Layered)]
 ZERO = ["kd", "kd-standardised", "dkd", "dist", "label-refinery", "at", "nst", "fsp", "pkd", "rkd", "sp", "cc", "simkd"]
 ZERO += ["logit-regression", "model-compression"]
 OTHERS = ["fitnet", "review", "adversarial", "tf-kd", "self", "mutual", "lwf", "neurons", "trusted-hint", "weighted-kd"]
+OTHERS += ["distral"]
+ALONE = ["tf-kd", "self", "mutual", "lwf", "distral"]
 SAME_CHANNELS = ["simkd"]
 
 
@@ -32,7 +34,7 @@ def value(both: Any, student: Output, teacher: Output, labels: torch.Tensor = LA
 
 def test_all_are_tested() -> None:
     assert sorted(NAMES) == sorted(ZERO + OTHERS)
-    assert {name for name in NAMES if not METHODS[name].needs_teacher} == {"tf-kd", "self", "mutual", "lwf"}
+    assert {name for name in NAMES if not METHODS[name].needs_teacher} == set(ALONE)
 
 
 @pytest.mark.parametrize("name", ZERO)
@@ -121,6 +123,7 @@ def test_layers_that_cannot_be_compared_are_named(name: str, output: Any, connec
         ("neurons", {"share": 0.0}, "neurons: share 0.0 is none of the neurons, or more than all"),
         ("trusted-hint", {"views": 2}, "'trusted-hint': views = 2"),
         ("weighted-kd", {"balance": -1.0}, "weighted-kd: balance -1.0 must not be negative"),
+        ("distral", {"domains": 1}, "distral: domains 1: a centre needs at least 2"),
         ("tf-kd", {"sure": 1.0}, "tf-kd: sure 1.0 is no probability between 0 and 1"),
         ("mutual", {"temperature": -1.0}, "mutual: temperature -1.0 must be above 0"),
     ],

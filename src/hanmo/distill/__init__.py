@@ -2,6 +2,7 @@
 
 from hanmo.distill import adversarial as adversarial
 from hanmo.distill import alone as alone
+from hanmo.distill import distral as distral
 from hanmo.distill import features as features
 from hanmo.distill import forgetting as forgetting
 from hanmo.distill import hints as hints

@@ -35,7 +35,7 @@ class Method(nn.Module):
     ``takes_empty_pages``: True if the loss also makes sense for pictures without a character, where the teacher's
     probabilities are the same for all classes.
     ``needs_survey``: True for methods that must see the training samples before the first step (:meth:`survey`).
-    ``needs_domains``: True for methods whose batches must have several domains (``data.domains``).
+    ``domains``: how many domains the training data must have (``data.domains``); 1 for any number.
     ``student_layers``, ``teacher_layers``: names of the layers whose features :meth:`loss` reads.
     ``teacher_views``: 1, 3 or 5 views of each picture that the teacher sees (:data:`hanmo.nets.tta.VIEWS`). With more
     than one, ``teacher.features`` in :meth:`loss` has the features of all views, see
@@ -49,7 +49,7 @@ class Method(nn.Module):
     needs_teacher: bool = True
     takes_empty_pages: bool = False
     needs_survey: bool = False
-    needs_domains: bool = False
+    domains: int = 1
     teacher_views: int = 1
     student_layers: tuple[str, ...] = ()
     teacher_layers: tuple[str, ...] = ()
