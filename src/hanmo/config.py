@@ -53,7 +53,7 @@ def parse_toml(text: str) -> dict[str, Any]:
 
 
 MAX_BYTES = 2**16
-"""Bytes of a recipe; those that come with hanmo have at most 5,000."""
+"""Bytes of a recipe; those that come with hanmo have at most 7,000."""
 _MAX_PARTS = 32
 # Parts of a dotted key, bare or in quotes. Nothing is tried twice (*+ gives nothing back), so this is one pass.
 _MANY_PARTS = re.compile(

@@ -20,7 +20,10 @@ LAYERED = [name for name in NAMES if issubclass(METHODS[name], Layered)]
 # Where the student has learnt all there is to learn the loss of these is zero; connectors, a judge or labels forbid it
 # to the others, and to pkd and fsp where channels differ.
 ZERO = ["kd", "kd-standardised", "dkd", "dist", "label-refinery", "at", "nst", "fsp", "pkd", "rkd", "sp", "cc", "simkd"]
-OTHERS = ["fitnet", "review", "adversarial", "tf-kd", "self", "mutual", "lwf"]
+ZERO += ["logit-regression", "model-compression"]
+OTHERS = ["fitnet", "review", "adversarial", "tf-kd", "self", "mutual", "lwf", "neurons", "trusted-hint", "weighted-kd"]
+OTHERS += ["distral"]
+ALONE = ["tf-kd", "self", "mutual", "lwf", "distral"]
 SAME_CHANNELS = ["simkd"]
 
 
@@ -31,7 +34,7 @@ def value(both: Any, student: Output, teacher: Output, labels: torch.Tensor = LA
 
 def test_all_are_tested() -> None:
     assert sorted(NAMES) == sorted(ZERO + OTHERS)
-    assert {name for name in NAMES if not METHODS[name].needs_teacher} == {"tf-kd", "self", "mutual", "lwf"}
+    assert {name for name in NAMES if not METHODS[name].needs_teacher} == set(ALONE)
 
 
 @pytest.mark.parametrize("name", ZERO)
@@ -90,7 +93,7 @@ def test_layers_that_cannot_be_compared_are_named(name: str, output: Any, connec
     with pytest.raises(ConfigError, match=rf"{name}: student layer 'layer.' gives \(4, 2, 2, 2, 2\)"):
         connected(name, strange, strange)
     tokens = Output(same.logits, {layer: torch.randn(4, 9, 2) for layer in same.features})
-    if name in ("pkd", "rkd", "sp", "cc"):
+    if name in ("pkd", "rkd", "sp", "cc", "neurons", "trusted-hint"):
         assert torch.isfinite(value(connected(name, tokens, same), tokens, same))
     else:
         with pytest.raises(ConfigError, match=rf"{name}: student layer 'layer.' gives \(4, 9, 2\)"):
@@ -117,6 +120,10 @@ def test_layers_that_cannot_be_compared_are_named(name: str, output: Any, connec
         ("adversarial", {"hidden": 0}, "adversarial: hidden 0: at least 1"),
         ("simkd", {"head": []}, "simkd: 0 layers of head but 0 of teacher_head"),
         ("simkd", {"teacher_head": ["fc"]}, "simkd: 2 layers of head but 1 of teacher_head"),
+        ("neurons", {"share": 0.0}, "neurons: share 0.0 is none of the neurons, or more than all"),
+        ("trusted-hint", {"views": 2}, "'trusted-hint': views = 2"),
+        ("weighted-kd", {"balance": -1.0}, "weighted-kd: balance -1.0 must not be negative"),
+        ("distral", {"domains": 1}, "distral: domains 1: a centre needs at least 2"),
         ("tf-kd", {"sure": 1.0}, "tf-kd: sure 1.0 is no probability between 0 and 1"),
         ("mutual", {"temperature": -1.0}, "mutual: temperature -1.0 must be above 0"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,13 +41,42 @@ def test_rkd_is_about_distances_and_angles() -> None:
     torch.testing.assert_close(angle, torch.tensor(expected))
 
 
-def test_rkd_bears_equal_pictures() -> None:
+def slope(student: torch.Tensor) -> torch.Tensor:
+    """The gradient of both losses of RKD, (N, C), against one fixed teacher."""
+    student = student.clone().requires_grad_()
+    distance, angle = rkd_losses(student, embeddings(2, len(student)))
+    return torch.autograd.grad(distance + angle, student)[0]
+
+
+@pytest.mark.parametrize("apart", [0.0, 1e-7, 1e-4, 1e-2])
+def test_rkd_has_a_bounded_slope_where_pictures_are_embedded_alike(apart: float) -> None:
     student = embeddings(1, 4)
-    student[1] = student[0]
-    student.requires_grad_()
-    distance, angle = rkd_losses(student, embeddings(2, 4))
-    (gradient,) = torch.autograd.grad(distance + angle, student)
-    assert torch.isfinite(gradient).all()
+    usual = slope(student).norm()
+    student[1] = student[0] + apart * embeddings(5, 1)[0]
+    assert torch.isfinite(slope(student)).all()
+    assert slope(student).norm() < 20 * usual
+
+
+def test_rkd_counts_equal_pictures_into_the_mean_distance() -> None:
+    """Two equal pictures and one at 3 from both: the mean of the three pairs is 2."""
+    student = torch.tensor([[0.0, 0], [0, 0], [3, 0]])
+    even = torch.tensor([[0.0, 0], [1, 0], [0.5, 3**0.5 / 2]])
+    distance, angle = rkd_losses(student, even)
+    torch.testing.assert_close(distance, torch.tensor(2 * (0.5 + 2 * 0.5 * 0.5**2) / 9))
+    # The cosine at the third picture is 1 instead of 0.5. At the two others one side has no direction: its cosines are
+    # 0 instead of 0.5 with the other side, and 0 instead of 1 with itself.
+    torch.testing.assert_close(angle, torch.tensor((3 * 2 * 0.5 * 0.5**2 + 2 * 0.5) / 27))
+
+
+def test_rkd_forgets_even_a_tiny_scale() -> None:
+    """The squares of such distances are below what was once added to keep the root away from 0."""
+    student, teacher = embeddings(1), embeddings(2, width=3)
+    for one, other in zip(rkd_losses(1e-7 * student, teacher), rkd_losses(student, teacher), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_rkd_bears_a_student_that_embeds_all_pictures_alike() -> None:
+    assert torch.isfinite(slope(torch.ones(4, 7))).all()
 
 
 def test_rkd_looks_at_the_first_pictures() -> None:

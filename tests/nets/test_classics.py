@@ -157,8 +157,10 @@ def test_options_a_net_has_not_are_refused(name: str) -> None:
         "depths": (1, 1, 1, 1),
         "kernel": 5,
         "bottleneck": 16,
+        "planes": "gradient",
     }
-    unsupported = {"stn-resnet18": set(), "mobilenet": set(given) - {"attention"}}.get(name, set(given))
+    supported = {"stn-resnet18": set(given), "mobilenet": {"attention"}, "googlenet": {"planes"}}.get(name, set())
+    unsupported = set(given) - supported
     assert set(UNSUPPORTED_OPTIONS[name]) == unsupported
     for option, value in given.items():
         if option in unsupported:

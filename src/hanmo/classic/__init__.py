@@ -5,5 +5,6 @@
 ``mqdf``      projected features -> scores of the classes
 ``reader``    the three in sequence, as one reader
 ``store``     saves and loads a fitted reader
+``munge``     made-up features, and a reader that learns from them alone
 ``baseline``  fits and measures a reader; cross-validation
 """

@@ -16,7 +16,7 @@ trained, saved and resumed with the student. :class:`Distillation` adds several 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar, get_type_hints
 
 from torch import Tensor, nn
@@ -34,7 +34,12 @@ class Method(nn.Module):
     ``needs_teacher``: False for methods that work without one; they then get the student's own output in its place.
     ``takes_empty_pages``: True if the loss also makes sense for pictures without a character, where the teacher's
     probabilities are the same for all classes.
+    ``needs_survey``: True for methods that must see the training samples before the first step (:meth:`survey`).
+    ``domains``: how many domains the training data must have (``data.domains``); 1 for any number.
     ``student_layers``, ``teacher_layers``: names of the layers whose features :meth:`loss` reads.
+    ``teacher_views``: 1, 3 or 5 views of each picture that the teacher sees (:data:`hanmo.nets.tta.VIEWS`). With more
+    than one, ``teacher.features`` in :meth:`loss` has the features of all views, see
+    :func:`hanmo.nets.feature_hooks.name_in_view`.
 
     Options are keyword arguments of ``__init__``; recipes are checked against their annotations.
     """
@@ -43,6 +48,9 @@ class Method(nn.Module):
     weight: float = 1.0
     needs_teacher: bool = True
     takes_empty_pages: bool = False
+    needs_survey: bool = False
+    domains: int = 1
+    teacher_views: int = 1
     student_layers: tuple[str, ...] = ()
     teacher_layers: tuple[str, ...] = ()
 
@@ -58,6 +66,13 @@ class Method(nn.Module):
         """Called once with an example output of both nets, before the optimiser exists: check shapes, make connectors.
 
         Raises :class:`ConfigError` for layers that do not fit.
+        """
+
+    def survey(self, answers: Iterable[tuple[Output, Tensor]]) -> None:
+        """Called once after :meth:`connect` where ``needs_survey``: the teacher's outputs for the training samples.
+
+        ``answers`` are batches of outputs and labels (N,), without gradients and augmentation. What is learnt here
+        belongs into buffers, so that it is saved and resumed.
         """
 
     def loss(self, student: Output, teacher: Output, labels: Tensor) -> Tensor:
@@ -134,6 +149,16 @@ class Distillation(nn.Module):
     def teacher_layers(self) -> tuple[str, ...]:
         """All layers of the teacher that some method reads, each once."""
         return tuple(dict.fromkeys(layer for m in self.methods for layer in m.teacher_layers))
+
+    @property
+    def teacher_views(self) -> int:
+        """The most views that some method wants of the teacher."""
+        return max((m.teacher_views for m in self.methods), default=1)
+
+    @property
+    def needs_survey(self) -> bool:
+        """Whether some method must see the training samples first."""
+        return any(m.needs_survey for m in self.methods)
 
     def attach(self, student: nn.Module, teacher: nn.Module | None, build_student: Callable[[], nn.Module]) -> None:
         """:meth:`Method.attach` of every method."""

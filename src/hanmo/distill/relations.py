@@ -21,13 +21,36 @@ LAST = ("layer4",)
 """The layer compared by default: the last features before the classifier."""
 
 
-def differences(embeddings: Tensor) -> tuple[Tensor, Tensor]:
-    """(N, C) -> distances (N, N), and the unit vectors (N, N, C) from the first picture of a pair to the second."""
-    # between[i, j] = x_j - x_i, (N, N, C).
+NEAR = 0.1
+"""Pairs nearer than this share of the mean distance have a direction of less than unit length, see :func:`directions`.
+
+Our choice: pictures that a net tells apart are farther from each other, so the published loss is as it was for them.
+"""
+TINY = 1e-12
+"""The least mean distance; only embeddings that are all the same have a smaller one."""
+
+
+def distances_of(embeddings: Tensor) -> tuple[Tensor, Tensor]:
+    """(N, C) -> the differences x_j - x_i of all pairs, (N, N, C), and their lengths, (N, N).
+
+    Where two pictures have the same embedding the length is 0, and so is its gradient.
+    """
     between = embeddings[None] - embeddings[:, None]
-    # The square root has no finite gradient at 0, where a picture meets itself.
-    distances = between.square().sum(-1).clamp(min=1e-12).sqrt()
-    return distances, between / distances.unsqueeze(-1)
+    squares = between.square().sum(-1)
+    # The root has no finite slope at 0. A 1 takes the place of each 0 before the root, and a 0 that of the result: the
+    # gradient then never passes through a root of 0.
+    equal = squares == 0
+    return between, squares.masked_fill(equal, 1).sqrt().masked_fill(equal, 0)
+
+
+def directions(between: Tensor, distances: Tensor, mean: Tensor) -> Tensor:
+    """The unit vectors (N, N, C) along the differences of pairs; shorter ones for pairs that are nearly alike.
+
+    The slope of a unit vector grows as 1 / distance, without bound. One pair of pictures that the student embeds alike
+    would outweigh all others in the gradient. Below :data:`NEAR` times the ``mean`` distance, the difference is divided
+    by that length instead: the vector goes to 0 with the distance, and its slope stays bounded.
+    """
+    return between / torch.maximum(distances, NEAR * mean).unsqueeze(-1)
 
 
 @in_float32
@@ -39,12 +62,14 @@ def rkd_losses(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
 
     def relations(embeddings: Tensor) -> tuple[Tensor, Tensor]:
         """Distances (N, N) divided by their mean, and the cosine (N, N, N) of the angle at i between j and k."""
-        distances, directions = differences(embeddings)
+        between, distances = distances_of(embeddings)
         count = len(embeddings)
-        mean = distances.sum() / (count * (count - 1))  # the diagonal is 0 and does not count
+        # Over all pairs of two pictures, those that are embedded alike included; a picture and itself are no pair.
+        mean = (distances.sum() / (count * (count - 1))).clamp(min=TINY)
+        unit = directions(between, distances, mean)
         # Divided by their mean, because embeddings of two nets have different scales. The dot product of the unit
         # vectors from i to j and from i to k is the cosine of the angle at i.
-        return distances / mean, torch.einsum("ijc,ikc->ijk", directions, directions)
+        return distances / mean, torch.einsum("ijc,ikc->ijk", unit, unit)
 
     student_distances, student_angles = relations(student)
     teacher_distances, teacher_angles = relations(teacher)
@@ -86,7 +111,8 @@ class RelationalKD(_Relational):
     their mean, a the cosines of the angles of all triples, in student and teacher.
 
     Park et al., "Relational Knowledge Distillation", CVPR 2019: ``distance`` weighs 25 and ``angle`` 50. The cost of
-    the angles grows with the cube of the batch, so only its first ``pictures`` are used.
+    the angles grows with the cube of the batch, so only its first ``pictures`` are used. Our addition: directions
+    between pictures that are embedded nearly alike are shortened (:func:`directions`), which bounds their gradient.
     """
 
     weight = 1.0

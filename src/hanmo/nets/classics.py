@@ -14,6 +14,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from hanmo.nets.planes import InputPlanes, Planes
 from hanmo.nets.resnet import WeightedPooling
 from hanmo.nets.staged import Staged, convolution, hidden, scaled
 
@@ -79,23 +80,28 @@ class Inception(nn.Module):
         return torch.cat((self.one(x), self.three(x), self.five(x), self.pool(x)), 1)
 
 
-def googlenet(classes: int, *, width: int = 64, side: int = 64, dropout: float = 0.0) -> Staged:
+def googlenet(
+    classes: int, *, width: int = 64, side: int = 64, dropout: float = 0.0, planes: Planes | None = None
+) -> Staged:
     """HCCR-GoogLeNet, four Inception modules: 6,451,291 parameters (3,755), 2,704,916 (100).
 
     Zhong, Jin, Xie, "High Performance Offline Handwritten Chinese Character Recognition Using GoogLeNet and Directional
     Feature Maps", ICDAR 2015. The layers are those of the authors' published definition for a grey picture alone.
     That net has 6,448,163 parameters; ours has 3,128 more, because batch norm replaces biases and response
     normalisation. The paper states 7.26 M: its input has directional maps as well (25,088 parameters), and it has no
-    table to recount the rest. Its pictures have 120 pixels. Up to 96 pixels the stem's first pool is left out, so that
-    the last map has 8x8 places at 64 pixels (theirs 7x7). Stages return S/2, S/4, S/8 and S/8. The paper's dropout
-    is 0.4.
+    table to recount the rest. ``planes = "gradient"`` adds such maps (:class:`hanmo.nets.planes.InputPlanes`). Its
+    pictures have 120 pixels. Up to 96 pixels the stem's first pool is left out, so that the last map has 8x8 places at
+    64 pixels (theirs 7x7). Stages return S/2, S/4, S/8 and S/8. The paper's dropout is 0.4.
     """
     first, second = scaled(64, width), scaled(192, width)
     one = Inception(second, (64, 96, 128, 16, 32, 32), width)
     two = Inception(one.outputs, (128, 128, 192, 32, 96, 64), width)
     three = Inception(two.outputs, (160, 112, 224, 24, 64, 64), width)
     four = Inception(three.outputs, (256, 160, 320, 32, 128, 128), width)
-    stem = nn.Sequential(convolution(1, first, 7, 2), nn.MaxPool2d(3, 2, 1) if side > 96 else nn.Identity())
+    made = [InputPlanes(planes)] if planes else []
+    inputs = made[0].outputs if made else 1
+    pool = nn.MaxPool2d(3, 2, 1) if side > 96 else nn.Identity()
+    stem = nn.Sequential(*made, convolution(inputs, first, 7, 2), pool)
     stages = [
         nn.Sequential(convolution(first, first, 1), convolution(first, second, 3)),
         nn.Sequential(nn.MaxPool2d(3, 2, 1), one, two),
@@ -106,13 +112,13 @@ def googlenet(classes: int, *, width: int = 64, side: int = 64, dropout: float =
     # The fully connected layer gets 2x2 places of few channels: its weights grow with both.
     step, reduced, units = max(places // 2, 1), scaled(128, width), scaled(1024, width)
     corners = min(places, 2)  # the last map is averaged over 2x2 parts, which overlap if its side is odd
-    pool = nn.Sequential(
+    last = nn.Sequential(
         nn.AvgPool2d(math.ceil(places / 2), step),
         convolution(four.outputs, reduced, 1),
         nn.Flatten(),
         hidden(reduced * corners * corners, units),
     )
-    return Staged(stem, stages, pool, units, classes, dropout)
+    return Staged(stem, stages, last, units, classes, dropout)
 
 
 def melnyk_net(classes: int, *, width: int = 64, side: int = 64, dropout: float = 0.0) -> Staged:

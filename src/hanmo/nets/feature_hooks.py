@@ -12,11 +12,20 @@ from hanmo.errors import ConfigError
 
 
 class Output(NamedTuple):
-    """``logits`` (N, C), ``features`` by layer name, each as its layer returned it, and the input ``pictures``."""
+    """``logits`` (N, C), ``features`` by layer name, each as its layer returned it, and the input ``pictures``.
+
+    Where a distillation method asks for them (``Method.teacher_views``), ``features`` also has those of other views of
+    the same pictures, by :func:`name_in_view`.
+    """
 
     logits: Tensor
     features: dict[str, Tensor]
     pictures: Tensor | None = None
+
+
+def name_in_view(layer: str, view: int) -> str:
+    """The key in :attr:`Output.features` of a layer's features for the view of this number, from 0."""
+    return f"{layer}@{view}"
 
 
 class FeatureHooks(nn.Module):

@@ -24,8 +24,8 @@ State = Mapping[str, Tensor]
 def can_prune_to(net: nn.Module, source: State) -> bool:
     """Whether ``source`` is the state of a ResNet of basic blocks from which ``net`` can be pruned.
 
-    ``net`` must be a ResNet of basic blocks, nowhere wider or deeper, with the same stem, pooling, kernel sizes and
-    number of classes. Attention may be added, not dropped.
+    ``net`` must be a ResNet of basic blocks, nowhere wider or deeper, with the same stem, input planes, pooling, kernel
+    sizes and number of classes. Attention may be added, not dropped.
     """
     if type(net) is not ResNet or not all(isinstance(block, BasicBlock) for block in _blocks(net).values()):
         return False
@@ -34,11 +34,13 @@ def can_prune_to(net: nn.Module, source: State) -> bool:
     drops_attention = any(".attention." in name for name in source) and required == target.keys()
     simple_stem = not any(name.startswith(("reduce.", "transformer.")) for name in (*target, *source))
     same_pool = ("pool.weight" in target) == ("pool.weight" in source)
+    same_input = target["conv1.weight"].shape[1] == source.get("conv1.weight", target["conv1.weight"]).shape[1]
     same_classes = len(target["fc.bias"]) == len(source.get("fc.bias", ()))
     return (
         required <= source.keys()
         and simple_stem
         and same_pool
+        and same_input
         and same_classes
         and not drops_attention
         and all(_is_part_of(target[name], source[name]) for name in required)

@@ -27,6 +27,7 @@ from hanmo.errors import ConfigError
 from hanmo.nets.attention import ATTENTION
 from hanmo.nets.classics import alexnet, googlenet, melnyk_net, vgg16_bn
 from hanmo.nets.mobile import MobileNet
+from hanmo.nets.planes import Planes
 from hanmo.nets.resnet import BasicBlock, Bottleneck, Pool, ResNet, Stem
 from hanmo.nets.spatial import SpatialResNet
 from hanmo.nets.staged import MIN_CHANNELS
@@ -48,6 +49,8 @@ class NetConfig:
     ``kernel``: size of a ResNet's first convolution. None: the net's own.
     ``bottleneck``: features between a ResNet's pooling and its classifier, by a linear layer; None: no such layer. It
     makes the classifier of many classes smaller.
+    ``planes``: hand-made input planes of a ResNet or of ``googlenet``: ``gradient`` is the picture and eight directions
+    of its gradient, ``directmap`` the directions alone (:class:`hanmo.nets.planes.InputPlanes`). None: the picture.
 
     Raises :class:`ConfigError` for unknown names, impossible values, and options that the net does not support
     (:data:`UNSUPPORTED_OPTIONS`).
@@ -63,6 +66,7 @@ class NetConfig:
     kernel: Literal[3, 5] | None = None
     # None and not 0: it is then left out of recipes that are written, so that those of before stay the same.
     bottleneck: int | None = None
+    planes: Planes | None = None
 
     def __post_init__(self) -> None:
         _require_known("net", self.name, NETS)
@@ -95,6 +99,7 @@ class NetConfig:
         parts += ["-".join(map(str, self.depths))] if self.depths else []
         parts += [f"kernel{self.kernel}"] if self.kernel else []
         parts += [f"bottleneck{self.bottleneck}"] if self.bottleneck else []
+        parts += [f"{self.planes}-planes"] if self.planes else []
         parts += ["weighted-pool"] if self.pool == "weighted" else []
         parts += [self.attention] if self.attention != "none" else []
         return "+".join(parts)
@@ -182,7 +187,7 @@ def _resnet_options(config: NetConfig, side: int) -> dict[str, Any]:
     """The options of a ResNet."""
     attention = ATTENTION[config.attention]
     shape = {"stem": config.stem, "kernel": config.kernel, "pool": config.pool, "bottleneck": config.bottleneck or 0}
-    return {**shape, "attention": attention, **_common_options(config, side)}
+    return {**shape, "planes": config.planes, "attention": attention, **_common_options(config, side)}
 
 
 def _common_options(config: NetConfig, side: int) -> dict[str, Any]:
@@ -203,22 +208,30 @@ def _spatial(config: NetConfig, classes: int, side: int) -> nn.Module:
     return SpatialResNet(classes, depths=config.depths or (2, 2, 2, 2), **_resnet_options(config, side))
 
 
-@register_net("mobilenet", unsupported=("stem", "pool", "depths", "kernel", "bottleneck"))
+@register_net("mobilenet", unsupported=("stem", "pool", "depths", "kernel", "bottleneck", "planes"))
 def _mobile(config: NetConfig, classes: int, side: int) -> nn.Module:
     return MobileNet(classes, width=config.width, attention=ATTENTION[config.attention], dropout=config.dropout)
+
+
+_SHAPE = ("attention", "stem", "pool", "depths", "kernel", "bottleneck")
+"""Options of a ResNet's shape, which nets with a published shape have not."""
+
+
+@register_net("googlenet", unsupported=_SHAPE)
+def _googlenet(config: NetConfig, classes: int, side: int) -> nn.Module:
+    return googlenet(classes, planes=config.planes, **_common_options(config, side))
 
 
 def _register_fixed(name: str, make: Callable[..., nn.Module]) -> None:
     """Register a net whose only options are width and dropout."""
 
-    @register_net(name, unsupported=("attention", "stem", "pool", "depths", "kernel", "bottleneck"))
+    @register_net(name, unsupported=(*_SHAPE, "planes"))
     def build(config: NetConfig, classes: int, side: int) -> nn.Module:
         return make(classes, **_common_options(config, side))
 
 
 _register_fixed("alexnet", alexnet)
 _register_fixed("vgg16-bn", vgg16_bn)
-_register_fixed("googlenet", googlenet)
 _register_fixed("melnyk-net", melnyk_net)
 _register_fixed("vit", VisionTransformer)
 

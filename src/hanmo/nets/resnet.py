@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from hanmo.nets.compiled import first_convolution
+from hanmo.nets.planes import InputPlanes, Planes
 
 Attention = Callable[[int], nn.Module]
 Stem = Literal["stride2", "stride4", "imagenet"]
@@ -103,6 +104,8 @@ class ResNet(nn.Module):
     ``bottleneck``: so many features, a linear map of the pooled ones, go into the classifier (Sainath et al.,
     "Low-rank matrix factorization for deep neural network training with high-dimensional output targets", ICASSP 2013);
     0: the pooled features themselves.
+    ``planes``: hand-made planes (:class:`hanmo.nets.planes.InputPlanes`) that the first convolution gets; None: the
+    picture.
     """
 
     def __init__(
@@ -119,15 +122,18 @@ class ResNet(nn.Module):
         attention: Attention = lambda channels: nn.Identity(),
         dropout: float = 0.0,
         bottleneck: int = 0,
+        planes: Planes | None = None,
     ) -> None:
         super().__init__()
         kernel = kernel or (7 if stem == "imagenet" else 3)
         # The stride-4 stem takes two steps and widens in the second: its first convolution works at the highest
         # resolution, where channels cost most.
         first = width // 2 if stem == "stride4" else width
+        made = InputPlanes(planes) if planes else None
         # Convolutions here have no bias: the norm after each of them subtracts the mean and adds a bias of its own.
-        self.conv1 = nn.Conv2d(1, first, kernel, 2, kernel // 2, bias=False)
+        self.conv1 = nn.Conv2d(made.outputs if made else 1, first, kernel, 2, kernel // 2, bias=False)
         self.bn1 = nn.BatchNorm2d(first)
+        self.planes = made or nn.Identity()
         self.reduce: nn.Module = nn.Identity()
         if stem == "stride4":
             self.reduce = nn.Sequential(
@@ -169,7 +175,7 @@ class ResNet(nn.Module):
                 nn.init.zeros_(module.bn3.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.reduce(torch.relu(self.bn1(first_convolution(self.conv1, x))))
+        x = self.reduce(torch.relu(self.bn1(first_convolution(self.conv1, self.planes(x)))))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         logits: Tensor = self.fc(self.dropout(self.bottleneck(self.pool(x))))
         return logits

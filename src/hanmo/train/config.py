@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from hanmo.charset import named_charset
 from hanmo.config import require_folder_name
-from hanmo.distill import METHODS
+from hanmo.distill import METHODS, build_method
 from hanmo.errors import ConfigError
 from hanmo.nets.registry import NetConfig
 
@@ -21,6 +21,9 @@ class DataConfig:
 
     ``train`` may also be ``synth:`` and a recipe of drawn handwriting: then every epoch has new samples. With ``real``,
     a pack, ``real_share`` of each batch are samples of that pack instead.
+
+    ``domains`` are further sources as in ``train``, with the same characters and normalisation. Every batch then has as
+    many samples of each as of ``train`` (:mod:`hanmo.train.domains`).
     """
 
     train: str
@@ -29,6 +32,8 @@ class DataConfig:
     real_share: float = 0.25
     oversample: dict[str, int] | None = None
     """Of drawn handwriting: sets of characters (``level1``), and how many times as often they are drawn as others."""
+    # None and not (): it is then left out of recipes that are written, so that those of before stay the same.
+    domains: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.real_share < 1:
@@ -39,6 +44,10 @@ class DataConfig:
             named_charset(names)  # refuses unknown names
             if not 1 <= number <= 1000:
                 raise ConfigError(f"oversample {names} = {number} is impossible; 1 to 1,000 times")
+        if self.domains is not None and (self.real is not None or not self.domains):
+            raise ConfigError(
+                "domains: name at least one source beside train; real samples are a domain, too, not real"
+            )
         if self.real is not None and not self.train.startswith(SYNTH_PREFIX):
             raise ConfigError("real is mixed into drawn samples, but train is a pack; join both: hanmo data pack")
 
@@ -269,6 +278,21 @@ class Recipe:
             self._check_empty_pages()
         if self.optim.mixup and self.distill and self.distill.labels_alone:
             raise ConfigError("distill.labels_alone: mixed samples have two labels; set optim.mixup = 0")
+        self._check_domains()
+
+    def _check_domains(self) -> None:
+        number = 1 + len(self.data.domains or ())
+        if self.train.batch % number:
+            raise ConfigError(f"train.batch {self.train.batch}: {number} domains cannot share it; take a multiple")
+        for method in self.distill.methods if self.distill else ():
+            if method.name not in METHODS or METHODS[method.name].domains == 1:
+                continue
+            if (wanted := build_method(method.name, method.options).domains) != number:
+                raise ConfigError(
+                    f"method {method.name!r}: domains = {wanted}, but data has {number}; set data.domains"
+                )
+            if self.optim.mixup:
+                raise ConfigError(f"method {method.name!r}: mixed pictures belong to two domains; set optim.mixup = 0")
 
     def _check_empty_pages(self) -> None:
         if self.optim.mixup:

@@ -9,6 +9,7 @@ import torch
 from hanmo.data.pack import Pack
 from hanmo.train.batches import DataInfo, DeviceData, TrainingData
 from hanmo.train.config import SYNTH_PREFIX, DataConfig
+from hanmo.train.domains import DomainData
 from hanmo.train.drawn import DrawnData
 from hanmo.train.mixed import MixedData
 
@@ -44,17 +45,33 @@ def open_data(config: DataConfig, device: torch.device) -> OpenedData:
     return OpenedData(train=train, info=info, test=test, described=described)
 
 
-def open_training(config: DataConfig, device: torch.device) -> tuple[TrainingData, MixedData | DrawnData | Pack]:
+def open_training(
+    config: DataConfig, device: torch.device
+) -> tuple[TrainingData, DomainData | MixedData | DrawnData | Pack]:
     """The samples that a recipe trains on, and their description.
 
     ``data.train`` is a pack, or ``synth:RECIPE`` for characters drawn during the training; with ``data.real`` samples
-    of a pack are mixed into the drawn ones. Raises :class:`PackError`, :class:`CharsetError`, :class:`ConfigError`.
+    of a pack are mixed into the drawn ones, with ``data.domains`` those of further sources. Raises :class:`PackError`,
+    :class:`CharsetError`, :class:`ConfigError`.
     """
-    if not config.train.startswith(SYNTH_PREFIX):
-        return DeviceData.open(config.train, None, device)
-    drawn = DrawnData(config.train.removeprefix(SYNTH_PREFIX), device, config.oversample or {})
-    if config.real is None:
-        # Drawn and mixed data describe themselves; a pack is described by the pack, not by its copy on the device.
-        return drawn, drawn
-    mixed = MixedData(drawn, config.real, config.real_share, device)
+    if config.domains:
+        names = (config.train, *config.domains)
+        first, info = _open_source(config.train, device, config.oversample)
+        others = [_open_source(name, device) for name in config.domains]
+        both = DomainData(names, [(first, info), *others])
+        return both, both
+    source, info = _open_source(config.train, device, config.oversample)
+    if config.real is None or not isinstance(source, DrawnData):
+        return source, info
+    mixed = MixedData(source, config.real, config.real_share, device)
     return mixed, mixed
+
+
+def _open_source(
+    name: str, device: torch.device, oversample: dict[str, int] | None = None
+) -> tuple[DeviceData | DrawnData, Pack | DrawnData]:
+    """One source and its description. Drawn data describes itself; a pack does, not its copy on the device."""
+    if not name.startswith(SYNTH_PREFIX):
+        return DeviceData.open(name, None, device)
+    drawn = DrawnData(name.removeprefix(SYNTH_PREFIX), device, oversample or {})
+    return drawn, drawn

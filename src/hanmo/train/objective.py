@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hanmo.distill.method import Distillation
-from hanmo.nets.feature_hooks import FeatureHooks
+from hanmo.nets.feature_hooks import FeatureHooks, name_in_view
+from hanmo.nets.tta import VIEWS, transform
 from hanmo.normalize import standardise
 from hanmo.train.augment import Randomness, apply, unchanged
 from hanmo.train.config import AugmentConfig
@@ -46,6 +47,8 @@ class Objective(nn.Module):
         super().__init__()
         assert teacher is None or distillation is not None
         self.student, self.teacher, self.distillation = student, teacher, distillation
+        # The last view is the picture itself, for which the teacher answers in any case.
+        self.views = VIEWS[distillation.teacher_views][:-1] if distillation else ()
         self.augment = augment
         self.classes, self.label_smoothing, self.mixup, self.precision = classes, label_smoothing, mixup, precision
         self.untaught: Tensor | None
@@ -80,6 +83,10 @@ class Objective(nn.Module):
             # student's output in its place.
             with torch.no_grad():
                 teacher = self.teacher(teacher_x) if self.teacher else student
+                if self.teacher:
+                    for number, view in enumerate(self.views):
+                        seen = self.teacher(transform(teacher_x, view)).features.items()
+                        teacher.features.update({name_in_view(layer, number): feature for layer, feature in seen})
                 if alone is not None:  # the student's own answer in place of the teacher's: nothing to learn from it
                     own = student.logits.to(teacher.logits.dtype)
                     teacher = teacher._replace(logits=torch.where(alone[:, None], own, teacher.logits))

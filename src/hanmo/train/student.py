@@ -18,6 +18,7 @@ from hanmo.train.imprinting import imprint
 from hanmo.train.initialisation import Start, start_from
 from hanmo.train.methods import hook_student
 from hanmo.train.parallel import channels_last
+from hanmo.train.survey import survey
 
 
 class Student(NamedTuple):
@@ -56,4 +57,6 @@ def build_student(recipe: Recipe, data: OpenedData, teacher: FeatureHooks | None
     if recipe.distill is None:
         return Student(FeatureHooks(net), None, start)
     hooks, distillation = hook_student(net, recipe.distill, teacher, data.train.side, untrained_net)
+    if teacher and distillation.needs_survey:
+        survey(distillation, teacher, data.train, device)
     return Student(hooks, distillation, start)
