@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from hanmo.sheets.light import Map, marks, ridges
+from hanmo.sheets.light import Dark, Map, Ridges, marks, ridges
 from hanmo.sheets.rules import STRIP, Rule, find_rules
 from hanmo.sheets.teeth import NARROWEST, RIVAL, Tooth, find_chains
 
@@ -34,13 +34,13 @@ GOOD = 0.5
 class Evidence:
     """The evidence of rules in a plane view (H, W): how dark lines are across and down, and how surely they are any."""
 
-    across: Map
-    down: Map
+    across: Ridges
+    down: Ridges
     across_marks: Map
     down_marks: Map
 
     @property
-    def maps(self) -> tuple[Map, Map, Map, Map]:
+    def maps(self) -> tuple[Ridges, Ridges, Map, Map]:
         """All maps, in the order in which they are given."""
         return self.across, self.down, self.across_marks, self.down_marks
 
@@ -50,10 +50,10 @@ class Evidence:
         return Evidence(self.down.T, self.across.T, self.down_marks.T, self.across_marks.T)
 
 
-def evidence_of(dark: Map) -> Evidence:
+def evidence_of(dark: Dark) -> Evidence:
     """The evidence of rules in a picture of darkness (H, W)."""
-    across, down = ridges(dark), ridges(dark.T).T
-    return Evidence(across, down, marks(across), marks(down.T).T)
+    across, down = ridges(dark), np.ascontiguousarray(ridges(dark.T).T)
+    return Evidence(across, down, marks(across), marks(down))
 
 
 @dataclass(frozen=True, eq=False)
