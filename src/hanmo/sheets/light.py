@@ -103,7 +103,7 @@ def ridges(dark: Dark) -> Ridges:
     return best
 
 
-def summed(dark: Dark, span: int) -> Ridges:
+def summed(dark: Dark | Ridges, span: int) -> Ridges:
     """The sums of (H, W) over ``span`` pixels of a row, an odd number of at most 127; beyond the edges is paper."""
     # Whole numbers of two bytes are added several times as fast as real ones.
     edged = np.pad(dark, ((0, 0), (span // 2, span // 2))).astype(np.int16)

@@ -127,23 +127,36 @@ def _strip(best: Map, slope: Map, rows: NDArray[np.int64]) -> _Pieces:
 
 def _shares(marked: Map) -> Map:
     """The marked share of slanted lines across each strip, (2 * STEEPEST + 1, H, strips), by rise and height."""
-    height, width = marked.shape
-    strips = width // STRIP
-    sums = np.cumsum(np.pad(marked, ((0, 0), (1, 0))), axis=1, dtype=np.float32)
-    starts = np.arange(strips) * STRIP
+    height, strips = len(marked), marked.shape[1] // STRIP
+    pieces = marked[:, : strips * STRIP].reshape(height * strips, STRIP)
+    sums = (pieces @ _SEGMENTS.T / STRIP).reshape(height, strips, len(_SEGMENTS))
     shares: Map = np.zeros((2 * STEEPEST + 1, height, strips), np.float32)
-    for rise in range(-STEEPEST, STEEPEST + 1):
-        # Columns of a strip that shift by the same number of pixels are added up at once.
-        offset = np.rint(rise * (np.arange(STRIP) - (STRIP - 1) / 2) / STRIP).astype(int)
-        for shift in np.unique(offset):
-            first, last = np.flatnonzero(offset == shift)[[0, -1]]
-            part = sums[:, starts + last + 1] - sums[:, starts + first]
-            if shift >= 0:
-                shares[rise + STEEPEST, : height - shift] += part[shift:]
+    for (rise, shift), part in zip(_SHIFTS, np.moveaxis(sums, 2, 0), strict=True):
+        # A line that falls has the same segments as one that rises, shifted the other way.
+        for falls, by in {(rise, shift), (-rise, -shift)}:
+            if by >= 0:
+                shares[falls + STEEPEST, : height - by] += part[by:]
             else:
-                shares[rise + STEEPEST, -shift:] += part[:shift]
-    shares /= STRIP
+                shares[falls + STEEPEST, -by:] += part[:by]
     return shares
+
+
+def _segments() -> tuple[list[tuple[int, int]], Map]:
+    """The level segments of which slanted lines consist: the rise of the line and the segment's shift, and its pixels.
+
+    The pixels, (segments, STRIP), are 1 on the segment; lines that rise the other way have them, too.
+    """
+    places = np.arange(STRIP) - (STRIP - 1) / 2
+    shifts, segments = [], []
+    for rise in range(STEEPEST + 1):
+        offset = np.rint(rise * places / STRIP).astype(int)
+        for shift in np.unique(offset).tolist():
+            shifts.append((rise, shift))
+            segments.append(offset == shift)
+    return shifts, np.array(segments, np.float32)
+
+
+_SHIFTS, _SEGMENTS = _segments()
 
 
 Path = list[tuple[int, int]]
