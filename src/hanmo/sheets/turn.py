@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hanmo.recognizer import Recognizer
 from hanmo.sheets.grid import Grid
+from hanmo.sheets.reading import Reader
 
 Grey = NDArray[np.uint8]
 
@@ -21,7 +21,7 @@ _BETTER = 0.15
 """How much surer another position must be: a sheet that is hard to read in all of them stays as it is."""
 
 
-def find_turn(pictures: Sequence[Grey], reader: Recognizer) -> int:
+def find_turn(pictures: Sequence[Grey], reader: Reader) -> int:
     """Quarter turns anticlockwise, 0 to 3, after which the sheet can be read.
 
     ``pictures`` are the cells with writing of each grid, uint8 (N, S, S). They are read among all characters: among few
@@ -33,7 +33,7 @@ def find_turn(pictures: Sequence[Grey], reader: Recognizer) -> int:
         return 0
 
     def sureness(turn: int) -> float:
-        read = reader.recognize_batch([np.rot90(picture, turn) for picture in sample], 1)
+        read = reader.read([np.rot90(picture, turn) for picture in sample])
         return sum(prediction.probability for prediction in read) / len(read)
 
     as_it_is = sureness(0)
