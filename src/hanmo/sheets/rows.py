@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,15 @@ DARKEST = 1.3
 
 GOOD = 0.5
 """Share of each of its four sides that must be marked for a box to be one."""
+
+OVERLAP = 1 / 6
+"""Share of the height and width of the smaller one of two rows from which only one of them can be right."""
+
+CLEAR, ENOUGH = 0.8, 3
+"""Quality of all boxes of a row, and their number, from which it is clear: nothing less is sought where it lies."""
+
+HIGHER = 1.05
+"""How many times as high or as large as a clear row another one may be that is less: rules are thick."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +94,16 @@ class Row:
 
 def find_rows(evidence: Evidence) -> list[Row]:
     """The rows of boxes of a plane view that do not overlap, the best ones first."""
-    rules = find_rules(evidence.across_marks)
-    finder = _Finder(evidence, rules)
-    found = [row for i in range(len(rules)) for j in finder.partners(i) for row in finder.rows(i, j)]
+    finder = _Finder(evidence, find_rules(evidence.across_marks))
+    found: list[Row] = []
+    clear: list[_Pair] = []
+    for pair in finder.pairs():
+        if any(finder.beaten(pair, other) for other in clear) or finder.divided(pair):
+            continue
+        for row in finder.rows(pair):
+            found.append(row)
+            if len(row.quality) >= ENOUGH and row.quality.min() >= CLEAR:
+                clear.append(_Pair(pair.top, pair.bottom, int(row.span[0]), int(row.span[2]), pair.height))
     rows: list[Row] = []
     for row in sorted(found, key=lambda row: -row.score):
         if not any(_overlap(row, other) for other in rows):
@@ -96,10 +112,25 @@ def find_rows(evidence: Evidence) -> list[Row]:
 
 
 def _overlap(one: Row, other: Row) -> bool:
-    """Whether two rows share more than a sixth of the height and of the width of the smaller one."""
+    """Whether two rows share more than OVERLAP of the height and of the width of the smaller one."""
     a, b = one.span, other.span
     shares = [(min(a[k + 2], b[k + 2]) - max(a[k], b[k])) / min(a[k + 2] - a[k], b[k + 2] - b[k]) for k in (0, 1)]
-    return min(shares) > 1 / 6
+    return min(shares) > OVERLAP
+
+
+class _Pair(NamedTuple):
+    """Two rules, by their numbers, that may bound a row of boxes: the abscissas they share, and their distance."""
+
+    top: int
+    bottom: int
+    start: int
+    stop: int
+    height: float
+
+    @property
+    def area(self) -> float:
+        """The area between the rules."""
+        return (self.stop - self.start) * self.height
 
 
 class _Finder:
@@ -117,51 +148,58 @@ class _Finder:
         self.down, self.down_marks = _widened(evidence.down), _widened(evidence.down_marks)
         self.tallest = 0.5 * max(height, self.width)
 
-    def partners(self, i: int) -> list[int]:
-        """The rules below rule ``i`` that may be the bottom of a row whose top it is."""
-        below = np.arange(i + 1, len(self.rules))
-        start, stop = self.common(i, below)
-        wide = stop - start
-        below, start, stop, wide = (values[wide >= STRIP] for values in (below, start, stop, wide))
-        height = self.heights(below, start, stop) - self.heights(i, start, stop)
-        fits = (height >= LOWEST) & (height <= self.tallest) & (wide > 1.5 * NARROWEST * height)
-        return [
-            j
-            for j, *span, tall in zip(*(v[fits].tolist() for v in (below, start, stop, height)), strict=True)
-            if not self.divided(i, j, slice(*span), tall)
-        ]
+    def pairs(self) -> list[_Pair]:
+        """The pairs of rules between which boxes have room, the highest first: whole boxes come before their halves."""
+        top, bottom = np.triu_indices(len(self.rules), 1)
+        start, stop = self.common(top, bottom)
+        near = stop - start >= STRIP
+        top, bottom, start, stop = (values[near] for values in (top, bottom, start, stop))
+        height = self.heights(bottom, start, stop) - self.heights(top, start, stop)
+        fits = (height >= LOWEST) & (height <= self.tallest) & (stop - start > 1.5 * NARROWEST * height)
+        columns = (values[fits].tolist() for values in (top, bottom, start, stop, height))
+        return sorted(map(_Pair, *columns), key=lambda pair: -pair.height)
 
-    def common(self, i: int, j: Places, more: float = 0) -> tuple[Places, Places]:
-        """Begin and end of the abscissas that a rule shares with each of others, ``more`` to both sides."""
+    def common(self, i: Places, j: Places, more: float = 0) -> tuple[Places, Places]:
+        """Begin and end of the abscissas that rules ``i`` share with rules ``j``, ``more`` to both sides."""
         left = np.maximum(self.left[i], self.left[j]) - more
         right = np.minimum(self.right[i], self.right[j]) + more
         return np.maximum(left, 0).astype(int), np.minimum(right, self.width).astype(int)
 
-    def divided(self, i: int, j: int, span: slice, tall: float) -> bool:
-        """Whether a rule between two rules, ``tall`` pixels apart, is about as dark as they are over ``span``."""
-        heights = self.curves[:, (span.start + span.stop) // 2]
-        (between,) = np.nonzero((heights > heights[i] + 3) & (heights < heights[j] - 3))
+    def beaten(self, pair: _Pair, clear: _Pair) -> bool:
+        """Whether a clear row takes the place of all rows that a pair may have, since they overlap it and are less."""
+        if not clear.start - clear.height <= pair.start < pair.stop <= clear.stop + clear.height:
+            return False
+        if pair.height > HIGHER * clear.height or pair.area > HIGHER * clear.area:
+            return False
+        (top, bottom), (above, below) = (
+            self.curves[[p.top, p.bottom], (pair.start + pair.stop) // 2].tolist() for p in (pair, clear)
+        )
+        return bool(min(bottom, below) - max(top, above) > OVERLAP * min(pair.height, clear.height))
+
+    def divided(self, pair: _Pair) -> bool:
+        """Whether a rule between two rules is about as dark as they are, on average over their span."""
+        heights = self.curves[:, (pair.start + pair.stop) // 2]
+        (between,) = np.nonzero((heights > heights[pair.top] + 3) & (heights < heights[pair.bottom] - 3))
         if not len(between):
             return False
-        values = self.tones[[i, j, *between.tolist()], span]
+        values = self.tones[[pair.top, pair.bottom, *between.tolist()], pair.start : pair.stop]
         # Handwriting is darker than rules; capped at their tone it cannot make up for gaps.
         values = np.minimum(values, _ranked(values[:2], 0.7).min())
         # Handwriting on a middle line makes it as dark as the sides in some boxes, so the fainter boxes count.
-        boxes = max(1, round(values.shape[1] / tall))
+        boxes = max(1, round(values.shape[1] / pair.height))
         each = values.shape[1] // boxes
         sums = values[:, : boxes * each].reshape(len(values), boxes, each).sum(axis=2, dtype=np.int32)
         typical = _ranked(sums, 0.33)
         sides, rival = typical[:2].min(), typical[2:].max()
         return bool(rival > RIVAL * sides)
 
-    def rows(self, i: int, j: int) -> list[Row]:
-        """The rows of boxes between rules ``i`` and ``j``."""
-        start, stop = map(int, self.common(i, np.array(j)))
-        height = float(self.heights(j, start, stop) - self.heights(i, start, stop))
+    def rows(self, pair: _Pair) -> list[Row]:
+        """The rows of boxes between two rules."""
+        i, j, start, stop, height = pair
         # Rules across and down are about equally dark; strokes are often darker.
         cap = DARKEST * float(_ranked(self.tones[[i, j], start:stop], 0.7).max())
         # Where a rule's end is covered by handwriting it was traced too short, by a box at most.
-        span = slice(*map(int, self.common(i, np.array(j), height + STRIP)))
+        span = slice(*map(int, self.common(np.array(i), np.array(j), height + STRIP)))
         found = find_chains(self.down, self.down_marks, span, self.curves[i], self.curves[j], cap)
         parts = [part for teeth in found for part in self.ruled_parts(i, j, teeth)]
         rows = [self.row(i, j, teeth) for teeth in parts]
