@@ -55,14 +55,26 @@ LOUDEST = round(0.3 * WHOLE)
 
 def reduced(image: NDArray[np.uint8]) -> tuple[Image.Image, float]:
     """The picture (H, W[, 3]) scaled to a longer side of SMALL to SIDE pixels, and the scale: new pixels for one."""
-    picture = Image.fromarray(image)
-    longest = max(picture.size)
+    height, width = image.shape[:2]
+    longest = max(height, width)
     scale = SIDE / longest if longest > SIDE else min(2 * SMALL / longest, 4.0) if longest < SMALL else 1.0
     if scale == 1:
-        return picture, scale
-    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    # The gap lets Pillow average whole blocks of pixels first, which takes half of the time.
-    return picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=1.0), scale
+        return Image.fromarray(image), scale
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    # Means of whole blocks come first, which takes a third of the time of the exact scale alone.
+    block = max(1, int(1 / scale))
+    picture = _means_of_blocks(image, block)
+    return picture.resize(size, Image.Resampling.BILINEAR, (0, 0, width / block, height / block)), scale
+
+
+def _means_of_blocks(image: NDArray[np.uint8], block: int) -> Image.Image:
+    """The picture (H, W[, 3]) of the means of all blocks of so many pixels in height and width."""
+    if block == 1:
+        return Image.fromarray(image)
+    # Pillow needs a copy in its own format; that of a part of the picture stays in the processor's cache.
+    step = 64 * block
+    parts = [np.asarray(Image.fromarray(image[y : y + step]).reduce(block)) for y in range(0, len(image), step)]
+    return Image.fromarray(np.concatenate(parts))
 
 
 def darkness(picture: Image.Image) -> Dark:
@@ -70,22 +82,21 @@ def darkness(picture: Image.Image) -> Dark:
     light = np.ones((picture.height, picture.width), np.float32)
     for channel in picture.split()[:3]:
         levels = np.asarray(channel, np.uint8)
-        np.minimum(light, levels / np.maximum(background(levels), 1), out=light)
+        paper = np.maximum(background(levels), 1)
+        np.minimum(light, np.divide(levels, paper, dtype=np.float32), out=light)
     return np.asarray(255 * (1 - light), np.uint8)
 
 
-def background(levels: NDArray[np.uint8]) -> Map:
+def background(levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The brightness of the paper at each pixel of a channel (H, W): a closing of the brightest spots of tiles."""
     height, width = levels.shape
     # Means of quarter tiles first, since the brightest single pixel of a tile would be noise.
-    quarter = TILE // 4
-    small = Image.fromarray(levels).resize((-(-width // quarter), -(-height // quarter)), Image.Resampling.BOX)
-    fine = np.asarray(small)
+    fine = np.asarray(Image.fromarray(levels).reduce(TILE // 4))
     fine = np.pad(fine, ((0, -fine.shape[0] % 4), (0, -fine.shape[1] % 4)), mode="edge")
-    tiles = fine.reshape(fine.shape[0] // 4, 4, fine.shape[1] // 4, 4).max(axis=(1, 3))
-    paper = minimum_filter(maximum_filter(tiles, CLOSING), CLOSING)
-    image = Image.fromarray(smoothed(paper, 2)).resize((width, height), Image.Resampling.BILINEAR)
-    return np.asarray(image).astype(np.float32)
+    rows = fine.reshape(-1, 4, fine.shape[1]).max(axis=1)
+    tiles = rows.reshape(len(rows), -1, 4).max(axis=2)
+    paper = smoothed(minimum_filter(maximum_filter(tiles, CLOSING), CLOSING), 2)
+    return np.asarray(Image.fromarray(paper).resize((width, height), Image.Resampling.BILINEAR))
 
 
 def ridges(dark: Dark) -> Ridges:

@@ -201,14 +201,20 @@ def _nearest(strip: _Pieces, y: float, reach: float) -> int | None:
 
 def _heading(strips: list[_Pieces], path: Path) -> tuple[float, float]:
     """The height at the last piece of a path and its slope in pixels per strip, fitted to the given pieces."""
-    count = len(path)
-    own = sum(strips[s].slope[k] for s, k in path) / count
-    middle = sum(s for s, _ in path) / count
-    height = sum(strips[s].y[k] for s, k in path) / count
+    count, last = len(path), path[-1][0]
+    # Places are counted from the last piece. One loop over a few numbers is faster than numpy, or than a loop for each.
+    own = places = heights = products = squares = 0.0
+    for s, k in path:
+        place, y = s - last, strips[s].y[k]
+        own += strips[s].slope[k]
+        places += place
+        heights += y
+        products += place * y
+        squares += place * place
+    middle, height = places / count, heights / count
     # The slopes of the pieces themselves count as one more, distant pair of points.
-    product = own + sum((s - middle) * strips[s].y[k] for s, k in path)
-    slope = product / (1 + sum((s - middle) ** 2 for s, _ in path))
-    return height + slope * (path[-1][0] - middle), slope
+    slope = (own / count + products - middle * heights) / (1 + squares - middle * places)
+    return height - slope * middle, slope
 
 
 def _joined(strips: list[_Pieces], paths: list[Path]) -> list[Path]:
