@@ -2,7 +2,8 @@
 
 Strokes seldom reach from rule to rule, and never at a regular pitch; so each row of boxes is found by itself, and rows
 may stand apart, be of several widths, or lie on several pages. Every pair of rules with nothing as strong between them
-is tried, and the row with the best sides wins where two rows overlap.
+is tried, except where a clear row of at least that size was found; and the row with the best sides wins where two rows
+overlap.
 """
 
 from __future__ import annotations

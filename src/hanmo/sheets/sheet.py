@@ -167,7 +167,7 @@ def read_grids(
     size = pixels.shape[1], pixels.shape[0]
     parts = [_Part.of(pixels, grid) for grid in grids]
     once = Reader(reader, top)
-    turn = find_turn([part.written for part in parts], once)
+    turn = find_turn([part.written for part in parts], once.read)
     parts = [part.turned(turn, size) for part in parts]
     parts = [parts[n] for n in order_of_grids([part.grid for part in parts], direction)]
     reads = [read_cells(part.flat, part.writing, once, among=among) for part in parts]
