@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,6 +40,23 @@ def test_a_sheet_is_read_cell_by_cell(reader: Recognizer) -> None:
 def test_a_faint_character_beside_dark_ones_is_read(reader: Recognizer) -> None:
     pixels, grid = draw_boxes(POEM, faint={(0, 2)})
     assert read_grids(pixels, [grid], reader).text() == TEXT
+
+
+@pytest.mark.parametrize("turn", [0, 2])
+def test_a_cell_that_told_the_turn_is_not_read_again(turn: int, reader: Recognizer, monkeypatch: Any) -> None:
+    pixels, grid = draw_boxes(POEM)
+    height, width = pixels.shape[:2]
+    read = []
+    recognize = reader.recognize_batch
+
+    def counted(images: list[np.ndarray], *arguments: Any, **options: Any) -> Any:
+        read.extend(image.tobytes() for image in images)
+        return recognize(images, *arguments, **options)
+
+    monkeypatch.setattr(reader, "recognize_batch", counted)
+    sheet = read_grids(np.rot90(pixels, turn).copy(), [turned_grid(grid, turn, (width, height))], reader)
+    assert sheet.text() == TEXT
+    assert len(read) == len(set(read)) > 19
 
 
 @pytest.mark.parametrize("turn", [1, 2, 3])

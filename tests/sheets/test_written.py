@@ -7,7 +7,7 @@ from drawn_boxes import draw_boxes
 from hanmo.colour import to_grey
 from hanmo.sheets.cells import cut
 from hanmo.sheets.cleaned import contrasted, fine_print, without_foreign, without_print
-from hanmo.sheets.written import Writing, find_writing
+from hanmo.sheets.written import PAPER, Writing, find_writing, paper_of
 
 ROWS = ["春眠不觉晓 ", "处处闻啼鸟 ", "夜来风雨声 ", "      "]
 EMPTY = np.array([character == " " for character in "".join(ROWS)])
@@ -95,3 +95,9 @@ def test_few_cells_have_no_print_in_common() -> None:
     writing = find_writing(cells_of(["一一一"]))
     assert isinstance(writing, Writing)
     assert not writing.empty.any()
+
+
+def test_the_paper_is_a_quantile_of_each_cell() -> None:
+    pictures = np.random.default_rng(2).integers(0, 256, (5, 30, 30), np.uint8)
+    expected = np.quantile(pictures, PAPER, axis=(1, 2), keepdims=True)
+    assert np.abs(paper_of(pictures) - expected).max() <= 1

@@ -13,6 +13,7 @@ from PIL import Image
 from hanmo.sheets.grid import Grid
 
 Grey = NDArray[np.uint8]
+Points = NDArray[np.float32]
 
 SIDE = 144
 """Pixels of a cell's picture at most: the front end looks at 96, and closer where a character is small."""
@@ -50,8 +51,8 @@ def _cut_row(grey: Grey, quads: NDArray[np.float64], side: int) -> Grey:
     # From -1/2 to 1/2 over the picture, at the centres of its pixels; a cell's shorter side covers less of it.
     places = (np.arange(side) + 0.5) / side - 0.5
     u, v = (places / part[:, None] for part in _parts(quads))
-    points = _project(_projections(quads), u + 0.5, v + 0.5)
-    pictures = _sample(grey, points - 0.5)
+    x, y = _project(_projections(quads), u + 0.5, v + 0.5)
+    pictures = _sample(grey, x - np.float32(0.5), y - np.float32(0.5))
     inside = (np.abs(v) <= 0.5)[:, :, None] & (np.abs(u) <= 0.5)[:, None]
     for picture, seen in zip(pictures, inside, strict=True):
         if not seen.all():
@@ -90,25 +91,39 @@ def _projections(quads: NDArray[np.float64]) -> NDArray[np.float64]:
     return matrices
 
 
-def _project(matrices: NDArray[np.float64], u: NDArray[np.float64], v: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Where the points (u, v) of the unit square, (N, S) each, come to lie: (N, S, S, 2) as (x, y)."""
-    across, down, constant = (matrices[:, None, None, :, k] for k in range(3))
-    points = u[:, None, :, None] * across + v[:, :, None, None] * down + constant
-    return np.asarray(points[..., :2] / points[..., 2:])
+def _project(matrices: NDArray[np.float64], u: NDArray[np.float64], v: NDArray[np.float64]) -> tuple[Points, Points]:
+    """Where the points (u, v) of the unit square, (N, S) each, come to lie: x and y, (N, S, S) each."""
+    # Four bytes are exact to a thousandth of a pixel, and twice as fast as eight.
+    across = matrices[:, :, 0, None] * u[:, None] + matrices[:, :, 2, None]
+    down = matrices[:, :, 1, None] * v[:, None]
+    x, y, w = (
+        across[:, None, :].astype(np.float32) + down[:, :, None].astype(np.float32)
+        for across, down in zip(np.moveaxis(across, 1, 0), np.moveaxis(down, 1, 0), strict=True)
+    )
+    return np.divide(x, w, out=x), np.divide(y, w, out=y)
 
 
-def _sample(grey: Grey, points: NDArray[np.float64]) -> Grey:
-    """Bilinear samples of (H, W) at points (..., 2); beyond the picture its edge goes on."""
+def _sample(grey: Grey, x: Points, y: Points) -> Grey:
+    """Bilinear samples of (H, W) at points; beyond the picture its edge goes on."""
     height, width = grey.shape
-    x = points[..., 0].clip(0, width - 1).astype(np.float32)
-    y = points[..., 1].clip(0, height - 1).astype(np.float32)
-    left, top = np.minimum(x.astype(np.intp), max(width - 2, 0)), np.minimum(y.astype(np.intp), max(height - 2, 0))
-    x -= left
-    y -= top
+    left, x = _divided(x, width)
+    top, y = _divided(y, height)
     at = top * width + left
     right, below = int(width > 1), width * int(height > 1)
     flat = grey.ravel()
-    upper = flat[at] * (1 - x) + flat[at + right] * x
-    lower = flat[at + below] * (1 - x) + flat[at + below + right] * x
-    sampled: Grey = (upper * (1 - y) + lower * y + np.float32(0.5)).astype(np.uint8)
+    before = 1 - x
+    upper = flat.take(at) * before + flat[right:].take(at) * x
+    lower = flat[below:].take(at) * before + flat[below + right :].take(at) * x
+    lower -= upper
+    lower *= y
+    upper += lower
+    upper += np.float32(0.5)
+    sampled: Grey = upper.astype(np.uint8)
     return sampled
+
+
+def _divided(places: Points, length: int) -> tuple[NDArray[np.intp], Points]:
+    """Places on a line of pixels as the number of the pixel before, and the way on to the next one, 0 to 1."""
+    places = places.clip(0, length - 1)
+    before = np.minimum(places.astype(np.intp), max(length - 2, 0))
+    return before, np.subtract(places, before, out=places, casting="same_kind")

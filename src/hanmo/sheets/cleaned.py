@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hanmo.sheets.written import PAPER, Writing, darkness, print_of
+from hanmo.sheets.written import Writing, darkness, paper_of, print_of
 
 Grey = NDArray[np.uint8]
 Levels = NDArray[np.float32]
@@ -27,13 +27,13 @@ _PALEST = 0.02
 def without_print(pictures: Grey, writing: Writing, printed: Levels) -> Grey:
     """The pictures (N, S, S), with paper for what is ``printed`` (S, S) and what is foreign to the cell."""
     print_ = (printed > _PRINTED) & (darkness(pictures) <= _BEYOND * printed + _NOISE)
-    return without_foreign(np.where(print_, _paper(pictures), pictures), writing)
+    return without_foreign(np.where(print_, paper_of(pictures).astype(np.uint8), pictures), writing)
 
 
 def without_foreign(pictures: Grey, writing: Writing) -> Grey:
     """The pictures (N, S, S), with paper for what is foreign to the cell alone."""
     foreign = _enlarged(writing.foreign.astype(np.float32), pictures.shape[1], Image.Resampling.NEAREST) > 0
-    return np.where(foreign, _paper(pictures), pictures)
+    return np.where(foreign, paper_of(pictures).astype(np.uint8), pictures)
 
 
 def contrasted(pictures: Grey) -> Grey:
@@ -55,9 +55,3 @@ def fine_print(pictures: Grey) -> Levels:
 def _enlarged(levels: Levels, side: int, how: Image.Resampling) -> Levels:
     """Levels (N, H, W) as (N, side, side)."""
     return np.stack([np.asarray(Image.fromarray(cell).resize((side, side), how)) for cell in levels])
-
-
-def _paper(pictures: Grey) -> Grey:
-    """The level of each cell's paper, (N, 1, 1)."""
-    levels: Grey = np.quantile(pictures, PAPER, axis=(1, 2), keepdims=True).astype(np.uint8)
-    return levels

@@ -43,11 +43,19 @@ def is_crossed(ink: Levels) -> bool:
 
 def _has_diagonal(box: NDArray[np.bool_]) -> bool:
     """Whether a straight line leads from near the upper left corner of a box (h, w) to near the lower right one."""
-    ends = np.stack(np.meshgrid(_OFF, _OFF), axis=-1).reshape(-1, 2)
-    t = np.linspace(0, 1, _POINTS)[:, None]
-    # All pairs of ends: (ends, ends, points, 2), in parts of the box's sides.
-    lines = ends[:, None, None] * (1 - t) + (1 - ends[None, :, None]) * t
     height, width = box.shape
-    y = (lines[..., 1] * (height - 1) + 0.5).astype(np.intp)
-    x = (lines[..., 0] * (width - 1) + 0.5).astype(np.intp)
-    return bool((box[y, x].mean(axis=-1) >= _COVERED).any())
+    y = (_LINES[..., 1] * (height - 1) + np.float32(0.5)).astype(np.intp)
+    x = (_LINES[..., 0] * (width - 1) + np.float32(0.5)).astype(np.intp)
+    covered = np.count_nonzero(box.ravel().take(y * width + x), axis=0)
+    return bool(covered.max() >= _COVERED * _POINTS)
+
+
+def _lines() -> Levels:
+    """All lines from corner to corner with ends at these distances, (points, lines, 2), in parts of the box's sides."""
+    ends = np.stack(np.meshgrid(_OFF, _OFF), axis=-1).reshape(-1, 2)
+    t = np.linspace(0, 1, _POINTS)[:, None, None, None]
+    lines = ends[:, None] * (1 - t) + (1 - ends[None, :]) * t
+    return lines.reshape(_POINTS, -1, 2).astype(np.float32)
+
+
+_LINES = _lines()

@@ -20,7 +20,7 @@ from hanmo.sheets.free import free_rows, without_rules
 from hanmo.sheets.grid import Grid
 from hanmo.sheets.grow import whole
 from hanmo.sheets.lattice import find_lattices
-from hanmo.sheets.light import Map, darkness, reduced
+from hanmo.sheets.light import Dark, darkness, reduced
 from hanmo.sheets.order import order_of_grids
 from hanmo.sheets.rows import Evidence, evidence_of, find_rows
 from hanmo.sheets.rules import find_rules
@@ -92,7 +92,7 @@ def find_grids(image: NDArray[np.uint8]) -> list[Grid]:
     return [grids[n] for n in order_of_grids(grids, "rows")]
 
 
-def _free(dark: Map) -> list[Cells]:
+def _free(dark: Dark) -> list[Cells]:
     """The cells of separate characters on a picture without boxes, (R, C, 4, 2), also on the lines of a notebook."""
     view = plane_view(dark)
     evidence = evidence_of(view.show(dark))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hanmo.errors import SheetError
-from hanmo.sheets.light import Map
+from hanmo.sheets.light import Dark
 from hanmo.sheets.rules import Rule
 
 Values = NDArray[np.float64]
@@ -19,8 +19,8 @@ Mask = NDArray[np.bool_]
 Runs = NDArray[np.int64]
 """Begin and end, (N, 2), of successive parts of a line of pixels."""
 
-INKED = 0.15
-"""Darkness from which a pixel may be ink, if the sheet's darkest ink is not much darker."""
+INKED = 38
+"""Darkness, of 255, from which a pixel may be ink, if the sheet's darkest ink is not much darker."""
 
 RULE = 3
 """Pixels to both sides of a rule's middle that may belong to it."""
@@ -47,7 +47,7 @@ EVEN = 0.25
 """Share of a column's pitch by which characters of a grid may be out of line."""
 
 
-def free_rows(dark: Map) -> list[Values]:
+def free_rows(dark: Dark) -> list[Values]:
     """The cells of separate characters on a picture of darkness (H, W): arrays (R, C, 4, 2) in pixels.
 
     Raises :class:`hanmo.errors.SheetError` where there are none.
@@ -69,7 +69,7 @@ def free_rows(dark: Map) -> list[Values]:
     return [(quads + origin) @ back.T for quads in boxes]
 
 
-def without_rules(dark: Map, rules: list[Rule]) -> Map:
+def without_rules(dark: Dark, rules: list[Rule]) -> Dark:
     """A picture of darkness (H, W) without horizontal rules on which characters were written, as in a notebook."""
     height, width = dark.shape
     clear = dark.copy()
@@ -84,7 +84,7 @@ def without_rules(dark: Map, rules: list[Rule]) -> Map:
     return clear
 
 
-def _ink(dark: Map) -> Mask:
+def _ink(dark: Dark) -> Mask:
     """Which pixels are ink: those with half of the darkness of strokes, without what touches the picture's edges."""
     sheet = np.where(_from_edges(dark > INKED), 0, dark)
     strokes = sheet[sheet > INKED]

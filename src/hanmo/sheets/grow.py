@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hanmo.sheets.light import Map
+from hanmo.sheets.light import Map, Ridges
 from hanmo.sheets.rows import Evidence
 from hanmo.sheets.sides import side, sides, transposed
 from hanmo.sheets.snap import inner, snapped
@@ -65,7 +65,7 @@ def without_halves(quads: Values, evidence: Evidence) -> Values:
     return boxes
 
 
-def _tones(quads: Values, across: Map) -> Values:
+def _tones(quads: Values, across: Ridges) -> Values:
     """The darkness of each horizontal rule of a lattice, (R + 1,): that of its fainter boxes, where no strokes are."""
     lines = [side(quads[:, :, 0], quads[:, :, 1], across), side(quads[:, :, 3], quads[:, :, 2], across)]
     # Strokes over a middle line make it darker in some boxes, so the fainter third counts.
@@ -89,8 +89,7 @@ def _first_whole(tones: Values) -> int | None:
 def _grown(quads: Values, evidence: Evidence, mirrored: bool) -> Values:
     """A lattice with the rows of boxes below it, or, if mirrored, above it."""
     if mirrored:
-        flipped = Evidence(*(part[::-1] for part in evidence.maps))
-        return _mirrored(_grown(_mirrored(quads, evidence), flipped, False), evidence)
+        return _mirrored(_grown(_mirrored(quads, evidence), evidence.mirrored, False), evidence)
     while len(quads) < 100:
         row = _next_row(quads, evidence)
         if row is None:
@@ -140,6 +139,6 @@ def _ends_alike(row: Values, supported: NDArray[np.bool_], evidence: Evidence, e
 
 def _best_shift(start: Values, end: Values, across_marks: Map, shifts: NDArray[np.int64]) -> int:
     """The shift up or down with which sides are marked most; small shifts are preferred."""
-    moved = [np.array([0.0, shift]) for shift in shifts]
-    found = [float(side(start + by, end + by, across_marks).mean()) - 0.002 * abs(by[1]) for by in moved]
-    return int(shifts[int(np.argmax(found))])
+    by = np.stack([np.zeros(len(shifts)), shifts], axis=-1)[:, None]
+    found = side(start + by, end + by, across_marks).mean(axis=1) - 0.002 * np.abs(shifts)
+    return int(shifts[int(found.argmax())])

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hanmo.sheets.light import Map
+from hanmo.sheets.mend import filled, mended
 from hanmo.sheets.rows import GOOD, Evidence, Row
 from hanmo.sheets.sides import sides
 
@@ -162,7 +163,7 @@ def _table(group: Placed) -> Lattice:
                 if tooth.cover or np.isnan(left[r, c]):
                     left[r, c], right[r, c] = tooth.left, tooth.right
             quality[r, start : start + len(row.quality)] = row.quality
-        x = _filled(left, right, r)
+        x = filled(left, right, r)
         longest = max(line, key=lambda placed: len(placed[0].quality))[0]
         top[r], bottom[r] = longest.top.at(x), longest.bottom.at(x)
     slant = float(np.median([tooth.slant for row, _ in group for tooth in row.teeth]))
@@ -207,19 +208,6 @@ def _lines_of_text(group: Placed) -> list[Placed]:
     return lines
 
 
-def _filled(left: Values, right: Values, r: int) -> Values:
-    """The middles of the vertical rules of row ``r``, with those that are missing put in at regular distances."""
-    x: Values = (left[r] + right[r]) / 2
-    known = np.flatnonzero(~np.isnan(x))
-    if len(known) == len(x):
-        return x
-    width = (x[known[-1]] - x[known[0]]) / (known[-1] - known[0])
-    places = np.arange(len(x))
-    straight = x[known[0]] + (places - known[0]) * width
-    filled: Values = straight + np.interp(places, known, x[known] - straight[known])
-    return filled
-
-
 def _runs(wanted: NDArray[np.bool_]) -> list[slice]:
     """The runs of successive wanted places."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], wanted, [False]]).astype(int)))
@@ -231,32 +219,13 @@ def _smooth(lattice: Lattice) -> Lattice:
     middle = (lattice.top + lattice.bottom) / 2
     width = float(np.nanmedian(np.diff((lattice.left + lattice.right) / 2, axis=1)))
     left, right = (
-        np.stack([_mended(x, middle[:, c], width) for c, x in enumerate(values.T)], axis=1)
+        np.stack([mended(x, middle[:, c], width) for c, x in enumerate(values.T)], axis=1)
         for values in (lattice.left, lattice.right)
     )
     # A rule that no row has stands at a regular distance from the others.
     for r in range(len(middle)):
-        left[r], right[r] = _filled(left, left, r), _filled(right, right, r)
+        left[r], right[r] = filled(left, left, r), filled(right, right, r)
     return Lattice(left, right, lattice.top, lattice.bottom, lattice.quality, lattice.slant)
-
-
-def _mended(x: Values, y: Values, width: float) -> Values:
-    """The places ``x`` of a vertical rule at the heights ``y``, (R,), without outliers and gaps; NaN if unknown."""
-    known = np.flatnonzero(~np.isnan(x))
-    if len(known) < 2:
-        return np.full_like(x, x[known[0]]) if len(known) else x
-    degree = min(2, len(known) - 1)
-    weight = np.ones(len(known))
-    at = (y - y.mean()) / max(float(np.ptp(y)), 1)
-    for _ in range(4):
-        curve = np.polyval(np.polyfit(at[known], x[known], degree, w=weight), at)
-        miss = np.abs(x[known] - curve[known])
-        weight = 1 / (1 + (miss / (0.04 * width)) ** 2)
-    good = known[miss < 0.12 * width]
-    if len(good) == 0:
-        return curve
-    # What the curve leaves, such as the bend of the sheet, is interpolated between the rows where the rule is known.
-    return curve + np.interp(np.arange(len(x)), good, x[good] - curve[good])
 
 
 def _divided(lattice: Lattice, down_marks: Map) -> list[Lattice]:

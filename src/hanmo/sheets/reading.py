@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import replace
+from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,18 +33,36 @@ Read = tuple[Prediction | None, bool]
 """The prediction for a cell, None if it is empty, and whether the cell was corrected."""
 
 
-def read_cells(
-    pictures: Grey, writing: Writing, reader: Recognizer, *, top: int = 10, among: Collection[str] | None = None
-) -> list[Read]:
+class Reader:
+    """A recognizer that reads a picture only once: some cells are read before, to find how the sheet was turned."""
+
+    def __init__(self, recognizer: Recognizer, top: int) -> None:
+        self.recognizer, self.top = recognizer, top
+        self._known: dict[tuple[bool, bytes], Prediction] = {}
+
+    def read(self, pictures: Iterable[Grey], among: Collection[str] | None = None) -> list[Prediction]:
+        """The predictions for square pictures, (S, S) each, as :meth:`Recognizer.recognize_batch` gives them.
+
+        ``among`` is None, or the same for all pictures of the sheet.
+        """
+        pictures = list(pictures)
+        keys = [(among is None, blake2b(picture.tobytes(), digest_size=16).digest()) for picture in pictures]
+        unread = {key: picture for key, picture in zip(keys, pictures, strict=True) if key not in self._known}
+        predictions = self.recognizer.recognize_batch(list(unread.values()), self.top, among=among)
+        self._known.update(zip(unread, predictions, strict=True))
+        return [self._known[key] for key in keys]
+
+
+def read_cells(pictures: Grey, writing: Writing, reader: Reader, *, among: Collection[str] | None = None) -> list[Read]:
     """Read the cells of a grid, uint8 (N, S, S), with the writing that :func:`find_writing` found on these pictures."""
     (written,) = np.nonzero(~writing.empty | writing.faint)
-    predictions = reader.recognize_batch(list(pictures[written]), top, among=among)
+    predictions = reader.read(pictures[written], among)
     unsure = [n for n, prediction in enumerate(predictions) if prediction.refused or prediction.probability < _SURE]
     if unsure:
         cells, here = pictures[written[unsure]], writing.of(written[unsure])
         again = contrasted(without_print(cells, here, fine_print(pictures)))
-        for n, second in zip(unsure, reader.recognize_batch(list(again), top, among=among), strict=True):
-            predictions[n] = _mean_of(predictions[n], second, top)
+        for n, second in zip(unsure, reader.read(again, among), strict=True):
+            predictions[n] = _mean_of(predictions[n], second, reader.top)
     read: list[Read] = [(None, False)] * len(pictures)
     for place, prediction, heavy in zip(written, predictions, _heaviness(writing, written), strict=True):
         is_clear = not prediction.refused and prediction.probability >= _CLEAR

@@ -20,7 +20,7 @@ from hanmo.sheets.context import in_context
 from hanmo.sheets.find import find_grids
 from hanmo.sheets.grid import Grid
 from hanmo.sheets.order import Direction, order_of_cells, order_of_grids
-from hanmo.sheets.reading import Read, read_cells
+from hanmo.sheets.reading import Read, Reader, read_cells
 from hanmo.sheets.turn import find_turn, turned_grid
 from hanmo.sheets.written import Writing, find_writing
 
@@ -166,10 +166,11 @@ def read_grids(
     """Read the cells of ``grids`` on a picture, uint8 (H, W, 3), which is turned where it is not upright."""
     size = pixels.shape[1], pixels.shape[0]
     parts = [_Part.of(pixels, grid) for grid in grids]
-    turn = find_turn([part.written for part in parts], reader)
+    once = Reader(reader, top)
+    turn = find_turn([part.written for part in parts], once.read)
     parts = [part.turned(turn, size) for part in parts]
     parts = [parts[n] for n in order_of_grids([part.grid for part in parts], direction)]
-    reads = [read_cells(part.flat, part.writing, reader, top=top, among=among) for part in parts]
+    reads = [read_cells(part.flat, part.writing, once, among=among) for part in parts]
     parts, reads = _without_ornaments(parts, reads)
     cells: list[Cell] = []
     for number, (part, read) in enumerate(zip(parts, reads, strict=True)):

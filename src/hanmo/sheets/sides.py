@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hanmo.sheets.light import Map
+from hanmo.sheets.light import Map, Ridges
 from hanmo.sheets.rows import Evidence
 
 Values = NDArray[np.float64]
@@ -43,13 +43,13 @@ def areas(quads: Values) -> Values:
     return area
 
 
-def _sides(quads: Values, across: Map, down: Map) -> Values:
+def _sides(quads: Values, across: Ridges | Map, down: Ridges | Map) -> Values:
     upper, lower = (side(quads[:, :, a], quads[:, :, b], across) for a, b in ((0, 1), (3, 2)))
     right, left = (side(quads[:, :, a, ::-1], quads[:, :, b, ::-1], down.T) for a, b in ((1, 2), (0, 3)))
     return np.stack([upper, right, lower, left], axis=-1)
 
 
-def side(start: Values, end: Values, values: Map) -> Values:
+def side(start: Values, end: Values, values: Ridges | Map) -> Values:
     """The mean over points from ``start`` to ``end``, both (..., 2), of the greatest value within two pixels.
 
     The sides run across; for those that run down, everything is transposed.
@@ -57,12 +57,11 @@ def side(start: Values, end: Values, values: Map) -> Values:
     share = np.linspace(0.04, 0.96, POINTS)
     points = start[..., None, :] + (end - start)[..., None, :] * share[:, None]
     height, width = values.shape
-    rows = np.rint(points[..., 1]).astype(int)
-    columns = np.clip(np.rint(points[..., 0]).astype(int), 0, width - 1)
-    best = np.zeros(rows.shape)
-    for shift in range(-2, 3):
-        here = rows + shift
-        inside = (here >= 0) & (here < height)
-        best = np.maximum(best, np.where(inside, values[np.clip(here, 0, height - 1), columns], 0))
-    mean: Values = best.mean(axis=-1)
+    # Nothing is marked at the edges of a view, so that sides beyond them may lie on them.
+    rows = np.rint(points[..., 1]).astype(int).clip(2, height - 3)
+    columns = np.rint(points[..., 0]).astype(int).clip(0, width - 1)
+    best = values[rows, columns]
+    for shift in (-2, -1, 1, 2):
+        np.maximum(best, values[rows + shift, columns], out=best)
+    mean: Values = best.mean(axis=-1, dtype=np.float64)
     return mean

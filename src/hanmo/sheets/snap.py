@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hanmo.sheets.light import Map
+from hanmo.sheets.light import Map, Ridges
 from hanmo.sheets.rows import Evidence
 from hanmo.sheets.sides import POINTS, side, transposed
 
@@ -27,7 +27,7 @@ def snapped(quads: Values, evidence: Evidence) -> Values:
     return transposed(_snapped_across(transposed(quads), evidence.down.T, evidence.down_marks.T))
 
 
-def _snapped_across(quads: Values, across: Map, marks: Map) -> Values:
+def _snapped_across(quads: Values, across: Ridges, marks: Map) -> Values:
     """A lattice whose upper and lower sides have moved up or down to the middles of horizontal rules."""
     height = float(np.median(quads[:, :, 3, 1] - quads[:, :, 0, 1]))
     reach = max(2, round(SNAP * height))
@@ -50,7 +50,7 @@ def _snapped_across(quads: Values, across: Map, marks: Map) -> Values:
     return moved
 
 
-def _offsets(start: Values, end: Values, across: Map, reach: int) -> tuple[Values, Values]:
+def _offsets(start: Values, end: Values, across: Ridges, reach: int) -> tuple[Values, Values]:
     """How far sides from ``start`` to ``end``, (R, C, 2), are from the darkest line near them, and its darkness."""
     shifts = np.arange(-reach - 1, reach + 2)
     line = _profile(start, end, across, shifts)
@@ -69,7 +69,7 @@ def inner(quads: Values, evidence: Evidence) -> Values:
     return transposed(_inner_across(transposed(quads), evidence.down.T))
 
 
-def _inner_across(quads: Values, across: Map) -> Values:
+def _inner_across(quads: Values, across: Ridges) -> Values:
     """A lattice whose upper and lower sides have moved from the middles of the horizontal rules to the inner edges."""
     height = float(np.median(quads[:, :, 3, 1] - quads[:, :, 0, 1]))
     reach = max(2, round(THICKEST * height))
@@ -87,7 +87,7 @@ def _inner_across(quads: Values, across: Map) -> Values:
     return moved
 
 
-def _profile(start: Values, end: Values, across: Map, shifts: NDArray[np.int64]) -> Values:
+def _profile(start: Values, end: Values, across: Ridges, shifts: NDArray[np.int64]) -> Values:
     """The darkness along sides from ``start`` to ``end``, (R, C, 2), moved down by every shift: (R, C, shifts)."""
     share = np.linspace(0.06, 0.94, POINTS)
     points = start[..., None, :] + (end - start)[..., None, :] * share[:, None]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hanmo.sheets.light import Map, averaged, marks, ridges
+from hanmo.sheets.light import Dark, marks, ridges, summed
 from hanmo.sheets.rules import Rule, find_rules
 
 Matrix = NDArray[np.float64]
@@ -32,15 +32,17 @@ class View:
     matrix: Matrix
     size: tuple[int, int]
 
-    def show(self, dark: Map) -> Map:
-        """The view of a map (H, W) of values from 0 to 1."""
-        picture = Image.fromarray((dark * 255).astype(np.uint8))
+    def show(self, dark: Dark) -> Dark:
+        """The view of a picture of darkness (H, W)."""
         # Pillow maps the centres of pixels, which lie at halves; here a pixel's centre has whole coordinates.
         half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
         moved = half @ self.matrix @ np.linalg.inv(half)
         coefficients = (moved / moved[2, 2]).ravel()[:8]
-        seen = picture.transform(self.size, Image.Transform.PERSPECTIVE, coefficients, Image.Resampling.BILINEAR)
-        return np.asarray(seen).astype(np.float32) / np.float32(255)
+        return np.asarray(
+            Image.fromarray(dark).transform(
+                self.size, Image.Transform.PERSPECTIVE, coefficients, Image.Resampling.BILINEAR
+            )
+        )
 
     def to_picture(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Points (..., 2) of the view as points of the picture."""
@@ -49,23 +51,31 @@ class View:
         return plane
 
 
-def plane_view(dark: Map) -> View:
+def plane_view(dark: Dark) -> View:
     """The view in which the rules of a picture of darkness (H, W) are nearly horizontal and vertical."""
-    height, width = dark.shape
-    turned = _view(dark.shape, *_turned_axes(turn_of(dark)))
-    seen = turned.show(dark)
+    coarse = _halved(dark)
+    height, width = coarse.shape
+    turned = _view(coarse.shape, *_turned_axes(turn_of(coarse)))
+    seen = turned.show(coarse)
     across, transposed = (_vanishing(find_rules(marks(ridges(part))), part.shape[::-1]) for part in (seen, seen.T))
-    # From coordinates about the centre of the turned view to those of the picture.
+    # From coordinates about the centre of the turned view to those of the coarse picture, and about its centre.
     centre = np.array([[1, 0, (turned.size[0] - 1) / 2], [0, 1, (turned.size[1] - 1) / 2], [0, 0, 1]])
-    full = turned.matrix @ centre
-    along, down = full @ across, full @ transposed[[1, 0, 2]]
     middle = np.array([[1, 0, -(width - 1) / 2], [0, 1, -(height - 1) / 2], [0, 0, 1]])
-    return _view(dark.shape, middle @ along, middle @ down)
+    # A point of the picture is twice as far from its centre as on the coarse one.
+    full = np.diag([2, 2, 1]) @ middle @ turned.matrix @ centre
+    return _view(dark.shape, full @ across, full @ transposed[[1, 0, 2]])
 
 
-def turn_of(dark: Map) -> float:
+def _halved(dark: Dark) -> Dark:
+    """A picture of half the size: the darkest of four pixels each, so that thin rules stay dark."""
+    dark = dark[: dark.shape[0] // 2 * 2, : dark.shape[1] // 2 * 2]
+    rows = np.maximum(dark[::2], dark[1::2])
+    return np.maximum(rows[:, ::2], rows[:, 1::2])
+
+
+def turn_of(dark: Dark) -> float:
     """The turn of the rules against the picture's edges, -pi/4 to pi/4, by a histogram of the directions of edges."""
-    smooth = averaged(averaged(dark, 3).T, 3).T
+    smooth = summed(summed(dark, 3).T, 3).T.astype(np.float32)
     across, down = smooth[1:-1, 2:] - smooth[1:-1, :-2], smooth[2:, 1:-1] - smooth[:-2, 1:-1]
     weight = across**2 + down**2
     # Directions a quarter turn apart are one: rules cross at right angles.

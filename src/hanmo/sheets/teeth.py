@@ -8,13 +8,13 @@ dark as they are, bridging a missing one, and changes of the pitch take away fro
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hanmo.sheets.light import Map
+from hanmo.sheets.light import Map, Ridges
 
 Values = NDArray[np.float64]
 
@@ -28,6 +28,8 @@ Dashed and dotted middle lines have half of it."""
 
 SAMPLES = 19
 """Heights at which a row is sampled for vertical rules."""
+
+_SHARES = np.linspace(0.05, 0.95, SAMPLES)
 
 SLANTS = (-0.06, -0.03, 0.0, 0.03, 0.06)
 """Slants of vertical rules that are tried: shifts over the row's height, as shares of it."""
@@ -71,12 +73,14 @@ class Tooth:
         return (self.left + self.right) / 2
 
 
-def find_chains(down: Map, down_marks: Map, span: slice, top: Values, bottom: Values, cap: float) -> list[list[Tooth]]:
-    """The chains of teeth between two curves over ``span``, from left to right, by the maps (H, W) of lines down.
+def find_chains(
+    down: Ridges, down_marks: Map, span: slice, top: Values, bottom: Values, cap: float
+) -> list[list[Tooth]]:
+    """The chains of teeth over ``span`` between two curves (W,), from left to right, by the maps (H, W) of lines down.
 
     What is darker than ``cap`` counts as so dark.
     """
-    height = float(np.mean(bottom - top))
+    height = float(np.mean(bottom[span] - top[span]))
     return _chains(_teeth(_lines(down, down_marks, span, top, bottom, cap), height), height)
 
 
@@ -90,39 +94,62 @@ class _Lines:
     slant: Values
 
 
-def _lines(down: Map, down_marks: Map, span: slice, top: Values, bottom: Values, cap: float) -> _Lines:
+def _lines(down: Ridges, down_marks: Map, span: slice, top: Values, bottom: Values, cap: float) -> _Lines:
     """The lines down that cover most of the height between two curves over ``span``."""
     height, width = down.shape
-    share = np.linspace(0.05, 0.95, SAMPLES)[:, None]
-    y = np.clip(np.rint(top + (bottom - top) * share).astype(int), 0, height - 1)
-    tall = float(np.mean(bottom - top))
-    x = np.arange(span.start, span.stop)
-    covers, columns = [], []
-    for slant in SLANTS:
-        columns.append(np.clip(np.rint(x + slant * tall * (share - 0.5)).astype(int), 0, width - 1))
-        covers.append(down_marks[y, columns[-1]].mean(axis=0))
-    stacked = np.array(covers)
+    tall = float(np.mean(bottom[span] - top[span]))
+    shifts = np.rint(np.array(SLANTS)[:, None] * tall * (_SHARES - 0.5)).astype(int)
+    # The row is made level, with a margin as wide as the greatest shift: there slanted lines are shifts of its parts.
+    margin = int(shifts.max())
+    x = np.arange(span.start - margin, span.stop + margin).clip(0, width - 1)
+    y = np.rint(top[x] + (bottom - top)[x] * _SHARES[:, None]).astype(int).clip(0, height - 1)
+    places = y * width + x
+    covers = _covers(down_marks.ravel()[places], shifts, margin)
     # Of equally good slants the smallest counts.
-    best = (stacked - 0.01 * np.abs(np.array(SLANTS))[:, None]).argmax(axis=0)
-    cover = stacked.max(axis=0)
+    best = (covers - 0.01 * np.abs(np.array(SLANTS, np.float32))[:, None]).argmax(axis=0)
+    cover = covers.max(axis=0)
     peaks = _peaks(cover, max(3, round(0.06 * tall)))
-    tone = np.array([np.minimum(down[y[:, k], columns[best[k]][:, k]], cap).mean() for k in peaks])
-    return _Lines(x[peaks].astype(float), cover[peaks], tone, np.array(SLANTS)[best[peaks]] * tall)
+    seen = places[np.arange(SAMPLES), (margin + peaks)[:, None] + shifts[best[peaks]]]
+    tone = np.minimum(down.ravel()[seen], cap).mean(axis=1)
+    return _Lines((span.start + peaks).astype(float), cover[peaks], tone, np.array(SLANTS)[best[peaks]] * tall)
+
+
+def _covers(level: Map, shifts: NDArray[np.int64], margin: int) -> Map:
+    """The marked share of slanted lines, (slants, L), in a level row (SAMPLES, margin + L + margin).
+
+    ``shifts`` (slants, SAMPLES) are those of the lines in each line of the row.
+    """
+    length = level.shape[1] - 2 * margin
+    sums = np.zeros((SAMPLES + 1, level.shape[1]), np.float32)
+    np.cumsum(level, axis=0, out=sums[1:])
+    covers = np.zeros((len(shifts), length), np.float32)
+    for cover, shift in zip(covers, shifts.tolist(), strict=True):
+        first = 0
+        # Lines of the row with the same shift are added at once.
+        for by, same in groupby(shift):
+            last = first + len(list(same))
+            cover += (sums[last] - sums[first])[margin + by : margin + by + length]
+            first = last
+    covers /= SAMPLES
+    return covers
 
 
 def _peaks(cover: Map, reach: int) -> NDArray[np.int64]:
     """The places of the local maxima of (L,) that reach REACHING, the middle ones of plateaus."""
+    (candidates,) = np.nonzero(cover >= REACHING)
+    order = candidates[np.argsort(-cover[candidates], kind="stable")]
+    rest = np.where(cover >= REACHING, cover, 0).tolist()
     places = []
-    rest = np.where(cover >= REACHING, cover, 0)
-    while rest.size and rest.max() > 0:
-        k = int(rest.argmax())
+    for k in order.tolist():
+        if rest[k] == 0:
+            continue
         end = k
         while end + 1 < len(rest) and rest[end + 1] == rest[k]:
             end += 1
         middle = (k + end) // 2
         places.append(middle)
-        rest[max(middle - reach, 0) : middle + reach + 1] = 0
-        rest[k : end + 1] = 0
+        for taken in range(min(max(middle - reach, 0), k), min(max(middle + reach, end) + 1, len(rest))):
+            rest[taken] = 0
     return np.array(sorted(places), np.int64)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hanmo.recognizer import Recognizer
+from hanmo.prediction import Prediction
 from hanmo.sheets.grid import Grid
 
 Grey = NDArray[np.uint8]
@@ -21,11 +21,11 @@ _BETTER = 0.15
 """How much surer another position must be: a sheet that is hard to read in all of them stays as it is."""
 
 
-def find_turn(pictures: Sequence[Grey], reader: Recognizer) -> int:
+def find_turn(pictures: Sequence[Grey], read: Callable[[list[Grey]], Sequence[Prediction]]) -> int:
     """Quarter turns anticlockwise, 0 to 3, after which the sheet can be read.
 
-    ``pictures`` are the cells with writing of each grid, uint8 (N, S, S). They are read among all characters: among few
-    of them, one is probable in every position.
+    ``pictures`` are the cells with writing of each grid, uint8 (N, S, S). ``read`` reads among all characters: among
+    few of them, one is probable in every position.
     """
     cells = [picture for grid in pictures for picture in grid]
     sample = cells[:: max(1, len(cells) // SAMPLE)][:SAMPLE]
@@ -33,8 +33,8 @@ def find_turn(pictures: Sequence[Grey], reader: Recognizer) -> int:
         return 0
 
     def sureness(turn: int) -> float:
-        read = reader.recognize_batch([np.rot90(picture, turn) for picture in sample], 1)
-        return sum(prediction.probability for prediction in read) / len(read)
+        seen = read([np.rot90(picture, turn) for picture in sample])
+        return sum(prediction.probability for prediction in seen) / len(seen)
 
     as_it_is = sureness(0)
     if as_it_is >= _UPRIGHT:

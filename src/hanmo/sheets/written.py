@@ -100,9 +100,18 @@ def find_writing(pictures: Grey) -> Writing:
 
 def darkness(pictures: Grey) -> Levels:
     """(N, S, S): 0 = the cell's paper, 1 = black."""
-    paper = np.quantile(pictures, PAPER, axis=(1, 2), keepdims=True).astype(np.float32)
-    dark: Levels = np.maximum(1 - pictures / np.maximum(paper, 1), 0).astype(np.float32)
+    brightness = np.float32(1) / np.maximum(paper_of(pictures), np.float32(1))
+    dark: Levels = np.maximum(1 - pictures * brightness, 0)
     return dark
+
+
+def paper_of(pictures: Grey) -> Levels:
+    """The level of the paper in each of (N, S, S), (N, 1, 1)."""
+    # A histogram takes a tenth of the time of np.quantile.
+    counts = np.array([Image.fromarray(picture).histogram() for picture in pictures]).reshape(-1, 256)
+    below = counts.cumsum(axis=1) > PAPER * (pictures[0].size - 1)
+    paper: Levels = below.argmax(axis=1).astype(np.float32)[:, None, None]
+    return paper
 
 
 def print_of(dark: Levels) -> Levels:
@@ -110,7 +119,8 @@ def print_of(dark: Levels) -> Levels:
     if len(dark) < _FEWEST:
         return np.zeros(dark.shape[1:], np.float32)
     # Cells are cut a pixel off now and then, and dashes lie elsewhere in each: the darkest pixel around counts.
-    printed: Levels = np.quantile(spread(dark), _PRINT, axis=0).astype(np.float32)
+    place = round(_PRINT * (len(dark) - 1))
+    printed: Levels = np.partition(spread(dark), place, axis=0)[place]
     return printed
 
 
