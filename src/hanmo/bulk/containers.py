@@ -85,7 +85,7 @@ def parquet_items(path: str, column: str | None) -> Iterator[Item]:
             wanted = _picture_column(path, schema, column)
             labelled = _LABEL in schema.names and pa.types.is_string(schema.field(_LABEL).type)
             columns = [wanted, _LABEL] if labelled else [wanted]
-            for batch in file.iter_batches(_ROWS_AT_ONCE, columns=columns):
+            for batch in _record_batches(file, columns):
                 pictures = batch.column(wanted).to_pylist()
                 labels = batch.column(_LABEL).to_pylist() if labelled else [None] * len(pictures)
                 for picture, label in zip(pictures, labels, strict=True):
@@ -93,6 +93,12 @@ def parquet_items(path: str, column: str | None) -> Iterator[Item]:
                     yield Item(name, number, label if label is None else printable(label, 100), _bytes(picture))
     except (pa.ArrowException, OSError, DataError) as error:
         yield Item(name, number + 1, None, ImageError(f"{_without_name(error, path)}; {_REST}"))
+
+
+def _record_batches(file: Any, columns: list[str]) -> Iterator[Any]:
+    """Some rows at a time, but none of two row groups: damage of a group must not take rows of the one before along."""
+    for group in range(file.num_row_groups):
+        yield from file.iter_batches(_ROWS_AT_ONCE, row_groups=[group], columns=columns)
 
 
 def _open_parquet(path: str | Path) -> Any:

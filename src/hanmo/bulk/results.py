@@ -123,28 +123,24 @@ class Lines:
 
     def __init__(self, path: Path, header: bytes) -> None:
         self._path = path
-        with storing(path):
-            self._file: IO[bytes] = path.open("r+b" if path.exists() else "w+b")
-            lines, whole = _whole_lines(self._file)
-            self._file.truncate(whole)
-            self._file.seek(whole)
+        with storing(path), path.open("a+b") as file:
+            lines, whole = _whole_lines(file)
+            file.truncate(whole)
             if header and not lines:
-                self._file.write(header)
+                file.write(header)
         self.found = max(0, lines - 1) if header else lines
 
     def write(self, data: bytes, rows: int) -> None:
-        with storing(self._path):
-            self._file.write(data)
-            self._file.flush()  # now the system has it, and a killed process does not take it along
+        # Opened for each batch: once closed, the system has the rows, and a killed process does not take them along.
+        with storing(self._path), self._path.open("ab") as file:
+            file.write(data)
 
     def flush(self) -> None:
-        with storing(self._path):
-            self._file.flush()
-            os.fsync(self._file.fileno())
+        with storing(self._path), self._path.open("ab") as file:
+            os.fsync(file.fileno())
 
     def publish(self, target: Path) -> None:
         self.flush()
-        self._file.close()
         with replacing(target) as partial, storing(target):
             try:
                 os.link(self._path, partial)  # the rows stay in the parts, too, until they are at their place
@@ -212,6 +208,7 @@ class Shards:
 
 def _whole_lines(file: IO[bytes]) -> tuple[int, int]:
     """The number of whole lines, and where the last of them ends."""
+    file.seek(0)
     lines, end, at = 0, 0, 0
     while block := file.read(_BLOCK):
         lines += block.count(b"\n")
