@@ -9,8 +9,8 @@ batch      ``Recognizer.recognize_batch`` of pictures that are in memory as arra
 bulk       ``read_in_bulk`` from the disk into a file of results
 
 All use the same number of processes, each on one thread. They run in turn, so that a busy moment of the machine hits
-all; the figures are medians of the rounds. Starting the processes is left out, as it takes seconds whatever the number of
-pictures. The processor time of a picture depends less on other programs than the rate does.
+all; the figures are medians of the rounds. Starting the processes is left out, as it takes seconds whatever the number
+of pictures. The processor time of a picture depends less on other programs than the rate does.
 """
 
 from __future__ import annotations
