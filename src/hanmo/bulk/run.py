@@ -112,7 +112,9 @@ def _answers(
 ) -> Generator[Done, None, None]:
     """The rows of every batch, in order. A single process on a CPU is this one."""
     if options.device == "cpu":
-        yield from mapped(Worker(options, encoder), tasks, processes, here=processes == 1)
+        here = processes == 1
+        # Other processes open a reader of their own: to send one would send its net, which is on the disk anyway.
+        yield from mapped(Worker(options, encoder, reader if here else None), tasks, processes, here=here)
         return
     prepare = Preparer(reader.bundle.normalization)
     with closing(mapped(prepare, tasks, processes, here=processes == 1)) as prepared:

@@ -67,11 +67,11 @@ class Done(NamedTuple):
 
 
 class Worker:
-    """Reads batches: items in, encoded rows out. The reader is opened at the first batch."""
+    """Reads batches: items in, encoded rows out. Without ``reader`` one is opened at the first batch."""
 
-    def __init__(self, options: Options, encoder: Encoder) -> None:
+    def __init__(self, options: Options, encoder: Encoder, reader: Recognizer | None = None) -> None:
         self.options, self.encoder = options, encoder
-        self._reader: Recognizer | None = None
+        self._reader = reader
 
     def __call__(self, items: Sequence[Item]) -> Done:
         # Not in __init__: there an error would end a worker process, here it goes back to the caller as it is.
