@@ -5,7 +5,8 @@
 Drawn characters of 96 x 96 pixels are read as a .gnt file and as a folder of PNG files. Three rates are compared:
 
 net        ``Recognizer.logits`` of squares that are in memory: the net alone
-batch      ``Recognizer.recognize_batch`` of pictures that are in memory as arrays: normalisation, net and answers
+batch      ``Recognizer.recognize_batch``: normalisation, net and answers, for .gnt of arrays that are in memory, for PNG of
+           paths, so that decoding is a part of both
 bulk       ``read_in_bulk`` from the disk into a file of results
 
 All use the same number of processes, each on one thread. They run in turn, so that a busy moment of the machine hits
@@ -112,7 +113,7 @@ def row(bundle: str, name: str, path: Path, processes: int, args: argparse.Names
     each = args.pictures // processes
     ways: dict[str, Callable[[], Speed]] = {
         "net": lambda: side_by_side(net_alone, bundle, plain, each // 4, processes),
-        "batch": lambda: side_by_side(batch, bundle, plain, each, processes),
+        "batch": lambda: side_by_side(batch, bundle, plain if path.is_file() else folder / "drawn", each, processes),
         "bulk": lambda: bulk(bundle, path, processes, folder),
     }
     speeds: dict[str, list[Speed]] = {way: [] for way in ways}
@@ -203,7 +204,8 @@ def net_alone(bundle: str, path: Path, each: int, barrier: Any, answers: Any) ->
 
 
 def opened(bundle: str, path: Path, each: int) -> tuple[Recognizer, list[Any]]:
-    return Recognizer(bundle), [s.image for s in islice(cycle(list(read_gnt(path))), each)]
+    pictures: list[Any] = sorted(path.iterdir()) if path.is_dir() else [sample.image for sample in read_gnt(path)]
+    return Recognizer(bundle), list(islice(cycle(pictures), each))
 
 
 def timed(read: Callable[[], object], each: int, barrier: Any) -> Speed:
