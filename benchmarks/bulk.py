@@ -5,8 +5,8 @@
 Drawn characters of 96 x 96 pixels are read as a .gnt file and as a folder of PNG files. Three rates are compared:
 
 net        ``Recognizer.logits`` of squares that are in memory: the net alone
-batch      ``Recognizer.recognize_batch``: normalisation, net and answers, for .gnt of arrays that are in memory, for PNG of
-           paths, so that decoding is a part of both
+batch      ``Recognizer.recognize_batch``: normalisation, net and answers; for .gnt of arrays that are in memory, for
+           PNG of paths, so that decoding is a part of both
 bulk       ``read_in_bulk`` from the disk into a file of results
 
 All use the same number of processes, each on one thread. They run in turn, so that a busy moment of the machine hits
