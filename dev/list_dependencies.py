@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TARGET = ROOT / "docs" / "dependencies.md"
 PINNED = ROOT / "constraints" / "pinned.txt"
 BASE = "base"
-EXTRAS = ("serve", "train", "fonts", "search")
+EXTRAS = ("serve", "train", "fonts", "search", "parquet")
 """The extras that users install. `gpu` is left out: it replaces ONNX Runtime and needs NVIDIA's own libraries, which
 NVIDIA licenses; the extras for developers are left out, too."""
 

@@ -24,6 +24,7 @@
         ├── DivergedError        the loss of a training is not a finite number any more
         ├── DeviceMemoryError    the memory of the GPU is too small for a batch
         ├── ExportError          an exported net does not answer as the trained one
+        ├── WorkerError          a worker process ended by itself
         ├── DeviceError          a device or an ONNX Runtime provider is missing or cannot start
         └── InstallationError    something that hanmo needs is missing or damaged
 
@@ -31,8 +32,8 @@ HanmoError, InputError and OperationError are there to be caught; only the error
 one line: what is wrong, where, and what to do about it.
 
 Public, as ``hanmo.NAME``, are all errors but FaintInkError, GntError, PackError, FontError, ModelError, RunError,
-CheckpointError, DivergedError, DeviceMemoryError, ExportError and InstallationError. To catch one of these, catch the
-error above it.
+CheckpointError, DivergedError, DeviceMemoryError, ExportError, WorkerError and InstallationError. To catch one of
+these, catch the error above it.
 """
 
 from __future__ import annotations
@@ -158,6 +159,10 @@ class StorageError(OperationError):
 
 class DeviceMemoryError(OperationError):
     """The memory of the GPU is too small for a batch of the recipe."""
+
+
+class WorkerError(OperationError):
+    """A worker process ended by itself, such as one that was killed because the memory was full."""
 
 
 class DivergedError(OperationError):

@@ -198,7 +198,8 @@ def _read_open(file: BinaryFile) -> bytes:
 def _read(path: Path) -> bytes:
     try:
         with open_file(path) as file:
-            return file.read(MAX_BYTES + 1)
+            # No more than the file has: Python sets aside what is asked for, which takes longer than a small file does.
+            return file.read(min(os.fstat(file.fileno()).st_size, MAX_BYTES) + 1)
     except FileNotFoundError as error:
         raise ImageError("no such file; check the path") from error
     except IsADirectoryError as error:

@@ -29,6 +29,7 @@ _EXTRAS = (
     | dict.fromkeys(("fontTools", "brotli"), "fonts")
     | dict.fromkeys(("optuna", "cmaes"), "search")
     | dict.fromkeys(("fastapi", "starlette", "pydantic", "uvicorn", "python_multipart", "prometheus_client"), "serve")
+    | {"pyarrow": "parquet"}
 )
 """Packages that only some verbs need, and the extra that installs them."""
 

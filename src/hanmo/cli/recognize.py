@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple, cast
 import typer
 
 from hanmo.cli.reading_options import AmongOption, BundleOption, DeviceOption
-from hanmo.errors import HanmoError, ImageError
+from hanmo.cli.recognize_bulk import ColumnOption, OutOption, ProcessesOption, read_into_file, refuse_bulk_options
+from hanmo.errors import ArgumentError, HanmoError, ImageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,7 +53,8 @@ def recognize(
         list[Path],
         typer.Argument(
             metavar="PICTURE...",
-            help="Pictures with one character in each, folders of such pictures, or - for the standard input.",
+            help="Pictures with one character in each, folders of such pictures, or - for the standard input. "
+            "With --out also globs, .gnt and .parquet files.",
         ),
     ],
     bundle: BundleOption = None,
@@ -63,6 +65,9 @@ def recognize(
         Path | None, typer.Option("--sheet", metavar="PNG", help="Draw the pictures and their answers into this file.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each picture.")] = False,
+    out: OutOption = None,
+    processes: ProcessesOption = None,
+    column: ColumnOption = None,
 ) -> None:
     """Read characters from pictures: PNG, JPEG, WebP, BMP, GIF, TIFF or PPM.
 
@@ -71,10 +76,21 @@ def recognize(
     together, unless --among leaves one of them. A folder stands for the pictures in it, by name, without
     sub-folders. The table shows the best candidate and others of at least 0.1 %.
 
+    With --out, pictures are read in bulk: by all cores, in constant memory, one row a picture. A folder then stands
+    for the pictures and .gnt files in it and its sub-folders. A picture that cannot be read is a row with its error,
+    and the exit status is 0. After a stop, the same command goes on where it was.
+
     Examples: hanmo recognize a.png b.jpg --top 3 --sheet read.png; hanmo recognize scans/ --json;
-    cat a.png | hanmo recognize -
+    cat a.png | hanmo recognize -; hanmo recognize archive/ --out results.parquet
     """
     from hanmo.recognizer import Recognizer
+
+    if out is not None:
+        if sheet or as_json:
+            raise ArgumentError("--out writes a file instead of --json and --sheet; leave these out")
+        read_into_file(pictures, out, bundle, top, among or None, cast("Device", device), processes, column)
+        return
+    refuse_bulk_options(processes, column)
 
     named = find_pictures(pictures)
     if sheet:
@@ -122,7 +138,6 @@ def find_pictures(given: list[Path]) -> list[Picture]:
 def _check_sheet(sheet: Path, pictures: list[Picture]) -> None:
     """Before anything is read: :class:`ArgumentError` for a sheet that would overwrite a picture or be too large."""
     from hanmo.data.sheet import MAX_PICTURES, check_png
-    from hanmo.errors import ArgumentError
 
     check_png(sheet)
     if sheet.resolve() in {picture.name.resolve() for picture in pictures}:

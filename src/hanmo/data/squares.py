@@ -42,7 +42,7 @@ def normalized(samples: Iterable[Sample], normalization: Normalization, workers:
             yield _gather(batch, _squares(normalization, [s.image for s in batch]))
         return
     # "spawn" starts clean processes: a fork of a process with threads may inherit a lock that nobody will release.
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_follow_parent)
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=follow_parent)
     waiting: deque[tuple[list[Sample], Future[list[NDArray[np.uint8] | None]]]] = deque()
     try:
         for batch in _batches(samples):
@@ -91,7 +91,7 @@ def _gather(samples: list[Sample], squares: list[NDArray[np.uint8] | None]) -> S
     )
 
 
-def _follow_parent() -> None:
+def follow_parent() -> None:
     """Leave Ctrl-C to the parent, and end when it ends: a worker of a killed parent would wait for work forever."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with_parent, daemon=True).start()

@@ -1,0 +1,57 @@
+"""One picture of a source, and batches of pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hanmo.errors import ImageError, printable
+
+Picture: TypeAlias = str | bytes | NDArray[np.uint8] | ImageError
+"""A path, the bytes of a picture file, grey levels (H, W), or the reason why there is no picture."""
+
+BATCH_BYTES = 8 * 2**20
+"""Bytes of pictures after which a batch ends, so that batches of huge pictures stay small, too."""
+
+_LONGEST_NAME = 1 << 16  # characters; longer than any path
+
+
+class Item(NamedTuple):
+    """A picture and its name: ``file``, and within a file of many the number ``sample``, from 1.
+
+    ``label`` is the character that the source gives for it, if any.
+    """
+
+    file: str
+    sample: int | None
+    label: str | None
+    picture: Picture
+
+
+def name_of(path: str | Path) -> str:
+    """A path as text of one line that can be encoded: line ends and bytes that are not UTF-8 become escapes."""
+    return printable(str(path), _LONGEST_NAME)
+
+
+def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Lists of ``size`` items in their order; fewer where they hold more than :data:`BATCH_BYTES`."""
+    batch: list[Item] = []
+    held = 0
+    for item in items:
+        batch.append(item)
+        held += _bytes_of(item.picture)
+        if len(batch) == size or held >= BATCH_BYTES:
+            yield batch
+            batch, held = [], 0
+    if batch:
+        yield batch
+
+
+def _bytes_of(picture: Any) -> int:
+    if isinstance(picture, np.ndarray):
+        return picture.nbytes
+    return len(picture) if isinstance(picture, bytes) else 0

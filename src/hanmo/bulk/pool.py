@@ -1,0 +1,73 @@
+"""Worker processes that answer batches in their order, with a bounded number of them under way."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from typing import Any, TypeVar
+
+from hanmo.data.squares import follow_parent
+from hanmo.errors import WorkerError
+
+Task = TypeVar("Task")
+Answer = TypeVar("Answer")
+
+_AHEAD = 3
+"""Batches under way for a worker: one in work, and enough waiting that no worker waits for the slowest one."""
+
+
+def usable_cores() -> int:
+    """The cores that this process may use; a container or ``taskset`` may allow fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def mapped(
+    work: Callable[[Task], Answer], tasks: Iterable[Task], processes: int, *, here: bool = False
+) -> Generator[Answer, None, None]:
+    """``work`` of every task, in the order of the tasks, by ``processes`` processes, each with its own ``work``.
+
+    ``here`` does it in this process instead. Errors of ``work`` are raised here. Raises :class:`WorkerError` where a
+    process ends by itself or memory runs out.
+    """
+    if here:
+        yield from map(work, tasks)
+        return
+    # "spawn" starts clean processes: a fork of a process with threads may inherit a lock that nobody will release.
+    pool = ProcessPoolExecutor(processes, get_context("spawn"), initializer=_start, initargs=(work,))
+    waiting: deque[Future[Any]] = deque()
+    try:
+        for task in tasks:
+            waiting.append(pool.submit(_run, task))
+            if len(waiting) >= processes * _AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    except (BrokenProcessPool, MemoryError) as error:
+        raise WorkerError(
+            "a worker process ended by itself, perhaps because the memory was full; the same command goes on from "
+            "here, perhaps with fewer --processes"
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+_work: Callable[[Any], Any]
+
+
+def _start(work: Callable[[Any], Any]) -> None:
+    global _work
+    follow_parent()
+    # Pillow warns about damaged metadata, which changes no pixel.
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+    _work = work
+
+
+def _run(task: Any) -> Any:
+    return _work(task)
