@@ -42,12 +42,13 @@ _BLOCK = 2**18
 """Pixels that are converted at a time, which bounds the memory."""
 
 
-def to_grey(rgb: Grey) -> Grey:
+def to_grey(rgb: Grey, examined: Grey | None = None) -> Grey:
     """uint8 (H, W, 3) -> uint8 (H, W): Pillow's luma, or where :func:`find_print` finds print, the picture without it.
 
-    ``rgb`` must hold at least one pixel.
+    ``rgb`` must hold at least one pixel. Print is sought in ``examined``, if given: those of its pixels, as a picture
+    (H, W, 3) of any shape, among which there is print and ink and nothing else.
     """
-    found = find_print(rgb)
+    found = find_print(rgb if examined is None else examined)
     return np.array(Image.fromarray(np.ascontiguousarray(rgb)).convert("L")) if found is None else hide(rgb, found)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from hanmo.sheets.cells import SIDE, cut, side_of
+from hanmo.sheets.cells import SIDE, cut, inside, side_of
 from hanmo.sheets.grid import Grid
 
 
@@ -62,3 +62,16 @@ def test_a_cell_beyond_the_picture_or_without_area_does_no_harm() -> None:
 
 def test_the_side_is_the_median_of_all_edges() -> None:
     assert side_of(grid_of((0, 0), (30, 0), (30, 40), (0, 40))) == 35
+
+
+def test_pixels_from_inside_of_the_cells_hold_no_rules() -> None:
+    picture = np.full((120, 200, 3), 200, np.uint8)
+    for x in range(20, 181, 40):
+        picture[20:101, x - 2 : x + 3] = 0
+    for y in range(20, 101, 40):
+        picture[y - 2 : y + 3, 20:181] = 0
+    corners = np.array([(0, 0), (40, 0), (40, 40), (0, 40)], np.float64)
+    shifts = np.stack(np.meshgrid(np.arange(20, 180, 40), np.arange(20, 100, 40)), -1)
+    found = inside(picture, Grid(corners + shifts[:, :, None]))
+    assert found.shape[:2] == (2, 4)
+    assert found.min() == 200

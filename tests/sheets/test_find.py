@@ -159,6 +159,21 @@ def test_free_rows_of_separate_characters() -> None:
     assert (grid.rows, grid.columns, grid.ruled) == (7, 6, False)
 
 
+def test_free_rows_stay_even_where_a_circle_connects_two_and_one_is_low() -> None:
+    sheet = blank()
+    draw = ImageDraw.Draw(sheet.picture)
+    for r in range(7):
+        for c in range(6):
+            x, y = 120 + 115 * c, 120 + 120 * r
+            low = 14 if r == 6 else 0  # a row of 一
+            draw.rectangle((x + 8, y + 6 + low, x + 52, y + 56 - low), outline=(30, 30, 40), width=4)
+    draw.ellipse((340, 110, 420, 310), outline=(30, 30, 40), width=4)  # around two characters, one below the other
+    (grid,) = find_grids(sheet.pixels)
+    assert (grid.rows, grid.columns) == (7, 6)
+    heights = grid.quads[:, :, 3, 1] - grid.quads[:, :, 0, 1]
+    assert heights.min() > 0.5 * heights.max()
+
+
 def test_twelve_megapixels_take_two_seconds_at_most() -> None:
     sheet = add_grid(blank(), 13, 9, cell=75, cross=True, diagonals=True)
     large = np.asarray(sheet.picture.resize((3000, 4000)))

@@ -183,3 +183,11 @@ def test_lines_are_rows_or_columns(sheet_of: Callable[..., Sheet]) -> None:
     sheet = sheet_of(["山 ", "  ", "□水"])
     assert [[cell.text for cell in line] for line in sheet.lines] == [["山", "\u3000"], ["\u3000"] * 2, ["□", "水"]]
     assert sheet.text() == "山\n\n□水"
+
+
+def test_a_blue_pen_beside_black_rules_is_not_taken_for_print(reader: Recognizer) -> None:
+    rows = ["春眠不觉晓", "处处闻啼鸟", "夜来风雨声", "花落知多少"]
+    pixels, grid = draw_boxes(rows, pen="#5070d8", rule="#101010")
+    sheet = read_grids(pixels, [grid], reader)
+    read = [cell.character for cell in sheet.cells]
+    assert sum(a == b for a, b in zip(read, "".join(rows), strict=True)) >= 18

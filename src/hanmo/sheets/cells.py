@@ -6,6 +6,8 @@ image warping", 1989, section 2.2.3). All cells of a grid are cut at once, with 
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -21,6 +23,8 @@ SIDE = 144
 _SMALLEST = 16
 _SQUARE = 0.06
 """A cell is stretched to a square where its sides differ by less than this share; a hand varies more."""
+_EXAMINED, _RULE = 8192, 0.12
+"""About so many pixels of all cells are examined for colours, none of them in this share of a side along the edges."""
 _WHITE = 255
 _PAPER = 0.8
 """The paper's level is this quantile of a cell: even a dense character leaves a quarter of its cell free."""
@@ -67,6 +71,20 @@ def _parts(quads: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.
     longer = np.maximum(np.maximum(width, height), 1)
     square = np.abs(width - height) <= _SQUARE * longer
     return np.where(square, 1.0, width / longer), np.where(square, 1.0, height / longer)
+
+
+def inside(pixels: Grey, grid: Grid) -> Grey:
+    """Some pixels from inside of a grid's cells, uint8 (R, C, n * n, 3), of a picture (H, W, 3).
+
+    Its rules are not among them: black rules may be darker than a blue pen, which is no reason to take it for print.
+    """
+    height, width = pixels.shape[:2]
+    side = math.ceil(math.sqrt(_EXAMINED / (grid.rows * grid.columns)))
+    u, v = (axis.ravel()[:, None] for axis in np.meshgrid(*[np.linspace(_RULE, 1 - _RULE, side)] * 2))
+    p0, p1, p2, p3 = (grid.quads[:, :, None, k] for k in range(4))
+    points = np.rint((1 - v) * ((1 - u) * p0 + u * p1) + v * ((1 - u) * p3 + u * p2)).astype(np.intp)
+    found: Grey = pixels[points[..., 1].clip(0, height - 1), points[..., 0].clip(0, width - 1)]
+    return found
 
 
 def side_of(grid: Grid) -> float:

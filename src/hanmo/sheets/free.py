@@ -8,16 +8,11 @@ they form one grid; else every row is a grid by itself. Lines of text in which c
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hanmo.errors import SheetError
+from hanmo.sheets.bands import EVEN, SPECK, Mask, Runs, Values, bands, cells_around, gaps_of, regular, runs_of
 from hanmo.sheets.light import Dark
 from hanmo.sheets.rules import Rule
-
-Values = NDArray[np.float64]
-Mask = NDArray[np.bool_]
-Runs = NDArray[np.int64]
-"""Begin and end, (N, 2), of successive parts of a line of pixels."""
 
 INKED = 38
 """Darkness, of 255, from which a pixel may be ink, if the sheet's darkest ink is not much darker."""
@@ -27,9 +22,6 @@ RULE = 3
 
 SKEW = 10
 """Degrees by which rows and columns may be skewed."""
-
-SPECK = 0.25
-"""Share of the usual height of a row below which a band of ink is dust or a stray mark."""
 
 SMALLEST = 18
 """Pixels of the smallest character, on the reduced picture: printed text has smaller ones on whole pages."""
@@ -42,9 +34,6 @@ FEWEST, MOST = 2, 500
 
 CROSSED = (0.12, 0.3, 0.45)
 """Shares of the rows that may have ink at the same place between two columns; the first that gives columns counts."""
-
-EVEN = 0.25
-"""Share of a column's pitch by which characters of a grid may be out of line."""
 
 
 def free_rows(dark: Dark) -> list[Values]:
@@ -143,20 +132,21 @@ def _skew(along: Runs, across: Runs, shape: tuple[int, int]) -> float:
 def _boxes(flat: Mask) -> list[Values]:
     """The cells of a picture of ink (H, W) whose rows are level."""
     profile = flat.sum(axis=1)
-    rows = _bands(profile > max(1, 0.02 * float(profile.max())))
+    rows = bands(profile > max(1, 0.02 * float(profile.max())))
     if not len(rows):
         raise SheetError("no grid of boxes was found, nor rows of separate characters")
     height = float(np.median(rows[:, 1] - rows[:, 0]))
     _check(height, rows)
+    rows = regular(rows, profile)
     columns = _columns(flat, rows, height)
     if columns is not None:
-        return [_cells(_spread(rows), _spread(columns))]
+        return [_cells(cells_around(rows), cells_around(columns))]
     grids = []
-    spread = _spread(rows)
+    spread = cells_around(rows)
     for (top, bottom), around in zip(rows, spread, strict=True):
         parts = _characters(flat[top:bottom], height)
-        grids.append(_cells(around[None], _spread(parts)))
-    gaps = np.concatenate([_gaps(_characters(flat[top:bottom], height)) for top, bottom in rows])
+        grids.append(_cells(around[None], cells_around(parts)))
+    gaps = np.concatenate([gaps_of(_characters(flat[top:bottom], height)) for top, bottom in rows])
     count = sum(grid.shape[1] for grid in grids)
     if count < FEWEST:
         raise SheetError(
@@ -169,39 +159,13 @@ def _boxes(flat: Mask) -> list[Values]:
 
 def _check(height: float, rows: Runs) -> None:
     """Refuse rows that are too low to be read, or too close to be rows of separate characters."""
-    gaps = _gaps(rows)
+    gaps = gaps_of(rows)
     if height < SMALLEST or len(rows) > MOST:
         raise SheetError(
             "no grid of boxes was found; characters without boxes are too small to be read: take a closer photograph"
         )
     if len(gaps) and float(np.median(gaps)) < 0.5 * SEPARATE * height:
         raise SheetError("no grid of boxes was found, nor rows of separate characters with blank paper between them")
-
-
-def _bands(inked: Mask) -> Runs:
-    """The runs of ink of a projection; runs much smaller than the others join their neighbours or are left out."""
-    runs = _runs(inked)
-    if not len(runs):
-        return runs
-    sizes = runs[:, 1] - runs[:, 0]
-    usual = float(np.quantile(sizes, 0.7))
-    joined: list[list[int]] = []
-    for begin, end in runs:
-        if joined and begin - joined[-1][1] < 0.25 * usual and end - joined[-1][0] < 1.25 * usual:
-            joined[-1][1] = int(end)
-        else:
-            joined.append([int(begin), int(end)])
-    merged: Runs = np.array(joined)
-    return merged[(merged[:, 1] - merged[:, 0]) >= SPECK * usual]
-
-
-def _runs(wanted: Mask) -> Runs:
-    edges: Runs = np.flatnonzero(np.diff(np.concatenate([[False], wanted, [False]]).astype(int)))
-    return edges.reshape(-1, 2)
-
-
-def _gaps(runs: Runs) -> Runs:
-    return runs[1:, 0] - runs[:-1, 1]
 
 
 def _columns(flat: Mask, rows: Runs, height: float) -> Runs | None:
@@ -213,7 +177,7 @@ def _columns(flat: Mask, rows: Runs, height: float) -> Runs | None:
         ink += flat[top:bottom].any(axis=0)
     # Between columns that are skewed by perspective some rows have ink everywhere.
     for share in CROSSED:
-        runs = _bands(ink > share * len(rows))
+        runs = bands(ink > share * len(rows))
         if _is_even(runs, height) and len(runs) * len(rows) <= MOST:
             return runs
     return None
@@ -232,7 +196,7 @@ def _is_even(runs: Runs, height: float) -> bool:
 
 def _characters(row: Mask, height: float) -> Runs:
     """The characters of a row (H, W): its runs of ink, put together to nearly square parts."""
-    runs = _runs(np.asarray(row.any(axis=0)))
+    runs = runs_of(np.asarray(row.any(axis=0)))
     # The least cost of the first n runs, and the begin of the last character among them.
     cost, begin = [0.0], [0]
     for n in range(1, len(runs) + 1):
@@ -241,7 +205,7 @@ def _characters(row: Mask, height: float) -> Runs:
             width = runs[n - 1, 1] - runs[first, 0]
             if first < n - 1 and width > 1.3 * height:
                 break
-            inner = _gaps(runs[first:n]).max() if first < n - 1 else 0
+            inner = gaps_of(runs[first:n]).max() if first < n - 1 else 0
             # Narrow parts are rarely characters; wide gaps are rarely inside of one.
             shape = ((width - 0.85 * height) / height) ** 2
             options.append((cost[first] + shape + 2 * (inner / height) ** 2 * 4, first))
@@ -254,19 +218,6 @@ def _characters(row: Mask, height: float) -> Runs:
         n = begin[n]
     found = np.array(parts[::-1], np.int64).reshape(-1, 2)
     return found[(found[:, 1] - found[:, 0]) >= SPECK / 2 * height] if len(found) > 1 else found
-
-
-def _spread(runs: Runs) -> Values:
-    """Runs of ink as cells that reach to the middle of the gaps, by a quarter of their usual size at most."""
-    usual = float(np.median(runs[:, 1] - runs[:, 0]))
-    cells = runs.astype(float)
-    half = np.minimum(_gaps(runs) / 2, 0.25 * usual)
-    cells[1:, 0] -= half
-    cells[:-1, 1] += half
-    edge = float(np.median(half)) if len(half) else 0.1 * usual
-    cells[0, 0] -= edge
-    cells[-1, 1] += edge
-    return cells
 
 
 def _cells(rows: Values, columns: Values) -> Values:

@@ -15,7 +15,7 @@ from hanmo.errors import ArgumentError, SheetError
 from hanmo.image import Source, load_colours
 from hanmo.prediction import Prediction
 from hanmo.recognizer import Recognizer
-from hanmo.sheets.cells import cut
+from hanmo.sheets.cells import cut, inside
 from hanmo.sheets.context import in_context
 from hanmo.sheets.find import find_grids
 from hanmo.sheets.grid import Grid
@@ -191,13 +191,14 @@ class _Part:
 
     @classmethod
     def of(cls, pixels: NDArray[np.uint8], grid: Grid) -> _Part:
-        # Coloured print is sought in the grid alone: a desk around the sheet has colours, too.
         left, top = grid.quads.min(axis=(0, 1, 2)).clip(0).astype(int)
         right, bottom = grid.quads.max(axis=(0, 1, 2)).clip(1).astype(int) + 1
         region = pixels[top:bottom, left:right]
         if not region.size:
             raise SheetError("a grid lies outside of its picture; give the picture in which it was found")
-        pictures = cut(to_grey(region), replace(grid, quads=grid.quads - (left, top)))
+        here = replace(grid, quads=grid.quads - (left, top))
+        # Coloured print is sought in the cells alone: a desk around the sheet has colours, too.
+        pictures = cut(to_grey(region, inside(region, here)), here)
         return cls(grid, pictures, find_writing(pictures.reshape(-1, *pictures.shape[2:])))
 
     @property
