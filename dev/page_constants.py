@@ -24,8 +24,8 @@ from typing import Any, get_args
 TARGET = Path(__file__).parents[1] / "src" / "hanmo" / "serve" / "static" / "js" / "constants.js"
 
 SHARED = {
-    "hanmo.image": "MAX_BYTES MAX_PIXELS",
-    "hanmo.levels": "_FAINT",
+    "hanmo.image": "MAX_BYTES",
+    "hanmo.levels": "MAX_PIXELS MAX_SIDE _FAINT",
     "hanmo.polarity": "_DARK_BORDER _DARK_INSIDE _FRAME",
     "hanmo.strokes": "MAX_STROKES MAX_POINTS SIDE WIDTH _LIGHTEST _HEAVIEST _SUPERSAMPLING",
     "hanmo.colour": "SAMPLES _RARE _FEWEST _COLOURED _GREY _INK _DARK_PAPER _PALE_BLUE _BLUE",

@@ -121,3 +121,9 @@ def test_too_many_pixels_are_seen_in_the_header(read: Ask, kind: str) -> None:
     (result,) = read(data)
     assert result["error"]["code"] == "picture_too_large"
     assert result["error"]["message"].startswith("5000x5000 is more than")
+
+
+def test_a_long_line_is_refused(read: Ask) -> None:
+    (result,) = read(saved(Image.new("L", (20_000, 2), 255), "png"))
+    assert result["error"]["code"] == "picture_too_large"
+    assert result["error"]["message"] == "20000x2 is longer than 16,384 pixels; cut the character out"

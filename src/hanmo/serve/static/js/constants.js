@@ -7,11 +7,15 @@
 export const IMAGE = {
   // Largest size of a picture file, in bytes.
   MAX_BYTES: 16777216,
-  MAX_PIXELS: 16777216,
 };
 
 /** From src/hanmo/levels.py. */
 export const LEVELS = {
+  // Largest number of pixels of a picture: width times height.
+  MAX_PIXELS: 16777216,
+  // Largest width and largest height of a picture, in pixels. A line of 16 million pixels is no character, and a
+  // few kilobytes hold it.
+  MAX_SIDE: 16384,
   // A transparent picture over white whose grey levels differ by less counts as one tone; its opaque part is the
   // ink.
   FAINT: 12,

@@ -3,12 +3,13 @@
  * format, and its size is checked before it is decoded.
  */
 
-import { IMAGE } from "../constants.js";
+import { IMAGE, LEVELS } from "../constants.js";
 import { fromPixels, inkDark } from "./grey.js";
 import { hasAlphaChannel, pixelsOfPng } from "./png.js";
 import { Problem, tooLarge, unusable } from "./problem.js";
 
-const { MAX_BYTES, MAX_PIXELS } = IMAGE;
+const { MAX_BYTES } = IMAGE;
+const { MAX_PIXELS, MAX_SIDE } = LEVELS;
 const HEAD = 1 << 18; // a JPEG keeps its size behind its metadata, often 64 KiB of it, at times more
 
 /**
@@ -76,6 +77,10 @@ function checkSize(width, height) {
   if (width * height > MAX_PIXELS) {
     const most = MAX_PIXELS.toLocaleString("en");
     throw tooLarge(`${width}x${height} is more than ${most} pixels; save a smaller picture`);
+  }
+  if (Math.max(width, height) > MAX_SIDE) {
+    const most = MAX_SIDE.toLocaleString("en");
+    throw tooLarge(`${width}x${height} is longer than ${most} pixels; cut the character out`);
   }
 }
 

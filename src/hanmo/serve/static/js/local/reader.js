@@ -3,7 +3,7 @@
  * worker.js. Everything it fetches lies beside this page.
  */
 
-import { IMAGE, STROKES } from "../constants.js";
+import { LEVELS, STROKES } from "../constants.js";
 import { Problem } from "./problem.js";
 
 /**
@@ -24,7 +24,7 @@ export async function open() {
       if (!answer?.ok) throw new Problem("reader_unavailable", "reader.json cannot be fetched; reload the page");
       /** @type {import("./net.js").Settings} */
       const { model } = await answer.json();
-      return { ...model, limits: { pixels: IMAGE.MAX_PIXELS, strokes: STROKES.MAX_STROKES, points: STROKES.MAX_POINTS } };
+      return { ...model, limits: { pixels: LEVELS.MAX_PIXELS, strokes: STROKES.MAX_STROKES, points: STROKES.MAX_POINTS } };
     },
     read: (inputs, { top = 10, among, signal } = {}) => desk.call("read", [inputs, top, among], signal),
     explain: (input, character = null, { signal } = {}) => desk.call("explain", [input, character], signal),
