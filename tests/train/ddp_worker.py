@@ -1,14 +1,18 @@
 """One process of tests/train/test_parallel.py: trains three nets and prints digests of its own weights.
 
-Arguments: the folder of packs, a teacher's run folder, the folder for the runs.
+Arguments: the folder of packs, a teacher's run folder, the folder for the runs. With "die" in place of the teacher the
+second process kills itself in its third step.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
+import signal
 import sys
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -54,8 +58,23 @@ def train(recipe: Recipe, out: Path, processes: Processes) -> str:
     return hashlib.sha256(b"".join(tensor.numpy().tobytes() for tensor in tensors)).hexdigest()
 
 
+def train_until_killed(recipe: Recipe, out: Path, processes: Processes) -> None:
+    trainer = Trainer(recipe, out, processes)
+    advance = trainer.advance
+
+    def dying(*batch: Any) -> Any:
+        if processes.rank == 1 and trainer.state.step == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return advance(*batch)
+
+    trainer.advance = dying  # type: ignore[method-assign]
+    trainer.run()
+
+
 def main(packs: str, teacher: str, out: str) -> None:
     processes = Processes.join("cpu")
+    if teacher == "die":
+        train_until_killed(recipe(packs, "no-norms"), Path(out), processes)
     for name, what in (
         ("plain", recipe(packs, "no-norms")),
         ("distilled", recipe(packs, "no-norms", teacher)),

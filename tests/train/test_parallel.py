@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
+import signal
 import socket
 import subprocess
 import sys
@@ -24,6 +26,14 @@ WORKER = Path(__file__).with_name("ddp_worker.py")
 
 def run_processes(world: int, *arguments: Path | str) -> list[list[str]]:
     """Run the worker in ``world`` processes, as torchrun would; the lines each printed."""
+    finished = start_processes(world, *arguments)
+    for code, _, errors in finished:
+        assert code == 0, errors
+    return [told.splitlines() for _, told, _ in finished]
+
+
+def start_processes(world: int, *arguments: Path | str) -> list[tuple[int, str, str]]:
+    """The exit status of each process, and what it wrote to both streams."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -43,9 +53,7 @@ def run_processes(world: int, *arguments: Path | str) -> list[list[str]]:
     finally:
         for process in started:
             process.kill()
-    for process, (_, errors) in zip(started, finished, strict=True):
-        assert process.returncode == 0, errors
-    return [told.splitlines() for told, _ in finished]
+    return [(process.returncode, *streams) for process, streams in zip(started, finished, strict=True)]
 
 
 class Runs(NamedTuple):
@@ -100,3 +108,11 @@ def test_alone_there_is_nothing_to_average() -> None:
     processes.barrier()
     processes.leave()
     assert torch.equal(tensor, torch.ones(2))
+
+
+def test_when_one_process_dies_the_others_stop_with_the_reason(drawn: Path, tmp_path: Path) -> None:
+    (code, _, errors), (killed, *_) = start_processes(2, drawn, "die", tmp_path)
+    assert killed == -signal.SIGKILL
+    assert code == 1
+    last = errors.strip().splitlines()[-1]
+    assert re.search(r"WorkerError: process 0 of 2 cannot reach the others \(.*by peer.*\); see why", last)

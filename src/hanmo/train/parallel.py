@@ -1,20 +1,22 @@
 """One process, or several under torchrun, with the same few calls.
 
 Gradients are averaged by one all-reduce of a flat buffer after the backward pass. The net has no wrapper such as
-DistributedDataParallel, so names in state dicts, hooks and torch.compile are the same in one process and in many.
+DistributedDataParallel, so names in state dicts, hooks and torch.compile are the same in one process and in many. The
+average does not overlap the backward pass: a compiled backward pass gives all gradients at its end.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from hanmo.errors import DeviceError
+from hanmo.errors import DeviceError, WorkerError
 
 
 def channels_last(net: nn.Module, device: torch.device) -> nn.Module:
@@ -62,7 +64,8 @@ class Processes:
             return
         # One message for all tensors: many small ones would each wait for the network.
         flat = torch.cat([t.reshape(-1).float() for t in parts])
-        dist.all_reduce(flat)
+        with self._together():
+            dist.all_reduce(flat)
         flat /= self.world
         for tensor, mean in zip(parts, torch.split(flat, [t.numel() for t in parts]), strict=True):
             tensor.copy_(mean.view_as(tensor))
@@ -74,7 +77,21 @@ class Processes:
     def barrier(self) -> None:
         """Wait until every process is here."""
         if self.world > 1:
-            dist.barrier()
+            with self._together():
+                dist.barrier()
+
+    @contextmanager
+    def _together(self) -> Iterator[None]:
+        """Around what all processes do at once: :class:`WorkerError` when one of them has ended."""
+        try:
+            yield
+        except RuntimeError as error:  # of gloo, and of NCCL, whose errors are subclasses
+            # "[place in the source] what happened. Advice ..."
+            reason = str(error).strip().splitlines()[0].rpartition("] ")[2].partition(". ")[0]
+            raise WorkerError(
+                f"process {self.rank} of {self.world} cannot reach the others ({reason}); see why one of them ended, "
+                "then train on with --resume"
+            ) from error
 
     def leave(self) -> None:
         """Leave the group at the end of the program."""
