@@ -162,7 +162,7 @@ class DeviceMemoryError(OperationError):
 
 
 class WorkerError(OperationError):
-    """A worker process ended by itself, such as one that was killed because the memory was full."""
+    """A worker process, or one of several that train together, ended by itself: killed, or out of memory."""
 
 
 class DivergedError(OperationError):

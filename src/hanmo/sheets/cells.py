@@ -111,7 +111,7 @@ def _projections(quads: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _project(matrices: NDArray[np.float64], u: NDArray[np.float64], v: NDArray[np.float64]) -> tuple[Points, Points]:
     """Where the points (u, v) of the unit square, (N, S) each, come to lie: x and y, (N, S, S) each."""
-    # Four bytes are exact to a thousandth of a pixel, and twice as fast as eight.
+    # Four bytes are exact to a few thousandths of a pixel, and twice as fast as eight.
     across = matrices[:, :, 0, None] * u[:, None] + matrices[:, :, 2, None]
     down = matrices[:, :, 1, None] * v[:, None]
     x, y, w = (

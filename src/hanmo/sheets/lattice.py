@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hanmo.sheets.bands import runs_of
 from hanmo.sheets.light import Map
 from hanmo.sheets.mend import filled, mended
 from hanmo.sheets.rows import GOOD, Evidence, Row
@@ -210,8 +211,7 @@ def _lines_of_text(group: Placed) -> list[Placed]:
 
 def _runs(wanted: NDArray[np.bool_]) -> list[slice]:
     """The runs of successive wanted places."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], wanted, [False]]).astype(int)))
-    return [slice(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
+    return [slice(int(begin), int(end)) for begin, end in runs_of(wanted)]
 
 
 def _smooth(lattice: Lattice) -> Lattice:

@@ -21,6 +21,8 @@ _SURE = 0.98
 """A cell that is read with less is read again, without print and neighbours' strokes and with black ink, and the mean
 of both answers counts. Of the 5,194 characters of 39 drawn sheets, 131 are wrong or refused then instead of 350. Sure
 cells stay as they are: strokes that all characters of a practice sheet share may be taken for print."""
+_COMPARED = 10
+"""Candidates that are read at least, however few are asked for: the mean of two answers needs them."""
 _CLEAR = 0.9
 """Probability from which a cell counts as written although it is far fainter than the others."""
 _HEAVY, _UNLIKELY = 1.5, 0.4
@@ -37,7 +39,7 @@ class Reader:
     """A recognizer that reads a picture only once: some cells are read before, to find how the sheet was turned."""
 
     def __init__(self, recognizer: Recognizer, top: int) -> None:
-        self.recognizer, self.top = recognizer, top
+        self.recognizer, self.top = recognizer, max(top, _COMPARED)
         self._known: dict[tuple[bool, bytes], Prediction] = {}
 
     def read(self, pictures: Iterable[Grey], among: Collection[str] | None = None) -> list[Prediction]:
@@ -53,8 +55,13 @@ class Reader:
         return [self._known[key] for key in keys]
 
 
-def read_cells(pictures: Grey, writing: Writing, reader: Reader, *, among: Collection[str] | None = None) -> list[Read]:
-    """Read the cells of a grid, uint8 (N, S, S), with the writing that :func:`find_writing` found on these pictures."""
+def read_cells(
+    pictures: Grey, writing: Writing, reader: Reader, *, top: int = 10, among: Collection[str] | None = None
+) -> list[Read]:
+    """Read the cells of a grid, uint8 (N, S, S), with the writing that :func:`find_writing` found on these pictures.
+
+    ``top`` candidates are returned for each.
+    """
     (written,) = np.nonzero(~writing.empty | writing.faint)
     predictions = reader.read(pictures[written], among)
     unsure = [n for n, prediction in enumerate(predictions) if prediction.refused or prediction.probability < _SURE]
@@ -62,21 +69,26 @@ def read_cells(pictures: Grey, writing: Writing, reader: Reader, *, among: Colle
         cells, here = pictures[written[unsure]], writing.of(written[unsure])
         again = contrasted(without_print(cells, here, fine_print(pictures)))
         for n, second in zip(unsure, reader.read(again, among), strict=True):
-            predictions[n] = _mean_of(predictions[n], second, reader.top)
+            predictions[n] = mean_of(predictions[n], second)
     read: list[Read] = [(None, False)] * len(pictures)
     for place, prediction, heavy in zip(written, predictions, _heaviness(writing, written), strict=True):
         is_clear = not prediction.refused and prediction.probability >= _CLEAR
         if prediction.candidates and (is_clear or not writing.empty[place]):
             corrected = _is_overwritten(prediction, heavy) or _is_struck(prediction, writing.ink[place])
-            read[place] = prediction, corrected
+            read[place] = replace(prediction, candidates=prediction.candidates[:top]), corrected
     return read
 
 
-def _mean_of(first: Prediction, second: Prediction, top: int) -> Prediction:
-    """The mean of two answers to the same cell, refused only where both are."""
+def mean_of(first: Prediction, second: Prediction) -> Prediction:
+    """The mean of two answers to the same cell, refused only where both are.
+
+    An answer without candidates does not count: where all of the ink was taken for print, nothing was read.
+    """
+    if not first.candidates or not second.candidates:
+        return first if first.candidates else second
     seen = {c.character: c for p in (first, second) for c in p.candidates}
     probability = {c: sum(_probability_of(c, p) for p in (first, second)) / 2 for c in seen}
-    best = sorted(seen, key=lambda c: probability[c], reverse=True)[:top]
+    best = sorted(seen, key=lambda c: probability[c], reverse=True)
     candidates = tuple(replace(seen[c], probability=probability[c]) for c in best)
     return Prediction(candidates, second.reason if first.refused else None)
 

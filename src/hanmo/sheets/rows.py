@@ -59,7 +59,7 @@ class Evidence:
 
     @property
     def mirrored(self) -> Evidence:
-        """The evidence of the view turned upside down in a mirror."""
+        """The evidence of the view flipped top to bottom."""
         return Evidence(self.across[::-1], self.down[::-1], self.across_marks[::-1], self.down_marks[::-1])
 
 

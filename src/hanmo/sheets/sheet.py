@@ -170,7 +170,7 @@ def read_grids(
     turn = find_turn([part.written for part in parts], once.read)
     parts = [part.turned(turn, size) for part in parts]
     parts = [parts[n] for n in order_of_grids([part.grid for part in parts], direction)]
-    reads = [read_cells(part.flat, part.writing, once, among=among) for part in parts]
+    reads = [read_cells(part.flat, part.writing, once, top=top, among=among) for part in parts]
     parts, reads = _without_ornaments(parts, reads)
     cells: list[Cell] = []
     for number, (part, read) in enumerate(zip(parts, reads, strict=True)):

@@ -37,7 +37,7 @@ class DomainData:
         self.normalization: Normalization = first.normalization
         self.side = self.domains[0].side
         self.classes = [
-            _classes(name, info, first) for name, (_, info) in zip(names, sources, strict=True)
+            _classes(name, info, first).to(source.device) for name, (source, info) in zip(names, sources, strict=True)
         ]  # each domain's numbers of classes -> ours
         self.sources: tuple[str, ...] = tuple(dict.fromkeys(source for _, info in sources for source in info.sources))
         self.digest: str = hashlib.sha256(" ".join(info.digest for _, info in sources).encode()).hexdigest()
@@ -49,6 +49,12 @@ class DomainData:
         self, epoch: int, batch: int, seed: int, processes: Processes, start: int = 0
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """This process' share of each batch of an epoch, from batch number ``start``: squares and labels."""
+        shares = len(self.domains) * processes.world
+        if batch % shares:
+            raise ConfigError(
+                f"train.batch {batch} cannot be shared by {len(self.domains)} domains in {processes.world} processes; "
+                f"take a multiple of {shares}"
+            )
         size = batch // len(self.domains)
         steps = steps_per_epoch(len(self.domains[0]), size, processes)
         streams = [
@@ -69,7 +75,7 @@ def _stream(
     epoch, start = divmod(step, steps_per_epoch(len(domain), batch, processes))
     while True:
         for squares, labels in domain.epoch(epoch, batch, seed, processes, start):
-            yield squares, classes.to(labels.device)[labels]
+            yield squares, classes[labels]
         epoch, start = epoch + 1, 0
 
 

@@ -85,9 +85,10 @@ class Processes:
         """Around what all processes do at once: :class:`WorkerError` when one of them has ended."""
         try:
             yield
-        except RuntimeError as error:  # of gloo, and of NCCL, whose errors are subclasses
+        except RuntimeError as error:  # as gloo reports it; under NCCL torchrun ends the others
             # "[place in the source] what happened. Advice ..."
-            reason = str(error).strip().splitlines()[0].rpartition("] ")[2].partition(". ")[0]
+            first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            reason = first.rpartition("] ")[2].partition(". ")[0]
             raise WorkerError(
                 f"process {self.rank} of {self.world} cannot reach the others ({reason}); see why one of them ended, "
                 "then train on with --resume"

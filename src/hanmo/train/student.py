@@ -58,5 +58,5 @@ def build_student(recipe: Recipe, data: OpenedData, teacher: FeatureHooks | None
         return Student(FeatureHooks(net), None, start)
     hooks, distillation = hook_student(net, recipe.distill, teacher, data.train.side, untrained_net)
     if teacher and distillation.needs_survey:
-        survey(distillation, teacher, data.train, device)
+        survey(distillation, teacher, data.train, train.batch, device)
     return Student(hooks, distillation, start)
