@@ -25,6 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from hanmo.config import nearest
 from hanmo.errors import ConfigError
 from hanmo.nets.attention import ATTENTION
+from hanmo.nets.bag_of_features import WORDS
 from hanmo.nets.classics import alexnet, googlenet, melnyk_net, vgg16_bn
 from hanmo.nets.mobile import MobileNet
 from hanmo.nets.planes import Planes
@@ -33,7 +34,7 @@ from hanmo.nets.spatial import SpatialResNet
 from hanmo.nets.staged import MIN_CHANNELS
 from hanmo.nets.vit import VisionTransformer
 
-MAX_WIDTH, MAX_BOTTLENECK, MAX_DEPTH = 1024, 65_536, 256
+MAX_WIDTH, MAX_BOTTLENECK, MAX_DEPTH, MAX_WORDS = 1024, 65_536, 256, 16_384
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +52,7 @@ class NetConfig:
     makes the classifier of many classes smaller.
     ``planes``: hand-made input planes of a ResNet or of ``googlenet``: ``gradient`` is the picture and eight directions
     of its gradient, ``directmap`` the directions alone (:class:`hanmo.nets.planes.InputPlanes`). None: the picture.
+    ``words``: size of the codebook of the pool ``bag-of-features``; None: 128.
 
     Raises :class:`ConfigError` for unknown names, impossible values, and options that the net does not support
     (:data:`UNSUPPORTED_OPTIONS`).
@@ -67,6 +69,7 @@ class NetConfig:
     # None and not 0: it is then left out of recipes that are written, so that those of before stay the same.
     bottleneck: int | None = None
     planes: Planes | None = None
+    words: int | None = None
 
     def __post_init__(self) -> None:
         _require_known("net", self.name, NETS)
@@ -83,6 +86,10 @@ class NetConfig:
             raise ConfigError(f"dropout {self.dropout} is not a share: at least 0 and under 1")
         if self.bottleneck is not None and self.bottleneck < 1:
             raise ConfigError(f"bottleneck {self.bottleneck}: at least 1 feature; leave it out for no such layer")
+        if self.words is not None and self.pool != "bag-of-features":
+            raise ConfigError(f"words {self.words}: is for pool 'bag-of-features'; leave it out")
+        if self.words is not None and not 2 <= self.words <= MAX_WORDS:
+            raise ConfigError(f"words {self.words}: 2 to {MAX_WORDS:,}")
         if self.depths is not None and (len(self.depths) != 4 or min(self.depths) < 1):
             raise ConfigError(f"depths {list(self.depths)}: the blocks of four stages, at least 1 each")
         for option in UNSUPPORTED_OPTIONS.get(self.name, ()):
@@ -100,7 +107,8 @@ class NetConfig:
         parts += [f"kernel{self.kernel}"] if self.kernel else []
         parts += [f"bottleneck{self.bottleneck}"] if self.bottleneck else []
         parts += [f"{self.planes}-planes"] if self.planes else []
-        parts += ["weighted-pool"] if self.pool == "weighted" else []
+        parts += [f"{self.pool}-pool"] if self.pool != "average" else []
+        parts += [f"words{self.words}"] if self.words else []
         parts += [self.attention] if self.attention != "none" else []
         return "+".join(parts)
 
@@ -187,6 +195,7 @@ def _resnet_options(config: NetConfig, side: int) -> dict[str, Any]:
     """The options of a ResNet."""
     attention = ATTENTION[config.attention]
     shape = {"stem": config.stem, "kernel": config.kernel, "pool": config.pool, "bottleneck": config.bottleneck or 0}
+    shape["words"] = config.words or WORDS
     return {**shape, "planes": config.planes, "attention": attention, **_common_options(config, side)}
 
 
