@@ -53,6 +53,8 @@ class NetConfig:
     ``planes``: hand-made input planes of a ResNet or of ``googlenet``: ``gradient`` is the picture and eight directions
     of its gradient, ``directmap`` the directions alone (:class:`hanmo.nets.planes.InputPlanes`). None: the picture.
     ``words``: size of the codebook of the pool ``bag-of-features``; None: 128.
+    ``max_pool``: ``stochastic`` moves the regions of the max-pools of ``vgg16-bn`` at random in training
+    (:class:`hanmo.nets.stochastic_pooling.StochasticMaxPool`). None: plain max-pools.
 
     Raises :class:`ConfigError` for unknown names, impossible values, and options that the net does not support
     (:data:`UNSUPPORTED_OPTIONS`).
@@ -70,6 +72,7 @@ class NetConfig:
     bottleneck: int | None = None
     planes: Planes | None = None
     words: int | None = None
+    max_pool: Literal["stochastic"] | None = None
 
     def __post_init__(self) -> None:
         _require_known("net", self.name, NETS)
@@ -109,6 +112,7 @@ class NetConfig:
         parts += [f"{self.planes}-planes"] if self.planes else []
         parts += [f"{self.pool}-pool"] if self.pool != "average" else []
         parts += [f"words{self.words}"] if self.words else []
+        parts += [f"{self.max_pool}-max-pool"] if self.max_pool else []
         parts += [self.attention] if self.attention != "none" else []
         return "+".join(parts)
 
@@ -205,19 +209,19 @@ def _common_options(config: NetConfig, side: int) -> dict[str, Any]:
 
 
 # ResNet-16 is ours: the last stage holds most of the weights, so one block less there makes a much smaller file.
-register_net("resnet16")(_resnet(BasicBlock, (2, 2, 2, 1)))
+register_net("resnet16", ("max_pool",))(_resnet(BasicBlock, (2, 2, 2, 1)))
 # The depths of ResNet-18, 34 and 50 are those of table 1 of He et al.
-register_net("resnet18")(_resnet(BasicBlock, (2, 2, 2, 2)))
-register_net("resnet34")(_resnet(BasicBlock, (3, 4, 6, 3)))
-register_net("resnet50")(_resnet(Bottleneck, (3, 4, 6, 3)))
+register_net("resnet18", ("max_pool",))(_resnet(BasicBlock, (2, 2, 2, 2)))
+register_net("resnet34", ("max_pool",))(_resnet(BasicBlock, (3, 4, 6, 3)))
+register_net("resnet50", ("max_pool",))(_resnet(Bottleneck, (3, 4, 6, 3)))
 
 
-@register_net("stn-resnet18")
+@register_net("stn-resnet18", unsupported=("max_pool",))
 def _spatial(config: NetConfig, classes: int, side: int) -> nn.Module:
     return SpatialResNet(classes, depths=config.depths or (2, 2, 2, 2), **_resnet_options(config, side))
 
 
-@register_net("mobilenet", unsupported=("stem", "pool", "depths", "kernel", "bottleneck", "planes"))
+@register_net("mobilenet", unsupported=("stem", "pool", "depths", "kernel", "bottleneck", "planes", "max_pool"))
 def _mobile(config: NetConfig, classes: int, side: int) -> nn.Module:
     return MobileNet(classes, width=config.width, attention=ATTENTION[config.attention], dropout=config.dropout)
 
@@ -226,21 +230,25 @@ _SHAPE = ("attention", "stem", "pool", "depths", "kernel", "bottleneck")
 """Options of a ResNet's shape, which nets with a published shape have not."""
 
 
-@register_net("googlenet", unsupported=_SHAPE)
+@register_net("googlenet", unsupported=(*_SHAPE, "max_pool"))
 def _googlenet(config: NetConfig, classes: int, side: int) -> nn.Module:
     return googlenet(classes, planes=config.planes, **_common_options(config, side))
+
+
+@register_net("vgg16-bn", unsupported=(*_SHAPE, "planes"))
+def _vgg(config: NetConfig, classes: int, side: int) -> nn.Module:
+    return vgg16_bn(classes, stochastic=config.max_pool == "stochastic", **_common_options(config, side))
 
 
 def _register_fixed(name: str, make: Callable[..., nn.Module]) -> None:
     """Register a net whose only options are width and dropout."""
 
-    @register_net(name, unsupported=(*_SHAPE, "planes"))
+    @register_net(name, unsupported=(*_SHAPE, "planes", "max_pool"))
     def build(config: NetConfig, classes: int, side: int) -> nn.Module:
         return make(classes, **_common_options(config, side))
 
 
 _register_fixed("alexnet", alexnet)
-_register_fixed("vgg16-bn", vgg16_bn)
 _register_fixed("melnyk-net", melnyk_net)
 _register_fixed("vit", VisionTransformer)
 
