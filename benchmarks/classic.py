@@ -25,7 +25,7 @@ from hanmo.normalize import Method, Normalization
 
 # The features of the literature: square root, the usual blur, no ridge; MQDF without shrinking.
 BOOK = ClassicConfig(features=GradientFeatures(blur=1.0, power=0.5), ridge=0.0, shrink=0.0, minor=1.0)
-OURS = ClassicConfig()
+OURS, PLANES = ClassicConfig(), GradientFeatures()
 ROWS: list[tuple[str, Method, ClassicConfig]] = [
     ("as in the literature", "fit", BOOK),
     ("as in the literature", "moment", BOOK),
@@ -34,16 +34,16 @@ ROWS: list[tuple[str, Method, ClassicConfig]] = [
     ("as chosen below", "moment", OURS),
     ("as chosen below", "line-density", OURS),
     ("99 dimensions", "line-density", replace(OURS, dimensions=99)),
-    ("12 directions", "line-density", replace(OURS, features=replace(OURS.features, directions=12))),
+    ("12 directions", "line-density", replace(OURS, features=replace(PLANES, directions=12))),
 ]
 MINOR, SHRINK = (1.0, 1.5, 2.0), (0.0, 0.3, 0.5)
 
 VARIANTS: dict[str, ClassicConfig] = {
     "as chosen": OURS,
-    **{f"power {p}": replace(OURS, features=replace(OURS.features, power=p)) for p in (0.2, 0.5, 1.0)},
-    **{f"blur {b}": replace(OURS, features=replace(OURS.features, blur=b)) for b in (0.7, 1.0, 2.0, 2.5)},
-    **{f"{d} directions": replace(OURS, features=replace(OURS.features, directions=d)) for d in (12, 16)},
-    **{f"grid {g} x {g}": replace(OURS, features=replace(OURS.features, grid=g)) for g in (6, 7, 9, 10)},
+    **{f"power {p}": replace(OURS, features=replace(PLANES, power=p)) for p in (0.2, 0.5, 1.0)},
+    **{f"blur {b}": replace(OURS, features=replace(PLANES, blur=b)) for b in (0.7, 1.0, 2.0, 2.5)},
+    **{f"{d} directions": replace(OURS, features=replace(PLANES, directions=d)) for d in (12, 16)},
+    **{f"grid {g} x {g}": replace(OURS, features=replace(PLANES, grid=g)) for g in (6, 7, 9, 10)},
     **{f"ridge {r}": replace(OURS, ridge=r) for r in (0.0, 0.1, 1.0)},
     **{f"{d} dimensions": replace(OURS, dimensions=d) for d in (60, 99, 130, 200)},
     **{f"{k} axes": replace(OURS, axes=k) for k in (5, 10, 20, 80)},

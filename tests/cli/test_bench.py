@@ -92,3 +92,14 @@ def test_the_classic_baseline(drawn: Path) -> None:
     figures = json.loads(result.stdout)
     assert figures["n"] == 300
     assert figures["top1"] > 80
+
+
+def test_the_classic_baseline_with_gabor_features_and_mce(drawn: Path) -> None:
+    packs = (drawn / "train", drawn / "test")
+    plain, gabor, trained = (
+        json.loads(run("classic", *packs, "--json", *more).stdout)
+        for more in ((), ("--features", "gabor"), ("--features", "gabor", "--mce", "1"))
+    )
+    assert plain["parameters"] == gabor["parameters"] == trained["parameters"]
+    assert min(gabor["top1"], trained["top1"]) > 85
+    assert run("classic", *packs, "--features", "wavelet").exit_code == 2

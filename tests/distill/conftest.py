@@ -13,6 +13,7 @@ from hanmo.nets.registry import NetConfig, build_net
 
 LAYERS = ("layer1", "layer2", "layer3", "layer4")
 PICTURES, CLASSES, SIDE = 4, 6, 16
+CHARACTERS = "湖话树语村明"
 
 
 class MakeOutput(Protocol):
@@ -52,6 +53,7 @@ def connected() -> Connect:
         torch.manual_seed(0)
         both = Distillation([(name, 1.0, build_method(name, options))], label_weight=0.0)
         nets = [build_net(NetConfig(width=8), CLASSES, SIDE) for _ in range(2)]
+        both.name_classes(CHARACTERS)
         both.attach(nets[0], nets[1], lambda: build_net(NetConfig(width=8), CLASSES, SIDE))
         both.connect(student, teacher)
         return both

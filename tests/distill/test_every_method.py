@@ -22,8 +22,8 @@ LAYERED = [name for name in NAMES if issubclass(METHODS[name], Layered)]
 ZERO = ["kd", "kd-standardised", "dkd", "dist", "label-refinery", "at", "nst", "fsp", "pkd", "rkd", "sp", "cc", "simkd"]
 ZERO += ["logit-regression", "model-compression"]
 OTHERS = ["fitnet", "review", "adversarial", "tf-kd", "self", "mutual", "lwf", "neurons", "trusted-hint", "weighted-kd"]
-OTHERS += ["distral"]
-ALONE = ["tf-kd", "self", "mutual", "lwf", "distral"]
+OTHERS += ["distral", "radicals", "mce"]
+ALONE = ["tf-kd", "self", "mutual", "lwf", "distral", "radicals", "mce"]
 SAME_CHANNELS = ["simkd"]
 
 
@@ -124,6 +124,8 @@ def test_layers_that_cannot_be_compared_are_named(name: str, output: Any, connec
         ("trusted-hint", {"views": 2}, "'trusted-hint': views = 2"),
         ("weighted-kd", {"balance": -1.0}, "weighted-kd: balance -1.0 must not be negative"),
         ("distral", {"domains": 1}, "distral: domains 1: a centre needs at least 2"),
+        ("mce", {"slope": 0.0}, "mce: slope 0.0 must be above 0"),
+        ("mce", {"eta": -1.0}, "mce: eta -1.0 must be above 0"),
         ("tf-kd", {"sure": 1.0}, "tf-kd: sure 1.0 is no probability between 0 and 1"),
         ("mutual", {"temperature": -1.0}, "mutual: temperature -1.0 must be above 0"),
     ],

@@ -66,7 +66,8 @@ def test_a_space_that_does_not_fit(run: Run, write: Write, tmp_path: Path, text:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("sampler=pso", "sampler = 'pso' is not possible; one of 'tpe', 'cma-es', 'random'"),
+        ("sampler=ga", "sampler = 'ga' is not possible; one of 'tpe', 'cma-es', 'pso', 'random'"),
+        ("swarm=5", "swarm 5: is for sampler 'pso'; leave it out"),
         ("trails=3", "unknown key 'trails'; did you mean 'trials'?"),
         ("recipe=none.toml", "none.toml: cannot be read"),
         ("held_out=1.0", "held_out 1.0: a share of the training pack"),
@@ -92,6 +93,17 @@ def test_cma_es_needs_ranges(run: Run, write: Write) -> None:
     status, _, err = run("search", str(search), "--device", "cpu", "--set", f"space={one}")
     assert status == 2
     assert "sampler 'cma-es' moves in ranges of numbers; name at least two" in err
+
+
+def test_a_swarm_needs_a_range_and_particles(run: Run, write: Write) -> None:
+    search = str(write(sampler="pso"))
+    choices = '[{key="net.attention", choices=["none", "se"]}]'
+    status, _, err = run("search", search, "--device", "cpu", "--set", f"space={choices}")
+    assert status == 2
+    assert "sampler 'pso' moves in ranges of numbers; name at least one" in err
+    status, _, err = run("search", search, "--device", "cpu", "--set", "swarm=0")
+    assert status == 2
+    assert "swarm 0: at least 1" in err
 
 
 def test_optuna_missing_is_named_with_the_remedy(write: Write, tmp_path: Path) -> None:

@@ -10,10 +10,12 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from hanmo.train.augment import apply, sample_augmentation, unchanged
+from hanmo.config import dump_toml
+from hanmo.errors import ConfigError
+from hanmo.train.augment import apply, distortion_left, sample_augmentation, unchanged, weaken
 from hanmo.train.config import AugmentConfig
 
-STRENGTHS = [f.name for f in fields(AugmentConfig) if f.name != "elastic_cells"]
+STRENGTHS = [f.name for f in fields(AugmentConfig) if f.name not in ("elastic_cells", "drop_distortion")]
 NOTHING = dict.fromkeys(STRENGTHS, 0.0)
 
 
@@ -135,3 +137,33 @@ def test_the_blur_has_the_weights_of_a_gaussian() -> None:
     weights = torch.tensor([0.0545, 0.2442, 0.4026, 0.2442, 0.0545])
     seen = apply(squares, randomness, config)[0, 0, 10:15, 10:15]
     torch.testing.assert_close(seen, torch.outer(weights, weights), rtol=0, atol=2e-4)
+
+
+def test_distortions_become_weaker_evenly() -> None:
+    config = AugmentConfig(drop_distortion=0.2)
+    assert [distortion_left(config, step, 5) for step in range(5)] == pytest.approx([1, 0.8, 0.6, 0.4, 0.2])
+    assert distortion_left(config, 0, 1) == 1, "a training of a single step"
+    assert distortion_left(AugmentConfig(), 4, 5) == 1
+
+
+@pytest.mark.parametrize("name", ["rotate", "shear", "scale", "translate", "perspective", "elastic"])
+def test_weakened_distortions_are_those_of_a_weaker_setting(name: str) -> None:
+    strong, weak = (AugmentConfig(**{**NOTHING, name: strength}) for strength in (0.2, 0.05))
+    randomness = [sample_augmentation(strong, 6, 24, torch.Generator().manual_seed(0)) for _ in range(2)]
+    expected = apply(pictures(), randomness[0], weak)
+    torch.testing.assert_close(apply(pictures(), weaken(randomness[1], 0.25), strong), expected, rtol=0, atol=1e-5)
+
+
+def test_weakening_leaves_all_other_changes_as_they_are() -> None:
+    config = AugmentConfig(**{**NOTHING, "stroke": 0.8, "fade": 0.3, "noise": 0.1, "contrast": 0.3, "cutout": 0.3})
+    randomness = [sample_augmentation(config, 6, 24, torch.Generator().manual_seed(0)) for _ in range(2)]
+    expected = apply(pictures(), randomness[0], config)
+    assert torch.equal(apply(pictures(), weaken(randomness[1], 0.0), config), expected)
+
+
+def test_a_share_that_weakens_nothing_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"drop_distortion 1\.0: a share below 1"):
+        AugmentConfig(drop_distortion=1.0)
+    with pytest.raises(ConfigError, match="drop_distortion is negative"):
+        AugmentConfig(drop_distortion=-0.1)
+    assert "drop_distortion" not in dump_toml(AugmentConfig()), "recipes of before are written as before"

@@ -23,7 +23,7 @@ from hanmo.train.objective import Objective
 from hanmo.train.parallel import Processes
 from hanmo.train.run import RunFolder, load_trained
 
-ALONE = ("tf-kd", "self", "mutual", "lwf", "distral")
+ALONE = ("tf-kd", "self", "mutual", "lwf", "distral", "mce", "radicals")
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +114,7 @@ def test_all_methods_compile_to_one_graph() -> None:
         return nn.Sequential(OrderedDict(**layers, pool=AveragePooling(), fc=nn.Linear(8, 5)))
 
     student, teacher = FeatureHooks(net(), methods.student_layers), FeatureHooks(net().eval(), methods.teacher_layers)
+    methods.name_classes("湖话树语村")
     connect(student, teacher, methods, 16, net)
     goal = Objective(
         student,
@@ -145,7 +146,7 @@ def test_all_methods_compile_to_one_graph() -> None:
         (
             (),
             ("kd",),
-            r"method 'kd' needs teachers; name at least one \(without work: tf-kd, self, mutual, distral, lwf\)",
+            r"method 'kd' needs teachers; name at least one \(without work: tf-kd, self, mutual, distral, lwf, mce",
         ),
         ((), ("mutual", "at"), "method 'at' needs teachers"),
         (("run",), ("mutual",), "method 'mutual' asks no teacher; leave teachers empty"),

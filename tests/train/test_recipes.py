@@ -13,7 +13,8 @@ from hanmo.nets.registry import build_net, count_parameters
 from hanmo.train.config import Recipe
 
 RECIPES = sorted(Path(str(files("hanmo") / "recipes")).glob("*/*.toml"))
-EXPERIMENTS = [path for path in RECIPES if not path.stem.startswith(("bench", "search", "synth", "fonts", "ppocr"))]
+OTHERS = ("bench", "search", "pso", "synth", "fonts", "ppocr")
+EXPERIMENTS = [path for path in RECIPES if not path.stem.startswith(OTHERS)]
 
 
 def test_there_are_some() -> None:

@@ -210,7 +210,7 @@ class Comparison:
             layers = build_methods(distill).teacher_layers
             nets = [self._teacher(name, row) for name in distill.teachers]
             teacher = FeatureHooks(combine_teachers(nets, distill).eval(), layers) if nets else None
-            hook_student(student, distill, teacher, self.side, build_student)
+            hook_student(student, distill, teacher, self.side, self.pack.charset.characters, build_student)
         except (ConfigError, CharsetError, CheckpointError, ModelError) as error:
             raise type(error)(f"row {row.name!r}: {error}") from error
 

@@ -1,13 +1,15 @@
 """Characters: charsets, the sets of characters that have names, and groups of characters that look the same.
 
 :class:`Charset` is an ordered list of characters; :func:`named_charset` gives one by name, such as "level1" or
-"digits+latin"; :func:`group_of` tells which characters cannot be told apart on a picture of one character.
+"digits+latin"; :func:`group_of` tells which characters cannot be told apart on a picture of one character;
+:func:`components_of` takes a Chinese character apart.
 """
 
 from __future__ import annotations
 
 from hanmo.charset.charset import Charset as Charset
 from hanmo.charset.charset import list_characters as list_characters
+from hanmo.charset.components import components_of as components_of
 from hanmo.charset.groups import GROUPS as GROUPS
 from hanmo.charset.groups import Group as Group
 from hanmo.charset.groups import group_of as group_of

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hanmo.classic.checks import Classes, Floats
 from hanmo.classic.lda import Projection
+from hanmo.classic.mce import refine
 from hanmo.classic.mqdf import MQDF
 from hanmo.classic.reader import ClassicConfig, ClassicReader
 from hanmo.data.pack import Pack
@@ -83,7 +84,7 @@ def cross_validate(train: Pack, configs: Sequence[ClassicConfig], folds: int = 3
         held, labels = parts == fold, train.labels
         numbers: dict[ClassicConfig, tuple[Floats, Floats]] = {}
         for i, config in enumerate(configs):
-            key = replace(config, axes=1, minor=1.0, shrink=0.0)  # the projection does not depend on these
+            key = replace(config, axes=1, minor=1.0, shrink=0.0, mce=0)  # the projection does not depend on these
             if key not in numbers:
                 features = features_of[config.features]
                 # The projection is fitted on the other parts alone: fitted on all, it would have seen the labels of the
@@ -92,6 +93,8 @@ def cross_validate(train: Pack, configs: Sequence[ClassicConfig], folds: int = 3
                 numbers[key] = projection(features[~held]), projection(features[held])
             fitted, held_out = numbers[key]
             mqdf = MQDF.fit(fitted, labels[~held], config.axes, config.minor, config.shrink)
+            if config.mce:
+                mqdf = refine(mqdf, fitted, labels[~held], epochs=config.mce)
             total[i] += top_accuracy(mqdf.scores(held_out), labels[held], 1) / folds
     return total.tolist()
 

@@ -13,6 +13,7 @@ Fujisawa, "Handwritten digit recognition: investigation of normalization and fea
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,23 +55,40 @@ class GradientFeatures:
 
     def __call__(self, squares: NDArray[np.uint8]) -> Floats:
         """(N, S, S) uint8, ink bright -> (N, size) float32, none negative. Raises :class:`DataError`."""
-        if squares.ndim != 3 or squares.dtype != np.uint8 or squares.shape[1] != squares.shape[2]:
-            raise DataError(f"squares are {squares.dtype} {squares.shape}; expected uint8 (N, S, S)")
-        if (side := squares.shape[1]) < self.grid:
-            raise DataError(
-                f"squares of {side} pixels are smaller than the grid of {self.grid} points; pack them larger"
-            )
-        window = sampling(side, self.grid, self.blur)
-        features = np.empty((len(squares), self.size), np.float32)
-        for start in range(0, len(squares), _BATCH):
-            part = slice(start, start + _BATCH)
-            for k, plane in enumerate(direction_planes(squares[part], self.directions)):
-                # Blur and sampling in one step, by rows and columns: (G, S) @ (n, S, S) @ (S, G) -> (n, G, G), G the
-                # grid.
-                points = window @ plane @ window.T
-                features[part, k * self.grid**2 : (k + 1) * self.grid**2] = points.reshape(len(plane), -1)
-        # The planes are never negative, so the power is always defined.
-        return np.power(features, np.float32(self.power), out=features)
+        return sampled(squares, self.planes, self.directions, self.grid, self.blur, self.power)
+
+    def planes(self, squares: NDArray[np.uint8]) -> list[Floats]:
+        """The planes of all directions, :func:`direction_planes`."""
+        return direction_planes(squares, self.directions)
+
+
+def sampled(
+    squares: NDArray[np.uint8],
+    planes_of: Callable[[NDArray[np.uint8]], list[Floats]],
+    number: int,
+    grid: int,
+    blur: float,
+    power: float,
+) -> Floats:
+    """Features of squares (N, S, S): the ``number`` planes of ``planes_of``, blurred, sampled and transformed.
+
+    (N, number x grid x grid) float32, for planes without negative values. Raises :class:`DataError` for anything but
+    squares, and for those smaller than the grid.
+    """
+    if squares.ndim != 3 or squares.dtype != np.uint8 or squares.shape[1] != squares.shape[2]:
+        raise DataError(f"squares are {squares.dtype} {squares.shape}; expected uint8 (N, S, S)")
+    if (side := squares.shape[1]) < grid:
+        raise DataError(f"squares of {side} pixels are smaller than the grid of {grid} points; pack them larger")
+    window = sampling(side, grid, blur)
+    features = np.empty((len(squares), number * grid**2), np.float32)
+    for start in range(0, len(squares), _BATCH):
+        part = slice(start, start + _BATCH)
+        for k, plane in enumerate(planes_of(squares[part])):
+            # Blur and sampling in one step, by rows and columns: (G, S) @ (n, S, S) @ (S, G) -> (n, G, G), G the grid.
+            points = window @ plane @ window.T
+            features[part, k * grid**2 : (k + 1) * grid**2] = points.reshape(len(plane), -1)
+    # The planes are never negative, so the power is always defined.
+    return np.power(features, np.float32(power), out=features)
 
 
 def direction_planes(squares: NDArray[np.uint8], directions: int) -> list[Floats]:

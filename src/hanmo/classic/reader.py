@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from hanmo.charset import Charset
 from hanmo.classic.checks import Classes, Floats
 from hanmo.classic.features import GradientFeatures
+from hanmo.classic.gabor import GaborFeatures
 from hanmo.classic.lda import Projection
+from hanmo.classic.mce import refine
 from hanmo.classic.mqdf import MQDF
 from hanmo.data.pack import Pack
 from hanmo.errors import DataError
@@ -22,7 +24,7 @@ from hanmo.normalize import Normalization
 class ClassicConfig:
     """Settings; the defaults were chosen by cross-validation on hwdb100-train, line-density 64 px."""
 
-    features: GradientFeatures = field(default_factory=GradientFeatures)
+    features: GradientFeatures | GaborFeatures = field(default_factory=GradientFeatures)
     dimensions: int = 160
     """Dimensions after the projection; at most the number of features."""
     ridge: float = 0.3
@@ -31,6 +33,8 @@ class ClassicConfig:
     minor: float = 1.5
     shrink: float = 0.5
     """For these three, see :meth:`MQDF.fit`."""
+    mce: int = 0
+    """Epochs of minimum classification error training (:func:`hanmo.classic.mce.refine`); 0: none."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -39,7 +43,7 @@ class ClassicReader:
 
     charset: Charset
     normalization: Normalization
-    features: GradientFeatures
+    features: GradientFeatures | GaborFeatures
     projection: Projection
     mqdf: MQDF
 
@@ -96,8 +100,9 @@ def fit_features(features: Floats, labels: Classes, config: ClassicConfig) -> tu
     """Fit both on (N, D) features of classes (N,). Raises :class:`DataError` and :class:`ArgumentError`."""
     projection = Projection.fit(features, labels, config.dimensions, config.ridge)
     # On the training samples' own projections: the MQDF must see numbers as they are when it reads.
-    mqdf = MQDF.fit(projection(features), labels, config.axes, config.minor, config.shrink)
-    return projection, mqdf
+    numbers = projection(features)
+    mqdf = MQDF.fit(numbers, labels, config.axes, config.minor, config.shrink)
+    return projection, refine(mqdf, numbers, labels, epochs=config.mce) if config.mce else mqdf
 
 
 def _counts(pack: Pack) -> list[int]:

@@ -19,6 +19,7 @@ from hanmo.atomic import write_whole
 from hanmo.charset import Charset
 from hanmo.classic.checks import Floats
 from hanmo.classic.features import GradientFeatures
+from hanmo.classic.gabor import GaborFeatures
 from hanmo.classic.lda import Projection
 from hanmo.classic.mqdf import MQDF
 from hanmo.classic.reader import ClassicReader
@@ -26,8 +27,8 @@ from hanmo.errors import CheckpointError
 from hanmo.normalize import Normalization
 from hanmo.safetensors_head import check_head
 
-FORMAT = 1
-"""Raised whenever an older hanmo could not read the file."""
+FORMAT, GABOR = 1, 2
+"""Of files with gradient and with Gabor features; raised whenever an older hanmo could not read the file."""
 
 _KEY = "hanmo-classic"
 
@@ -35,7 +36,7 @@ _KEY = "hanmo-classic"
 def save_reader(reader: ClassicReader, path: str | Path) -> None:
     """Write ``reader`` to ``path``: temporary file, fsync, rename. Raises :class:`StorageError`."""
     header = {
-        "format": FORMAT,
+        "format": GABOR if isinstance(reader.features, GaborFeatures) else FORMAT,
         "charset": str(reader.charset),
         "normalization": reader.normalization.as_dict(),
         "features": asdict(reader.features),
@@ -62,8 +63,10 @@ def load_reader(path: str | Path) -> ClassicReader:
         with safe_open(path, framework="np") as file:
             header = json.loads((file.metadata() or {})[_KEY])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
-        if header["format"] != FORMAT:
-            raise CheckpointError(f"{path}: of format {header['format']}, this program reads {FORMAT}; fit it again")
+        if header["format"] not in (FORMAT, GABOR):
+            raise CheckpointError(
+                f"{path}: of format {header['format']}, this program reads {FORMAT} and {GABOR}; fit it again"
+            )
         return _assemble(header, tensors, str(path))
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file") from None
@@ -76,7 +79,9 @@ def load_reader(path: str | Path) -> ClassicReader:
 
 def _assemble(header: Mapping[str, Any], tensors: Mapping[str, Floats], where: str) -> ClassicReader:
     """The reader, once every shape and number fits the others."""
-    charset, features = Charset(header["charset"]), GradientFeatures(**header["features"])
+    charset = Charset(header["charset"])
+    kind = GaborFeatures if header["format"] == GABOR else GradientFeatures
+    features: GradientFeatures | GaborFeatures = kind(**header["features"])
     projection = Projection(mean=tensors["lda.mean"], matrix=tensors["lda.matrix"])
     minor = header["minor"]
     mqdf = MQDF(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -123,6 +123,8 @@ def steps(
 def classic(
     train: Annotated[Path, typer.Argument(help="The pack to fit on.", metavar="TRAIN")],
     test: Annotated[Path, typer.Argument(help="The pack to measure on, of the same characters.", metavar="TEST")],
+    features: Annotated[Literal["gradient", "gabor"], typer.Option(help="Features of the squares.")] = "gradient",
+    mce: Annotated[int, typer.Option(min=0, help="Epochs of minimum classification error training.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as a JSON object.")] = False,
 ) -> None:
     """Fit and measure the classic reader (no neural network): gradient features and MQDF, in a minute on one core.
@@ -130,9 +132,13 @@ def classic(
     Example: hanmo bench classic packs/hwdb100-train packs/hwdb100-test
     """
     from hanmo.classic.baseline import run_classic
+    from hanmo.classic.features import GradientFeatures
+    from hanmo.classic.gabor import GaborFeatures
+    from hanmo.classic.reader import ClassicConfig
     from hanmo.data.pack import Pack
 
-    result = run_classic(Pack.open(train, verify=True), Pack.open(test, verify=True)).as_dict()
+    config = ClassicConfig(features=GaborFeatures() if features == "gabor" else GradientFeatures(), mce=mce)
+    result = run_classic(Pack.open(train, verify=True), Pack.open(test, verify=True), config).as_dict()
     if as_json:
         typer.echo(json.dumps(result))
     else:

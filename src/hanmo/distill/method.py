@@ -62,6 +62,9 @@ class Method(nn.Module):
         the student.
         """
 
+    def name_classes(self, characters: Sequence[str]) -> None:
+        """Called once before :meth:`connect` with the character of each class."""
+
     def connect(self, student: Output, teacher: Output) -> None:
         """Called once with an example output of both nets, before the optimiser exists: check shapes, make connectors.
 
@@ -164,6 +167,11 @@ class Distillation(nn.Module):
         """:meth:`Method.attach` of every method."""
         for method in self.methods:
             method.attach(student, teacher, build_student)
+
+    def name_classes(self, characters: Sequence[str]) -> None:
+        """:meth:`Method.name_classes` of every method."""
+        for method in self.methods:
+            method.name_classes(characters)
 
     def connect(self, student: Output, teacher: Output) -> None:
         """:meth:`Method.connect` of every method."""

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from hanmo.nets.planes import InputPlanes, Planes
 from hanmo.nets.resnet import WeightedPooling
 from hanmo.nets.staged import Staged, convolution, hidden, scaled
+from hanmo.nets.stochastic_pooling import StochasticMaxPool
 
 
 def alexnet(classes: int, *, width: int = 64, side: int = 64, dropout: float = 0.0) -> Staged:
@@ -41,23 +42,30 @@ def alexnet(classes: int, *, width: int = 64, side: int = 64, dropout: float = 0
     return Staged(nn.Identity(), stages, pool, units, classes, dropout)
 
 
-def vgg16_bn(classes: int, *, width: int = 64, side: int = 64, dropout: float = 0.0) -> Staged:
+def vgg16_bn(
+    classes: int, *, width: int = 64, side: int = 64, dropout: float = 0.0, stochastic: bool = False
+) -> Staged:
     """VGG-16 with batch norm: 55.28 M parameters (3,755), 40.30 M (100).
 
     Simonyan, Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition", ICLR 2015, configuration
     D. The stem is its first two convolutions; each stage is a pool and the two or three convolutions after it. The
-    first hidden layer of 4,096 units gets 2x2 places at 64 pixels (7x7 at 224). The paper's dropout is 0.5.
+    first hidden layer of 4,096 units gets 2x2 places at 64 pixels (7x7 at 224). The paper's dropout is 0.5. With
+    ``stochastic`` the pools of the four stages are :class:`hanmo.nets.stochastic_pooling.StochasticMaxPool`.
     """
-    c = [scaled(channels, width) for channels in (64, 128, 256, 512, 512)]
-    stages = [
+
+    def pool() -> nn.Module:
         # ceil_mode keeps the last row of a map with an odd side, so that sides are as in the other nets: S/2 rounded
         # up.
-        nn.Sequential(nn.MaxPool2d(2, ceil_mode=True), *_chain(before, *[after] * depth))
+        return StochasticMaxPool() if stochastic else nn.MaxPool2d(2, ceil_mode=True)
+
+    c = [scaled(channels, width) for channels in (64, 128, 256, 512, 512)]
+    stages = [
+        nn.Sequential(pool(), *_chain(before, *[after] * depth))
         for before, after, depth in zip(c[:-1], c[1:], (2, 3, 3, 3), strict=True)
     ]
     places, units = math.ceil(side / 32), scaled(4096, width)
-    pool = _connected(nn.MaxPool2d(2, ceil_mode=True), c[4] * places * places, units, dropout)
-    return Staged(nn.Sequential(*_chain(1, c[0], c[0])), stages, pool, units, classes, dropout)
+    last = _connected(nn.MaxPool2d(2, ceil_mode=True), c[4] * places * places, units, dropout)
+    return Staged(nn.Sequential(*_chain(1, c[0], c[0])), stages, last, units, classes, dropout)
 
 
 class Inception(nn.Module):

@@ -25,7 +25,8 @@ def can_prune_to(net: nn.Module, source: State) -> bool:
     """Whether ``source`` is the state of a ResNet of basic blocks from which ``net`` can be pruned.
 
     ``net`` must be a ResNet of basic blocks, nowhere wider or deeper, with the same stem, input planes, pooling, kernel
-    sizes and number of classes. Attention may be added, not dropped.
+    sizes and number of classes. Attention may be added, not dropped. A codebook (pool ``bag-of-features``) is refused:
+    its words are in all channels.
     """
     if type(net) is not ResNet or not all(isinstance(block, BasicBlock) for block in _blocks(net).values()):
         return False
@@ -33,7 +34,7 @@ def can_prune_to(net: nn.Module, source: State) -> bool:
     required = {name for name in target if ".attention." not in name}  # attention can start as the identity
     drops_attention = any(".attention." in name for name in source) and required == target.keys()
     simple_stem = not any(name.startswith(("reduce.", "transformer.")) for name in (*target, *source))
-    same_pool = ("pool.weight" in target) == ("pool.weight" in source)
+    same_pool = ("pool.weight" in target) == ("pool.weight" in source) and "pool.codebook" not in {*target, *source}
     same_input = target["conv1.weight"].shape[1] == source.get("conv1.weight", target["conv1.weight"]).shape[1]
     same_classes = len(target["fc.bias"]) == len(source.get("fc.bias", ()))
     return (

@@ -25,6 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from hanmo.config import nearest
 from hanmo.errors import ConfigError
 from hanmo.nets.attention import ATTENTION
+from hanmo.nets.bag_of_features import WORDS
 from hanmo.nets.classics import alexnet, googlenet, melnyk_net, vgg16_bn
 from hanmo.nets.mobile import MobileNet
 from hanmo.nets.planes import Planes
@@ -33,7 +34,7 @@ from hanmo.nets.spatial import SpatialResNet
 from hanmo.nets.staged import MIN_CHANNELS
 from hanmo.nets.vit import VisionTransformer
 
-MAX_WIDTH, MAX_BOTTLENECK, MAX_DEPTH = 1024, 65_536, 256
+MAX_WIDTH, MAX_BOTTLENECK, MAX_DEPTH, MAX_WORDS = 1024, 65_536, 256, 16_384
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +52,9 @@ class NetConfig:
     makes the classifier of many classes smaller.
     ``planes``: hand-made input planes of a ResNet or of ``googlenet``: ``gradient`` is the picture and eight directions
     of its gradient, ``directmap`` the directions alone (:class:`hanmo.nets.planes.InputPlanes`). None: the picture.
+    ``words``: size of the codebook of the pool ``bag-of-features``; None: 128.
+    ``max_pool``: ``stochastic`` moves the regions of the max-pools of ``vgg16-bn`` at random in training
+    (:class:`hanmo.nets.stochastic_pooling.StochasticMaxPool`). None: plain max-pools.
 
     Raises :class:`ConfigError` for unknown names, impossible values, and options that the net does not support
     (:data:`UNSUPPORTED_OPTIONS`).
@@ -67,6 +71,8 @@ class NetConfig:
     # None and not 0: it is then left out of recipes that are written, so that those of before stay the same.
     bottleneck: int | None = None
     planes: Planes | None = None
+    words: int | None = None
+    max_pool: Literal["stochastic"] | None = None
 
     def __post_init__(self) -> None:
         _require_known("net", self.name, NETS)
@@ -83,6 +89,10 @@ class NetConfig:
             raise ConfigError(f"dropout {self.dropout} is not a share: at least 0 and under 1")
         if self.bottleneck is not None and self.bottleneck < 1:
             raise ConfigError(f"bottleneck {self.bottleneck}: at least 1 feature; leave it out for no such layer")
+        if self.words is not None and self.pool != "bag-of-features":
+            raise ConfigError(f"words {self.words}: is for pool 'bag-of-features'; leave it out")
+        if self.words is not None and not 2 <= self.words <= MAX_WORDS:
+            raise ConfigError(f"words {self.words}: 2 to {MAX_WORDS:,}")
         if self.depths is not None and (len(self.depths) != 4 or min(self.depths) < 1):
             raise ConfigError(f"depths {list(self.depths)}: the blocks of four stages, at least 1 each")
         for option in UNSUPPORTED_OPTIONS.get(self.name, ()):
@@ -100,7 +110,9 @@ class NetConfig:
         parts += [f"kernel{self.kernel}"] if self.kernel else []
         parts += [f"bottleneck{self.bottleneck}"] if self.bottleneck else []
         parts += [f"{self.planes}-planes"] if self.planes else []
-        parts += ["weighted-pool"] if self.pool == "weighted" else []
+        parts += [f"{self.pool}-pool"] if self.pool != "average" else []
+        parts += [f"words{self.words}"] if self.words else []
+        parts += [f"{self.max_pool}-max-pool"] if self.max_pool else []
         parts += [self.attention] if self.attention != "none" else []
         return "+".join(parts)
 
@@ -187,6 +199,7 @@ def _resnet_options(config: NetConfig, side: int) -> dict[str, Any]:
     """The options of a ResNet."""
     attention = ATTENTION[config.attention]
     shape = {"stem": config.stem, "kernel": config.kernel, "pool": config.pool, "bottleneck": config.bottleneck or 0}
+    shape["words"] = config.words or WORDS
     return {**shape, "planes": config.planes, "attention": attention, **_common_options(config, side)}
 
 
@@ -196,19 +209,19 @@ def _common_options(config: NetConfig, side: int) -> dict[str, Any]:
 
 
 # ResNet-16 is ours: the last stage holds most of the weights, so one block less there makes a much smaller file.
-register_net("resnet16")(_resnet(BasicBlock, (2, 2, 2, 1)))
+register_net("resnet16", ("max_pool",))(_resnet(BasicBlock, (2, 2, 2, 1)))
 # The depths of ResNet-18, 34 and 50 are those of table 1 of He et al.
-register_net("resnet18")(_resnet(BasicBlock, (2, 2, 2, 2)))
-register_net("resnet34")(_resnet(BasicBlock, (3, 4, 6, 3)))
-register_net("resnet50")(_resnet(Bottleneck, (3, 4, 6, 3)))
+register_net("resnet18", ("max_pool",))(_resnet(BasicBlock, (2, 2, 2, 2)))
+register_net("resnet34", ("max_pool",))(_resnet(BasicBlock, (3, 4, 6, 3)))
+register_net("resnet50", ("max_pool",))(_resnet(Bottleneck, (3, 4, 6, 3)))
 
 
-@register_net("stn-resnet18")
+@register_net("stn-resnet18", unsupported=("max_pool",))
 def _spatial(config: NetConfig, classes: int, side: int) -> nn.Module:
     return SpatialResNet(classes, depths=config.depths or (2, 2, 2, 2), **_resnet_options(config, side))
 
 
-@register_net("mobilenet", unsupported=("stem", "pool", "depths", "kernel", "bottleneck", "planes"))
+@register_net("mobilenet", unsupported=("stem", "pool", "depths", "kernel", "bottleneck", "planes", "max_pool"))
 def _mobile(config: NetConfig, classes: int, side: int) -> nn.Module:
     return MobileNet(classes, width=config.width, attention=ATTENTION[config.attention], dropout=config.dropout)
 
@@ -217,21 +230,25 @@ _SHAPE = ("attention", "stem", "pool", "depths", "kernel", "bottleneck")
 """Options of a ResNet's shape, which nets with a published shape have not."""
 
 
-@register_net("googlenet", unsupported=_SHAPE)
+@register_net("googlenet", unsupported=(*_SHAPE, "max_pool"))
 def _googlenet(config: NetConfig, classes: int, side: int) -> nn.Module:
     return googlenet(classes, planes=config.planes, **_common_options(config, side))
+
+
+@register_net("vgg16-bn", unsupported=(*_SHAPE, "planes"))
+def _vgg(config: NetConfig, classes: int, side: int) -> nn.Module:
+    return vgg16_bn(classes, stochastic=config.max_pool == "stochastic", **_common_options(config, side))
 
 
 def _register_fixed(name: str, make: Callable[..., nn.Module]) -> None:
     """Register a net whose only options are width and dropout."""
 
-    @register_net(name, unsupported=(*_SHAPE, "planes"))
+    @register_net(name, unsupported=(*_SHAPE, "planes", "max_pool"))
     def build(config: NetConfig, classes: int, side: int) -> nn.Module:
         return make(classes, **_common_options(config, side))
 
 
 _register_fixed("alexnet", alexnet)
-_register_fixed("vgg16-bn", vgg16_bn)
 _register_fixed("melnyk-net", melnyk_net)
 _register_fixed("vit", VisionTransformer)
 

@@ -14,12 +14,13 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from hanmo.nets.bag_of_features import WORDS, BagOfFeatures
 from hanmo.nets.compiled import first_convolution
 from hanmo.nets.planes import InputPlanes, Planes
 
 Attention = Callable[[int], nn.Module]
 Stem = Literal["stride2", "stride4", "imagenet"]
-Pool = Literal["average", "weighted"]
+Pool = Literal["average", "weighted", "bag-of-features"]
 
 
 class AveragePooling(nn.Module):
@@ -99,7 +100,8 @@ class ResNet(nn.Module):
     ``stem``: ``stride2`` is one 3x3 convolution (stage 1 gets S/2), ``stride4`` two of them (S/4, for 96 pixels and
     more), ``imagenet`` the original 7x7 convolution and max-pool (S/4).
     ``kernel``: another size of the first convolution.
-    ``pool``: ``weighted`` is :class:`WeightedPooling`, whose net is for pictures of ``side`` S only.
+    ``pool``: ``weighted`` is :class:`WeightedPooling`, ``bag-of-features`` is
+    :class:`hanmo.nets.bag_of_features.BagOfFeatures` with so many ``words``; both are for pictures of ``side`` S only.
     ``dropout``: share of features dropped before the classifier.
     ``bottleneck``: so many features, a linear map of the pooled ones, go into the classifier (Sainath et al.,
     "Low-rank matrix factorization for deep neural network training with high-dimensional output targets", ICASSP 2013);
@@ -118,6 +120,7 @@ class ResNet(nn.Module):
         stem: Stem = "stride2",
         kernel: int | None = None,
         pool: Pool = "average",
+        words: int = WORDS,
         side: int = 64,
         attention: Attention = lambda channels: nn.Identity(),
         dropout: float = 0.0,
@@ -156,7 +159,12 @@ class ResNet(nn.Module):
                 inputs = (width << stage) * block.expansion
             self.add_module(f"layer{stage + 1}", nn.Sequential(*blocks))
         places = math.ceil(side / (16 if stem == "stride2" else 32))  # side of the last map
-        self.pool = WeightedPooling(inputs, places, places) if pool == "weighted" else AveragePooling()
+        self.pool: nn.Module = AveragePooling()
+        if pool == "weighted":
+            self.pool = WeightedPooling(inputs, places, places)
+        elif pool == "bag-of-features":
+            self.pool = bag = BagOfFeatures(inputs, places, words)
+            inputs = bag.outputs
         # Without a bias and without an activation, so that both layers together are one linear map of low rank.
         self.bottleneck = nn.Linear(inputs, bottleneck, bias=False) if bottleneck else nn.Identity()
         self.dropout = nn.Dropout(dropout)

@@ -73,6 +73,7 @@ class SearchConfig:
 
     ``recipe``: the training that is varied. ``changes``: changes to it; ``trial_changes``: for the trials only.
     ``sampler``: how the values of a trial are chosen (:func:`hanmo.search.sampling.sampler`).
+    ``swarm``: number of particles of the sampler ``pso``; None: :data:`hanmo.search.swarm.SWARM`.
     ``trials``, ``budget``: the search ends after so many trainings, or so many training images in total.
     ``objective``: trials are compared by top-1. ``held-out``: on the share ``held_out`` of the training pack, on which
     they do not train; ``test``: on the recipe's ``data.test``, which is then no longer an independent test.
@@ -86,7 +87,9 @@ class SearchConfig:
     recipe: str
     changes: tuple[str, ...] = ()
     trial_changes: tuple[str, ...] = ()
-    sampler: Literal["tpe", "cma-es", "random"] = "tpe"
+    sampler: Literal["tpe", "cma-es", "pso", "random"] = "tpe"
+    # None and not a number: a search that was begun before this key existed is then still the same search.
+    swarm: int | None = None
     trials: int = 30
     budget: int | None = None
     seed: int = 0
@@ -101,7 +104,7 @@ class SearchConfig:
         require_folder_name(self.name)
         if not self.space:
             raise ConfigError("space needs at least one entry: a key and what it may be")
-        for name in ("trials", "budget", "most_parameters", "most_macs"):
+        for name in ("trials", "swarm", "budget", "most_parameters", "most_macs"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"{name} {value}: at least 1")
@@ -110,6 +113,10 @@ class SearchConfig:
         if not 0 < self.held_out < 1:
             raise ConfigError(f"held_out {self.held_out}: a share of the training pack, above 0 and below 1")
         _require_disjoint([space.key for space in self.space])
+        if self.swarm is not None and self.sampler != "pso":
+            raise ConfigError(f"swarm {self.swarm}: is for sampler 'pso'; leave it out")
+        if self.sampler == "pso" and all(space.choices for space in self.space):
+            raise ConfigError("sampler 'pso' moves in ranges of numbers; name at least one, or take 'tpe'")
         # With a single range Optuna's CMA-ES would silently leave it to the other sampler.
         if self.sampler == "cma-es" and sum(not space.choices for space in self.space) < 2:
             raise ConfigError("sampler 'cma-es' moves in ranges of numbers; name at least two, or take 'tpe'")

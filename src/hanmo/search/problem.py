@@ -63,7 +63,8 @@ class SearchProblem:
         def build_student() -> nn.Module:
             return build_net(net, self.judging.classes, self.judging.side)
 
-        hook_student(build_student(), distill, teacher, self.judging.side, build_student)
+        characters = self.judging.described.charset.characters
+        hook_student(build_student(), distill, teacher, self.judging.side, characters, build_student)
 
     def images_of(self, recipe: Recipe) -> int:
         """Training images of a whole trial. Raises :class:`ConfigError` for a batch larger than the data."""

@@ -177,7 +177,7 @@ class Search:
         number = sum("instead of" not in trial.user_attrs for trial in trials)
         untrained = sum(row.state in ("refused", "repeated") for row in self.rows())
         # A new sampler for every trial, seeded by its number: a search that was resumed goes on as one that was not.
-        self.study.sampler = sampler(self.config, number, untrained)
+        self.study.sampler = sampler(self.config, number, untrained, self.problem.drawing.distributions)
         return self.study.ask(self.problem.drawing.distributions)
 
     def _recipe_of(self, trial: Trial) -> Recipe:

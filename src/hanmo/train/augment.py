@@ -41,6 +41,28 @@ def sample_augmentation(config: AugmentConfig, count: int, side: int, generator:
     )
 
 
+_DISTORTIONS = sum(_SHARES[:5])
+"""The first numbers of a picture distort it: angle, stretch, shear, shift and tilt."""
+
+
+def distortion_left(config: AugmentConfig, step: int, steps: int) -> float:
+    """The share of the distortions at ``step``, 0 to ``steps`` - 1: from 1 evenly down to ``drop_distortion``."""
+    if config.drop_distortion is None:
+        return 1.0
+    return 1 - (1 - config.drop_distortion) * step / max(1, steps - 1)
+
+
+def weaken(randomness: Randomness, share: float) -> Randomness:
+    """The same random numbers with distortions of ``share`` of their strength, changed in place.
+
+    They are numbers of the batch, not settings, so a compiled step stays as it is.
+    """
+    if share != 1:
+        randomness.uniform[:, :_DISTORTIONS].mul_(share)
+        randomness.knots[:, :2].mul_(share)  # the elastic displacement; the third field is the darkness
+    return randomness
+
+
 def apply(squares: Tensor, randomness: Randomness, config: AugmentConfig) -> Tensor:
     """Augment squares uint8 (N, S, S) -> pictures float32 (N, 1, S, S) in [0, 1], where 0 is paper."""
     side = squares.shape[-1]

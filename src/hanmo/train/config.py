@@ -61,6 +61,11 @@ class AugmentConfig:
     pixels of growth or thinning; ``fade`` the (root mean square) unevenness of the ink; ``intrude`` the share of
     pictures into which a neighbouring character reaches; ``blur``, ``contrast``, ``noise`` and ``cutout`` as shares
     (of a unit blur, of the grey range, of the side).
+
+    ``drop_distortion`` is the share of the distortions (``rotate`` to ``elastic``) that is left at the last step: they
+    become weaker from step to step, evenly. None: they stay. DropDistortion, of Lai, Jin, Yang, "Toward
+    high-performance online HCCR", Pattern Recognition Letters 89, 2017; that they fall evenly, and over the whole
+    training, is our reading.
     """
 
     rotate: float = 8.0
@@ -79,13 +84,17 @@ class AugmentConfig:
     noise: float = 0.08
     # Off by default: a hole may hide the only stroke in which two characters differ.
     cutout: float = 0.0
+    # None and not 1: it is then left out of recipes that are written, so that those of before stay the same.
+    drop_distortion: float | None = None
 
     def __post_init__(self) -> None:
-        wrong = [name for name, value in vars(self).items() if value < 0]
+        wrong = [name for name, value in vars(self).items() if value is not None and value < 0]
         if wrong:
             raise ConfigError(f"{wrong[0]} is negative; 0 switches it off")
         if self.elastic_cells < 2:
             raise ConfigError(f"elastic_cells {self.elastic_cells}: at least 2")
+        if self.drop_distortion is not None and self.drop_distortion >= 1:
+            raise ConfigError(f"drop_distortion {self.drop_distortion}: a share below 1; leave it out to keep them all")
 
 
 @dataclass(frozen=True, kw_only=True)

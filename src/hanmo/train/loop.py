@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from hanmo.atomic import sole_writer
 from hanmo.errors import CheckpointError, DamageWarning, DivergedError
 from hanmo.nets.quantization import quantized_state
-from hanmo.train.augment import sample_augmentation
+from hanmo.train.augment import distortion_left, sample_augmentation, weaken
 from hanmo.train.checkpoint import checkpoints_in
 from hanmo.train.config import Recipe
 from hanmo.train.interrupt import deferred_interrupt
@@ -150,9 +150,10 @@ class Trainer:
         torch_seed = seed % 2**63  # torch takes signed 64-bit seeds, NumPy whole numbers of any size
         generator = self.generator.manual_seed(torch_seed)
         randomness = sample_augmentation(recipe.augment, len(squares), squares.shape[-1], generator)
+        randomness = weaken(randomness, distortion_left(recipe.augment, self.state.step, setup.steps))
         share = torch.tensor(mixup_share(recipe.optim, seed), dtype=torch.float32).to(device, non_blocking=True)
-        if recipe.net.dropout:
-            torch.manual_seed(torch_seed)  # dropout takes its numbers from torch's global generator
+        if recipe.net.dropout or recipe.net.max_pool:
+            torch.manual_seed(torch_seed)  # these layers take their numbers from torch's global generator
         if setup.show_pages is None:
             return setup.compute(squares, labels, randomness, share, None, None)
         student, teacher, empty = setup.show_pages(squares, randomness, random_keys(len(squares), generator))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
@@ -24,13 +24,16 @@ def hook_student(
     config: DistillConfig,
     teacher: FeatureHooks | None,
     side: int,
+    characters: Sequence[str],
     build_student: Callable[[], nn.Module],
 ) -> tuple[FeatureHooks, Distillation]:
     """``net`` with hooks on the layers that the methods of ``config`` need, and these methods, connected to the nets.
 
-    Raises :class:`ConfigError` for layers that the net lacks or that a method cannot compare.
+    ``characters`` are those of the classes. Raises :class:`ConfigError` for layers that the net lacks or that a method
+    cannot compare.
     """
     methods = build_methods(config)
+    methods.name_classes(characters)
     student = FeatureHooks(net, methods.student_layers)
     connect(student, teacher, methods, side, build_student)
     return student, methods

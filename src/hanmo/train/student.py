@@ -56,7 +56,8 @@ def build_student(recipe: Recipe, data: OpenedData, teacher: FeatureHooks | None
         train_quantized(net, train.weight_bits)
     if recipe.distill is None:
         return Student(FeatureHooks(net), None, start)
-    hooks, distillation = hook_student(net, recipe.distill, teacher, data.train.side, untrained_net)
+    characters = data.info.charset.characters
+    hooks, distillation = hook_student(net, recipe.distill, teacher, data.train.side, characters, untrained_net)
     if teacher and distillation.needs_survey:
         survey(distillation, teacher, data.train, train.batch, device)
     return Student(hooks, distillation, start)
