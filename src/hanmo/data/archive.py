@@ -200,7 +200,7 @@ def _parts(member: Member) -> tuple[str, ...]:
 
 
 def _natural(parts: tuple[str, ...]) -> tuple[list[list[tuple[int, str]]], tuple[str, ...]]:
-    """A key for sorting by names in which runs of digits count as numbers; the names themselves decide between equals."""
+    """A key for sorting by names in which runs of digits count as numbers; the names decide between equal ones."""
     # A number is compared by its length, then by its digits: int() of thousands of digits is slow, or refused.
     runs = [[run.lstrip("0") if run.isdecimal() else run for run in re.split(r"(\d+)", part)] for part in parts]
     return [[(len(run) if at % 2 else 0, run) for at, run in enumerate(part)] for part in runs], parts
