@@ -245,7 +245,7 @@ def drawn(distinct: int, device: str) -> Iterator[Sample]:
 
 def cropped(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The box of the ink."""
-    rows, columns = ((image < 255).any(axis).nonzero()[0] for axis in (1, 0))
+    rows, columns = (np.flatnonzero((image < 255).any(axis)) for axis in (1, 0))
     return np.ascontiguousarray(image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
 
 
@@ -290,8 +290,8 @@ def table(records: list[dict[str, Any]]) -> list[str]:
         whole = [r for r in measured if not r["limit"]]
         # From a single small share the start of the program, not the samples, would be extrapolated.
         if whole and 0.01 <= whole[-1]["share"] < 1:
-            wall, processor, size = (extrapolated(whole, key) for key in ("seconds", "processor", "bytes"))
-            grown = f"{size / 1e6:,.0f} MB" if size else "–"
+            wall, processor, written = (extrapolated(whole, key) for key in ("seconds", "processor", "bytes"))
+            grown = f"{written / 1e6:,.0f} MB" if written else "–"
             cells = (stage, "*100 %, extrapolated*", f"{FULL:,}", *map(duration, (wall, processor)), "", grown)
             lines.append(f"| {' | '.join(cells)} |")
     return lines
