@@ -13,6 +13,7 @@ import random
 import struct
 import tempfile
 import warnings
+import zipfile
 from collections.abc import Callable, Iterator
 from functools import cache
 from io import BytesIO
@@ -27,7 +28,7 @@ from hanmo.bundle_json import serialise
 from hanmo.charset import Charset
 from hanmo.config import load_toml
 from hanmo.data.folder import read_mapping
-from hanmo.data.gnt import read_gnt
+from hanmo.data.gnt import read_gnt, read_zip
 from hanmo.data.pack import Pack, write_pack
 from hanmo.data.sample import Sample
 from hanmo.errors import HanmoError
@@ -75,6 +76,11 @@ def gnt(data: bytes) -> None:
 
 def xz(data: bytes) -> None:
     for _ in read_gnt(_at("a.gnt.xz", data)):
+        pass
+
+
+def archive(data: bytes) -> None:
+    for _ in read_zip(_at("a.zip", data)):
         pass
 
 
@@ -130,6 +136,7 @@ DOORS: dict[str, Callable[[bytes], None]] = {
     **dict.fromkeys(PICTURES, picture),
     "gnt": gnt,
     "xz": xz,
+    "zip": archive,
     "pack_head": pack_head,
     "bundle_json": bundle_json,
     "net": net,
@@ -173,6 +180,15 @@ def _written() -> np.ndarray:
 
 def _records() -> bytes:
     return b"".join(struct.pack("<I2sHH", 10 + 6, b"\xb0\xa1", 2, 3) + bytes(6) for _ in range(5))
+
+
+def _good_archive() -> bytes:
+    file = BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("HWDB/1002-c.gnt", "HWDB/1001-c.gnt", "readme.txt"):
+            # Not by the clock: the bytes must be the same in every run.
+            archive.writestr(zipfile.ZipInfo(name), _records(), zipfile.ZIP_DEFLATED)
+    return file.getvalue()
 
 
 def _good_pack() -> bytes:
@@ -259,6 +275,7 @@ batch = 16
 
 _GOOD: dict[str, Callable[[], bytes]] = {
     "gnt": _records,
+    "zip": _good_archive,
     "xz": lambda: lzma.compress(_records()) * 2,
     "pack_head": _good_pack,
     "bundle_json": _good_bundle,

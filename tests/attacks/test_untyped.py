@@ -21,7 +21,7 @@ from hanmo.classic.store import load_reader
 from hanmo.cli.data import read_charset
 from hanmo.config import load_toml
 from hanmo.data.folder import read_folder, read_mapping
-from hanmo.data.gnt import read_gnt
+from hanmo.data.gnt import read_gnt, read_zip
 from hanmo.data.pack import Pack, is_pack
 from hanmo.data.read import read_samples
 from hanmo.errors import CheckpointError, ConfigError, DataError, GntError, HanmoError, StorageError
@@ -38,6 +38,7 @@ from needs import FULL_DEVICE
 DOORS: dict[str, Callable[[str], object]] = {
     "picture": load,
     "gnt": lambda name: list(read_gnt(name)),
+    "zip": lambda name: list(read_zip(name)),
     "samples": lambda name: list(read_samples([name])),
     "folder": lambda name: list(read_folder(name)),
     "mapping": read_mapping,

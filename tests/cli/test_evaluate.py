@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from drawn_signs import glyph
 from hanmo.data.gnt import write_gnt
 from hanmo.data.pack import write_pack
+from hanmo.data.read import read_samples
 from hanmo.data.sample import Sample
 from hanmo.errors import ArgumentError, DataError, PackError
 from hanmo.normalize import Normalization
@@ -104,3 +107,54 @@ def test_among_and_unknown(home: Path, run_evaluate: Evaluate) -> None:
         run_evaluate("strangers.gnt.xz", "--unknown", "error")
     with pytest.raises(ArgumentError, match="closed and among both"):
         run_evaluate("test.gnt", "--among", "level1", "--closed")
+
+
+@pytest.fixture
+def writers(home: Path) -> Path:
+    """An archive of two writers; of the second's four samples one has a wrong label, and one is blank."""
+    blank = Sample("永", np.full((30, 30), 255, np.uint8))
+    by_writer = {
+        "1241": [Sample(c, glyph(i)) for i, c in enumerate("永山")],
+        "1242": [Sample("永", glyph(0)), Sample("山", glyph(1)), Sample("水", glyph(0)), blank],
+    }
+    with zipfile.ZipFile("tst.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for writer, samples in by_writer.items():
+            write_gnt(home / f"{writer}-c.gnt", samples)
+            archive.write(f"{writer}-c.gnt", f"tst_gnt/{writer}-c.gnt")
+    return home
+
+
+def test_an_archive_is_evaluated_by_writer(writers: Path, run_evaluate: Evaluate) -> None:
+    figures = json.loads(run_evaluate("tst.zip", "--per-writer", "--json", "--report", "w.html"))
+    assert figures["n"] == 6
+    assert figures["per_writer"] == [
+        {"writer": "1241", "n": 2, "top1": 100.0},
+        {"writer": "1242", "n": 4, "top1": 50.0},
+    ]
+    assert figures["writers"] == {"n": 2, "mean": 75.0, "std": 35.3553, "worst_writer": "1242", "worst": 50.0}
+    page = (writers / "w.html").read_text(encoding="utf-8")
+    assert "2 writers: mean 75.00 %, standard deviation 35.36, worst 50.00 % (1242)" in page
+    assert page.index(">1242<") < page.index(">1241<")  # the worst first
+
+
+def test_the_table_of_writers_is_printed_where_asked(writers: Path, run_evaluate: Evaluate) -> None:
+    told = " ".join(run_evaluate("tst.zip", "test.gnt", "--per-writer").split())
+    assert "│ 1242 │ 4 │ 50.00 │" in told
+    assert "tst.zip: 2 writers: mean 75.00 %, standard deviation 35.36, worst 50.00 % (1242)" in told
+    assert "│ unknown │ 13 │ 92.31 │" in told
+    assert "no writer is known" in told
+    assert "per_writer" not in json.loads(run_evaluate("tst.zip", "--json"))
+    assert "writers" not in run_evaluate("tst.zip")
+
+
+def test_writers_of_a_pack_are_known_too(writers: Path, run_evaluate: Evaluate) -> None:
+    write_pack(writers / "w", read_samples(["tst.zip"]), normalization=NORMALIZATION)
+    figures = json.loads(run_evaluate("w", "--per-writer", "--json"))
+    assert [s["n"] for s in figures["per_writer"]] == [2, 3]  # a pack leaves blank pictures out
+    one = json.loads(run_evaluate("1241-c.gnt", "--per-writer", "--json"))
+    assert one["writers"] == {"n": 1, "mean": 100.0, "std": None, "worst_writer": "1241", "worst": 100.0}
+
+
+def test_writers_and_corruptions_do_not_go_together(writers: Path, run_evaluate: Evaluate) -> None:
+    with pytest.raises(ArgumentError, match="--per-writer and --corruptions"):
+        run_evaluate("tst.zip", "--per-writer", "--corruptions")

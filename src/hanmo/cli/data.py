@@ -29,7 +29,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instea
 @app.command()
 def pack(
     inputs: Annotated[
-        list[str], typer.Argument(metavar="IN...", help=".gnt and .gnt.xz files, folders of them, folders of pictures.")
+        list[str],
+        typer.Argument(
+            metavar="IN...", help=".gnt and .gnt.xz files, folders and .zip archives of them, folders of pictures."
+        ),
     ],
     out: Annotated[Path, typer.Option("--out", help="The pack to make, a folder.")],
     normalize: Annotated[str, typer.Option(help="fit, moment or line-density.")] = "fit",
@@ -54,7 +57,7 @@ def pack(
 ) -> None:
     """Normalise samples into a pack that training and evaluation read.
 
-    Example: hanmo data pack HWDB1.1trn_gnt --out packs/train --charset level1 --workers 4
+    Example: hanmo data pack HWDB1.1trn_gnt.zip --out packs/train --charset level1 --skip-unknown --workers 4
     """
     from typing import cast
 

@@ -44,7 +44,10 @@ class Source:
 def evaluate(
     files: Annotated[
         list[str],
-        typer.Argument(metavar="FILE...", help=".gnt or .gnt.xz files, folders of them or of pictures, packs."),
+        typer.Argument(
+            metavar="FILE...",
+            help=".gnt or .gnt.xz files, folders and .zip archives of them, folders of pictures, packs.",
+        ),
     ],
     bundle: Annotated[Path | None, typer.Option("--bundle", help=f"Folder of a bundle, or {EMBEDDED_TEXT}.")] = None,
     closed: Annotated[
@@ -70,6 +73,9 @@ def evaluate(
     report: Annotated[
         Path | None, typer.Option("--report", metavar="OUT.html", help="Write an HTML page with the details.")
     ] = None,
+    per_writer: Annotated[
+        bool, typer.Option("--per-writer", help="Also the accuracy of each writer, and how much they differ.")
+    ] = False,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads of the net.")] = 1,
     limit: Annotated[
         int | None,
@@ -97,9 +103,11 @@ def evaluate(
     """Measure accuracy, calibration and speed. --report writes a page that also shows the mistakes.
 
     Examples: hanmo evaluate test.gnt.xz --bundle my-bundle --closed --report report.html
+              hanmo evaluate HWDB1.1tst_gnt.zip --per-writer
               hanmo evaluate test.gnt.xz --corruptions --heat-map corruptions.png
     """
     from hanmo.atomic import require_suffix
+    from hanmo.errors import ArgumentError
     from hanmo.evaluate.evaluate import check_closed
     from hanmo.evaluate.report import SUFFIXES
     from hanmo.recognizer import Recognizer
@@ -111,6 +119,8 @@ def evaluate(
         check_corrupted(files, corruptions=corruptions, heat_map=heat_map, report=report)
     choice = Choice(closed=closed, among=among or None, unknown=cast("Unknown", unknown))
     check_closed(closed=closed, among=choice.among)
+    if per_writer and corruptions:
+        raise ArgumentError("--per-writer and --corruptions do not go together; leave one of them out")
     recognizer = Recognizer(bundle, threads=threads)
     if choice.among:
         recognizer.check_among(choice.among)
@@ -125,7 +135,7 @@ def evaluate(
             heat_map=heat_map,
         )
     else:
-        _evaluate_clean(recognizer, files, choice, as_json, report, limit or 0, batch_size, mapping)
+        _evaluate_clean(recognizer, files, choice, as_json, report, limit or 0, batch_size, mapping, per_writer)
 
 
 def _evaluate_clean(
@@ -137,6 +147,7 @@ def _evaluate_clean(
     limit: int,
     batch_size: int,
     mapping: Path | None,
+    per_writer: bool,
 ) -> None:
     from hanmo.evaluate.report import write_report
 
@@ -146,14 +157,17 @@ def _evaluate_clean(
     for name, pack in zip(files, packs, strict=True):
         evaluations.append(_evaluate_one(recognizer, name, pack, choice, limit, batch_size, mapping))
         if as_json:
-            typer.echo(json.dumps(evaluations[-1].as_dict(), ensure_ascii=False))
+            typer.echo(json.dumps(evaluations[-1].as_dict(per_writer=per_writer), ensure_ascii=False))
     if not as_json:
         _print(evaluations)
+        if per_writer:
+            _print_writers(evaluations)
     if report:
         conditions = describe(recognizer.bundle) | {"Threads": str(recognizer.threads)}
         if limit:
             conditions["Limit"] = f"the first {limit:,} samples of each file"
-        write_report(evaluations, report, title=f"Evaluation of {recognizer.bundle.name}", conditions=conditions)
+        title = f"Evaluation of {recognizer.bundle.name}"
+        write_report(evaluations, report, title=title, conditions=conditions, per_writer=per_writer)
         typer.echo(f"report: {report}", err=True)
 
 
@@ -257,3 +271,21 @@ def _print(evaluations: Sequence[Evaluation]) -> None:
             labels = "label lies" if e.outside == 1 else "labels lie"
             line = f"{e.file}: {e.outside:,} {labels} outside the charset, not scored; {e.outside_refused:,} refused"
             console.print(Text(f"{line}: {tell_labels(e.outside_labels)}"))
+
+
+def _print_writers(evaluations: Sequence[Evaluation]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from hanmo.evaluate.report import tell_spread
+
+    console = Console()
+    for e in evaluations:
+        table = Table("writer", title=Text(e.file))
+        for name in ("samples", "top-1 %"):
+            table.add_column(name, justify="right")
+        for score in e.per_writer:
+            table.add_row(Text(score.writer or "unknown"), f"{score.n:,}", f"{score.top1:.2f}")
+        console.print(table)
+        console.print(Text(f"{e.file}: {tell_spread(e)}"))

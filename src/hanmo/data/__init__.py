@@ -1,7 +1,8 @@
 """From files to training data: sample files and folders of pictures -> samples -> a pack -> contact sheets.
 
 sample   one labelled picture
-gnt      CASIA's ``.gnt`` files, plain or xz-compressed
+gnt      CASIA's ``.gnt`` files, plain, xz-compressed or in a zip archive
+archive  the members of a zip archive, checked
 folder   folders of pictures, one a character
 read     any mix of the two, by name, glob or directory
 pack     the normalised samples of a data set as memory-mapped arrays

@@ -1,4 +1,4 @@
-"""CASIA's ``.gnt`` files of offline characters, plain or xz-compressed.
+"""CASIA's ``.gnt`` files of offline characters, plain or xz-compressed, and zip archives of them.
 
 No file header; a record is u32 size (10 + W·H), a two-byte GB tag (high byte first, ASCII padded with NUL),
 u16 W, u16 H and W·H bytes of grey, row by row, 255 = paper. Numbers are little-endian.
@@ -11,6 +11,7 @@ import lzma
 import re
 import struct
 import unicodedata
+import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hanmo.atomic import replacing, writing
+from hanmo.data.archive import name_of, open_member, open_members
 from hanmo.data.sample import Sample
 from hanmo.data.xz import Unpacked
 from hanmo.errors import CharsetError, DataError, GntError
@@ -66,6 +68,35 @@ def read_gnt(path: str | Path, on_bytes: Callable[[int], None] | None = None) ->
             yield Sample(label, image, path.name, writer)
         if on_bytes:
             on_bytes(file.tell() - reported)
+
+
+def read_zip(path: str | Path, on_bytes: Callable[[int], None] | None = None) -> Iterator[Sample]:
+    """Stream the samples of all ``.gnt`` files in a zip archive, in the natural order of their names.
+
+    Samples and ``on_bytes`` are those of :func:`read_gnt` for the unpacked files; folders in the archive do not matter.
+
+    Raises :class:`DataError` for an archive that is damaged or that :mod:`hanmo.data.archive` refuses,
+    :class:`GntError` with the byte offset in the unpacked member for a damaged one.
+    """
+    path = Path(path)
+    with open_members(path) as (archive, members):
+        size, reported = path.stat().st_size, 0
+        for member in members:
+            where, name = path / member.filename, name_of(member)
+            writer = writer_of_name(Path(name))
+            try:
+                file = open_member(archive, member)
+            except zipfile.BadZipFile as error:
+                raise GntError(f"damaged in the archive ({error}); fetch the archive again", where, 0) from error
+            with file:
+                for label, image in _records(_Stream(file, where)):
+                    yield Sample(label, image, name, writer)
+            # A member at a time: some megabytes. The order of the names need not be that of the bytes in the file.
+            if on_bytes:
+                on_bytes(member.compress_size)
+                reported += member.compress_size
+        if on_bytes:
+            on_bytes(size - reported)  # the directory, and what is no sample
 
 
 def write_gnt(path: str | Path, samples: Iterable[Sample]) -> int:
@@ -116,6 +147,8 @@ class _Stream:
             return self._read(size)
         except (lzma.LZMAError, EOFError) as error:
             raise self.error(f"the xz stream is damaged ({error}); fetch the file again") from error
+        except zipfile.BadZipFile as error:
+            raise self.error(f"damaged in the archive ({error}); fetch the archive again") from error
         except OSError as error:
             raise self.error(f"the disk cannot read it ({error.strerror})") from error
 

@@ -8,8 +8,9 @@ from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 
+from hanmo.data.archive import check_archive, is_zip
 from hanmo.data.folder import Labels, read_folder, read_mapping
-from hanmo.data.gnt import is_gnt, read_gnt
+from hanmo.data.gnt import is_gnt, read_gnt, read_zip
 from hanmo.data.pack import is_pack
 from hanmo.data.sample import Sample
 from hanmo.errors import DataError
@@ -22,24 +23,19 @@ def read_samples(
 ) -> Iterator[Sample]:
     """Stream the samples of every input in the order given, each file once.
 
-    An input is a ``.gnt`` or ``.gnt.xz`` file, a folder of class folders (labelled by ``mapping``, see
-    :func:`hanmo.data.folder.read_folder`), a folder that holds ``.gnt`` files at any depth, or a glob of these.
-    Names and folders are checked at once, contents as they are read. ``on_bytes`` is called with the number of
-    bytes read since its last call; the sum is :func:`count_bytes`.
+    An input is a ``.gnt`` or ``.gnt.xz`` file, a ``.zip`` archive of such files, a folder of class folders (labelled by
+    ``mapping``, see :func:`hanmo.data.folder.read_folder`), a folder that holds ``.gnt`` files at any depth, or a glob
+    of these. Names, folders and the directories of archives are checked at once, contents as they are read.
+    ``on_bytes`` is called with the number of bytes read since its last call; the sum is :func:`count_bytes`.
 
     Raises :class:`DataError` naming an input that matches nothing.
     """
     labels = read_mapping(mapping) if mapping is not None else None
-    return chain.from_iterable(
-        [
-            read_folder(path, labels, on_bytes) if is_folder(path) else read_gnt(path, on_bytes)
-            for path in find_inputs(inputs)
-        ]
-    )
+    return chain.from_iterable([_read(path, labels, on_bytes) for path in find_inputs(inputs)])
 
 
 def find_inputs(inputs: Sequence[str | Path]) -> list[Path]:
-    """The sample files and folders of class folders that ``inputs`` stand for. Raises :class:`DataError`."""
+    """The sample files, archives and folders of class folders that ``inputs`` stand for. Raises :class:`DataError`."""
     found = [source for item in inputs for path in _expand(item) for source in _sources(path)]
     if not found:
         raise DataError("no input; name .gnt files or folders of pictures")
@@ -55,8 +51,14 @@ def count_bytes(inputs: Sequence[str | Path]) -> int:
     sizes = 0
     for path in find_inputs(inputs):
         files = path.glob("*/*") if path.is_dir() else [path]
-        sizes += sum(f.stat().st_size for f in files if is_gnt(f) or f.suffix.lower() in SUFFIXES)
+        sizes += sum(f.stat().st_size for f in files if is_gnt(f) or is_zip(f) or f.suffix.lower() in SUFFIXES)
     return sizes
+
+
+def _read(path: Path, labels: Labels | None, on_bytes: Callable[[int], None] | None) -> Iterator[Sample]:
+    if is_folder(path):
+        return read_folder(path, labels, on_bytes)
+    return read_zip(path, on_bytes) if is_zip(path) else read_gnt(path, on_bytes)
 
 
 def _expand(item: str | Path) -> list[Path]:
@@ -73,8 +75,13 @@ def _expand(item: str | Path) -> list[Path]:
 def _sources(path: Path) -> list[Path]:
     """A file as it is; a folder as the sample files in it, or as itself where it has none."""
     if not is_folder(path):
-        if not is_gnt(path):
-            raise DataError(f"{path}: not a .gnt or .gnt.xz file; pictures are read from a folder of class folders")
+        if is_zip(path):
+            check_archive(path)
+        elif not is_gnt(path):
+            raise DataError(
+                f"{path}: not a .gnt or .gnt.xz file, nor a .zip of them; pictures are read from a folder of class "
+                "folders"
+            )
         return [path]
     if is_pack(path):
         raise DataError(f"{path}: is a pack already; name the files it was packed from")
@@ -84,4 +91,7 @@ def _sources(path: Path) -> list[Path]:
     # Reading one kind and leaving out the other without a word would lose samples.
     if found and (picture := next((p for p in path.glob("*/*") if p.suffix.lower() in SUFFIXES), None)):
         raise DataError(f"{path}: holds both sample files and pictures ({picture.name}); name one kind at a time")
+    # Archives often lie beside the folders they were unpacked to, so they are read only where named themselves.
+    if not (found or any(map(is_folder, path.iterdir()))) and any(map(is_zip, path.iterdir())):
+        raise DataError(f"{path}: holds archives; name these themselves, as in {path / '*.zip'}")
     return found or [path]

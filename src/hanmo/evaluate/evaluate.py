@@ -126,18 +126,27 @@ def _from_samples(samples: Iterable[Sample], normalization: Normalization, size:
                 squares.append(normalization(sample.image))
                 kept.append(sample)
             except BlankImageError:
-                blank.append(sample.label)
+                blank.append(sample)
         stacked = np.stack(squares) if squares else np.empty((0, normalization.side, normalization.side), np.uint8)
         seconds = time.perf_counter() - start
-        yield Batch(stacked, [s.label for s in kept], [_source(s.source, s.writer) for s in kept], blank, seconds)
+        yield Batch(
+            squares=stacked,
+            labels=[s.label for s in kept],
+            sources=[_source(s.source, s.writer) for s in kept],
+            writers=[s.writer for s in kept],
+            blank=[s.label for s in blank],
+            blank_writers=[s.writer for s in blank],
+            seconds=seconds,
+        )
 
 
 def _from_pack(pack: Pack, size: int) -> Iterator[Batch]:
     for start in range(0, len(pack), size):
         rows = range(start, min(start + size, len(pack)))
         labels = [pack.charset[c] for c in pack.labels[start : rows.stop]]
-        sources = [_source(pack.source_of(row), pack.writer_of(row)) for row in rows]
-        yield Batch(np.array(pack.images[start : rows.stop]), labels, sources, [], 0.0)
+        writers = [pack.writer_of(row) for row in rows]
+        sources = [_source(pack.source_of(row), writer) for row, writer in zip(rows, writers, strict=True)]
+        yield Batch(np.array(pack.images[start : rows.stop]), labels, sources, writers, [], [], 0.0)
 
 
 def _classes_present(samples: Iterable[Sample] | Pack, members: Members) -> NDArray[np.int64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -48,6 +49,29 @@ class ClassScore:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WriterScore:
+    """One writer, "" where unknown: ``n`` scored pictures, and ``top1`` in per cent."""
+
+    writer: str
+    n: int
+    top1: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class WriterSpread:
+    """How much accuracy differs between ``n`` known writers, each of whom counts the same.
+
+    ``mean`` and ``std`` (the sample standard deviation, NaN for one writer) of their top-1, in per cent; ``worst`` is
+    the writer who is read worst.
+    """
+
+    n: int
+    mean: float
+    std: float
+    worst: WriterScore
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evaluation:
     """The figures of a recogniser on one file; :mod:`hanmo.evaluate.evaluate` explains the special cases.
 
@@ -86,15 +110,43 @@ class Evaluation:
     reliability: Reliability
     among: str = ""
     outside_labels: Mapping[str, int] = field(default_factory=dict)
+    per_writer: tuple[WriterScore, ...] = ()
+    """The writers of the scored pictures, in the order of their names."""
 
-    def as_dict(self) -> dict[str, Any]:
-        """The figures in the order of the command line's JSON, rounded; NaN becomes None."""
+    @property
+    def writer_spread(self) -> WriterSpread | None:
+        """The spread over the known writers; None where no writer is known."""
+        known = [score for score in self.per_writer if score.writer]
+        if not known:
+            return None
+        accuracies = [score.top1 for score in known]
+        return WriterSpread(
+            n=len(known),
+            mean=statistics.mean(accuracies),
+            std=statistics.stdev(accuracies) if len(known) > 1 else math.nan,
+            worst=min(known, key=lambda score: score.top1),
+        )
+
+    def as_dict(self, *, per_writer: bool = False) -> dict[str, Any]:
+        """The figures in the order of the command line's JSON, rounded; NaN becomes None.
+
+        ``per_writer`` adds the list ``per_writer`` and the object ``writers``, the spread (None without known writers).
+        """
         names = ("top1", "top5", "top10", "ece", "ms_per_char", "nll", "top1_answered")
         figures = {name: _rounded(getattr(self, name)) for name in names}
         counts = {name: getattr(self, name) for name in ("blank", "outside", "refused", "outside_refused", "answers")}
         restricted = {"closed": self.closed, "among": self.among}
         labels = {"outside_labels": dict(self.outside_labels)}
-        return {"file": self.file, "n": self.n, **figures, **counts, **labels, **restricted}
+        writers = self._writers() if per_writer else {}
+        return {"file": self.file, "n": self.n, **figures, **counts, **labels, **restricted, **writers}
+
+    def _writers(self) -> dict[str, Any]:
+        scores = [{"writer": s.writer, "n": s.n, "top1": _rounded(s.top1)} for s in self.per_writer]
+        if spread := self.writer_spread:
+            figures = {name: _rounded(value) for name, value in (("mean", spread.mean), ("std", spread.std))}
+            worst = {"worst_writer": spread.worst.writer, "worst": _rounded(spread.worst.top1)}
+            return {"per_writer": scores, "writers": {"n": spread.n, **figures, **worst}}
+        return {"per_writer": scores, "writers": None}
 
 
 def _rounded(value: float) -> float | None:

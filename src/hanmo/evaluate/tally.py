@@ -19,7 +19,7 @@ from hanmo.data.pack import Pack
 from hanmo.errors import BundleError, DataError
 from hanmo.evaluate.calibration import negative_log_likelihood, reliability
 from hanmo.evaluate.metrics import Ranks, answers, class_means, confused_pairs, pair_counts, ranks, restrict
-from hanmo.evaluate.result import ClassScore, ConfusedPair, Evaluation, Mistake, Squares
+from hanmo.evaluate.result import ClassScore, ConfusedPair, Evaluation, Mistake, Squares, WriterScore
 from hanmo.probability import evidence, softmax
 
 if TYPE_CHECKING:
@@ -38,12 +38,17 @@ CONFIDENT_MISTAKES = 30
 
 
 class Batch(NamedTuple):
-    """Squares uint8 (B, S, S) with a label and a source each; labels of blank pictures; seconds of normalisation."""
+    """Squares uint8 (B, S, S) with a label, a source and a writer each; seconds of normalisation.
+
+    ``blank`` and ``blank_writers`` are the labels and writers of pictures without ink. The writer "" is unknown.
+    """
 
     squares: Squares
     labels: list[str]
     sources: list[str]
+    writers: list[str]
     blank: list[str]
+    blank_writers: list[str]
     seconds: float
 
 
@@ -61,6 +66,8 @@ class _Scored(NamedTuple):
     """Negative log-likelihood of the label."""
     answered: NDArray[np.bool_]
     """Not refused."""
+    writer: NDArray[np.int64]
+    """Number of the writer, see :attr:`Tally.writers`."""
 
 
 class Tally:
@@ -76,9 +83,12 @@ class Tally:
         self.allowed = allowed
         self.scored: list[_Scored] = [
             # An empty first entry gives concatenate() the right types even when no picture is scored.
-            _Scored(*(np.empty(0, kind) for kind in (int, int, int, int, float, float, bool)))
+            _Scored(*(np.empty(0, kind) for kind in (int, int, int, int, float, float, bool, int)))
         ]
         self.blank: list[int] = []
+        self.blank_writers: list[int] = []
+        self.writers: dict[str, int] = {}
+        """The number of each writer of a scored picture."""
         self.outside: Counter[str] = Counter()
         self.outside_refused = self.pictures = 0
         self.seconds = 0.0
@@ -93,7 +103,10 @@ class Tally:
                 f"these samples out, or score only the others (--unknown skip)"
             )
         self.outside.update(outside)
-        self.blank += [self.members.class_of(label) for label in batch.blank if self._can_answer(label)]
+        for label, writer in zip(batch.blank, batch.blank_writers, strict=True):
+            if self._can_answer(label):
+                self.blank.append(self.members.class_of(label))
+                self.blank_writers.append(self._number_of(writer))
         if not batch.labels:
             return
         if not self.pictures:
@@ -121,9 +134,15 @@ class Tally:
         labels = self.members.encode([batch.labels[row] for row in rows])
         above, tied = ranks(logits[rows], labels)
         nll = negative_log_likelihood(logits[rows], labels, bundle.temperature)
-        self.scored.append(_Scored(labels, predicted[rows], above, tied, confidence[rows], nll, answered[rows]))
+        writers = np.array([self._number_of(batch.writers[row]) for row in rows], int)
+        self.scored.append(
+            _Scored(labels, predicted[rows], above, tied, confidence[rows], nll, answered[rows], writers)
+        )
         for row in rows[predicted[rows] != labels]:
             self._remember(batch, int(row), self.charset[predicted[row]], float(confidence[row]))
+
+    def _number_of(self, writer: str) -> int:
+        return self.writers.setdefault(writer, len(self.writers))
 
     def _can_answer(self, label: str) -> bool:
         if label not in self.members.known:
@@ -147,7 +166,8 @@ class Tally:
 
     def evaluation(self, *, file: str, pack: Pack | None, batch_size: int, closed: bool, among: str) -> Evaluation:
         """The figures of all batches so far. ``among`` names the characters that may be answered; empty for all."""
-        label, predicted, above, tied, confidence, nll, answered = map(np.concatenate, zip(*self.scored, strict=True))
+        columns = map(np.concatenate, zip(*self.scored, strict=True))
+        label, predicted, above, tied, confidence, nll, answered, writer = columns
         label_ranks = Ranks(above, tied)
         blank = np.zeros(len(self.blank))  # blank pictures count as wrong
         credit = {k: np.concatenate([label_ranks.credit(k), blank]) for k in (1, 5, 10)}
@@ -176,6 +196,7 @@ class Tally:
             nll=_mean(nll),
             ms_per_char=1000 * self.seconds / self.pictures if self.pictures else math.nan,
             per_class=self._per_class(np.concatenate([label, np.array(self.blank, int)]), credit[1], label, predicted),
+            per_writer=self._per_writer(np.concatenate([writer, np.array(self.blank_writers, int)]), credit[1]),
             confusions=self._confusions(predicted, label, mistakes),
             confident_mistakes=tuple(mistakes[:CONFIDENT_MISTAKES]),
             reliability=bins,
@@ -203,6 +224,15 @@ class Tally:
                 taken_for=self.charset[taken_for[c]] if c in taken_for else "",
             )
             for c in np.flatnonzero(counts).tolist()
+        )
+
+    def _per_writer(self, writer: NDArray[np.int64], credit: NDArray[np.float64]) -> tuple[WriterScore, ...]:
+        """A score for every writer of a scored picture, by name; both arrays, (N,), include the blank pictures."""
+        accuracies = 100 * class_means(credit, writer, len(self.writers))
+        counts = np.bincount(writer, minlength=len(self.writers))
+        return tuple(
+            WriterScore(writer=name, n=int(counts[number]), top1=float(accuracies[number]))
+            for name, number in sorted(self.writers.items())
         )
 
     def _confusions(
