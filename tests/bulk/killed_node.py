@@ -1,9 +1,9 @@
 """A Ray cluster of two nodes on this machine, of which one is killed while it reads; run by test_ray.py.
 
-    python killed_node.py BUNDLE FOLDER OUT...
+    python killed_node.py FACTS BUNDLE FOLDER OUT...
 
-Reads the folder once into each OUT, a file or an address, and kills the second node in the middle each time. Prints a
-line of JSON for each: the rows that were stored at the kill, and the counts.
+Reads the folder once into each OUT, a file or an address, and kills the second node in the middle each time. Writes a
+list into the JSON file FACTS: for each OUT the rows that were stored at the kill, and the counts.
 """
 
 from __future__ import annotations
@@ -49,10 +49,11 @@ def killing(cluster: Cluster, stored: Callable[[], int], least: int) -> tuple[th
     return threading.Thread(target=watch, daemon=True), at
 
 
-def main(bundle: str, folder: str, *outs: str) -> None:
+def main(facts: str, bundle: str, folder: str, *outs: str) -> None:
     head = {"num_cpus": 1, "object_store_memory": STORE, "include_dashboard": False, "_system_config": QUICKLY}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+    found = []
     try:
         for out in outs:
             done = [0]
@@ -69,7 +70,9 @@ def main(bundle: str, folder: str, *outs: str) -> None:
             thread.start()
             source = Source([folder])
             totals = read_in_bulk(source, out, Options(bundle=bundle, top=2), ray="auto", processes=2, report=report)
-            print(json.dumps({"killed_at": at, "counts": totals.counts, "seconds": totals.seconds}), flush=True)
+            thread.join()
+            found.append({"killed_at": at[0], "counts": totals.counts, "seconds": totals.seconds})
+        Path(facts).write_text(json.dumps(found))
     finally:
         ray.shutdown()
         cluster.shutdown()

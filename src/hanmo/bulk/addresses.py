@@ -1,4 +1,4 @@
-"""Files of object stores and other remote places, by their address (URL), such as ``s3://bucket/scans``, over fsspec."""
+"""Files of object stores and other remote places, by addresses (URLs) such as ``s3://bucket/scans``; uses fsspec."""
 
 from __future__ import annotations
 

@@ -34,6 +34,10 @@ def check_address(address: str) -> None:
             f"--ray is {printable(address, 100)!r}; give local (this machine), auto (the cluster that this machine "
             f"belongs to), or host:port of the cluster's head, such as 10.0.0.1:6379{client}"
         )
+    _require_ray()
+
+
+def _require_ray() -> None:
     try:
         import ray.data  # noqa: F401
     except ImportError as error:
@@ -54,14 +58,14 @@ def connected(address: str, processes: int | None) -> Iterator[int]:
     # Ray reads these when it is started or connected: it shall neither report to its makers nor print to the terminal.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    if address != LOCAL:
+        # The variable is what Ray itself reads for "auto".
+        _require_answer(os.environ.get("RAY_ADDRESS", address) if address == AUTO else address)
     import ray
 
     if ray.is_initialized():
         yield processes or _cores()
         return
-    if address != LOCAL:
-        # The variable is what Ray itself reads for "auto".
-        _require_answer(os.environ.get("RAY_ADDRESS", address) if address == AUTO else address)
     with _own_handlers(), _silent():
         _connect(address, processes)
     try:
@@ -77,9 +81,7 @@ def _connect(address: str, processes: int | None) -> None:
     try:
         if address == LOCAL:
             cores = processes or usable_cores()
-            ray.init(
-                address=LOCAL, num_cpus=cores, object_store_memory=_STORE_BYTES, include_dashboard=False, **quiet
-            )
+            ray.init(address=LOCAL, num_cpus=cores, object_store_memory=_STORE_BYTES, include_dashboard=False, **quiet)
         else:
             ray.init(address=address, **quiet)
     except Exception as error:  # ConnectionError, RuntimeError, ValueError and others, by what fails

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -149,9 +149,7 @@ def check_ray(ray: str, options: Options) -> None:
         raise ArgumentError(f"--ray reads on CPUs, not on {options.device}; leave out --device, or --ray")
 
 
-def _read_to_address(
-    source: Source, out: str, options: Options, ray: str | None, processes: int | None
-) -> Totals:
+def _read_to_address(source: Source, out: str, options: Options, ray: str | None, processes: int | None) -> Totals:
     check_out(out, ray)
     assert ray is not None  # check_out() refuses it
     fs, path = filesystem(out)

@@ -123,7 +123,7 @@ def _stopping() -> Iterator[None]:
 
 
 def _cause(error: Exception) -> HanmoError:
-    """The error of hanmo that ``error`` wraps, whose own message has the trace of the other machine; or else a new one."""
+    """The error of hanmo that ``error`` wraps, or else a new one. Ray's messages hold traces of many lines."""
     inner: BaseException | None = error
     while inner is not None:
         cause = getattr(inner, "cause", None)

@@ -1,0 +1,182 @@
+"""Reading over Ray: a cluster of two nodes that loses one, and what goes wrong before anything is read."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from hanmo.bulk import Options, Source, read_in_bulk
+from hanmo.bulk.cluster import check_address
+from hanmo.data.gnt import write_gnt
+from hanmo.errors import ArgumentError
+from needs import RAY
+
+from .conftest import samples
+
+Run = Callable[..., tuple[int, str, str]]
+KEY = ["file", "sample"]
+
+
+@pytest.fixture
+def archive(folder: Path) -> Path:
+    """4,306 pictures: of the folder, one of them damaged, and of four ``.gnt`` files and more pictures."""
+    for number in range(4):
+        write_gnt(folder / f"{1000 + number}-c.gnt", samples(1000))
+    for number, sample in enumerate(samples(300)):
+        Image.fromarray(sample.image).save(folder / f"{number:03d}.png")
+    return folder
+
+
+def run_apart(*command: str) -> subprocess.CompletedProcess[str]:
+    """A script, which gets the time to end its Ray even where it takes too long."""
+    process = subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        stdout, stderr = process.communicate(timeout=300)
+    except subprocess.TimeoutExpired:
+        process.terminate()
+        stdout, stderr = process.communicate(timeout=60)
+        pytest.fail(f"no end within five minutes: {stderr[-2000:]}")
+    return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
+
+
+def test_a_killed_node_loses_no_picture_and_doubles_none(archive: Path, options: Options, tmp_path: Path) -> None:
+    """A node is killed twice, while rows go into a file here, and while the nodes write a folder at an address."""
+    RAY.get()
+    file, folder = tmp_path / "rows.parquet", tmp_path / "folder.parquet"
+    script = Path(__file__).with_name("killed_node.py")
+    places = [tmp_path / "facts.json", options.bundle, archive, file, folder.as_uri()]
+    done = run_apart(str(script), *map(str, places))
+    assert done.returncode == 0, done.stderr
+    runs = json.loads((tmp_path / "facts.json").read_text())
+    assert len(runs) == 2
+    for facts in runs:
+        assert 500 <= facts["killed_at"] < 4306, "the node was killed in the middle"
+        assert sum(facts["counts"]) == 4306
+        assert facts["counts"][2] == 1
+
+    alone = tmp_path / "alone.parquet"
+    read_in_bulk(Source([archive]), alone, options, processes=2)
+    expected = pq.read_table(alone)
+    assert pq.read_table(file).equals(expected), "the same rows, in the same order"
+    assert len(list(folder.glob("*.parquet"))) > 2
+    assert (folder / "_SUCCESS").exists()
+    written = pq.read_table(folder)
+    assert written.schema.names == expected.schema.names
+    order = [(name, "ascending") for name in KEY]
+    assert written.cast(expected.schema).sort_by(order).equals(expected.sort_by(order))
+
+
+def test_the_command_on_this_machine(folder: Path, options: Options, tmp_path: Path) -> None:
+    RAY.get()
+    arguments = ["recognize", folder.as_uri(), "--out", "rows.csv", "--bundle", str(options.bundle), "--ray", "local"]
+    script = f"import os; os.chdir({str(tmp_path)!r}); from hanmo.cli.main import main; main()"
+    done = run_apart("-c", script, *arguments, "--processes", "1")
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("hanmo: rows.csv: 6 rows; read 4, refused 1, unreadable 1; ")
+    assert (tmp_path / "rows.csv").read_text(encoding="utf-8").count("\n") == 7
+    assert not list(tmp_path.glob(".rows*"))
+
+
+@contextmanager
+def server(answer: bytes | None) -> Iterator[str]:
+    """The address of a server that gives ``answer`` to whoever comes, or is silent."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                if answer is not None:
+                    connection.sendall(answer)
+                else:
+                    time.sleep(3)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"127.0.0.1:{listening.getsockname()[1]}"
+
+
+def closed_port() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return f"127.0.0.1:{listening.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("kind", ["closed", "silent", "another"])
+def test_an_address_that_does_not_answer_is_one_line_within_seconds(
+    run: Run, folder: Path, options: Options, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr("hanmo.bulk.cluster._require_ray", lambda: None)  # it is not needed to find out
+    monkeypatch.setattr("hanmo.bulk.cluster._ANSWER_SECONDS", 1.0)
+
+    def recognize(address: str) -> str:
+        start = time.monotonic()
+        command = ["recognize", str(folder), "--out", "a.parquet", "--bundle", str(options.bundle), "--ray", address]
+        status, _, stderr = run(*command)
+        assert status == 2
+        assert stderr.count("\n") == 1
+        assert f"--ray {address}: " in stderr
+        assert time.monotonic() - start < 10
+        return stderr
+
+    if kind == "closed":
+        assert "does not answer (Connection refused); check the address" in recognize(closed_port())
+        return
+    with server(None if kind == "silent" else b"HTTP/1.1 400 Bad Request\r\n\r\n") as address:
+        stderr = recognize(address)
+    assert ("does not answer (timed out)" if kind == "silent" else "something else than Ray answers there") in stderr
+
+
+@pytest.mark.parametrize("address", ["", "nonsense", "ray://head:10001", "a b:1", "head:"])
+def test_what_is_no_address_is_refused(address: str) -> None:
+    with pytest.raises(ArgumentError, match=r"--ray is .*give local .*, auto .*, or host:port"):
+        check_address(address)
+
+
+def test_without_ray_the_extra_is_named(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.setitem(sys.modules, "ray.data", None)
+    status, _, stderr = run("recognize", str(folder), "--out", "a.parquet", "--ray", "local")
+    assert status == 2
+    assert "--ray needs Ray Data; pip install 'hanmo[ray]'" in stderr
+    assert stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--ray", "local"], "--ray is for reading in bulk; add --out FILE"),
+        (["--out", "s3://bucket/a.parquet"], "only --ray writes to an address; add --ray local, or name a file"),
+        (["--out", "file:///tmp/a.csv", "--ray", "local"], "at an address --ray writes a folder of Parquet files"),
+        (["--out", "a.txt", "--ray", "local"], "a.txt: cannot be the result's name; name a file that ends in .parquet"),
+        (["--out", "a.csv", "--ray", "local", "--device", "cuda"], "--ray reads on CPUs, not on cuda"),
+    ],
+)
+def test_options_that_do_not_fit_are_one_line(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
+    monkeypatch.setattr("hanmo.bulk.cluster._require_ray", lambda: None)
+    status, _, stderr = run("recognize", str(folder), *arguments)
+    assert status == 2
+    assert message in stderr
+    assert stderr.count("\n") == 1
+
+
+def test_a_folder_at_an_address_is_not_replaced(
+    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hanmo.bulk.cluster._require_ray", lambda: None)
+    (tmp_path / "old.parquet").mkdir()
+    address = (tmp_path / "old.parquet").as_uri()
+    status, _, stderr = run("recognize", str(folder), "--out", address, "--ray", "local")
+    assert status == 2
+    assert f"{address}: exists already; name another folder, or remove it" in stderr
