@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import socket
 import subprocess
 import sys
@@ -25,7 +26,6 @@ from needs import RAY
 from .conftest import samples
 
 Run = Callable[..., tuple[int, str, str]]
-KEY = ["file", "sample"]
 
 
 @pytest.fixture
@@ -42,38 +42,39 @@ def run_apart(*command: str) -> subprocess.CompletedProcess[str]:
     """A script, which gets the time to end its Ray even where it takes too long."""
     process = subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
-        stdout, stderr = process.communicate(timeout=300)
+        stdout, stderr = process.communicate(timeout=600)
     except subprocess.TimeoutExpired:
         process.terminate()
         stdout, stderr = process.communicate(timeout=60)
-        pytest.fail(f"no end within five minutes: {stderr[-2000:]}")
+        pytest.fail(f"no end within ten minutes: {stderr[-2000:]}")
     return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
 
 
-def test_a_killed_node_loses_no_picture_and_doubles_none(archive: Path, options: Options, tmp_path: Path) -> None:
-    """A node is killed twice, while rows go into a file here, and while the nodes write a folder at an address."""
+@pytest.mark.parametrize("place", ["address", pytest.param("file", marks=pytest.mark.soak)])
+def test_a_killed_node_loses_no_picture_and_doubles_none(
+    archive: Path, options: Options, tmp_path: Path, place: str
+) -> None:
+    """While the nodes write a folder at an address, and while their rows go into a file here."""
     RAY.get()
-    file, folder = tmp_path / "rows.parquet", tmp_path / "folder.parquet"
-    script = Path(__file__).with_name("killed_node.py")
-    places = [tmp_path / "facts.json", options.bundle, archive, file, folder.as_uri()]
-    done = run_apart(str(script), *map(str, places))
+    out = tmp_path / "rows.parquet"
+    places = [tmp_path / "facts.json", options.bundle, archive, out if place == "file" else out.as_uri()]
+    done = run_apart(str(Path(__file__).with_name("killed_node.py")), *map(str, places))
     assert done.returncode == 0, done.stderr
-    runs = json.loads((tmp_path / "facts.json").read_text())
-    assert len(runs) == 2
-    for facts in runs:
-        assert 500 <= facts["killed_at"] < 4306, "the node was killed in the middle"
-        assert sum(facts["counts"]) == 4306
-        assert facts["counts"][2] == 1
+    facts = json.loads((tmp_path / "facts.json").read_text())
+    assert 500 <= facts["killed_at"] < 4306, "the node was killed in the middle"
+    assert sum(facts["counts"]) == 4306
+    assert facts["counts"][2] == 1
 
     alone = tmp_path / "alone.parquet"
     read_in_bulk(Source([archive]), alone, options, processes=2)
-    expected = pq.read_table(alone)
-    assert pq.read_table(file).equals(expected), "the same rows, in the same order"
-    assert len(list(folder.glob("*.parquet"))) > 2
-    assert (folder / "_SUCCESS").exists()
-    written = pq.read_table(folder)
+    expected, written = pq.read_table(alone), pq.read_table(out)
     assert written.schema.names == expected.schema.names
-    order = [(name, "ascending") for name in KEY]
+    if place == "file":
+        assert written.equals(expected), "the same rows, in the same order"
+        return
+    assert len(list(out.glob("*.parquet"))) > 2
+    assert (out / "_SUCCESS").exists()
+    order = [("file", "ascending"), ("sample", "ascending")]
     assert written.cast(expected.schema).sort_by(order).equals(expected.sort_by(order))
 
 
@@ -180,3 +181,28 @@ def test_a_folder_at_an_address_is_not_replaced(
     status, _, stderr = run("recognize", str(folder), "--out", address, "--ray", "local")
     assert status == 2
     assert f"{address}: exists already; name another folder, or remove it" in stderr
+
+
+def test_the_rayjob_of_the_documents_is_what_kuberay_takes(tmp_path: Path) -> None:
+    yaml = pytest.importorskip("yaml")
+    from typer.main import get_command
+
+    from hanmo.cli.main import app
+
+    job = yaml.safe_load((Path(__file__).parents[2] / "docs" / "rayjob.yaml").read_text(encoding="utf-8"))
+    assert (job["apiVersion"], job["kind"]) == ("ray.io/v1", "RayJob")
+    cluster = job["spec"]["rayClusterSpec"]
+    groups = [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]
+    for group in groups:
+        assert all(isinstance(value, str) for value in group["rayStartParams"].values())
+        (container,) = group["template"]["spec"]["containers"]
+        assert container["image"] == groups[0]["template"]["spec"]["containers"][0]["image"]
+    (workers,) = cluster["workerGroupSpecs"]
+    assert workers["minReplicas"] <= workers["replicas"] <= workers["maxReplicas"]
+    program, verb, *arguments = shlex.split(job["spec"]["entrypoint"])
+    assert program == "hanmo"
+    command = get_command(app).commands[verb]  # type: ignore[attr-defined]
+    values = command.make_context(verb, arguments).params
+    assert values["ray"] == "auto"
+    cores = int(workers["template"]["spec"]["containers"][0]["resources"]["limits"]["cpu"])
+    assert values["processes"] == workers["maxReplicas"] * cores

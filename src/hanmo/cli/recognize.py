@@ -11,15 +11,8 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple, cast
 
 import typer
 
+from hanmo.cli import recognize_bulk as bulk
 from hanmo.cli.reading_options import AmongOption, BundleOption, DeviceOption
-from hanmo.cli.recognize_bulk import (
-    ColumnOption,
-    OutOption,
-    ProcessesOption,
-    RayOption,
-    read_into_file,
-    refuse_bulk_options,
-)
 from hanmo.errors import ArgumentError, HanmoError, ImageError
 
 if TYPE_CHECKING:
@@ -72,10 +65,10 @@ def recognize(
         Path | None, typer.Option("--sheet", metavar="PNG", help="Draw the pictures and their answers into this file.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each picture.")] = False,
-    out: OutOption = None,
-    processes: ProcessesOption = None,
-    column: ColumnOption = None,
-    ray: RayOption = None,
+    out: bulk.OutOption = None,
+    processes: bulk.ProcessesOption = None,
+    column: bulk.ColumnOption = None,
+    ray: bulk.RayOption = None,
 ) -> None:
     """Read characters from pictures: PNG, JPEG, WebP, BMP, GIF, TIFF or PPM.
 
@@ -100,9 +93,9 @@ def recognize(
         from hanmo.bulk.work import Options
 
         options = Options(bundle=bundle, top=top, among=among or None, device=cast("Device", device))
-        read_into_file(pictures, out, options, processes, column, ray)
+        bulk.read_into_file(pictures, out, options, processes, column, ray)
         return
-    refuse_bulk_options(processes, column, ray)
+    bulk.refuse_bulk_options(processes, column, ray)
 
     named = find_pictures([Path(picture) for picture in pictures])
     if sheet:
