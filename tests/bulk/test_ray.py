@@ -17,10 +17,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from hanmo.bulk import Options, Source, read_in_bulk
+from hanmo.bulk import Options, Source, read_in_bulk, spread
 from hanmo.bulk.cluster import check_address
 from hanmo.data.gnt import write_gnt
-from hanmo.errors import ArgumentError
+from hanmo.errors import ArgumentError, RunError, StorageError, WorkerError
 from needs import RAY
 
 from .conftest import samples
@@ -88,6 +88,29 @@ def test_the_command_on_this_machine(folder: Path, options: Options, tmp_path: P
     assert line.startswith("hanmo: rows.csv: 6 rows; read 4, refused 1, unreadable 1; ")
     assert (tmp_path / "rows.csv").read_text(encoding="utf-8").count("\n") == 7
     assert not list(tmp_path.glob(".rows*"))
+
+
+class WrappedError(Exception):
+    """As Ray's errors: a message with a trace, and the error of the other machine in ``cause``."""
+
+    def __init__(self, message: str, cause: BaseException | None = None) -> None:
+        super().__init__(message)
+        self.cause = cause
+
+
+def test_an_error_of_another_machine_is_one_line() -> None:
+    trace = "ray::MapWorker(pid=7)\n  File run.py, line 3\nMemoryError: no memory\n"
+    inner = RunError("the bundle is gone; fetch it\nFailed to apply UDF transform after 1/1 attempts")
+    with pytest.raises(RunError) as error, spread._stopping():
+        raise WrappedError(trace) from WrappedError(trace, inner)
+    assert str(error.value) == "the bundle is gone; fetch it"
+    with pytest.raises(WorkerError) as other, spread._stopping():
+        raise WrappedError(trace, MemoryError())
+    assert str(other.value).startswith(
+        "Ray stopped the reading (WrappedError: MemoryError: no memory); check that all "
+    )
+    with pytest.raises(StorageError, match="a full disk"), spread._stopping():
+        raise StorageError("a full disk")
 
 
 @contextmanager

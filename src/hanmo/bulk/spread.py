@@ -110,7 +110,7 @@ def _configure(context: Any) -> None:
     context.execution_options.preserve_order = True
     context.target_max_block_size = _BLOCK_BYTES
     for name in ("ray.data", "ray"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # errors are raised, and need no trace beside their line
 
 
 @contextmanager
@@ -128,6 +128,8 @@ def _cause(error: Exception) -> HanmoError:
     while inner is not None:
         cause = getattr(inner, "cause", None)
         if isinstance(cause, HanmoError):
+            # Ray Data adds lines about its own settings to the message.
+            cause.args = (str(cause.args[0]).partition("\n")[0], *cause.args[1:]) if cause.args else ()
             return cause
         inner = cause if isinstance(cause, BaseException) else inner.__cause__
     if isinstance(error, HanmoError):
