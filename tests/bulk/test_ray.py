@@ -150,6 +150,7 @@ def test_an_address_that_does_not_answer_is_one_line_within_seconds(
         assert stderr.count("\n") == 1
         assert f"--ray {address}: " in stderr
         assert time.monotonic() - start < 10
+        assert not list(Path().glob(".a.parquet*")), "nothing is left behind"
         return stderr
 
     if kind == "closed":

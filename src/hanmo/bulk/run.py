@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -89,13 +89,16 @@ def read_in_bulk(
     refuse_complete(target)
     # Opened here, too, so that a bundle or device that cannot be used is refused before a process starts.
     reader = options.open()
-    with sole_writer(parts_of(target)):
+    with ExitStack() as stack:
+        # Before the parts are begun, so that a cluster that does not answer leaves nothing behind.
+        actors = stack.enter_context(connected(ray, processes)) if ray is not None else None
+        stack.enter_context(sole_writer(parts_of(target)))
         refuse_complete(target)  # another process may have finished it before the lock was taken
         claim(target, _state(source, options, reader))
         results, before = open_results(target, encoder)
         counts, start = Counts(), time.perf_counter()
         try:
-            with closing(_answers(source, before, options, encoder, reader, processes, ray)) as done_batches:
+            with closing(_answers(source, before, options, encoder, reader, processes, actors)) as done_batches:
                 for done in done_batches:
                     results.write(done.data, done.counts.all)
                     counts = counts.plus(done.counts)
@@ -210,11 +213,10 @@ def _spread(
 
 
 def _over_ray(
-    source: Source, before: int, options: Options, encoder: Encoder, reader: Recognizer, processes: int | None, ray: str
-) -> Generator[Done, None, None]:
-    with connected(ray, processes) as actors:
-        for row in answers(_spread(source, before, options, encoder, reader, actors, table_of_batch)):
-            yield Done(row["data"], Counts(*(row[name] for name in Counts._fields)))
+    source: Source, before: int, options: Options, encoder: Encoder, reader: Recognizer, actors: int
+) -> Iterator[Done]:
+    for row in answers(_spread(source, before, options, encoder, reader, actors, table_of_batch)):
+        yield Done(row["data"], Counts(*(row[name] for name in Counts._fields)))
 
 
 def _answers(
@@ -224,11 +226,11 @@ def _answers(
     encoder: Encoder,
     reader: Recognizer,
     processes: int | None,
-    ray: str | None,
+    actors: int | None,
 ) -> Generator[Done, None, None]:
-    """The rows of every batch, in order. A single process on a CPU is this one."""
-    if ray is not None:
-        yield from _over_ray(source, before, options, encoder, reader, processes, ray)
+    """The rows of every batch, in order. A single process on a CPU is this one; ``actors`` are those of Ray."""
+    if actors is not None:
+        yield from _over_ray(source, before, options, encoder, reader, actors)
         return
     tasks = batches(islice(source.items(), before, None), _GPU_BATCH if options.device == "cuda" else _BATCH)
     few = source.count is not None and source.count - before <= _FEW
