@@ -1,6 +1,7 @@
 # make demo          reads the pictures in examples/ with the embedded bundle (seconds)
 # make demo-distill  the whole job in small: draw, train, distil, evaluate, export, read (minutes on 2 CPU cores)
 # make test          every test; says first what will be skipped here, and why
+#                    with the tests over a Ray cluster, for which it installs Ray (80 MB): make test RAY=1
 # make test-quick    the fast tests: no training, no browser (about a minute on 2 CPU cores)
 # make soak          the long attacks and runs, which `make test` leaves out (some ten minutes on 2 CPU cores)
 # make coverage      every test, and which lines they run: build/coverage/index.html
@@ -18,6 +19,7 @@ BIN := .venv/bin
 # Byte code is made at the first import of a module, not for all of torch at once.
 INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --no-compile \
 	--constraint constraints/pinned.txt --editable
+COMMA := ,
 SOURCES := pyproject.toml constraints/pinned.txt
 
 # The tests of the static page need ONNX Runtime's build for browsers, in the one version that hanmo takes.
@@ -102,7 +104,7 @@ $(BIN)/python:
 	@touch $@
 
 .venv/.dev: .venv/.train $(SOURCES)
-	$(INSTALL) '.[train,serve,dev,notebook]'
+	$(INSTALL) '.[train,serve,dev,notebook$(if $(RAY),$(COMMA)ray)]'
 	@touch $@
 
 # The site's tools have an environment of their own: they read the source and never import it.

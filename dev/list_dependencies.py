@@ -1,6 +1,6 @@
 """Write docs/dependencies.md: the packages that hanmo uses at run time, with their licences.
 
-    python dev/list_dependencies.py    in the environment of the tests; a test checks that the table is up to date
+    python dev/list_dependencies.py    in the environment of make test RAY=1; a test checks that it is up to date
 
 Names and versions come from the metadata of the installed packages, from the requirements in pyproject.toml on. A
 package whose metadata names its licence in words that this script does not know is an error: somebody must look at it.
@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TARGET = ROOT / "docs" / "dependencies.md"
 PINNED = ROOT / "constraints" / "pinned.txt"
 BASE = "base"
-EXTRAS = ("serve", "train", "fonts", "search", "parquet")
+EXTRAS = ("serve", "train", "fonts", "search", "parquet", "ray")
 """The extras that users install. `gpu` is left out: it replaces ONNX Runtime and needs NVIDIA's own libraries, which
 NVIDIA licenses; the extras for developers are left out, too."""
 
@@ -36,6 +36,7 @@ SPDX = {
     "BSD": "BSD",  # the metadata does not say which of the BSD licences
     "BSD License": "BSD",
     "ISC License": "ISC",
+    "MPL-2.0": "MPL-2.0",
     "MPL-2.0 AND MIT": "MPL-2.0 AND MIT",
     "Python Software Foundation License": "PSF-2.0",
 }

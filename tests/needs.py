@@ -1,4 +1,4 @@
-"""What some tests need and pip cannot install: a browser, Node.js, ONNX Runtime's build for browsers, files of Linux.
+"""What some tests need and `make test` does not install: a browser, Node.js, ONNX Runtime for browsers, Ray, Linux.
 
 Without them these tests are skipped. ``make test`` runs this file first, so that a reader of the log knows before the
 tests run what will be skipped, and what to install. Where HANMO_ALL_TESTS is set, as in the public CI, the tests fail
@@ -7,6 +7,7 @@ instead: a skip there would look like success.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 from collections.abc import Callable
@@ -72,6 +73,11 @@ FULL_DEVICE = Need(
     lambda: _existing("/dev/full"),
     "there is no /dev/full; run this test on Linux",
 )
+RAY = Need(
+    "the tests of reading over a Ray cluster (tests/bulk/test_ray.py)",
+    lambda: importlib.util.find_spec("ray") and "ray",
+    "there is no Ray; make test RAY=1 installs it (80 MB), or pip install 'ray[data]'",
+)
 PROC = Need(
     "the tests of memory in tests/soak",
     lambda: _existing("/proc/self/status"),
@@ -80,7 +86,7 @@ PROC = Need(
 
 
 def main() -> None:
-    missing = [need for need in (BROWSER, RUNTIME, NODE, FULL_DEVICE, PROC) if need.find() is None]
+    missing = [need for need in (BROWSER, RUNTIME, NODE, RAY, FULL_DEVICE, PROC) if need.find() is None]
     if not missing:
         print("All tests will run; none is skipped.")
     for need in missing:

@@ -14,7 +14,7 @@ from scripts import load_script
 SCRIPT = Path(__file__).parents[2] / "dev" / "list_dependencies.py"
 PERMISSIVE = {"MIT", "MIT-CMU", "Apache-2.0", "BSD", "BSD-2-Clause", "BSD-3-Clause", "0BSD", "ISC", "Zlib", "CC0-1.0"}
 PERMISSIVE |= {"PSF-2.0", "BSL-1.0", "Apache-2.0 WITH LLVM-exception"}
-KNOWN_OTHERS = {"tqdm": "MPL-2.0 AND MIT"}
+KNOWN_OTHERS = {"tqdm": "MPL-2.0 AND MIT", "certifi": "MPL-2.0"}
 """Packages of extras that are not under permissive licences alone."""
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from hanmo.bulk.addresses import filesystem, is_address, shown
 from hanmo.bulk.arrow import require_pyarrow
 from hanmo.bulk.items import Item, name_of
 from hanmo.data.gnt import is_gnt as is_gnt
@@ -108,9 +109,19 @@ def _open_parquet(path: str | Path) -> Any:
 
     try:
         # Without pre-buffering: it would hold a whole row group of pictures, which may be gigabytes.
-        return pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20)
+        return pq.ParquetFile(_opened(path), pre_buffer=False, buffer_size=1 << 20)
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path}: not a readable Parquet file ({one_line(error)}); check it") from error
+
+
+def _opened(path: str | Path) -> Any:
+    if not is_address(str(path)):
+        return path
+    fs, inside = filesystem(str(path))
+    try:
+        return fs.open(inside, "rb")
+    except Exception as error:  # each store has errors of its own, without a common base
+        raise DataError(f"{shown(str(path))}: cannot be read ({one_line(error)}); check it") from error
 
 
 def _picture_column(path: str | Path, schema: Any, column: str | None) -> str:

@@ -51,7 +51,7 @@ def describe(done: int, total: int | None, rate: float) -> str:
     return "  ".join(parts)
 
 
-def summary(out: Path, totals: Totals) -> str:
+def summary(out: str | Path, totals: Totals) -> str:
     """The line at the end of a run."""
     counts = totals.counts
     line = (

@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable
-from contextlib import closing
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from hanmo.atomic import sole_writer
+from hanmo.bulk.addresses import filesystem, is_address, shown
+from hanmo.bulk.arrow import require_pyarrow
+from hanmo.bulk.cluster import check_address, connected
 from hanmo.bulk.items import Item, batches
 from hanmo.bulk.pool import mapped, usable_cores
 from hanmo.bulk.results import check_target, claim, open_results, parts_of, publish, refuse_complete
-from hanmo.bulk.rows import Encoder
-from hanmo.bulk.sources import Source
+from hanmo.bulk.rows import Arrow, Encoder
+from hanmo.bulk.sources import Source, items_of
+from hanmo.bulk.spread import answers, spread, write_parquet
 from hanmo.bulk.work import Counts, Done, Options, Prepared, Preparer, Worker, answer, fingerprint, finish
-from hanmo.errors import ArgumentError
+from hanmo.errors import ArgumentError, StorageError, one_line
 from hanmo.recognizer import Recognizer
 
 _BATCH = 256
 """Pictures that go to a worker at once: some 0.5 s of work, so that sending them costs nothing to speak of."""
 _GPU_BATCH = 1024
 """Squares in one run of a net on a GPU; with fewer, most of it would idle."""
+_LONGEST_PIECE = 2048
+"""Picture files of a task over Ray: some seconds of work, so that millions of pictures are thousands of tasks."""
 _FEW = 2 * _BATCH
 """Up to so many pictures are read by this process: starting another would take longer."""
 
@@ -52,6 +59,7 @@ def read_in_bulk(
     *,
     processes: int | None = None,
     report: Report | None = None,
+    ray: str | None = None,
 ) -> Totals:
     """Read all pictures of ``source`` into the new file ``out``: ``.parquet``, ``.csv`` or ``.jsonl``, a row a picture.
 
@@ -62,6 +70,10 @@ def read_in_bulk(
     A run that was stopped goes on where it was: call it again with the same arguments. Rows that are stored are not
     read again.
 
+    With ``ray``, the address of a Ray cluster ("local" starts one here), its machines read, ``processes`` at a time.
+    Then ``out`` may also be an address that fsspec knows, such as ``s3://bucket/results.parquet``: a folder of Parquet
+    files, which the machines write. ``report`` is not called, and a stopped run begins anew.
+
     Raises :class:`ArgumentError` for an ``out`` of another name or one that exists, :class:`RunError` where a stopped
     run had another source or other options, and where another process is writing ``out``,
     :class:`hanmo.errors.WorkerError`, :class:`StorageError`, and what :class:`Recognizer` raises.
@@ -69,21 +81,25 @@ def read_in_bulk(
     options = options or Options()
     if processes is not None and processes < 1:
         raise ArgumentError(f"processes is {processes}; at least one is needed")
+    if ray is not None:
+        check_ray(ray, options)
+    if is_address(str(out)):
+        return _read_to_address(source, str(out), options, ray, processes)
     target, encoder = check_target(out, options.top)
     refuse_complete(target)
     # Opened here, too, so that a bundle or device that cannot be used is refused before a process starts.
     reader = options.open()
-    with sole_writer(parts_of(target)):
+    with ExitStack() as stack:
+        # Before the parts are begun, so that a cluster that does not answer leaves nothing behind.
+        actors = stack.enter_context(connected(ray, processes)) if ray is not None else None
+        stack.enter_context(sole_writer(parts_of(target)))
         refuse_complete(target)  # another process may have finished it before the lock was taken
         claim(target, _state(source, options, reader))
         results, before = open_results(target, encoder)
         counts, start = Counts(), time.perf_counter()
-        tasks = batches(islice(source.items(), before, None), _GPU_BATCH if options.device == "cuda" else _BATCH)
-        count = processes or usable_cores()
-        few = source.count is not None and source.count - before <= _FEW
         try:
-            with closing(_answers(tasks, options, encoder, reader, 1 if few else count)) as answers:
-                for done in answers:
+            with closing(_answers(source, before, options, encoder, reader, processes, actors)) as done_batches:
+                for done in done_batches:
                     results.write(done.data, done.counts.all)
                     counts = counts.plus(done.counts)
                     if report:
@@ -107,10 +123,118 @@ def _state(source: Source, options: Options, reader: Recognizer) -> dict[str, ob
     }
 
 
+def check_out(out: str, ray: str | None) -> None:
+    """Check an ``out`` that is an address, before anything is read.
+
+    Raises :class:`ArgumentError` where it is no ``.parquet``, exists, or there is no ``ray``.
+    """
+    if ray is None:
+        raise ArgumentError(f"{shown(out)}: only --ray writes to an address; add --ray local, or name a file")
+    if not out.lower().endswith(".parquet"):
+        raise ArgumentError(
+            f"{shown(out)}: at an address --ray writes a folder of Parquet files; let its name end in .parquet, or "
+            "name a file of this machine, which may be .csv or .jsonl as well"
+        )
+    require_pyarrow()
+    fs, path = filesystem(out)
+    try:
+        there = fs.exists(path)
+    except Exception as error:  # each store has errors of its own, without a common base
+        raise StorageError(f"{shown(out)}: does not answer ({one_line(error)}); check the address") from error
+    if there:
+        raise ArgumentError(f"{shown(out)}: exists already; name another folder, or remove it")
+
+
+def check_ray(ray: str, options: Options) -> None:
+    """Raise :class:`ArgumentError` where ``ray`` is no address, or ``options`` do not go with it."""
+    check_address(ray)
+    if options.device != "cpu":
+        raise ArgumentError(f"--ray reads on CPUs, not on {options.device}; leave out --device, or --ray")
+
+
+def _read_to_address(source: Source, out: str, options: Options, ray: str | None, processes: int | None) -> Totals:
+    check_out(out, ray)
+    assert ray is not None  # check_out() refuses it
+    fs, path = filesystem(out)
+    reader, start = options.open(), time.perf_counter()
+    with connected(ray, processes) as actors:
+        start = time.perf_counter()
+        dataset = _spread(source, 0, options, Arrow(), reader, actors, table_of_rows)
+        write_parquet(dataset, fs, path)
+        seconds = time.perf_counter() - start
+    counts = _stored(fs, path)
+    # The mark that other programs look for, too; readers of Parquet leave out names with an underscore.
+    fs.pipe_file(f"{path.rstrip('/')}/_SUCCESS", b"")
+    return Totals(counts, 0, seconds)
+
+
+def _stored(fs: Any, path: str) -> Counts:
+    import pyarrow.compute as pc
+    import pyarrow.dataset as ds
+
+    rows = ds.dataset(path, filesystem=fs, format="parquet")
+    unreadable = rows.count_rows(filter=pc.field("error").is_valid())
+    refused = rows.count_rows(filter=pc.field("refused"))
+    return Counts(rows.count_rows() - unreadable - refused, refused, unreadable)
+
+
+def table_of_rows(done: Done) -> Any:
+    """The rows that :class:`hanmo.bulk.rows.Arrow` encoded, as a table."""
+    import pyarrow as pa
+
+    with pa.ipc.open_stream(done.data) as stream:
+        return stream.read_all()
+
+
+def table_of_batch(done: Done) -> Any:
+    """A batch in one row: the encoded rows, and the counts."""
+    import pyarrow as pa
+
+    counts = {name: [number] for name, number in done.counts._asdict().items()}
+    return pa.table({"data": pa.array([done.data], pa.large_binary())} | counts)
+
+
+def _spread(
+    source: Source,
+    before: int,
+    options: Options,
+    encoder: Encoder,
+    reader: Recognizer,
+    actors: int,
+    encode: Callable[[Done], Any],
+) -> Any:
+    # The bundle goes along: the other machines may not have the folder.
+    worker = Worker(replace(options, bundle=reader.bundle), encoder)
+    # Of few pictures every actor gets some.
+    left = _LONGEST_PIECE * actors if source.count is None else source.count - before
+    size = min(_LONGEST_PIECE, max(1, left // (2 * actors)))
+    opened = partial(items_of, column=source.column)
+    return spread(source.pieces(before, size), opened, worker, size=_BATCH, actors=actors, encode=encode)
+
+
+def _over_ray(
+    source: Source, before: int, options: Options, encoder: Encoder, reader: Recognizer, actors: int
+) -> Iterator[Done]:
+    for row in answers(_spread(source, before, options, encoder, reader, actors, table_of_batch)):
+        yield Done(row["data"], Counts(*(row[name] for name in Counts._fields)))
+
+
 def _answers(
-    tasks: Iterable[list[Item]], options: Options, encoder: Encoder, reader: Recognizer, processes: int
+    source: Source,
+    before: int,
+    options: Options,
+    encoder: Encoder,
+    reader: Recognizer,
+    processes: int | None,
+    actors: int | None,
 ) -> Generator[Done, None, None]:
-    """The rows of every batch, in order. A single process on a CPU is this one."""
+    """The rows of every batch, in order. A single process on a CPU is this one; ``actors`` are those of Ray."""
+    if actors is not None:
+        yield from _over_ray(source, before, options, encoder, reader, actors)
+        return
+    tasks = batches(islice(source.items(), before, None), _GPU_BATCH if options.device == "cuda" else _BATCH)
+    few = source.count is not None and source.count - before <= _FEW
+    processes = 1 if few else processes or usable_cores()
     if options.device == "cpu":
         here = processes == 1
         # Other processes open a reader of their own: to send one would send its net, which is on the disk anyway.

@@ -7,19 +7,29 @@ import hashlib
 import os
 import tempfile
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from itertools import groupby, islice
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from hanmo.atomic import storing
+from hanmo.bulk.addresses import fetch, find, is_address, local_copy
 from hanmo.bulk.containers import count_gnt, count_parquet, gnt_items, is_gnt, is_parquet, parquet_items
 from hanmo.bulk.items import Item, name_of
-from hanmo.errors import DataError
+from hanmo.errors import DataError, ImageError
 from hanmo.files import exists, is_folder
 from hanmo.image import SUFFIXES
 
 _READ = 1 << 16  # bytes of the list that are read at a time
+_FETCHED = 64  # pictures that are fetched from a store at a time; 64 of the largest allowed size are 1 GiB
+
+
+class Piece(NamedTuple):
+    """A file of a source, of which the first ``skip`` pictures are left out."""
+
+    path: str
+    skip: int = 0
 
 
 class Source:
@@ -27,7 +37,8 @@ class Source:
 
     An input is a picture, a ``.gnt``, ``.gnt.xz`` or ``.parquet`` file, a folder, or a glob. A folder stands for the
     pictures and ``.gnt`` files in it and its sub-folders, by name; hidden ones are left out. ``column`` names the
-    column of Parquet files that holds the pictures.
+    column of Parquet files that holds the pictures. An input may also be an address that fsspec knows, such as
+    ``s3://bucket/scans``.
 
     The files are listed once, into a temporary file: memory holds the names of one folder at a time, and files that
     come later are not read. ``count`` is the number of pictures, None where only reading would tell. ``digest``
@@ -44,9 +55,9 @@ class Source:
         weakref.finalize(self, self._names.close)
         for item in inputs:
             found = False
-            for path in _files_of(str(item)):
+            for path, version in _found(str(item)):
                 found = True
-                self._add(path, digest)
+                self._add(path, version, digest)
             if not found:
                 raise DataError(f"{name_of(item)}: a folder without pictures or .gnt files; name another one")
         if not inputs:
@@ -56,27 +67,44 @@ class Source:
             raise DataError(f"{name_of(inputs[0])}: holds no pictures; name another file")
 
     def items(self) -> Iterator[Item]:
-        """Every picture; nothing is read of picture files, only their paths are given."""
-        for path in self._listed():
-            if is_gnt(Path(path)):
-                yield from gnt_items(path)
-            elif is_parquet(path):
-                yield from parquet_items(path, self.column)
-            else:
-                yield Item(name_of(path), None, None, path)
+        """Every picture; nothing is read of picture files on this machine, only their paths are given."""
+        return items_of(map(Piece, self._listed()), self.column)
 
-    def _add(self, path: str, digest: hashlib._Hash) -> None:
+    def pieces(self, before: int, size: int) -> Iterator[list[Piece]]:
+        """The source without its first ``before`` pictures, in lists of ``size`` picture files or one larger file.
+
+        :func:`items_of` all lists gives the items in their order.
+        """
+        waiting: list[Piece] = []
+        for path in self._listed():
+            skip = 0
+            if before:
+                # Counted by reading: a damaged file gives fewer pictures than its headers promise.
+                there = 1 if _is_picture(path) else sum(1 for _ in islice(_contained(path, self.column), before + 1))
+                skip = min(there, before)
+                before -= skip
+                if skip == there:
+                    continue
+            waiting.append(Piece(path, skip))
+            if len(waiting) == size or not _is_picture(path):
+                yield waiting
+                waiting = []
+        if waiting:
+            yield waiting
+
+    def _add(self, path: str, version: str | None, digest: hashlib._Hash) -> None:
         name = os.fsencode(path)
-        size, changed = 0, 0
-        with suppress(OSError):  # a broken link: it becomes a row with an error
-            facts = os.stat(path)  # noqa: PTH116  (a Path for each of millions takes longer than the call)
-            size, changed = facts.st_size, facts.st_mtime_ns
-        digest.update(b"%s\0%d %d\n" % (name, size, changed))
+        if version is None:
+            version = "0 0"
+            with suppress(OSError):  # a broken link: it becomes a row with an error
+                facts = os.stat(path)  # noqa: PTH116  (a Path for each of millions takes longer than the call)
+                version = f"{facts.st_size} {facts.st_mtime_ns}"
+        digest.update(b"%s\0%s\n" % (name, version.encode()))
         with storing(Path(tempfile.gettempdir())):
             self._names.write(name + b"\0")
         count: int | None = 1
         if is_gnt(Path(path)):
-            count = count_gnt(path)
+            count = None if is_address(path) else count_gnt(path)
         elif is_parquet(path):
             count = count_parquet(path, self.column)
         self.count = None if self.count is None or count is None else self.count + count
@@ -88,6 +116,48 @@ class Source:
         while block := self._names.read(_READ):
             *names, rest = (rest + block).split(b"\0")
             yield from map(os.fsdecode, names)
+
+
+def items_of(pieces: Iterable[Piece], column: str | None) -> Iterator[Item]:
+    """The pictures of ``pieces``. Picture files at addresses are fetched, some at a time."""
+    for distant, group in groupby(pieces, key=lambda piece: is_address(piece.path) and _is_picture(piece.path)):
+        if distant:
+            while few := [piece.path for piece in islice(group, _FETCHED)]:
+                for path, picture in zip(few, fetch(few), strict=True):
+                    yield Item(name_of(path), None, None, picture)
+        else:
+            for path, skip in group:
+                if _is_picture(path):
+                    yield Item(name_of(path), None, None, path)
+                else:
+                    yield from islice(_contained(path, column), skip, None)
+
+
+def _is_picture(path: str) -> bool:
+    return not (is_gnt(Path(path)) or is_parquet(path))
+
+
+def _contained(path: str, column: str | None) -> Iterator[Item]:
+    """The pictures of a file of many."""
+    if is_parquet(path):
+        yield from parquet_items(path, column)
+    elif not is_address(path):
+        yield from gnt_items(path)
+    else:
+        name = name_of(path)
+        try:
+            with local_copy(path) as copy:
+                yield from (item._replace(file=name) for item in gnt_items(copy))
+        except DataError as error:
+            yield Item(name, 1, None, ImageError(str(error).removeprefix(f"{name}: ")))
+
+
+def _found(item: str) -> Iterator[tuple[str, str | None]]:
+    """The files of an input, each with its version; None where only asking for it would tell."""
+    if is_address(item):
+        yield from find(item, _is_wanted, is_parquet)
+    else:
+        yield from ((path, None) for path in _files_of(item))
 
 
 def _files_of(item: str) -> Iterator[str]:

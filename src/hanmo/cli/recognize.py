@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple, cast
 
 import typer
 
+from hanmo.cli import recognize_bulk as bulk
 from hanmo.cli.reading_options import AmongOption, BundleOption, DeviceOption
-from hanmo.cli.recognize_bulk import ColumnOption, OutOption, ProcessesOption, read_into_file, refuse_bulk_options
 from hanmo.errors import ArgumentError, HanmoError, ImageError
 
 if TYPE_CHECKING:
@@ -50,11 +50,11 @@ class Picture(NamedTuple):
 
 def recognize(
     pictures: Annotated[
-        list[Path],
+        list[str],  # not Path, which makes one slash of the two in an address
         typer.Argument(
             metavar="PICTURE...",
             help="Pictures with one character in each, folders of such pictures, or - for the standard input. "
-            "With --out also globs, .gnt and .parquet files.",
+            "With --out also globs, .gnt and .parquet files, and addresses of object stores (s3://...).",
         ),
     ],
     bundle: BundleOption = None,
@@ -65,9 +65,10 @@ def recognize(
         Path | None, typer.Option("--sheet", metavar="PNG", help="Draw the pictures and their answers into this file.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each picture.")] = False,
-    out: OutOption = None,
-    processes: ProcessesOption = None,
-    column: ColumnOption = None,
+    out: bulk.OutOption = None,
+    processes: bulk.ProcessesOption = None,
+    column: bulk.ColumnOption = None,
+    ray: bulk.RayOption = None,
 ) -> None:
     """Read characters from pictures: PNG, JPEG, WebP, BMP, GIF, TIFF or PPM.
 
@@ -78,7 +79,8 @@ def recognize(
 
     With --out, pictures are read in bulk: by all cores, in constant memory, one row a picture. A folder then stands
     for the pictures and .gnt files in it and its sub-folders. A picture that cannot be read is a row with its error,
-    and the exit status is 0. After a stop, the same command goes on where it was.
+    and the exit status is 0. After a stop, the same command goes on where it was. With --ray, the machines of a
+    cluster read.
 
     Examples: hanmo recognize a.png b.jpg --top 3 --sheet read.png; hanmo recognize scans/ --json;
     cat a.png | hanmo recognize -; hanmo recognize archive/ --out results.parquet
@@ -88,11 +90,14 @@ def recognize(
     if out is not None:
         if sheet or as_json:
             raise ArgumentError("--out writes a file instead of --json and --sheet; leave these out")
-        read_into_file(pictures, out, bundle, top, among or None, cast("Device", device), processes, column)
-        return
-    refuse_bulk_options(processes, column)
+        from hanmo.bulk.work import Options
 
-    named = find_pictures(pictures)
+        options = Options(bundle=bundle, top=top, among=among or None, device=cast("Device", device))
+        bulk.read_into_file(pictures, out, options, processes, column, ray)
+        return
+    bulk.refuse_bulk_options(processes, column, ray)
+
+    named = find_pictures([Path(picture) for picture in pictures])
     if sheet:
         _check_sheet(sheet, named)
     reader = Recognizer(bundle, device=cast("Device", device))

@@ -1,0 +1,141 @@
+"""Connecting to Ray, which spreads work over several machines."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from hanmo.bulk.pool import usable_cores
+from hanmo.errors import ArgumentError, InstallationError, WorkerError, one_line, printable
+
+LOCAL, AUTO = "local", "auto"
+
+_ANSWER_SECONDS = 5.0
+"""How long a cluster may take to answer. Ray itself waits two minutes, and then ends the process."""
+_STORE_BYTES = 512 * 2**20
+"""Shared memory of a Ray on this machine alone; Ray's own default, 30 % of the memory, is more than batches need."""
+_HOST_PORT = re.compile(r"[^\s:/]+:\d{1,5}|\[[0-9A-Fa-f:]+\]:\d{1,5}")
+# HTTP/2, of which Ray's protocol gRPC makes use: what a client sends first, then a frame of no settings.
+_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
+_SETTINGS = 4  # the type of the first frame of a server; the fourth of the nine bytes of a frame's head
+
+
+def check_address(address: str) -> None:
+    """Raise :class:`ArgumentError` for an address that cannot be one, :class:`InstallationError` without Ray."""
+    if address not in (LOCAL, AUTO) and not _HOST_PORT.fullmatch(address):
+        client = "; hanmo is started inside the cluster, by ray job submit" if address.startswith("ray:") else ""
+        raise ArgumentError(
+            f"--ray is {printable(address, 100)!r}; give local (this machine), auto (the cluster that this machine "
+            f"belongs to), or host:port of the cluster's head, such as 10.0.0.1:6379{client}"
+        )
+    _require_ray()
+
+
+def _require_ray() -> None:
+    try:
+        import ray.data  # noqa: F401
+    except ImportError as error:
+        raise InstallationError(
+            "--ray needs Ray Data; pip install 'hanmo[ray]', or in the folder of the repository: pip install '.[ray]'"
+        ) from error
+
+
+@contextmanager
+def connected(address: str, processes: int | None) -> Iterator[int]:
+    """A connection to Ray at ``address``; gives the number of its cores, or ``processes``.
+
+    ``local`` starts Ray on this machine with ``processes`` cores (None: all), and ends it. Where this process is
+    connected already, that connection is used, and left open. Raises :class:`WorkerError` for a cluster that does not
+    answer, and what :func:`check_address` raises.
+    """
+    check_address(address)
+    # Ray reads these when it is started or connected: it shall neither report to its makers nor print to the terminal.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    if address != LOCAL:
+        # The variable is what Ray itself reads for "auto".
+        _require_answer(os.environ.get("RAY_ADDRESS", address) if address == AUTO else address)
+    import ray
+
+    if ray.is_initialized():
+        yield processes or _cores()
+        return
+    with _own_handlers(), _silent():
+        _connect(address, processes)
+    try:
+        yield processes or _cores()
+    finally:
+        ray.shutdown()
+
+
+def _connect(address: str, processes: int | None) -> None:
+    import ray
+
+    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+    try:
+        if address == LOCAL:
+            cores = processes or usable_cores()
+            ray.init(address=LOCAL, num_cpus=cores, object_store_memory=_STORE_BYTES, include_dashboard=False, **quiet)
+        else:
+            ray.init(address=address, **quiet)
+    except Exception as error:  # ConnectionError, RuntimeError, ValueError and others, by what fails
+        remedy = "" if address == LOCAL else "; give the command on a machine of the cluster, or by ray job submit"
+        raise WorkerError(f"--ray {address}: no connection to Ray ({one_line(error)}){remedy}") from error
+
+
+def _cores() -> int:
+    import ray
+
+    return max(1, int(ray.cluster_resources().get("CPU", 1)))
+
+
+def _require_answer(address: str) -> None:
+    """Raise :class:`WorkerError` if no server of gRPC answers at ``address`` within some seconds."""
+    if not _HOST_PORT.fullmatch(address):  # "auto": Ray finds its own processes on this machine, at once
+        return
+    host, _, port = address.rpartition(":")
+    remedy = "check the address (ray status, on the cluster's head, shows it) and whether the cluster runs"
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), _ANSWER_SECONDS) as connection:
+            connection.settimeout(_ANSWER_SECONDS)
+            connection.sendall(_HELLO)
+            head = connection.recv(9, socket.MSG_WAITALL)
+    except (OSError, OverflowError) as error:  # OverflowError: a port beyond 65,535
+        reason = getattr(error, "strerror", None) or one_line(error)
+        raise WorkerError(f"--ray {address}: does not answer ({reason}); {remedy}") from error
+    if len(head) < 9 or head[3] != _SETTINGS:
+        raise WorkerError(f"--ray {address}: something else than Ray answers there; {remedy}")
+
+
+@contextmanager
+def _own_handlers() -> Iterator[None]:
+    """Put the handlers of signals back that Ray replaces by its own when it is connected."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    kinds = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.getsignal(kind) for kind in kinds]
+    try:
+        yield
+    finally:
+        for kind, handler in zip(kinds, before, strict=True):
+            signal.signal(kind, handler)
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Keep what Ray's part in C++ prints, such as the level of its log, from the terminal; errors are raised."""
+    kept = os.dup(2)
+    with open(os.devnull, "wb") as nothing:  # noqa: PTH123  (a device, no path)
+        os.dup2(nothing.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
