@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -23,12 +24,15 @@ def said(path: Path, **environment: str) -> list[str]:
 
 
 def test_what_is_missing_is_named_with_the_remedy(tmp_path: Path) -> None:
-    page, static, node = said(tmp_path)
+    page, static, node, *more = said(tmp_path)
     assert "tests/e2e)" in page
     assert "HANMO_CHROMIUM" in page
     assert "onnxruntime-web" in static
     assert "npm" in static
     assert "Node.js" in node
+    if importlib.util.find_spec("ray") is None:  # it is a package, and no program of the path
+        (ray,) = more
+        assert "make test RAY=1 installs it" in ray
 
 
 def test_nothing_is_skipped_where_all_is_there(tmp_path: Path) -> None:
@@ -38,7 +42,9 @@ def test_nothing_is_skipped_where_all_is_there(tmp_path: Path) -> None:
         program.chmod(0o755)
     runtime = tmp_path / "runtime.tgz"
     runtime.touch()
-    assert said(tmp_path, HANMO_ORT_WEB=str(runtime)) == ["All tests will run; none is skipped."]
+    (tmp_path / "ray.py").touch()
+    there = {"HANMO_ORT_WEB": str(runtime), "PYTHONPATH": str(tmp_path)}
+    assert said(tmp_path, **there) == ["All tests will run; none is skipped."]
 
 
 def test_without_a_need_the_test_is_skipped_or_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
