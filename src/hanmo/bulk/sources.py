@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import hashlib
 import os
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from hanmo.atomic import storing
-from hanmo.bulk.addresses import fetch, find, is_address, local_copy
+from hanmo.bulk.addresses import fetch, find, is_address, local_copy, once
 from hanmo.bulk.containers import count_gnt, count_parquet, gnt_items, is_gnt, is_parquet, parquet_items
 from hanmo.bulk.items import Item, name_of
 from hanmo.errors import DataError, ImageError
@@ -40,9 +41,9 @@ class Source:
     column of Parquet files that holds the pictures. An input may also be an address that fsspec knows, such as
     ``s3://bucket/scans``.
 
-    The files are listed once, into a temporary file: memory holds the names of one folder at a time, and files that
-    come later are not read. ``count`` is the number of pictures, None where only reading would tell. ``digest``
-    changes with the name, the size and the time of any file.
+    The files are listed once, into a temporary file: memory holds the names of one folder at a time, or all names that
+    a glob matches. Files that come later are not read. ``count`` is the number of pictures, None where only reading
+    would tell. ``digest`` changes with the name, the size and the time of any file.
 
     Raises :class:`DataError` for an input that names nothing, :class:`InstallationError` for Parquet without pyarrow.
     """
@@ -172,8 +173,9 @@ def _files_of(item: str) -> Iterator[str]:
         wanted = [match for match in matches if _is_wanted(match) or is_parquet(match) or is_folder(Path(match))]
         if not wanted:
             raise DataError(f"{name_of(item)}: no such file or folder, and no glob that matches pictures")
-        for match in wanted:
-            yield from _files_below(match) if is_folder(Path(match)) else [match]
+        found = (path for match in wanted for path in (_files_below(match) if is_folder(Path(match)) else [match]))
+        # Only ** matches a folder and the files in it.
+        yield from once(found) if "**" in item else found
 
 
 def _files_below(folder: str) -> Iterator[str]:
@@ -181,6 +183,20 @@ def _files_below(folder: str) -> Iterator[str]:
 
     Parquet files in it are not read: results may lie among the pictures.
     """
+    # Folders may be nested deeper than Python lets functions call themselves.
+    opened = [_entries(folder)]
+    while opened:
+        entry = next(opened[-1], None)
+        if entry is None:
+            opened.pop()
+        elif entry[1]:
+            opened.append(_entries(entry[0]))
+        else:
+            yield entry[0]
+
+
+def _entries(folder: str) -> Iterator[tuple[str, bool]]:
+    """The paths in a folder that count, by name, and whether each is a folder."""
     try:
         with os.scandir(folder) as entries:
             # Links to folders are not followed: they may lead in circles.
@@ -190,13 +206,9 @@ def _files_below(folder: str) -> Iterator[str]:
                 if not entry.name.startswith(".") and (_is_wanted(entry.name) or entry.is_dir(follow_symlinks=False))
             )
     except OSError as error:
-        raise DataError(f"{name_of(folder)}: cannot be listed ({error.strerror}); check its permissions") from error
-    for name, is_dir in found:
-        path = os.path.join(folder, name)  # noqa: PTH118  (as above)
-        if is_dir:
-            yield from _files_below(path)
-        else:
-            yield path
+        remedy = "use shorter names" if error.errno == errno.ENAMETOOLONG else "check its permissions"
+        raise DataError(f"{name_of(folder)}: cannot be listed ({error.strerror}); {remedy}") from error
+    return ((os.path.join(folder, name), is_dir) for name, is_dir in found)  # noqa: PTH118  (as above)
 
 
 def _is_wanted(name: str) -> bool:
