@@ -62,15 +62,15 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="the table as Markdown; without it, it is printed only")
     parser.add_argument("--peak-of", help=argparse.SUPPRESS)
     args = parser.parse_args()
-    os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
-    if args.peak_of:
-        print_peak(args.peak_of)
-        return
     # Fewer are read by one process, or are all read when the first batch is stored.
     least = max(_FEW, _BATCH * max(args.processes)) + 1
     args.pictures = args.pictures or max(2048, 2 * least)
     if args.pictures < least:
         parser.error(f"--pictures is {args.pictures}; at least {least} are needed for {max(args.processes)} processes")
+    os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    if args.peak_of:
+        print_peak(args.peak_of)
+        return
     with tempfile.TemporaryDirectory() as folder:
         lines = report(args, Path(folder))
     if args.out:

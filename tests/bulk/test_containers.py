@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import tracemalloc
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hanmo.bulk import containers
+from hanmo.bulk import Source, containers
 from hanmo.bulk.containers import count_gnt, count_parquet, gnt_items, parquet_items
 from hanmo.errors import DataError, ImageError, InstallationError
 from hanmo.image import MAX_BYTES
@@ -163,3 +164,21 @@ def test_a_gnt_file_that_cannot_be_opened_is_a_row(tmp_path: Path) -> None:
     assert "cannot be read" in str(item.picture) or "no such file" in str(item.picture)
     (tmp_path / "one.gnt").write_bytes(struct.pack("<I", 20) + bytes(16))
     assert count_gnt(tmp_path / "one.gnt") == 1
+
+
+def test_zip_archives_of_gnt_files(gnt: Path, folder: Path) -> None:
+    data = gnt.read_bytes()
+    size = struct.unpack("<I", data[:4])[0]
+    with zipfile.ZipFile(folder / "hwdb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("hwdb/1001-c.gnt", data[: 2 * size])
+        archive.writestr("hwdb/1002-c.gnt", data[:size] + b"damaged")
+    for name in (f"{folder}/hwdb.zip", f"{folder}/*.zip", f"{folder.as_uri()}/*.zip"):
+        source = Source([name])
+        assert source.count is None
+        *good, damaged = source.items()
+        assert [(item.file.removeprefix("file://"), item.sample, item.label) for item in good] == [
+            (f"{folder}/hwdb.zip", number, label) for number, label in enumerate("一丨一", start=1)
+        ]
+        assert str(damaged.picture).startswith("hwdb/1002-c.gnt: byte ")
+        assert damaged.sample == 4
+    assert Source([folder]).count == 6, "archives are not looked for in folders"

@@ -1,4 +1,4 @@
-"""Files that hold many pictures: ``.gnt`` and Parquet.
+"""Files that hold many pictures: ``.gnt``, zip archives of these, and Parquet.
 
 Each has a function that counts its pictures and one that yields them. A file that is damaged in the middle gives its
 pictures up to the damage, and then one item with the error.
@@ -14,8 +14,9 @@ from typing import Any
 from hanmo.bulk.addresses import filesystem, is_address, shown
 from hanmo.bulk.arrow import require_pyarrow
 from hanmo.bulk.items import BATCH_BYTES, Item, name_of
+from hanmo.data.archive import is_zip as is_zip
 from hanmo.data.gnt import is_gnt as is_gnt
-from hanmo.data.gnt import read_gnt
+from hanmo.data.gnt import read_gnt, read_zip
 from hanmo.errors import DataError, HanmoError, ImageError, OperationError, one_line, printable
 from hanmo.files import open_file
 from hanmo.image import MAX_BYTES
@@ -42,7 +43,7 @@ def count_gnt(path: str | Path) -> int | None:
 
     A file that cannot be opened has None, too: :func:`gnt_items` gives a row with the reason.
     """
-    if str(path).lower().endswith(".xz"):
+    if not str(path).lower().endswith(".gnt"):
         return None
     count = 0
     try:
@@ -59,10 +60,10 @@ def count_gnt(path: str | Path) -> int | None:
 
 
 def gnt_items(path: str) -> Iterator[Item]:
-    """The samples of a ``.gnt`` file."""
+    """The samples of a ``.gnt`` file, or of all those in a zip archive, numbered throughout."""
     name, number = name_of(path), 0
     try:
-        for number, sample in enumerate(read_gnt(path), start=1):
+        for number, sample in enumerate((read_zip if is_zip(Path(path)) else read_gnt)(path), start=1):
             yield Item(name, number, sample.label, sample.image)
     except DataError as error:
         yield Item(name, number + 1, None, ImageError(f"{_without_name(error, path)}; {_REST}"))
@@ -243,4 +244,5 @@ def _label(value: Any) -> str | None:
 
 def _without_name(error: Exception, path: str) -> str:
     text = str(error) if isinstance(error, HanmoError) else one_line(error)
-    return text.removeprefix(f"{path}: ")
+    # Of a zip archive the name of the member stays.
+    return text.removeprefix(f"{path}: ").removeprefix(f"{path}/")
