@@ -36,7 +36,7 @@ import onnxruntime
 from PIL import Image
 
 from hanmo.bulk import Options, Source, read_in_bulk
-from hanmo.bulk.run import _BATCH
+from hanmo.bulk.run import _BATCH, _FEW
 from hanmo.data.gnt import read_gnt, write_gnt
 from hanmo.recognizer import Recognizer
 
@@ -56,12 +56,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bundles", nargs="+", default=["nano", "free"])
     parser.add_argument("--processes", nargs="+", type=int, default=[1, len(os.sched_getaffinity(0))])
-    parser.add_argument("--pictures", type=int, default=2048, help="pictures of a round")
+    parser.add_argument("--pictures", type=int, help="pictures of a round; 2,048, or more for many processes")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--memory", nargs="*", type=int, default=[10_000, 50_000], help="pictures of the memory's runs")
     parser.add_argument("--out", type=Path, help="the table as Markdown; without it, it is printed only")
     parser.add_argument("--peak-of", help=argparse.SUPPRESS)
     args = parser.parse_args()
+    # Fewer are read by one process, or are all read when the first batch is stored.
+    least = max(_FEW, _BATCH * max(args.processes)) + 1
+    args.pictures = args.pictures or max(2048, 2 * least)
+    if args.pictures < least:
+        parser.error(f"--pictures is {args.pictures}; at least {least} are needed for {max(args.processes)} processes")
     os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
     if args.peak_of:
         print_peak(args.peak_of)
@@ -249,7 +254,8 @@ def print_peak(path: str) -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         read_in_bulk(Source([path]), Path(folder) / "read.jsonl", Options(bundle="nano"), report=note)
-    print(f"{peak('self'):.0f} {max(peaks.values()):.0f}")
+    # With one core this process reads, and there are no workers.
+    print(f"{peak('self'):.0f} {f'{max(peaks.values()):.0f}' if peaks else 'none'}")
 
 
 def peak(process: str) -> float:

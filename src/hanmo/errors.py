@@ -24,7 +24,7 @@
         ├── DivergedError        the loss of a training is not a finite number any more
         ├── DeviceMemoryError    the memory of the GPU is too small for a batch
         ├── ExportError          an exported net does not answer as the trained one
-        ├── WorkerError          a worker process ended by itself
+        ├── WorkerError          a worker process ended by itself, or the memory was full
         ├── DeviceError          a device or an ONNX Runtime provider is missing or cannot start
         └── InstallationError    something that hanmo needs is missing or damaged
 
@@ -162,7 +162,7 @@ class DeviceMemoryError(OperationError):
 
 
 class WorkerError(OperationError):
-    """A worker process, or one of several that train together, ended by itself: killed, or out of memory."""
+    """A worker process, or one of several that train together, ended by itself, or the memory was full."""
 
 
 class DivergedError(OperationError):

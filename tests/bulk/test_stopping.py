@@ -19,10 +19,12 @@ import pytest
 
 from hanmo.atomic import sole_writer
 from hanmo.bulk import Options, Source, read_in_bulk
+from hanmo.bulk.items import Item
 from hanmo.bulk.pool import mapped
-from hanmo.bulk.results import parts_of
+from hanmo.bulk.results import Shards, parts_of
+from hanmo.bulk.rows import Arrow, Row
 from hanmo.data.gnt import write_gnt
-from hanmo.errors import ArgumentError, RunError, StorageError, WorkerError
+from hanmo.errors import ArgumentError, ImageError, RunError, StorageError, WorkerError
 
 from .conftest import samples
 
@@ -263,3 +265,30 @@ def test_the_command_of_before_goes_on(
     assert "1,300 rows; read 676, refused 112, unreadable 0; " in stderr
     assert stderr.rstrip().endswith(" characters a second; 512 rows were there before")
     assert [json.loads(line)["sample"] for line in out.read_text().splitlines()] == list(range(1, 1301))
+
+
+def test_memory_that_runs_out_in_this_process_is_one_line() -> None:
+    def full(number: int) -> int:
+        raise MemoryError
+
+    with pytest.raises(WorkerError, match="the memory was full"):
+        list(mapped(full, range(10), 1, here=True))
+
+
+def test_ctrl_c_while_rows_are_stored_stores_them_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = Arrow()
+    rows = [Row.of(Item(str(n), None, None, b""), ImageError("damaged")) for n in range(3)]
+    shards = Shards(tmp_path)
+    shards.write(encoder(rows), 3)
+
+    def stop() -> float:
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("hanmo.bulk.results.time.monotonic", stop)
+    with pytest.raises(KeyboardInterrupt):
+        shards.flush()
+    shards.flush()  # as read_in_bulk does whenever it is stopped
+    assert shards.start == 3
+    assert [path.name for path in tmp_path.iterdir()] == ["000000000000.parquet"]
+    assert Shards(tmp_path).start == 3

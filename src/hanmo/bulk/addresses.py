@@ -6,13 +6,15 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from hanmo.errors import DataError, HanmoError, ImageError, InstallationError, one_line, printable
 from hanmo.image import MAX_BYTES
+
+T = TypeVar("T")
 
 # At least two letters, so that no drive of Windows is one.
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
@@ -56,17 +58,14 @@ def find(address: str, wanted: Callable[[str], bool], named: Callable[[str], boo
     """The files that ``address`` stands for: a file, a glob, or a folder, depth first, by name.
 
     In folders those are taken whose names are ``wanted``, and in globs also those that are ``named``. Memory holds the
-    names of one folder at a time. Raises :class:`DataError`, :class:`InstallationError`.
+    names of one folder at a time, or all that a glob matches. Raises :class:`DataError`, :class:`InstallationError`.
     """
     fs, path = filesystem(address)
     try:
         if _GLOB.search(path):
-            matches = sorted(fs.glob(path, detail=True).items())
-            for name, facts in matches:
-                if facts["type"] == "directory":
-                    yield from _below(fs, name, wanted)
-                elif wanted(name) or named(name):
-                    yield _remote(fs, facts)
+            found = _matches(fs, path, wanted, named)
+            # Only ** matches a folder and the files in it.
+            yield from once(found) if "**" in path else found
         elif fs.isdir(path):
             yield from _below(fs, path, wanted)
         else:
@@ -113,17 +112,45 @@ def shown(address: str) -> str:
     return printable(address, 500)
 
 
-def _below(fs: Any, folder: str, wanted: Callable[[str], bool]) -> Iterator[Remote]:
-    for facts in sorted(fs.ls(folder, detail=True), key=lambda facts: str(facts["name"])):
-        name = str(facts["name"])
-        last = name.rstrip("/").rpartition("/")[2]
-        # Some stores list a folder as a file in itself.
-        if last.startswith(".") or name.rstrip("/") == folder.rstrip("/"):
-            continue
+def once(found: Iterable[T]) -> Iterator[T]:
+    """``found`` without those that came before."""
+    seen: set[T] = set()
+    for one in found:
+        if one not in seen:
+            seen.add(one)
+            yield one
+
+
+def _matches(fs: Any, path: str, wanted: Callable[[str], bool], named: Callable[[str], bool]) -> Iterator[Remote]:
+    for name, facts in sorted(fs.glob(path, detail=True).items()):
+        if "/." in name and "/." not in path:
+            continue  # hidden; Python's own glob leaves it out as well
         if facts["type"] == "directory":
             yield from _below(fs, name, wanted)
-        elif wanted(name):
+        elif wanted(name) or named(name):
             yield _remote(fs, facts)
+
+
+def _below(fs: Any, folder: str, wanted: Callable[[str], bool]) -> Iterator[Remote]:
+    # Folders may be nested deeper than Python lets functions call themselves.
+    opened = [_listed(fs, folder)]
+    while opened:
+        facts = next(opened[-1], None)
+        if facts is None:
+            opened.pop()
+        elif facts["type"] == "directory":
+            opened.append(_listed(fs, str(facts["name"])))
+        elif wanted(str(facts["name"])):
+            yield _remote(fs, facts)
+
+
+def _listed(fs: Any, folder: str) -> Iterator[dict[str, Any]]:
+    """What is in a folder, by name, but for hidden things."""
+    for facts in sorted(fs.ls(folder, detail=True), key=lambda facts: str(facts["name"])):
+        name = str(facts["name"]).rstrip("/")
+        # Some stores list a folder as a file in itself.
+        if not name.rpartition("/")[2].startswith(".") and name != folder.rstrip("/"):
+            yield facts
 
 
 def _remote(fs: Any, facts: dict[str, Any]) -> Remote:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
@@ -36,9 +36,21 @@ def mapped(
     ``here`` does it in this process instead. Errors of ``work`` are raised here. Raises :class:`WorkerError` where a
     process ends by itself or memory runs out.
     """
-    if here:
-        yield from map(work, tasks)
-        return
+    try:
+        yield from map(work, tasks) if here else _spread(work, tasks, processes)
+    except BrokenProcessPool as error:
+        raise WorkerError(
+            "a worker process ended by itself, perhaps because the memory was full; the same command goes on from "
+            "here, perhaps with fewer --processes"
+        ) from error
+    except MemoryError as error:
+        raise WorkerError(
+            "the memory was full; end other programs, or use fewer --processes, and give the same command again: it "
+            "goes on from here"
+        ) from error
+
+
+def _spread(work: Callable[[Task], Answer], tasks: Iterable[Task], processes: int) -> Iterator[Answer]:
     # "spawn" starts clean processes: a fork of a process with threads may inherit a lock that nobody will release.
     pool = ProcessPoolExecutor(processes, get_context("spawn"), initializer=_start, initargs=(work,))
     waiting: deque[Future[Any]] = deque()
@@ -49,11 +61,6 @@ def mapped(
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
-    except (BrokenProcessPool, MemoryError) as error:
-        raise WorkerError(
-            "a worker process ended by itself, perhaps because the memory was full; the same command goes on from "
-            "here, perhaps with fewer --processes"
-        ) from error
     finally:
         pool.shutdown(cancel_futures=True)
 

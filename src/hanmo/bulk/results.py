@@ -177,12 +177,14 @@ class Shards:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
+        # No call comes between storing the rows and dropping them here: Ctrl-C arrives at calls, and the rows would be
+        # stored again, under the name that follows. Before that, they would be stored again under the same name.
+        now, rows = time.monotonic(), self._rows
         if self._batches:
             data = io.BytesIO()
             pq.write_table(pa.Table.from_batches(self._batches, arrow_schema()), data)
             write_whole(self._parts / f"{self.start:012d}.parquet", data.getbuffer())
-            self.start += self._rows
-        self._batches, self._rows, self._since = [], 0, time.monotonic()
+        self.start, self._batches, self._rows, self._since = self.start + rows, [], 0, now
 
     def publish(self, target: Path) -> None:
         import pyarrow as pa

@@ -1,7 +1,8 @@
-"""Where pictures come from: folders, globs, picture files, ``.gnt`` and Parquet, in a stable order."""
+"""Where pictures come from: folders, globs, picture files, ``.gnt``, zip and Parquet, in a stable order."""
 
 from __future__ import annotations
 
+import errno
 import glob
 import hashlib
 import os
@@ -14,8 +15,8 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from hanmo.atomic import storing
-from hanmo.bulk.addresses import fetch, find, is_address, local_copy
-from hanmo.bulk.containers import count_gnt, count_parquet, gnt_items, is_gnt, is_parquet, parquet_items
+from hanmo.bulk.addresses import fetch, find, is_address, local_copy, once
+from hanmo.bulk.containers import count_gnt, count_parquet, gnt_items, is_gnt, is_parquet, is_zip, parquet_items
 from hanmo.bulk.items import Item, name_of
 from hanmo.errors import DataError, ImageError
 from hanmo.files import exists, is_folder
@@ -35,14 +36,15 @@ class Piece(NamedTuple):
 class Source:
     """The pictures that ``inputs`` stand for, in a stable order.
 
-    An input is a picture, a ``.gnt``, ``.gnt.xz`` or ``.parquet`` file, a folder, or a glob. A folder stands for the
+    An input is a picture, a ``.gnt``, ``.gnt.xz`` or ``.parquet`` file, a zip archive of ``.gnt`` files, a folder, or a
+    glob. A folder stands for the
     pictures and ``.gnt`` files in it and its sub-folders, by name; hidden ones are left out. ``column`` names the
     column of Parquet files that holds the pictures. An input may also be an address that fsspec knows, such as
     ``s3://bucket/scans``.
 
-    The files are listed once, into a temporary file: memory holds the names of one folder at a time, and files that
-    come later are not read. ``count`` is the number of pictures, None where only reading would tell. ``digest``
-    changes with the name, the size and the time of any file.
+    The files are listed once, into a temporary file: memory holds the names of one folder at a time, or all names that
+    a glob matches. Files that come later are not read. ``count`` is the number of pictures, None where only reading
+    would tell. ``digest`` changes with the name, the size and the time of any file.
 
     Raises :class:`DataError` for an input that names nothing, :class:`InstallationError` for Parquet without pyarrow.
     """
@@ -103,7 +105,7 @@ class Source:
         with storing(Path(tempfile.gettempdir())):
             self._names.write(name + b"\0")
         count: int | None = 1
-        if is_gnt(Path(path)):
+        if is_gnt(Path(path)) or is_zip(Path(path)):
             count = None if is_address(path) else count_gnt(path)
         elif is_parquet(path):
             count = count_parquet(path, self.column)
@@ -134,7 +136,7 @@ def items_of(pieces: Iterable[Piece], column: str | None) -> Iterator[Item]:
 
 
 def _is_picture(path: str) -> bool:
-    return not (is_gnt(Path(path)) or is_parquet(path))
+    return not (is_gnt(Path(path)) or _is_named(path))
 
 
 def _contained(path: str, column: str | None) -> Iterator[Item]:
@@ -155,7 +157,7 @@ def _contained(path: str, column: str | None) -> Iterator[Item]:
 def _found(item: str) -> Iterator[tuple[str, str | None]]:
     """The files of an input, each with its version; None where only asking for it would tell."""
     if is_address(item):
-        yield from find(item, _is_wanted, is_parquet)
+        yield from find(item, _is_wanted, _is_named)
     else:
         yield from ((path, None) for path in _files_of(item))
 
@@ -169,18 +171,34 @@ def _files_of(item: str) -> Iterator[str]:
         matches: list[str] = []
         with suppress(OSError, ValueError):  # a name longer than the file system allows, or with a zero byte
             matches = sorted(glob.glob(item, recursive=True))  # noqa: PTH207  (absolute patterns, too)
-        wanted = [match for match in matches if _is_wanted(match) or is_parquet(match) or is_folder(Path(match))]
+        wanted = [match for match in matches if _is_wanted(match) or _is_named(match) or is_folder(Path(match))]
         if not wanted:
             raise DataError(f"{name_of(item)}: no such file or folder, and no glob that matches pictures")
-        for match in wanted:
-            yield from _files_below(match) if is_folder(Path(match)) else [match]
+        found = (path for match in wanted for path in (_files_below(match) if is_folder(Path(match)) else [match]))
+        # Only ** matches a folder and the files in it.
+        yield from once(found) if "**" in item else found
 
 
 def _files_below(folder: str) -> Iterator[str]:
     """Pictures and ``.gnt`` files of a folder, depth first, by name.
 
-    Parquet files in it are not read: results may lie among the pictures.
+    Parquet files in it are not read: results may lie among the pictures. Nor are zip archives: they often lie beside
+    their unpacked files.
     """
+    # Folders may be nested deeper than Python lets functions call themselves.
+    opened = [_entries(folder)]
+    while opened:
+        entry = next(opened[-1], None)
+        if entry is None:
+            opened.pop()
+        elif entry[1]:
+            opened.append(_entries(entry[0]))
+        else:
+            yield entry[0]
+
+
+def _entries(folder: str) -> Iterator[tuple[str, bool]]:
+    """The paths in a folder that count, by name, and whether each is a folder."""
     try:
         with os.scandir(folder) as entries:
             # Links to folders are not followed: they may lead in circles.
@@ -190,14 +208,15 @@ def _files_below(folder: str) -> Iterator[str]:
                 if not entry.name.startswith(".") and (_is_wanted(entry.name) or entry.is_dir(follow_symlinks=False))
             )
     except OSError as error:
-        raise DataError(f"{name_of(folder)}: cannot be listed ({error.strerror}); check its permissions") from error
-    for name, is_dir in found:
-        path = os.path.join(folder, name)  # noqa: PTH118  (as above)
-        if is_dir:
-            yield from _files_below(path)
-        else:
-            yield path
+        remedy = "use shorter names" if error.errno == errno.ENAMETOOLONG else "check its permissions"
+        raise DataError(f"{name_of(folder)}: cannot be listed ({error.strerror}); {remedy}") from error
+    return ((os.path.join(folder, name), is_dir) for name, is_dir in found)  # noqa: PTH118  (as above)
 
 
 def _is_wanted(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in SUFFIXES or is_gnt(Path(name))  # noqa: PTH122  (as above)
+
+
+def _is_named(name: str) -> bool:
+    """Whether a file is read only where it is named or matches a glob, and not as part of a folder."""
+    return is_parquet(name) or is_zip(Path(name))

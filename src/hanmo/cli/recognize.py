@@ -54,7 +54,8 @@ def recognize(
         typer.Argument(
             metavar="PICTURE...",
             help="Pictures with one character in each, folders of such pictures, or - for the standard input. "
-            "With --out also globs, .gnt and .parquet files, and addresses of object stores (s3://...).",
+            "With --out also globs, .gnt and .parquet files, .zip archives of .gnt files, and addresses of object "
+            "stores (s3://...).",
         ),
     ],
     bundle: BundleOption = None,

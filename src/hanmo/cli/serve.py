@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import ipaddress
-import os
 import socket
 import sys
 from pathlib import Path
@@ -79,6 +78,7 @@ def serve(
         raise ArgumentError("--runtime is for the page that --static writes; name that folder, too, or leave both out")
     import uvicorn
 
+    from hanmo.bulk.pool import usable_cores
     from hanmo.cli.stopping import tidy_kill
     from hanmo.serve.app import create_app
     from hanmo.serve.config import ServeConfig
@@ -88,7 +88,7 @@ def serve(
     # Only here and not in create_app(): it changes the whole process.
     sys.setswitchinterval(_SWITCH_SECONDS)
     settings = ServeConfig(
-        bundle=bundle, threads=threads or _cores(), keep=keep, token=token, hosts=_names(host, allow_host or [])
+        bundle=bundle, threads=threads or usable_cores(), keep=keep, token=token, hosts=_names(host, allow_host or [])
     )
     app = create_app(settings)
     # Bound here and not by uvicorn, so that a taken port gives one line and not a traceback.
@@ -114,14 +114,6 @@ def _write(out: Path, runtime: Path | None, bundle: Path | None) -> None:
     typer.echo(
         f"hanmo: {out} written, {len(sizes)} files, {total:.1f} MB; try: python -m http.server 8080 --directory {out}"
     )
-
-
-def _cores() -> int:
-    """Cores this process may use."""
-    # A container or taskset may allow fewer cores than the machine has; os.cpu_count() would count them all.
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -1,0 +1,35 @@
+"""The script of benchmarks/scale.md, where there are no workers or few pictures."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from scripts import load_script
+
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "bulk.py"
+
+
+def test_without_workers_there_is_no_peak_of_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = load_script(SCRIPT)
+    monkeypatch.setattr(script, "Source", lambda paths: None)
+    monkeypatch.setattr(script, "read_in_bulk", lambda *args, report, **more: report(300, 300))
+    script.print_peak("pictures.gnt")
+    own, workers = capsys.readouterr().out.split()
+    assert int(own) > 0
+    assert workers == "none"
+
+
+@pytest.mark.parametrize(("processes", "least"), [("1", 513), ("4", 1025)])
+def test_too_few_pictures_are_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], processes: str, least: int
+) -> None:
+    script = load_script(SCRIPT)
+    monkeypatch.setattr(sys, "argv", ["bulk.py", "--pictures", str(least - 1), "--processes", processes])
+    with pytest.raises(SystemExit):
+        script.main()
+    assert f"at least {least} are needed for {processes} processes" in capsys.readouterr().err
