@@ -10,10 +10,12 @@ of it counts.
 from __future__ import annotations
 
 import logging
-import pickle
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, TypeVar
+
+import numpy as np
 
 from hanmo.bulk.items import Item, batches
 from hanmo.bulk.pool import Answer
@@ -44,16 +46,16 @@ def spread(
     import ray.data
 
     _configure(ray.data.DataContext.get_current())
-    blocks = [ray.put(pa.table({"task": [pickle.dumps(task)]})) for task in tasks]
-    # One object for all actors; each fetches it once. Ray holds it as long as this process.
-    shared = ray.put((work, encode))
+    # Objects that every process fetches once. Ray holds them as long as this process.
+    shared, listed = ray.put((work, encode)), ray.put(every := list(tasks))
+    blocks = [ray.put(pa.table({"task": [number]})) for number in range(len(every))]
     # Tasks that wait for disks and networks need no core: with one, they would take turns with the actors, which hold
     # all cores.
     fetched = ray.data.from_arrow_refs(blocks).map_batches(
         _fetch,
-        fn_kwargs={"items_of": items_of, "size": size},
+        fn_kwargs={"listed": listed, "items_of": items_of, "size": size},
         batch_size=None,
-        batch_format="pyarrow",
+        batch_format="numpy",
         num_cpus=0,
         concurrency=actors,
     )
@@ -61,10 +63,17 @@ def spread(
         Actor,
         fn_constructor_args=(shared,),
         batch_size=1,
-        batch_format="pyarrow",
+        batch_format="numpy",
         num_cpus=1,
         compute=ray.data.ActorPoolStrategy(min_size=1, max_size=actors, initial_size=actors),
     )
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A cell of a Ray dataset. Ray would make an array of a list."""
+
+    items: Sequence[Item]
 
 
 class Actor:
@@ -75,9 +84,9 @@ class Actor:
 
         self._work, self._encode = ray.get(shared)
 
-    def __call__(self, table: Any) -> Iterator[Any]:
-        for batch in table["items"].to_pylist():
-            yield self._encode(self._work(pickle.loads(batch)))
+    def __call__(self, rows: Any) -> Iterator[Any]:
+        for batch in rows["items"]:
+            yield self._encode(self._work(batch.items))
 
 
 def answers(dataset: Any) -> Iterator[dict[str, Any]]:
@@ -95,13 +104,16 @@ def write_parquet(dataset: Any, fs: Any, path: str) -> None:
         dataset.write_parquet(path, filesystem=fs, min_rows_per_file=_FILE_ROWS, ray_remote_args={"num_cpus": 0})
 
 
-def _fetch(table: Any, items_of: Callable[[Any], Iterable[Item]], size: int) -> Iterator[Any]:
-    """Batches of a task, one a row. Pickled, because pictures are paths, bytes, arrays or errors."""
-    import pyarrow as pa
+def _fetch(rows: Any, listed: Any, items_of: Callable[[Any], Iterable[Item]], size: int) -> Iterator[Any]:
+    """Batches of a task, one a row, as Python objects: pictures are paths, bytes, arrays or errors."""
+    import ray
 
-    for task in table["task"].to_pylist():
-        for batch in batches(items_of(pickle.loads(task)), size):
-            yield pa.table({"items": pa.array([pickle.dumps(batch)], pa.large_binary())})
+    tasks = ray.get(listed)
+    for number in rows["task"]:
+        for batch in batches(items_of(tasks[number]), size):
+            cell = np.empty(1, object)
+            cell[0] = Batch(batch)
+            yield {"items": cell}
 
 
 def _configure(context: Any) -> None:
