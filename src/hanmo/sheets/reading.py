@@ -19,7 +19,7 @@ Grey = NDArray[np.uint8]
 
 _SURE = 0.98
 """A cell that is read with less is read again, without print and neighbours' strokes and with black ink, and the mean
-of both answers counts. Of the 5,194 characters of 39 drawn sheets, 131 are wrong or refused then instead of 350. Sure
+of both answers counts. Of the 5,194 characters of 39 drawn sheets, 131 are wrong or refused then instead of 449. Sure
 cells stay as they are: strokes that all characters of a practice sheet share may be taken for print."""
 _COMPARED = 10
 """Candidates that are read at least, however few are asked for: the mean of two answers needs them."""
