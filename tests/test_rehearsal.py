@@ -20,6 +20,7 @@ def test_the_archives_have_casias_writers() -> None:
     assert (rehearsal.characters_of(1), rehearsal.characters_of(0.01), rehearsal.characters_of(1e-9)) == (3755, 38, 1)
 
 
+@pytest.mark.soak
 def test_writers_are_drawn_and_zipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rehearsal, "TRAIN", (rehearsal.Archive("a_gnt", 1, 2, 3, "f"),))
     monkeypatch.setattr(rehearsal, "TEST", (rehearsal.Archive("b_gnt", 3, 1, 3, "f"),))

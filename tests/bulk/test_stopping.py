@@ -56,8 +56,19 @@ def killed_run(bundle: object, gnt: Path, out: Path, how: str = "SIGKILL") -> su
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
-@pytest.mark.parametrize("how", ["SIGKILL", "SIGINT"])
-@pytest.mark.parametrize("suffix", FORMATS)
+SOAK = pytest.mark.soak
+STOPS = [("csv", "SIGKILL"), ("parquet", "SIGINT")]
+"""Of every format and both signals, those that each run of the tests tries."""
+
+
+@pytest.mark.parametrize(
+    ("suffix", "how"),
+    [
+        pytest.param(suffix, how, marks=[] if (suffix, how) in STOPS else SOAK)
+        for suffix in FORMATS
+        for how in ("SIGKILL", "SIGINT")
+    ],
+)
 def test_a_stopped_run_goes_on(gnt: Path, options: Options, tmp_path: Path, suffix: str, how: str) -> None:
     whole, out = tmp_path / f"whole.{suffix}", tmp_path / f"rows.{suffix}"
     read_in_bulk(Source([gnt]), whole, options, processes=1)
@@ -83,7 +94,7 @@ def test_the_workers_of_a_killed_run_end(gnt: Path, options: Options, tmp_path: 
     assert time.monotonic() < ends
 
 
-@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+@pytest.mark.parametrize("suffix", ["csv", pytest.param("jsonl", marks=SOAK)])
 def test_half_a_line_is_cut_off(gnt: Path, options: Options, tmp_path: Path, suffix: str) -> None:
     whole, out = tmp_path / f"whole.{suffix}", tmp_path / f"rows.{suffix}"
     read_in_bulk(Source([gnt]), whole, options, processes=1)
@@ -203,6 +214,7 @@ def test_a_full_disk_stops_the_run_with_one_line(gnt: Path, options: Options, tm
     assert content(out) == content(whole)
 
 
+@pytest.mark.soak
 def test_memory_does_not_grow_with_the_pictures(options: Options, tmp_path: Path) -> None:
     peaks = []
     for count in (512, 2560):
