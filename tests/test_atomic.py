@@ -4,6 +4,8 @@ import errno
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -159,16 +161,23 @@ def test_an_old_folder_without_a_new_one_comes_back(tmp_path: Path) -> None:
     assert replaced(tmp_path / "set") == ["set", "set/old"]
 
 
-def test_what_others_are_writing_is_left_alone(tmp_path: Path) -> None:
+@contextmanager
+def another_process(block: str, path: Path, inside: str = "pass") -> Iterator[subprocess.Popen[bytes]]:
+    """A process that does ``inside`` within ``with BLOCK:`` and stays there until its standard input is closed."""
     code = (
-        "import sys; from pathlib import Path; from hanmo.atomic import replacing\n"
-        "with replacing(Path(sys.argv[1])) as p: p.touch(); print('writing', flush=True); sys.stdin.read()"
+        "import sys; from pathlib import Path; from hanmo.atomic import replacing, sole_writer\n"
+        f"path = Path(sys.argv[1])\nwith {block}: {inside}; print('there', flush=True); sys.stdin.read()"
     )
-    command = [sys.executable, "-c", code, str(tmp_path / "set")]
+    command = [sys.executable, "-c", code, str(path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
-        assert other.stdin is not None
         other.stdout.readline()
+        yield other
+
+
+def test_what_others_are_writing_is_left_alone(tmp_path: Path) -> None:
+    with another_process("replacing(path) as partial", tmp_path / "set", "partial.touch()") as other:
+        assert other.stdin is not None
         write_whole(tmp_path / "set", b"mine")
         assert len(list(tmp_path.iterdir())) == 2
         other.stdin.close()
@@ -189,14 +198,7 @@ def test_the_folder_is_synced_after_the_rename(tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_second_writer_is_refused_and_a_crash_leaves_no_lock(tmp_path: Path) -> None:
-    code = (
-        "import sys; from pathlib import Path; from hanmo.atomic import sole_writer\n"
-        "with sole_writer(Path(sys.argv[1])): print('locked', flush=True); sys.stdin.read()"
-    )
-    command = [sys.executable, "-c", code, str(tmp_path / "run")]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
-        assert other.stdout is not None
-        other.stdout.readline()
+    with another_process("sole_writer(path)", tmp_path / "run") as other:
         with pytest.raises(RunError, match="run: another process is writing there"), sole_writer(tmp_path / "run"):
             pass
         other.kill()

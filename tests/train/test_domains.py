@@ -21,6 +21,7 @@ from hanmo.train.domains import DomainData
 from hanmo.train.loop import Trainer
 from hanmo.train.parallel import Processes
 from hanmo.train.run import load_trained
+from stopped_runs import stop_at
 
 CPU = torch.device("cpu")
 ALONE = Processes(device=CPU)
@@ -125,12 +126,8 @@ def test_distral_trains_and_goes_on_bit_for_bit(
     assert not torch.equal(kept.net.state_dict()["conv1.weight"], before["conv1.weight"])
     assert "real.gnt" in kept.trained_on
 
-    def stop(record: dict[str, Any]) -> None:
-        if record["step"] == 11:  # in the second epoch
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        Trainer(recipe, tmp_path / "stopped", ALONE, stop).run()
+        Trainer(recipe, tmp_path / "stopped", ALONE, stop_at(11)).run()  # in the second epoch
     Trainer(recipe, tmp_path / "stopped", ALONE).run(resume=True)
     one, other = (tmp_path / name / "weights.safetensors" for name in ("straight", "stopped"))
     assert one.read_bytes() == other.read_bytes()

@@ -22,6 +22,7 @@ from hanmo.train.methods import connect
 from hanmo.train.objective import Objective
 from hanmo.train.parallel import Processes
 from hanmo.train.run import RunFolder, load_trained
+from stopped_runs import start, stop_at
 
 ALONE = ("tf-kd", "self", "mutual", "lwf", "distral", "mce", "radicals")
 
@@ -45,10 +46,6 @@ def taught(small: Any, teacher: Path, *names: str, epochs: int = 1, **changes: A
         changes["data"] = {"domains": (small().data.train,)}
     recipe: Recipe = small(train={"epochs": epochs, "checkpoint_every": 0}, **changes, distill=teaching)
     return recipe
-
-
-def start(recipe: Recipe, folder: Path, on_record: Any = lambda r: None) -> Trainer:
-    return Trainer(recipe, folder, Processes.join("cpu"), on_record)
 
 
 @pytest.mark.parametrize("name", list(METHODS))
@@ -78,12 +75,8 @@ def test_stopped_runs_go_on_bit_for_bit(
     recipe = taught(small, teacher, *names)
     start(recipe, tmp_path / "straight").run()
 
-    def stop(record: dict[str, Any]) -> None:
-        if record["step"] == 3:
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        start(recipe, tmp_path / "stopped", stop).run()
+        start(recipe, tmp_path / "stopped", stop_at(3)).run()
     start(recipe, tmp_path / "stopped").run(resume=True)
     one, other = (tmp_path / name / "weights.safetensors" for name in ("straight", "stopped"))
     assert one.read_bytes() == other.read_bytes()

@@ -21,6 +21,7 @@ from hanmo.train.config import DataConfig, DistillConfig, MethodConfig, Recipe
 from hanmo.train.loop import Trainer
 from hanmo.train.parallel import Processes
 from hanmo.train.run import load_trained
+from stopped_runs import start, stop_at
 
 NAMES = ("neurons", "weighted-kd", "trusted-hint")
 
@@ -37,10 +38,6 @@ def recipe(small: Any, teacher: Path) -> Recipe:
     methods = tuple(MethodConfig(name=name) for name in NAMES)
     teaching = DistillConfig(teachers=(str(teacher),), methods=methods, label_weight=1.0)
     return small(distill=teaching, train={"epochs": 1, "checkpoint_every": 0})  # type: ignore[no-any-return]
-
-
-def start(recipe: Recipe, folder: Path, on_record: Any = lambda r: None) -> Trainer:
-    return Trainer(recipe, folder, Processes.join("cpu"), on_record)
 
 
 def test_the_chosen_neurons_are_those_of_the_training_pack(recipe: Recipe, teacher: Path, tmp_path: Path) -> None:
@@ -89,12 +86,8 @@ def test_a_resumed_run_predicts_the_same_neurons(
     monkeypatch.setattr(speed, "LOG_SECONDS", -1.0)
     start(recipe, tmp_path / "straight").run()
 
-    def stop(record: dict[str, Any]) -> None:
-        if record["step"] == 3:
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        start(recipe, tmp_path / "stopped", stop).run()
+        start(recipe, tmp_path / "stopped", stop_at(3)).run()
     checkpoint = latest_checkpoint(tmp_path / "stopped" / "checkpoints")
     assert checkpoint is not None
     tensors = load_tensors(checkpoint)[0]
