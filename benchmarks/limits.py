@@ -110,6 +110,7 @@ def main() -> None:
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="changes of @student")
     parser.add_argument("--slots", type=int, default=2, help="trainings at the same time on a GPU")
     parser.add_argument("--devices", type=int, default=1, help="GPUs to use")
+    parser.add_argument("--part", choices=["writers", "labels"], help="only this half; the other is left out")
     parser.add_argument("--dry-run", action="store_true", help="print the trainings and their cost, and run nothing")
     args = parser.parse_args()
     work, source = args.work.resolve(), args.data / "hwdb100-train.gnt.xz"
@@ -120,19 +121,20 @@ def main() -> None:
 
     make = partial(subset, source, dry_run=args.dry_run)
     jobs = []
-    for fold in range(FOLDS):
+    for fold in range(FOLDS if args.part != "writers" else 0):
         parts = [make(work / "packs" / f"fold-{fold}-{part}", keep) for part, keep in _halves(fold).items()]
         jobs.append(train(f"fold-{fold}", parts[0], (0,)))
-    for count in WRITERS:
+    # All writers are trained for both halves: they are what the cleaned data is compared with.
+    for count in WRITERS if args.part != "labels" else WRITERS[-1:]:
         data = make(work / "packs" / f"writers-{count}", lambda _, n, count=count: n < count)  # type: ignore[misc]
         jobs.append(train(f"writers-{count}", data))
     slots = {"gpu": args.slots, "cpu": 0}
     stored = Results(work / "results.jsonl")
     if args.dry_run:
-        clean_job = train("clean", work / "packs" / "clean")  # its data depends on the trained folds
-        print_dry_run(work.name, [*jobs, clean_job], stored.keys())
+        clean_job = [train("clean", work / "packs" / "clean")] if args.part != "writers" else []
+        print_dry_run(work.name, [*jobs, *clean_job], stored.keys())  # the clean data depends on the trained folds
         return
-    if run_jobs(jobs, work, slots=slots, minutes=args.minutes, devices=args.devices):
+    if run_jobs(jobs, work, slots=slots, minutes=args.minutes, devices=args.devices) and args.part != "writers":
         data = clean(source, work, args.sure)
         jobs.append(train("clean", data))
         print(f"clean: {len(Pack.open(data)):,} of {len(Pack.open(work / 'packs' / 'writers-240')):,} samples left")

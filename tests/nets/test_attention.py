@@ -5,8 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from hanmo.nets.attention import ATTENTION, ConvolutionalBlockAttention, EfficientChannelAttention, SqueezeExcitation
-from hanmo.nets.registry import count_parameters
+from hanmo.errors import ConfigError
+from hanmo.nets.attention import (
+    ATTENTION,
+    ConvolutionalBlockAttention,
+    EfficientChannelAttention,
+    SqueezeExcitation,
+    attention_maker,
+)
+from hanmo.nets.registry import NetConfig, count_parameters, net_size
 
 
 @pytest.mark.parametrize("name", list(ATTENTION))
@@ -28,6 +35,21 @@ def test_se_and_cbam_are_as_large_as_published(channels: int) -> None:
     weights = 2 * channels * channels // 16
     assert count_parameters(SqueezeExcitation(channels)) == weights + channels + channels // 16
     assert count_parameters(ConvolutionalBlockAttention(channels)) == weights + 2 * 7 * 7 + 2
+
+
+@pytest.mark.parametrize("name", ["se", "cbam"])
+def test_reduction_makes_se_and_cbam_smaller(name: str) -> None:
+    weights = [p for p in attention_maker(name, 32)(256).parameters() if p.ndim == 4 and p.shape[-1] == 1]
+    assert [tuple(p.shape) for p in weights] == [(8, 256, 1, 1), (256, 8, 1, 1)]
+    config = NetConfig(attention=name, reduction=64)
+    assert str(config) == f"resnet18+{name}+reduction64"
+    assert net_size(config, 100, 48)[0] <= 11_250_000, "with it, a ResNet-18 of 100 classes has the paper's size"
+
+
+@pytest.mark.parametrize(("attention", "reduction"), [("none", 8), ("eca", 8), ("se", 0)])
+def test_reduction_is_for_modules_that_reduce(attention: str, reduction: int) -> None:
+    with pytest.raises(ConfigError, match="reduction"):
+        NetConfig(attention=attention, reduction=reduction)
 
 
 @pytest.mark.parametrize(("channels", "kernel"), [(64, 3), (128, 5), (256, 5), (512, 5), (2048, 7)])

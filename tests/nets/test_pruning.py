@@ -100,6 +100,21 @@ def test_new_attention_changes_nothing_at_first(attention: str) -> None:
     assert all(p.grad is not None and p.grad.any() for p in levelled.values()), "it can learn"
 
 
+def test_new_weighted_pooling_changes_nothing_at_first() -> None:
+    given = lived_in(width=16)
+    torch.testing.assert_close(logits(pruned(given, width=16, pool="weighted")), logits(given), rtol=1e-5, atol=1e-5)
+
+
+def test_attention_with_fewer_hidden_units_keeps_the_strongest() -> None:
+    given = lived_in(width=16, attention="se", reduction=1)
+    for block in (block for stage in (1, 2, 3, 4) for block in getattr(given, f"layer{stage}")):
+        with torch.no_grad():
+            block.attention.expand.weight[:, 4:] = 0  # only four units have any effect
+    net = pruned(given, width=16, attention="se", reduction=32)
+    assert len(net.layer4[0].attention.reduce.weight) == 4  # type: ignore[union-attr,arg-type]
+    torch.testing.assert_close(logits(net), logits(given), rtol=1e-4, atol=1e-5)
+
+
 def test_dead_channels_are_left_out_and_the_answers_stay() -> None:
     for pool, stem in (("average", "stride2"), ("weighted", "stride2"), ("average", "imagenet")):
         given = lived_in(width=24, pool=pool, stem=stem)
@@ -150,7 +165,6 @@ def test_blocks_it_has_not_are_left_out() -> None:
         ({"stem": "stride4"}, {"stem": "stride4"}),
         ({"stem": "stride2"}, {"stem": "stride4", "width": 16}),
         ({"stem": "imagenet"}, {"stem": "stride2"}),
-        ({"pool": "weighted"}, {"pool": "average"}),
         ({"pool": "average"}, {"pool": "weighted"}),
         ({}, {"attention": "se"}),
     ],

@@ -11,13 +11,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
-ATTENTION: dict[str, Callable[[int], nn.Module]] = {"none": lambda channels: nn.Identity()}
+ATTENTION: dict[str, Callable[..., nn.Module]] = {"none": lambda channels: nn.Identity()}
 """Name in recipes -> function of the number of channels that builds the module."""
+REDUCING = ("se", "cbam")
+"""Modules that reduce the channels by ``net.reduction`` and expand them again."""
 A = TypeVar("A", bound=Callable[[int], nn.Module])
 
 
@@ -29,6 +32,15 @@ def register_attention(name: str) -> Callable[[A], A]:
         return make
 
     return add
+
+
+def attention_maker(name: str, reduction: int | None = None) -> Callable[[int], nn.Module]:
+    """A key of :data:`ATTENTION` -> function of the number of channels that builds the module.
+
+    ``reduction``: for those of :data:`REDUCING`. None: as published.
+    """
+    make = ATTENTION[name]
+    return make if reduction is None else partial(make, reduction=reduction)
 
 
 @register_attention("se")

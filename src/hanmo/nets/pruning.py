@@ -1,6 +1,7 @@
 """Structured pruning: initialise a net with the strongest channels of a trained net that is wider or deeper.
 
-The new net may be narrower, have fewer blocks or classes, or have attention that the trained net has not.
+The new net may be narrower, have fewer blocks or classes, or have attention or weighted pooling that the trained net has
+not.
 
 The strength of a channel comes from the scales of batch norms (Liu et al., "Learning Efficient Convolutional Networks
 through Network Slimming", ICCV 2017). Residual blocks of one stage add their outputs, so they must all keep the same
@@ -24,17 +25,20 @@ State = Mapping[str, Tensor]
 def can_prune_to(net: nn.Module, source: State) -> bool:
     """Whether ``source`` is the state of a ResNet of basic blocks from which ``net`` can be pruned.
 
-    ``net`` must be a ResNet of basic blocks, nowhere wider or deeper, with the same stem, input planes, pooling, kernel
-    sizes and number of classes. Attention may be added, not dropped. A codebook (pool ``bag-of-features``) is refused:
-    its words are in all channels.
+    ``net`` must be a ResNet of basic blocks, nowhere wider or deeper, with the same stem, input planes, kernel sizes and
+    number of classes. Attention and weighted pooling may be added, not dropped. A codebook (pool ``bag-of-features``) is
+    refused: its words are in all channels.
     """
     if type(net) is not ResNet or not all(isinstance(block, BasicBlock) for block in _blocks(net).values()):
         return False
     target = net.state_dict()
-    required = {name for name in target if ".attention." not in name}  # attention can start as the identity
-    drops_attention = any(".attention." in name for name in source) and required == target.keys()
+    # Attention can start as the identity, weighted pooling as the average.
+    added = {name for name in target if ".attention." in name or (name == "pool.weight" and name not in source)}
+    required = target.keys() - added
+    drops_attention = any(".attention." in name for name in source) and not any(".attention." in name for name in target)
     simple_stem = not any(name.startswith(("reduce.", "transformer.")) for name in (*target, *source))
-    same_pool = ("pool.weight" in target) == ("pool.weight" in source) and "pool.codebook" not in {*target, *source}
+    drops_pool = "pool.weight" in source and "pool.weight" not in target
+    same_pool = not drops_pool and "pool.codebook" not in {*target, *source}
     same_input = target["conv1.weight"].shape[1] == source.get("conv1.weight", target["conv1.weight"]).shape[1]
     same_classes = len(target["fc.bias"]) == len(source.get("fc.bias", ()))
     return (
@@ -107,7 +111,7 @@ def prune_to(net: ResNet, source: State) -> None:
     else:
         target["fc.weight"].copy_(source["fc.weight"][:, stream])
     target["fc.bias"].copy_(source["fc.bias"])
-    if "pool.weight" in target:
+    if "pool.weight" in target and "pool.weight" in source:
         keep("pool.weight", stream)
 
 

@@ -24,7 +24,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from hanmo.config import nearest
 from hanmo.errors import ConfigError
-from hanmo.nets.attention import ATTENTION
+from hanmo.nets.attention import ATTENTION, REDUCING, attention_maker
 from hanmo.nets.bag_of_features import WORDS
 from hanmo.nets.classics import alexnet, googlenet, melnyk_net, vgg16_bn
 from hanmo.nets.mobile import MobileNet
@@ -43,6 +43,7 @@ class NetConfig:
 
     ``name``: a key of :data:`NETS`.
     ``attention``: a key of :data:`hanmo.nets.attention.ATTENTION`.
+    ``reduction``: by how much the attention modules ``se`` and ``cbam`` reduce the channels. None: 16, as published.
     ``width``: channels of a ResNet's first stage, 64 as published; other nets' channels are multiplied by width / 64.
     ``stem``, ``pool``: as in :class:`hanmo.nets.resnet.ResNet`.
     ``dropout``: share of features dropped before the classifier.
@@ -72,11 +73,14 @@ class NetConfig:
     bottleneck: int | None = None
     planes: Planes | None = None
     words: int | None = None
+    reduction: int | None = None
     max_pool: Literal["stochastic"] | None = None
 
     def __post_init__(self) -> None:
         _require_known("net", self.name, NETS)
         _require_known("attention", self.attention, ATTENTION)
+        if self.reduction is not None and (self.attention not in REDUCING or self.reduction < 1):
+            raise ConfigError(f"reduction {self.reduction}: 1 or more, with attention {' or '.join(REDUCING)}")
         if self.width < MIN_CHANNELS:
             raise ConfigError(f"width {self.width} is too small: at least {MIN_CHANNELS} channels")
         # Far beyond any published net. A forged file could ask for more memory than there is, or for days of building.
@@ -114,6 +118,7 @@ class NetConfig:
         parts += [f"words{self.words}"] if self.words else []
         parts += [f"{self.max_pool}-max-pool"] if self.max_pool else []
         parts += [self.attention] if self.attention != "none" else []
+        parts += [f"reduction{self.reduction}"] if self.reduction else []
         return "+".join(parts)
 
 
@@ -197,7 +202,7 @@ def _resnet(block: type[BasicBlock] | type[Bottleneck], depths: tuple[int, ...])
 
 def _resnet_options(config: NetConfig, side: int) -> dict[str, Any]:
     """The options of a ResNet."""
-    attention = ATTENTION[config.attention]
+    attention = attention_maker(config.attention, config.reduction)
     shape = {"stem": config.stem, "kernel": config.kernel, "pool": config.pool, "bottleneck": config.bottleneck or 0}
     shape["words"] = config.words or WORDS
     return {**shape, "planes": config.planes, "attention": attention, **_common_options(config, side)}
@@ -223,7 +228,8 @@ def _spatial(config: NetConfig, classes: int, side: int) -> nn.Module:
 
 @register_net("mobilenet", unsupported=("stem", "pool", "depths", "kernel", "bottleneck", "planes", "max_pool"))
 def _mobile(config: NetConfig, classes: int, side: int) -> nn.Module:
-    return MobileNet(classes, width=config.width, attention=ATTENTION[config.attention], dropout=config.dropout)
+    attention = attention_maker(config.attention, config.reduction)
+    return MobileNet(classes, width=config.width, attention=attention, dropout=config.dropout)
 
 
 _SHAPE = ("attention", "stem", "pool", "depths", "kernel", "bottleneck")
