@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -88,8 +90,9 @@ def test_specks_go_and_strokes_stay(size: int) -> None:
     assert strays.without_specks(specked)[6, 6] == 255
 
 
-def test_neat_tight_characters_differ_by_the_dead_zone_only() -> None:
-    """Of some 700 characters cut to their ink: levels fall by at most the dead zone, and two of rounding."""
+def test_neat_tight_characters_stay_as_they_are() -> None:
+    """Of some 700 characters cut to their ink: version 2 lowers levels by at most the dead zone, version 3 hardly."""
+    lowered = {2: 0, 3: 0}
     medians = load_medians()
     for character in {*medians.characters[::5], *"书市亭介瓷店憨"}:
         picture = draw(list(medians.of(character)))
@@ -98,6 +101,11 @@ def test_neat_tight_characters_differ_by_the_dead_zone_only() -> None:
         scale = 64 / max(tight.shape)
         size = (max(1, round(tight.shape[1] * scale)), max(1, round(tight.shape[0] * scale)))
         small = np.asarray(Image.fromarray(tight).resize(size, Image.Resampling.BOX))
-        difference = PLAIN(small).astype(int) - SQUARE(small)
-        assert difference.min() >= -2, character
-        assert difference.max() <= 255 * paper.DEAD_ZONE / 1000 + 2, character
+        plain = PLAIN(small).astype(int)
+        for version in lowered:
+            difference = plain - replace(SQUARE, version=version)(small)
+            assert difference.min() >= -2, character
+            assert difference.max() <= 255 * paper.DEAD_ZONE / 1000 + 2, character
+            lowered[version] += difference.max() > 2
+    # Where strokes are so dense that most neighbouring pixels differ, their edges count as noise.
+    assert lowered[3] < 20 < 600 < lowered[2]

@@ -45,14 +45,16 @@ class Found:
     remark: Remark | None
 
 
-def find_ink(grey: Grey, looks: int = _LOOKS) -> Found:
+def find_ink(grey: Grey, looks: int = _LOOKS, *, keep_faint: bool = True) -> Found:
     """Find the character on a picture (H, W) uint8, ink dark, in at most ``looks`` rounds.
+
+    ``keep_faint`` as in :func:`hanmo.paper.ink_of`.
 
     Raises :class:`BlankImageError` when there is nothing but print and specks, :class:`FaintInkError` when noise hides
     the ink.
     """
     small = reduced(grey)
-    ink, touches = _own_ink(*paper.ink_of(small))
+    ink, touches = _own_ink(*paper.ink_of(small, keep_faint=keep_faint))
     if ink.max() < paper.VISIBLE:
         raise BlankImageError("the picture is blank but for printed lines or specks; is the character on it?")
     rows, columns = crop_box(ink, paper.VISIBLE)
@@ -62,7 +64,7 @@ def find_ink(grey: Grey, looks: int = _LOOKS) -> Found:
         scale, around = max(grey.shape) / max(small.shape), _AROUND * max(height, width) + 2
         top, left = (max(int((line.start - around) * scale), 0) for line in (rows, columns))
         bottom, right = (int((line.stop + around) * scale) for line in (rows, columns))
-        return find_ink(grey[top:bottom, left:right], looks - 1)
+        return find_ink(grey[top:bottom, left:right], looks - 1, keep_faint=keep_faint)
     ink = ink[rows, columns]
     remark: Remark | None = "several characters" if _several(ink) else "touching the edge" if touches else None
     return Found(ink.astype(np.float32) / np.float32(255), remark)

@@ -34,11 +34,11 @@ from hanmo.paper import MIN_CONTRAST
 Method = Literal["fit", "moment", "line-density"]
 Grey = NDArray[np.uint8]
 
-Version = Literal[1, 2]
+Version = Literal[1, 2, 3]
 
-VERSION: Version = 2
-"""Goes up whenever the same picture would give another square; packs, bundles and runs record it. Version 1, which
-reads clean pictures only, is kept for the bundles and runs that were made with it; packs of version 1 are refused."""
+VERSION: Version = 3
+"""Goes up whenever the same picture would give another square; packs, bundles and runs record it. Former versions are
+kept for the bundles and runs that were made with them; packs of former versions are refused."""
 
 _LONGEST = 16_384
 """Version 1 only: the longest side of a picture, in pixels. Version 1 resamples the original pixels, by matrices of
@@ -78,9 +78,10 @@ class Inspected:
 class Normalization:
     """How pictures become squares. ``side`` and ``margin`` are in pixels; ``margin`` stays paper on every side.
 
-    ``version`` 2 finds the ink on paper of any kind (:mod:`hanmo.ink`); version 1 takes everything darker than the
-    paper's median for ink. For clean pictures the squares of both are alike, but not equal: version 2 averages large
-    pictures down to 96 pixels first, and counts the faintest 15 % of the contrast as paper.
+    ``version`` 3 finds the ink on paper of any kind (:mod:`hanmo.ink`). Version 2 does too, but it counts the faintest
+    15 % of the contrast as paper even on clean scans, where they are the soft edges of strokes. Version 1 takes
+    everything darker than the paper's median for ink; for clean pictures its squares are much like those of version 3,
+    which averages large pictures down to 96 pixels first.
 
     Raises :class:`ConfigError` for an unknown method or version and for an impossible side or margin.
     """
@@ -135,7 +136,7 @@ class Normalization:
             return Inspected(_resample(crop_to_ink(stretch(grey)), self), None)
         if not grey.size or grey.min() == grey.max():
             raise BlankImageError("the picture is blank: it holds one grey level only")
-        found = find_ink(grey)
+        found = find_ink(grey, keep_faint=self.version > 2)
         return Inspected(_resample(found.ink, self), found.remark)
 
 

@@ -8,7 +8,8 @@ The steps of :func:`ink_of`, in order. On a clean picture the first three change
    median filter where there is much.
 3. Smoothing of sensor noise: the noise is estimated (:func:`noise_of`), and a noisy picture passes a binomial filter.
 4. Thresholding (:func:`levels_of`): Otsu's threshold separates ink from paper and gives the grey level of both.
-5. Scaling (:func:`ink_levels`): the levels between both become the ink, 0 to 255; levels near the paper become 0.
+5. Scaling (:func:`ink_levels`): the levels between both become the ink, 0 to 255. Levels near the paper become 0,
+   unless the picture is free of noise, shadows and veils (:func:`has_soft_edges_only`).
 
 Before these steps :func:`hanmo.ink.reduced` averages large pictures down to :data:`SIDE` pixels; after them
 :mod:`hanmo.strays` and :mod:`hanmo.neighbours` remove the ink that does not belong to the character.
@@ -39,7 +40,8 @@ MIN_CONTRAST = 12
 """Fewest grey levels, of 255, between paper and ink; a picture with less counts as blank."""
 
 DEAD_ZONE = 150
-"""Thousandths of the contrast up to which a pixel is paper: faint shadows and the structure of the paper stay below."""
+"""Thousandths of the contrast up to which a pixel is paper: faint shadows and the structure of the paper stay below.
+Clean scans have neither: there, these pixels are the soft edges of strokes."""
 
 VISIBLE = 77
 """Ink, of 255, from which a pixel counts as written on: 30 %."""
@@ -78,8 +80,11 @@ NOISE = (8, 16)
 """Noise, in per cent of the contrast, from which a picture is smoothed twice, and from which four times."""
 
 
-def ink_of(grey: Grey) -> tuple[Grey, bool]:
+def ink_of(grey: Grey, *, keep_faint: bool = True) -> tuple[Grey, bool]:
     """Find the ink of a grey picture (H, W) uint8, ink dark, at most :data:`SIDE` pixels a side.
+
+    ``keep_faint``: whether the faintest pixels of a picture without noise and shadows are ink. Version 2 of the
+    normalisation takes them for paper, as in any other picture.
 
     Returns the ink, (H, W) uint8, 0 = paper, 255 = ink; and whether the picture is free of noise: as
     black-and-white scans are, scans with clipped whites, and what was written on a screen.
@@ -100,7 +105,16 @@ def ink_of(grey: Grey) -> tuple[Grey, bool]:
         raise FaintInkError("the picture shows no clear ink: whatever is written drowns in noise; take a sharper one")
     # The dead zone covers two deviations of the noise at least; 999, since the ink above it divides by 1000 - dead.
     dead = min(max(DEAD_ZONE, 2000 * left // (64 * contrast)), 999)
-    return ink_levels(paper, dark, dead).take(seen), noise == 0 and clean is flat
+    noiseless = noise == 0 and clean is flat
+    if keep_faint and noiseless and flat is grey and has_soft_edges_only(seen, paper, dark):
+        dead = 0
+    return ink_levels(paper, dark, dead).take(seen), noiseless
+
+
+def has_soft_edges_only(grey: Grey, paper: int, dark: int) -> bool:
+    """Whether fewer pixels are faint, by :data:`DEAD_ZONE`, than are ink: there is no shadow or veil on the paper."""
+    inked = np.count_nonzero(ink_levels(paper, dark, DEAD_ZONE).take(grey))
+    return bool(np.count_nonzero(grey < paper) < 2 * inked)
 
 
 def ink_levels(paper: int, dark: int, dead: int) -> Grey:

@@ -67,7 +67,7 @@ def test_mistakes_are_one_line(tiny_run: Path, drawn: Path, tmp_path: Path) -> N
         ([unfinished], "weights.safetensors: no such file, the run is not finished; go on with it by --resume"),
         ([seeds], f"seeds/weights.safetensors: no such file, but there are runs inside; name one, as {seeds}"),
         ([alone], "alone: weights alone know no packs"),
-        ([tiny_run, "--test", drawn / "small-test"], "small-test: packed as fit-16+2.v2, but fit-32+2.v2 is needed"),
+        ([tiny_run, "--test", drawn / "small-test"], "small-test: packed as fit-16+2.v3, but fit-32+2.v3 is needed"),
         ([tiny_run, "--calibration", tmp_path], "not a pack"),
     ):
         status, out, err = run(*arguments, "--out", tmp_path / "bundle")

@@ -220,7 +220,7 @@ def test_packs_that_do_not_fit(
     write_pack(tmp_path / "strangers", samples, normalization=Normalization(side=32))
     out, train = tmp_path / "bundle", drawn / "train"
     for calibration, test, error, message in (
-        (train, drawn / "small-test", PackError, r"small-test: packed as fit-16\+2\.v2, but fit-32\+2\.v2 is needed"),
+        (train, drawn / "small-test", PackError, r"small-test: packed as fit-16\+2\.v3, but fit-32\+2\.v3 is needed"),
         (drawn / "small-train", drawn / "test", PackError, "small-train: packed as"),
         (train, tmp_path / "strangers", CharsetError, r"strangers: holds 1 character\(s\) .* not know, '龟' first"),
         (train, tmp_path / "none", PackError, "none: not a pack"),

@@ -215,7 +215,7 @@ def test_data_that_does_not_fit_is_refused_before_anything_is_written(small: Any
         (small(train={"batch": 81}), ConfigError, "train.batch 81 is larger than the 80 training samples"),
         (small(data={"train": packs["missing"]}), PackError, "missing: not a pack"),
         (small(data={"test": packs["missing"]}), PackError, "missing: not a pack"),
-        (small(data={"test": packs["larger"]}), PackError, r"larger: packed as fit-24\+2.v2, but fit-16\+2.v2 is"),
+        (small(data={"test": packs["larger"]}), PackError, r"larger: packed as fit-24\+2.v3, but fit-16\+2.v3 is"),
         (small(data={"test": packs["strangers"]}), CharsetError, r"strangers: 1 label\(s\) outside the .*: 龟"),
     ):
         with pytest.raises(error, match=message):
@@ -238,9 +238,9 @@ def test_teachers_that_do_not_fit_are_refused(small: Any, drawn: Path, tmp_path:
 
     teacher = tmp_path / "teacher"
     for recipe, error, message in (
-        (distilling(tiny_run), ConfigError, r"tiny-run: the teacher reads fit-32\+2.v2, the data is fit-16"),
+        (distilling(tiny_run), ConfigError, r"tiny-run: the teacher reads fit-32\+2.v3, the data is fit-16"),
         (distilling(teacher, "more"), CharsetError, "teacher knows 5 characters, but 1 of the data's 6 .*龟"),
-        (distilling(teacher, "other"), ConfigError, r"the teacher reads fit-16\+2.v2, the data is moment-16"),
+        (distilling(teacher, "other"), ConfigError, r"the teacher reads fit-16\+2.v3, the data is moment-16"),
         (distilling(tmp_path / "none"), CheckpointError, "none: no such file"),
         (distilling(teacher, name="kdd"), ConfigError, "'kdd' is unknown; did you mean 'kd'"),
         (distilling(teacher, options={"t": 1}), ConfigError, "no option 't'; known: temperature"),

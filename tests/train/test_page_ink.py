@@ -9,7 +9,7 @@ from torch import Tensor
 
 from hanmo import filters, paper
 from hanmo.errors import BlankImageError
-from hanmo.normalize import Normalization
+from hanmo.normalize import Normalization, Version
 from hanmo.synth.fonts.variants import draw_medians
 from hanmo.synth.paper.page import PageConfig, write_page
 from hanmo.train import page_ink
@@ -27,7 +27,9 @@ def pages(side: int, count: int) -> Tensor:
 
 
 def assert_alike(written: Tensor, normalization: Normalization) -> None:
-    squares, blank = normalize_pages(written, normalization.side, normalization.margin)
+    squares, blank = normalize_pages(
+        written, normalization.side, normalization.margin, keep_faint=normalization.version > 2
+    )
     assert squares.shape == (len(written), normalization.side, normalization.side)
     assert squares.dtype == torch.uint8
     for number, page in enumerate(written.numpy()):
@@ -43,6 +45,16 @@ def assert_alike(written: Tensor, normalization: Normalization) -> None:
 
 def test_squares_of_pages_are_those_of_the_original() -> None:
     assert_alike(pages(96, PAGES), Normalization(side=48))
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_pages_without_noise(version: Version) -> None:
+    """Soft strokes on one level of paper; a veil covers half of the last pages."""
+    squares = torch.stack([torch.from_numpy(square.copy()) for _, square in draw_medians(TEXT, 64)])
+    clean = torch.full((2 * len(squares), 80, 80), 250, dtype=torch.uint8)
+    clean[:, 8:72, 8:72] -= squares.repeat(2, 1, 1) // 2
+    clean[len(squares) :, ::2] -= 10
+    assert_alike(clean, Normalization(side=48, version=version))
 
 
 @pytest.mark.parametrize("side", [48, 61, 80])

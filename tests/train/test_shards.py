@@ -99,7 +99,7 @@ def test_only_a_net_of_the_same_kind_can_be_begun_with(small: Any, tmp_path: Pat
     other = small(train={"start": str(tmp_path / "first")}, net={"width": 16})
     with pytest.raises(CheckpointError, match="of another net"):
         Trainer(other, tmp_path / "second", Processes.join("cpu"))
-    with pytest.raises(ConfigError, match=r"the net reads fit-32\+2.v2, the data is fit-16"):
+    with pytest.raises(ConfigError, match=r"the net reads fit-32\+2.v3, the data is fit-16"):
         Trainer(small(train={"start": str(tiny_run)}), tmp_path / "third", Processes.join("cpu"))
 
 

@@ -1,7 +1,7 @@
 """Structured pruning: initialise a net with the strongest channels of a trained net that is wider or deeper.
 
-The new net may be narrower, have fewer blocks or classes, or have attention or weighted pooling that the trained net has
-not.
+The new net may be narrower, have fewer blocks or classes, or have attention or weighted pooling that the trained net
+has not.
 
 The strength of a channel comes from the scales of batch norms (Liu et al., "Learning Efficient Convolutional Networks
 through Network Slimming", ICCV 2017). Residual blocks of one stage add their outputs, so they must all keep the same
@@ -25,9 +25,9 @@ State = Mapping[str, Tensor]
 def can_prune_to(net: nn.Module, source: State) -> bool:
     """Whether ``source`` is the state of a ResNet of basic blocks from which ``net`` can be pruned.
 
-    ``net`` must be a ResNet of basic blocks, nowhere wider or deeper, with the same stem, input planes, kernel sizes and
-    number of classes. Attention and weighted pooling may be added, not dropped. A codebook (pool ``bag-of-features``) is
-    refused: its words are in all channels.
+    ``net`` must be a ResNet of basic blocks, nowhere wider or deeper, with the same stem, input planes, kernel sizes
+    and number of classes. Attention and weighted pooling may be added, not dropped. A codebook (pool
+    ``bag-of-features``) is refused: its words are in all channels.
     """
     if type(net) is not ResNet or not all(isinstance(block, BasicBlock) for block in _blocks(net).values()):
         return False
@@ -35,7 +35,7 @@ def can_prune_to(net: nn.Module, source: State) -> bool:
     # Attention can start as the identity, weighted pooling as the average.
     added = {name for name in target if ".attention." in name or (name == "pool.weight" and name not in source)}
     required = target.keys() - added
-    drops_attention = any(".attention." in name for name in source) and not any(".attention." in name for name in target)
+    attention_there, attention_here = (any(".attention." in name for name in state) for state in (source, target))
     simple_stem = not any(name.startswith(("reduce.", "transformer.")) for name in (*target, *source))
     drops_pool = "pool.weight" in source and "pool.weight" not in target
     same_pool = not drops_pool and "pool.codebook" not in {*target, *source}
@@ -47,7 +47,7 @@ def can_prune_to(net: nn.Module, source: State) -> bool:
         and same_pool
         and same_input
         and same_classes
-        and not drops_attention
+        and (attention_here or not attention_there)
         and all(_is_part_of(target[name], source[name]) for name in required)
     )
 

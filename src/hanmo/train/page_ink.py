@@ -14,7 +14,7 @@ from torch import Tensor
 from hanmo import paper
 
 
-def ink_of(pages: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def ink_of(pages: Tensor, *, keep_faint: bool = True) -> tuple[Tensor, Tensor, Tensor]:
     """:func:`hanmo.paper.ink_of`: uint8 (N, P, P) -> int32 (N, P, P), and bool (N,) twice: no ink there; no noise."""
     flat = flatten(pages.int())
     noise = noise_of(flat)
@@ -35,9 +35,20 @@ def ink_of(pages: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     contrast = contrast.clamp(min=1)  # blank pages are divided by it too, though their result is not used
     # Ink lighter than the dead zone, in thousandths of the contrast, counts as noise.
     dead = (2000 * left // (64 * contrast)).clamp(min=paper.DEAD_ZONE, max=999)
+    if keep_faint:
+        even = (flat == pages).flatten(1).all(1)
+        dead = torch.where(noiseless & even & has_soft_edges_only(seen, bright, contrast), 0, dead)
     above = (bright[:, None, None] - seen) * 1000 - (dead * contrast)[:, None, None]
     ink = torch.div(255 * above, ((1000 - dead) * contrast)[:, None, None], rounding_mode="floor")
     return ink.clamp(0, 255), blank, noiseless
+
+
+def has_soft_edges_only(pages: Tensor, bright: Tensor, contrast: Tensor) -> Tensor:
+    """:func:`hanmo.paper.has_soft_edges_only` of int32 (N, P, P), with paper and contrast int32 (N,): bool (N,)."""
+    apart, contrast = bright[:, None, None] - pages, contrast[:, None, None]
+    # The ink that :func:`hanmo.paper.ink_levels` rounds down to 0 is no ink.
+    inked = 255 * (1000 * apart - paper.DEAD_ZONE * contrast) >= (1000 - paper.DEAD_ZONE) * contrast
+    return (apart > 0).sum((1, 2)) < 2 * inked.sum((1, 2))
 
 
 def flatten(pages: Tensor) -> Tensor:

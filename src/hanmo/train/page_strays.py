@@ -18,13 +18,15 @@ from hanmo.ink import DUST, DUST_GAP
 from hanmo.train.page_ink import counted, ink_of
 
 
-def normalize_pages(pages: Tensor, side: int, margin: int) -> tuple[Tensor, Tensor]:
+def normalize_pages(pages: Tensor, side: int, margin: int, *, keep_faint: bool = True) -> tuple[Tensor, Tensor]:
     """Normalise pages, uint8 (N, P, P) with P at most 96 and dark ink, as ``Normalization(side=side, margin=margin)``.
+
+    ``keep_faint``: whether the faintest pixels of a page without noise are ink, as from version 3 on.
 
     Returns squares, uint8 (N, S, S) with bright ink, and bool (N,): True where no ink was found.
     """
     assert pages.shape[1] == pages.shape[2] <= paper.SIDE
-    ink, blank, noiseless = ink_of(pages)
+    ink, blank, noiseless = ink_of(pages, keep_faint=keep_faint)
     ink = _own_ink(ink, noiseless)
     seen = ink >= paper.VISIBLE
     blank |= ~seen.flatten(1).any(1)

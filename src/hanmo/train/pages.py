@@ -54,7 +54,9 @@ class Pages:
         written = torch.ones(len(on_pages), dtype=torch.bool, device=keys.device)
         written[: min(len(on_pages), round(self.shares.empty_share * len(keys)))] = False
         pages = write_page(changed[on_pages] * written[:, None, None], keys[on_pages], self.page, side=self.side)
-        seen, blank = normalize_pages(pages, self.squares.side, self.squares.margin)
+        seen, blank = normalize_pages(
+            pages, self.squares.side, self.squares.margin, keep_faint=self.squares.version > 2
+        )
         # A row without usable ink keeps its clean square, and so does an empty page with a line like a stroke.
         blank = blank | (~written & _long_lines(seen))
         spoilt = torch.where(blank[:, None, None], clean[on_pages], seen)

@@ -75,7 +75,7 @@ export const PAPER = {
   // Fewest grey levels, of 255, between paper and ink; a picture with less counts as blank.
   MIN_CONTRAST: 12,
   // Thousandths of the contrast up to which a pixel is paper: faint shadows and the structure of the paper stay
-  // below.
+  // below. Clean scans have neither: there, these pixels are the soft edges of strokes.
   DEAD_ZONE: 150,
   // Ink, of 255, from which a pixel counts as written on: 30 %.
   VISIBLE: 77,
@@ -187,7 +187,7 @@ export const INK = {
 
 /** From src/hanmo/normalize.py. */
 export const NORMALIZE = {
-  VERSIONS: [1, 2],
+  VERSIONS: [1, 2, 3],
 };
 
 /** From src/hanmo/occlusion.py. */

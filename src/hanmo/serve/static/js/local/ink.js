@@ -20,13 +20,14 @@ const ONE = 2 ** 22; // Pillow's weights of a picture of bytes are whole numbers
 
 /**
  * @param {Grey} grey ink dark
+ * @param {boolean} keepFaint as for inkOf
  * @param {number} looks
  * @returns {{ink: Grey, remark: Remark | null}} ink 0 = paper, 255 = ink, cut to the character
  * @throws {import("./problem.js").Problem} where there is none, print aside, or noise hides it
  */
-export function findInk(grey, looks = LOOKS) {
+export function findInk(grey, keepFaint, looks = LOOKS) {
   const small = reduced(grey);
-  const { levels, touches } = ownInk(inkOf(small));
+  const { levels, touches } = ownInk(inkOf(small, keepFaint));
   if (!levels.some((level) => level >= VISIBLE)) {
     throw blank("the picture is blank but for printed lines or specks; is the character on it?");
   }
@@ -39,7 +40,8 @@ export function findInk(grey, looks = LOOKS) {
     const from = (/** @type {number} */ line) => Math.max(Math.trunc((line - around) * scale), 0);
     const to = (/** @type {number} */ line, /** @type {number} */ end) =>
       Math.min(Math.trunc((line + around) * scale), end);
-    return findInk(cut(grey, [from(top), to(bottom, grey.height), from(left), to(right, grey.width)]), looks - 1);
+    const closer = cut(grey, [from(top), to(bottom, grey.height), from(left), to(right, grey.width)]);
+    return findInk(closer, keepFaint, looks - 1);
   }
   const ink = cut({ ...small, levels }, box);
   return { ink, remark: several(ink) ? "several characters" : touches ? "touching the edge" : null };

@@ -51,7 +51,7 @@ export const normalize = (grey, settings) => inspect(grey, settings).square;
 export function inspect(grey, settings) {
   if (settings.version === 1) return { square: resampled(stretched(grey), settings), remark: null };
   refuseOneLevel(countLevels(grey.levels));
-  const { ink, remark } = findInk(grey);
+  const { ink, remark } = findInk(grey, settings.version > 2);
   const found = { ...ink, ink: Float32Array.from(ink.levels, (level) => level / 255) };
   return { square: resampled(found, settings), remark };
 }

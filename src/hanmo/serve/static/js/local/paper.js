@@ -14,10 +14,11 @@ const RAISED = PAPER.PAPER; // the level that the background is raised to
 
 /**
  * @param {Grey} grey ink dark, at most SIDE pixels a side
+ * @param {boolean} keepFaint whether the faintest pixels of a picture without noise and shadows are ink
  * @returns {{ink: Grey, noiseless: boolean}} 0 = paper, 255 = ink; and whether the picture is free of noise
  * @throws {import("./problem.js").Problem} where nothing is written, or noise hides what is
  */
-export function inkOf(grey) {
+export function inkOf(grey, keepFaint) {
   const flat = flatten(grey);
   const noise = noiseOf(flat); // measured first, since the next step would hide it
   const clean = withoutImpulses(flat);
@@ -32,10 +33,27 @@ export function inkOf(grey) {
   if (contrast * 64 < 5 * left) {
     throw faint("the picture shows no clear ink: whatever is written drowns in noise; take a sharper one");
   }
-  const dead = Math.min(Math.max(DEAD_ZONE, Math.floor((2000 * left) / (64 * contrast))), 999);
-  const ink = inkLevels(paper, dark, dead);
   const noiseless = noise === 0 && clean.levels === flat.levels;
+  const even = flat.levels === grey.levels;
+  const softEdges = keepFaint && noiseless && even && hasSoftEdgesOnly(seen, paper, dark);
+  const dead = softEdges ? 0 : Math.min(Math.max(DEAD_ZONE, Math.floor((2000 * left) / (64 * contrast))), 999);
+  const ink = inkLevels(paper, dark, dead);
   return { ink: { ...seen, levels: seen.levels.map((level) => ink[level]) }, noiseless };
+}
+
+/**
+ * Whether fewer pixels are faint than are ink: there is no shadow or veil on the paper.
+ *
+ * @param {Grey} grey @param {number} paper @param {number} dark
+ */
+function hasSoftEdgesOnly({ levels }, paper, dark) {
+  const ink = inkLevels(paper, dark, DEAD_ZONE);
+  let [inked, below] = [0, 0];
+  for (const level of levels) {
+    if (level < paper) below += 1;
+    if (ink[level] > 0) inked += 1;
+  }
+  return below < 2 * inked;
 }
 
 /**
