@@ -195,7 +195,7 @@ def test_folders_of_a_store_may_be_nested_deeper_than_functions() -> None:
         def unstrip_protocol(self, name: str) -> str:
             return name
 
-    (found,) = addresses._below(Deep(), "d", lambda name: name.endswith(".png"))
+    (found,) = addresses._below(Deep(), "d", None, lambda name: name.endswith(".png"))
     assert found.address == "/".join("d" * 1201) + "/a.png"
 
 
