@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -27,16 +27,14 @@ def server(*parts: bytes, pause: float = 0.1) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def serve() -> None:
-            connection, _ = listening.accept()
-            with connection:
-                for part in parts:
-                    try:
+            with suppress(OSError):  # the other side has gone
+                connection, _ = listening.accept()
+                with connection:
+                    for part in parts:
                         connection.sendall(part)
-                    except OSError:  # the other side has gone
-                        return
-                    time.sleep(pause)
-                if not parts:
-                    time.sleep(3)
+                        time.sleep(pause)
+                    if not parts:
+                        time.sleep(3)
 
         threading.Thread(target=serve, daemon=True).start()
         yield f"127.0.0.1:{listening.getsockname()[1]}"
