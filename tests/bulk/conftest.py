@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import numpy as np
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from PIL import Image
 
 from hanmo.bulk import Options
@@ -53,6 +55,15 @@ def gnt(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("bulk-samples") / "1001-c.gnt"
     write_gnt(path, samples(1300))
     return path
+
+
+@pytest.fixture
+def memory() -> Iterator[MemoryFileSystem]:
+    """An empty store in memory."""
+    fs = fsspec.filesystem("memory")
+    yield fs
+    fs.store.clear()
+    fs.pseudo_dirs[:] = [""]
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar
@@ -120,15 +119,6 @@ def test_pieces_are_the_items_from_any_one_on(mixed: Path, as_address: bool) -> 
             assert max(map(len, pieces), default=0) <= size
             found = chain.from_iterable(items_of(piece, None) for piece in pieces)
             assert [(item.file, item.sample) for item in found] == names[before:]
-
-
-@pytest.fixture
-def memory() -> Iterator[MemoryFileSystem]:
-    """An empty store in memory."""
-    fs = fsspec.filesystem("memory")
-    yield fs
-    fs.store.clear()
-    fs.pseudo_dirs[:] = [""]
 
 
 def test_the_same_path_in_two_stores_is_two_pictures(memory: MemoryFileSystem, tmp_path: Path) -> None:
