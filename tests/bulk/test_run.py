@@ -18,6 +18,8 @@ from hanmo.bulk.items import batches
 from hanmo.bulk.results import publish
 from hanmo.errors import StorageError
 
+pytestmark = pytest.mark.usefixtures("small_batches")
+
 
 @contextmanager
 def nothing(*args: object) -> Iterator[int]:
