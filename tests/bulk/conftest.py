@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
+import json
+import resource
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import numpy as np
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from PIL import Image
 
-from hanmo.bulk import Options
+from hanmo.bulk import Options, Source, read_in_bulk
 from hanmo.bundle import Bundle
 from hanmo.data.gnt import write_gnt
 from hanmo.data.sample import Sample
 from hanmo.image import load
 
+BATCH, COUNT = 80, 410
+"""Pictures of a batch in these tests: more than go through the net at once. And of ``gnt``: some batches and a rest."""
 HAND: dict[str, Any] = {
     "一": [[(0, 5), (10, 5)]],
     "丨": [[(5, 0), (5, 10)]],
     "十": [[(0, 5), (10, 5)], [(5, 0), (5, 10)]],
 }
+
+
+@pytest.fixture
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some hundred pictures are then many: several batches, and enough to start processes."""
+    monkeypatch.setattr("hanmo.bulk.run._BATCH", BATCH)
+    monkeypatch.setattr("hanmo.bulk.run._GPU_BATCH", 4 * BATCH)
+    monkeypatch.setattr("hanmo.bulk.run._FEW", 2 * BATCH)
 
 
 @pytest.fixture(scope="session")
@@ -47,10 +62,40 @@ def samples(count: int) -> Iterator[Sample]:
 
 @pytest.fixture(scope="session")
 def gnt(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """1,300 samples."""
+    """``COUNT`` samples."""
     path = tmp_path_factory.mktemp("bulk-samples") / "1001-c.gnt"
-    write_gnt(path, samples(1300))
+    write_gnt(path, samples(COUNT))
     return path
+
+
+@pytest.fixture
+def memory() -> Iterator[MemoryFileSystem]:
+    """An empty store in memory."""
+    fs = fsspec.filesystem("memory")
+    yield fs
+    fs.store.clear()
+    fs.pseudo_dirs[:] = [""]
+
+
+def rows_of(path: Path) -> list[dict[str, Any]]:
+    """The rows of JSON lines."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def read(tmp_path: Path, options: Options, *inputs: Path | str, **more: Any) -> list[dict[str, Any]]:
+    read_in_bulk(Source(inputs, **more), tmp_path / "rows.jsonl", options, processes=1)
+    return rows_of(tmp_path / "rows.jsonl")
+
+
+@contextmanager
+def ending_at(size: int) -> Iterator[None]:
+    """A limit on the size of files, which stands for a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.fixture

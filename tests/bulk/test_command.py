@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from rich.console import Console
 
 from hanmo.bulk import Options, Totals
 from hanmo.bulk.progress import describe, showing, summary
+from hanmo.bulk.run import Report
 from hanmo.bulk.work import Counts
 from hanmo.errors import ArgumentError
 
@@ -89,3 +91,31 @@ def test_no_process_is_refused(folder: Path, options: Options, tmp_path: Path) -
 
     with pytest.raises(ArgumentError, match="processes is 0"):
         read_in_bulk(Source([folder]), tmp_path / "a.csv", options, processes=0)
+
+
+def test_where_the_machines_write_the_bar_says_so(
+    monkeypatch: pytest.MonkeyPatch, run: Run, folder: Path, options: Options
+) -> None:
+    """They report nothing, so this is all that there is to see."""
+    texts: list[str] = []
+
+    @contextmanager
+    def noting(console: Console, first_text: str) -> Iterator[Report]:
+        text = io.StringIO()
+        with showing(Console(file=text, force_terminal=True, width=200), first_text) as report:
+            yield report
+        texts.append(text.getvalue())
+
+    def read(*args: object, **more: object) -> Totals:
+        return Totals(Counts(), 0, 1.0)
+
+    monkeypatch.setattr("hanmo.bulk.cluster._require_ray", lambda: None)
+    monkeypatch.setattr("hanmo.bulk.progress.showing", noting)
+    monkeypatch.setattr("hanmo.bulk.run.read_in_bulk", read)
+    for out, shown in (
+        ("memory://[b]/r.parquet", "the machines write to memory://[b]/r.parquet"),
+        ("r.csv", "starting"),
+    ):
+        status, _, stderr = run("recognize", str(folder), "--out", out, "--ray", "local")
+        assert status == 0, stderr
+        assert shown in texts.pop()

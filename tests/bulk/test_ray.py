@@ -1,31 +1,23 @@
-"""Reading over Ray: a cluster of two nodes that loses one, and what goes wrong before anything is read."""
+"""Reading over Ray: a cluster of two nodes that loses one, and a Ray of this machine in another folder."""
 
 from __future__ import annotations
 
 import json
-import shlex
-import socket
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
 from hanmo.bulk import Options, Source, read_in_bulk, spread
-from hanmo.bulk.cluster import check_address
 from hanmo.data.gnt import write_gnt
-from hanmo.errors import ArgumentError, RunError, StorageError, WorkerError
+from hanmo.errors import RunError, StorageError, WorkerError
 from needs import RAY
 
 from .conftest import samples
-
-Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -90,6 +82,47 @@ def test_the_command_on_this_machine(folder: Path, options: Options, tmp_path: P
     assert not list(tmp_path.glob(".rows*"))
 
 
+@pytest.fixture(scope="module")
+def one_ray(options: Options, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """The folder in which one_ray.py read over a Ray that was started elsewhere, and what it found."""
+    RAY.get()
+    folder = tmp_path_factory.mktemp("one-ray")
+    (folder / "scans").mkdir()
+    for number, sample in enumerate(samples(5)):
+        Image.fromarray(sample.image).save(folder / "scans" / f"{number}.png")
+    write_gnt(folder / "1001-c.gnt", samples(40))
+    script, facts = Path(__file__).with_name("one_ray.py"), folder / "facts.json"
+    done = run_apart(str(script), str(facts), str(options.bundle), str(folder))
+    assert done.returncode == 0, done.stderr
+    return folder, json.loads(facts.read_text())
+
+
+def test_relative_paths_start_from_the_folder_of_the_command(one_ray: tuple[Path, dict[str, Any]]) -> None:
+    rows = [json.loads(line) for line in (one_ray[0] / "rows.jsonl").read_text(encoding="utf-8").splitlines()]
+    names = [(f"scans/{number}.png", None) for number in range(5)]
+    assert [(row["file"], row["sample"]) for row in rows] == [*names, *(("1001-c.gnt", n) for n in range(1, 41))]
+    assert not any(row["error"] for row in rows)
+
+
+def test_the_settings_of_ray_are_afterwards_those_of_before(one_ray: tuple[Path, dict[str, Any]]) -> None:
+    assert one_ray[1]["after"] == one_ray[1]["before"]
+
+
+def test_fewer_files_than_processes_warn_nobody(one_ray: tuple[Path, dict[str, Any]]) -> None:
+    assert len((one_ray[0] / "one.jsonl").read_text(encoding="utf-8").splitlines()) == 40
+    assert one_ray[1]["warnings"] == []
+
+
+def test_a_picture_that_ends_every_process_ends_the_run(one_ray: tuple[Path, dict[str, Any]]) -> None:
+    assert one_ray[1]["killed"].startswith("WorkerError: Ray stopped the reading (Actor")
+
+
+def test_a_store_that_refuses_to_write_is_named(one_ray: tuple[Path, dict[str, Any]]) -> None:
+    out = "file:///proc/nowhere/rows.parquet"
+    assert one_ray[1]["unwritable"].startswith(f"StorageError: {out}: cannot be written (No such file or directory); ")
+    assert f"remove {out} if it is there, and give the command again" in one_ray[1]["unwritable"]
+
+
 class WrappedError(Exception):
     """As Ray's errors: a message with a trace, and the error of the other machine in ``cause``."""
 
@@ -111,122 +144,12 @@ def test_an_error_of_another_machine_is_one_line() -> None:
     )
     with pytest.raises(StorageError, match="a full disk"), spread._stopping():
         raise StorageError("a full disk")
-
-
-@contextmanager
-def server(answer: bytes | None) -> Iterator[str]:
-    """The address of a server that gives ``answer`` to whoever comes, or is silent."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-
-        def serve() -> None:
-            connection, _ = listening.accept()
-            with connection:
-                if answer is not None:
-                    connection.sendall(answer)
-                else:
-                    time.sleep(3)
-
-        threading.Thread(target=serve, daemon=True).start()
-        yield f"127.0.0.1:{listening.getsockname()[1]}"
-
-
-def closed_port() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return f"127.0.0.1:{listening.getsockname()[1]}"
-
-
-@pytest.mark.parametrize("kind", ["closed", "silent", "another"])
-def test_an_address_that_does_not_answer_is_one_line_within_seconds(
-    run: Run, folder: Path, options: Options, monkeypatch: pytest.MonkeyPatch, kind: str
-) -> None:
-    monkeypatch.setattr("hanmo.bulk.cluster._require_ray", lambda: None)  # it is not needed to find out
-    monkeypatch.setattr("hanmo.bulk.cluster._ANSWER_SECONDS", 1.0)
-
-    def recognize(address: str) -> str:
-        start = time.monotonic()
-        command = ["recognize", str(folder), "--out", "a.parquet", "--bundle", str(options.bundle), "--ray", address]
-        status, _, stderr = run(*command)
-        assert status == 2
-        assert stderr.count("\n") == 1
-        assert f"--ray {address}: " in stderr
-        assert time.monotonic() - start < 10
-        assert not list(Path().glob(".a.parquet*")), "nothing is left behind"
-        return stderr
-
-    if kind == "closed":
-        assert "does not answer (Connection refused); check the address" in recognize(closed_port())
-        return
-    with server(None if kind == "silent" else b"HTTP/1.1 400 Bad Request\r\n\r\n") as address:
-        stderr = recognize(address)
-    assert ("does not answer (timed out)" if kind == "silent" else "something else than Ray answers there") in stderr
-
-
-@pytest.mark.parametrize("address", ["", "nonsense", "ray://head:10001", "a b:1", "head:"])
-def test_what_is_no_address_is_refused(address: str) -> None:
-    with pytest.raises(ArgumentError, match=r"--ray is .*give local .*, auto .*, or host:port"):
-        check_address(address)
-
-
-def test_without_ray_the_extra_is_named(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "ray", None)
-    monkeypatch.setitem(sys.modules, "ray.data", None)
-    status, _, stderr = run("recognize", str(folder), "--out", "a.parquet", "--ray", "local")
-    assert status == 2
-    assert "--ray needs Ray Data; pip install 'hanmo[ray]'" in stderr
-    assert stderr.count("\n") == 1
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--ray", "local"], "--ray is for reading in bulk; add --out FILE"),
-        (["--out", "s3://bucket/a.parquet"], "only --ray writes to an address; add --ray local, or name a file"),
-        (["--out", "file:///tmp/a.csv", "--ray", "local"], "at an address --ray writes a folder of Parquet files"),
-        (["--out", "a.txt", "--ray", "local"], "a.txt: cannot be the result's name; name a file that ends in .parquet"),
-        (["--out", "a.csv", "--ray", "local", "--device", "cuda"], "--ray reads on CPUs, not on cuda"),
-    ],
-)
-def test_options_that_do_not_fit_are_one_line(
-    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
-) -> None:
-    monkeypatch.setattr("hanmo.bulk.cluster._require_ray", lambda: None)
-    status, _, stderr = run("recognize", str(folder), *arguments)
-    assert status == 2
-    assert message in stderr
-    assert stderr.count("\n") == 1
-
-
-def test_a_folder_at_an_address_is_not_replaced(
-    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("hanmo.bulk.cluster._require_ray", lambda: None)
-    (tmp_path / "old.parquet").mkdir()
-    address = (tmp_path / "old.parquet").as_uri()
-    status, _, stderr = run("recognize", str(folder), "--out", address, "--ray", "local")
-    assert status == 2
-    assert f"{address}: exists already; name another folder, or remove it" in stderr
-
-
-def test_the_rayjob_of_the_documents_is_what_kuberay_takes(tmp_path: Path) -> None:
-    yaml = pytest.importorskip("yaml")
-    from typer.main import get_command
-
-    from hanmo.cli.main import app
-
-    job = yaml.safe_load((Path(__file__).parents[2] / "docs" / "rayjob.yaml").read_text(encoding="utf-8"))
-    assert (job["apiVersion"], job["kind"]) == ("ray.io/v1", "RayJob")
-    cluster = job["spec"]["rayClusterSpec"]
-    groups = [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]
-    for group in groups:
-        assert all(isinstance(value, str) for value in group["rayStartParams"].values())
-        (container,) = group["template"]["spec"]["containers"]
-        assert container["image"] == groups[0]["template"]["spec"]["containers"][0]["image"]
-    (workers,) = cluster["workerGroupSpecs"]
-    assert workers["minReplicas"] <= workers["replicas"] <= workers["maxReplicas"]
-    program, verb, *arguments = shlex.split(job["spec"]["entrypoint"])
-    assert program == "hanmo"
-    command = get_command(app).commands[verb]  # type: ignore[attr-defined]
-    values = command.make_context(verb, arguments).params
-    assert values["ray"] == "auto"
-    cores = int(workers["template"]["spec"]["containers"][0]["resources"]["limits"]["cpu"])
-    assert values["processes"] == workers["maxReplicas"] * cores
+    refused = PermissionError(13, "Permission denied")
+    with pytest.raises(WorkerError), spread._stopping():
+        raise WrappedError(trace, refused)
+    cannot = r"^s3://b/r: cannot be written \(Permission denied\).*remove s3://b/r"
+    with pytest.raises(StorageError, match=cannot), spread._stopping("s3://b/r"):
+        raise WrappedError(trace, WrappedError(trace, refused))
+    again = "then remove s3://b/r if it is there, and give the command again"
+    with pytest.raises(WorkerError, match=again), spread._stopping("s3://b/r"):
+        raise WrappedError(trace, MemoryError())

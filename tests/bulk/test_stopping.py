@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -20,23 +19,26 @@ import pytest
 from hanmo.atomic import sole_writer
 from hanmo.bulk import Options, Source, read_in_bulk
 from hanmo.bulk.items import Item
-from hanmo.bulk.pool import mapped
 from hanmo.bulk.results import Shards, parts_of
 from hanmo.bulk.rows import Arrow, Row
 from hanmo.data.gnt import write_gnt
-from hanmo.errors import ArgumentError, ImageError, RunError, StorageError, WorkerError
+from hanmo.errors import ArgumentError, ImageError, RunError, StorageError
 
-from .conftest import samples
+from .conftest import BATCH, COUNT, ending_at, samples
+
+pytestmark = pytest.mark.usefixtures("small_batches")
 
 FORMATS = ["csv", "jsonl", "parquet"]
 KILLED = """
     import os, signal, sys
-    from hanmo.bulk import Options, Source, read_in_bulk, results
+    from hanmo.bulk import Options, Source, read_in_bulk, results, run
 
-    results._SHARD_ROWS = 512
+    # A shell that runs the tests in the background ignores SIGINT, and processes inherit this.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    run._BATCH, run._FEW, results._SHARD_ROWS = {batch}, 2 * {batch}, 2 * {batch}
 
     def report(done, total):
-        if done >= 1024:
+        if done >= 4 * {batch}:
             os.kill(os.getpid(), signal.{signal})
 
     if __name__ == "__main__":
@@ -51,7 +53,7 @@ def content(path: Path) -> object:
 
 def killed_run(bundle: object, gnt: Path, out: Path, how: str = "SIGKILL") -> subprocess.CompletedProcess[str]:
     script = out.with_name("run.py")
-    script.write_text(textwrap.dedent(KILLED.format(signal=how)))
+    script.write_text(textwrap.dedent(KILLED.format(signal=how, batch=BATCH)))
     command = [sys.executable, str(script), str(bundle), str(gnt), str(out)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
@@ -73,25 +75,24 @@ def test_a_stopped_run_goes_on(gnt: Path, options: Options, tmp_path: Path, suff
     whole, out = tmp_path / f"whole.{suffix}", tmp_path / f"rows.{suffix}"
     read_in_bulk(Source([gnt]), whole, options, processes=1)
     stopped = killed_run(options.bundle, gnt, out, how)
-    assert stopped.returncode in (-signal.SIGKILL, -signal.SIGINT), stopped.stderr
+    assert stopped.returncode == -getattr(signal, how), stopped.stderr
     assert not out.exists()
-    totals = read_in_bulk(Source([gnt]), out, options, processes=2)
-    assert 1024 <= totals.before < 1300
-    assert totals.counts.all == 1300 - totals.before, "no row is read twice"
+    require_end_of_workers(tmp_path)
+    totals = read_in_bulk(Source([gnt]), out, options, processes=2)  # none of the workers holds the lock
+    assert 4 * BATCH <= totals.before < COUNT
+    assert totals.counts.all == COUNT - totals.before, "no row is read twice"
     assert content(out) == content(whole)
     assert not parts_of(out).exists()
 
 
-def test_the_workers_of_a_killed_run_end(gnt: Path, options: Options, tmp_path: Path) -> None:
-    killed_run(options.bundle, gnt, tmp_path / "rows.csv")
+def require_end_of_workers(folder: Path) -> None:
+    """The processes whose commands name ``folder`` end within some seconds."""
     ends = time.monotonic() + 30
-    while time.monotonic() < ends and any(
-        str(tmp_path).encode() in path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()
+    while any(
+        str(folder).encode() in path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()
     ):
+        assert time.monotonic() < ends
         time.sleep(0.1)
-    with sole_writer(parts_of(tmp_path / "rows.csv")):  # and none of them holds the lock
-        pass
-    assert time.monotonic() < ends
 
 
 @pytest.mark.parametrize("suffix", ["csv", pytest.param("jsonl", marks=SOAK)])
@@ -111,7 +112,7 @@ def stop_after(reports: int, gnt: Path, out: Path, options: Options) -> None:
     left = iter(range(reports))
 
     def report(done: int, total: int | None) -> None:
-        assert total == 1300
+        assert total == COUNT
         if next(left, None) is None:
             raise KeyboardInterrupt
 
@@ -125,11 +126,9 @@ def test_a_run_may_be_stopped_again_and_again(gnt: Path, options: Options, tmp_p
     for _ in range(3):
         stop_after(1, gnt, out, options)
     assert [path.name for path in sorted(parts_of(out).glob("*.parquet"))] == [
-        "000000000000.parquet",
-        "000000000512.parquet",
-        "000000001024.parquet",
+        f"{rows:012d}.parquet" for rows in (0, 2 * BATCH, 4 * BATCH)
     ]
-    assert read_in_bulk(Source([gnt]), out, options, processes=1).before == 1300
+    assert read_in_bulk(Source([gnt]), out, options, processes=1).before == COUNT
     assert content(out) == content(whole)
 
 
@@ -203,13 +202,8 @@ def test_a_full_disk_stops_the_run_with_one_line(gnt: Path, options: Options, tm
     """A limit on the size of files stands for the full disk. With space again, the run goes on."""
     whole, out = tmp_path / "whole.csv", tmp_path / "rows.csv"
     read_in_bulk(Source([gnt]), whole, options, processes=1)
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole.read_bytes()) // 2, hard))
-    try:
-        with pytest.raises(StorageError, match="cannot be written"):
-            read_in_bulk(Source([gnt]), out, options, processes=1)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with ending_at(len(whole.read_bytes()) // 2), pytest.raises(StorageError, match="cannot be written"):
+        read_in_bulk(Source([gnt]), out, options, processes=1)
     assert read_in_bulk(Source([gnt]), out, options, processes=1).before > 0
     assert content(out) == content(whole)
 
@@ -217,7 +211,7 @@ def test_a_full_disk_stops_the_run_with_one_line(gnt: Path, options: Options, tm
 @pytest.mark.soak
 def test_memory_does_not_grow_with_the_pictures(options: Options, tmp_path: Path) -> None:
     peaks = []
-    for count in (512, 2560):
+    for count in (6 * BATCH, 30 * BATCH):
         gnt = tmp_path / f"{count}.gnt"
         write_gnt(gnt, samples(count))
         source = Source([gnt])
@@ -230,41 +224,6 @@ def test_memory_does_not_grow_with_the_pictures(options: Options, tmp_path: Path
     assert peaks[1] < peaks[0] + 300_000, peaks
 
 
-def double(number: int) -> int:
-    return 2 * number
-
-
-def end_badly(number: int) -> int:
-    os._exit(3)
-
-
-def fail(number: int) -> int:
-    raise RunError("the bundle is gone; fetch it")
-
-
-def test_few_tasks_are_under_way_at_a_time() -> None:
-    taken = 0
-
-    def taking(task: int) -> int:
-        nonlocal taken
-        taken = task
-        return task
-
-    for number, answer in enumerate(mapped(double, map(taking, range(1, 101)), 2), start=1):
-        assert answer == 2 * number, "answers come in the order of the tasks"
-        assert taken <= number + 6
-
-
-def test_a_worker_that_ends_stops_the_run_with_one_line() -> None:
-    with pytest.raises(WorkerError, match="a worker process ended by itself"):
-        list(mapped(end_badly, range(10), 2))
-
-
-def test_an_error_of_a_worker_is_raised_as_it_is() -> None:
-    with pytest.raises(RunError, match="the bundle is gone; fetch it"):
-        list(mapped(fail, range(10), 2))
-
-
 def test_the_command_of_before_goes_on(
     gnt: Path, options: Options, run: Callable[..., tuple[int, str, str]], tmp_path: Path
 ) -> None:
@@ -274,17 +233,11 @@ def test_the_command_of_before_goes_on(
         "recognize", str(gnt), "--out", str(out), "--bundle", str(options.bundle), "--top", "2", "--processes", "1"
     )
     assert status == 0, stderr
-    assert "1,300 rows; read 676, refused 112, unreadable 0; " in stderr
-    assert stderr.rstrip().endswith(" characters a second; 512 rows were there before")
-    assert [json.loads(line)["sample"] for line in out.read_text().splitlines()] == list(range(1, 1301))
-
-
-def test_memory_that_runs_out_in_this_process_is_one_line() -> None:
-    def full(number: int) -> int:
-        raise MemoryError
-
-    with pytest.raises(WorkerError, match="the memory was full"):
-        list(mapped(full, range(10), 1, here=True))
+    refused = COUNT // 7 - 2 * BATCH // 7
+    read = COUNT - 2 * BATCH - refused
+    assert f"{COUNT} rows; read {read}, refused {refused}, unreadable 0; " in stderr
+    assert stderr.rstrip().endswith(f" characters a second; {2 * BATCH} rows were there before")
+    assert [json.loads(line)["sample"] for line in out.read_text().splitlines()] == list(range(1, COUNT + 1))
 
 
 def test_ctrl_c_while_rows_are_stored_stores_them_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from hanmo.bulk.temporary import storing_temporarily
 from hanmo.errors import DataError, HanmoError, ImageError, InstallationError, one_line, printable
 from hanmo.image import MAX_BYTES
 
@@ -19,10 +20,18 @@ T = TypeVar("T")
 # At least two letters, so that no drive of Windows is one.
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _GLOB = re.compile(r"[*?\[]")
+_WEB = ("http://", "https://")
+_COPIED = 1 << 20  # bytes of a file that are copied at a time
+
+# Each store calls the time, or the digest, of a file by another name.
+_VERSIONS = ("mtime", "LastModified", "last_modified", "ETag", "etag", "md5")
+# These are asked for where a store has none of the above: most stores have more than one, and a run that was stopped
+# would not go on if another key were to count. "created" comes last: for some stores it never changes.
+_RARER_VERSIONS = ("modify", "modificationTime", "Last-Modified", "modified", "updated", "sha", "oid", "created")
 
 
 class Remote(NamedTuple):
-    """A file at an address; ``version`` changes whenever the file does."""
+    """A file at an address; ``version`` changes with its size, and its time or digest where the store tells one."""
 
     address: str
     version: str
@@ -46,30 +55,44 @@ def filesystem(address: str) -> tuple[Any, str]:
         fs, path = url_to_fs(address, use_listings_cache=False)
     except ImportError as error:
         raise InstallationError(
-            f"{shown(address)}: reading it needs more packages ({one_line(error)}); pip install 'hanmo[ray]', and "
-            "the package for this store, such as s3fs or gcsfs"
+            f"{shown(address)}: reading it needs more packages ({one_line(error)}); pip install fsspec, and the "
+            "package for this store, such as s3fs or gcsfs"
         ) from error
     except Exception as error:  # each store has errors of its own, without a common base
         raise DataError(f"{shown(address)}: not a usable address ({one_line(error)}); check it") from error
     return fs, str(path)
 
 
-def find(address: str, wanted: Callable[[str], bool], named: Callable[[str], bool]) -> Iterator[Remote]:
+def name_in(address: str) -> str:
+    """The part of an address that ends in the file's suffix: a web address without its query, such as a signature."""
+    if address.lower().startswith(_WEB):
+        return re.split(r"[?#]", address, maxsplit=1)[0]
+    return address
+
+
+def find(address: str, in_folders: Callable[[str], bool], in_globs: Callable[[str], bool]) -> Iterator[Remote]:
     """The files that ``address`` stands for: a file, a glob, or a folder, depth first, by name.
 
-    In folders those are taken whose names are ``wanted``, and in globs also those that are ``named``. Memory holds the
-    names of one folder at a time, or all that a glob matches. Raises :class:`DataError`, :class:`InstallationError`.
+    ``in_folders`` tells by its name whether a file counts as part of a folder; ``in_globs`` tells of the other files
+    whether they count where they match a glob. Memory holds the listing of one folder at a time, or of all that a glob
+    matches. Raises :class:`DataError`, :class:`InstallationError`.
     """
     fs, path = filesystem(address)
+    prefix = _prefix(address, path)
     try:
-        if _GLOB.search(path):
-            found = _matches(fs, path, wanted, named)
+        # A name may hold the signs of a glob, and so may the query of a web address.
+        if _GLOB.search(path) and not _is_there(fs, path):
+            found = _matches(fs, path, prefix, in_folders, in_globs)
+            first = next(found, None)
+            if first is None:
+                raise DataError(f"{shown(address)}: no such file or folder, and no glob that matches pictures")
+            found = chain([first], found)
             # Only ** matches a folder and the files in it.
             yield from once(found) if "**" in path else found
         elif fs.isdir(path):
-            yield from _below(fs, path, wanted)
+            yield from _below(fs, path, prefix, in_folders)
         else:
-            yield _remote(fs, fs.info(path))
+            yield _remote(fs, fs.info(path), prefix)
     except HanmoError:
         raise
     except FileNotFoundError as error:
@@ -85,26 +108,46 @@ def fetch(addresses: Sequence[str]) -> list[bytes | ImageError]:
 
     Of a file beyond the size that hanmo reads, only so much is fetched that it will be refused.
     """
-    fs, _ = filesystem(addresses[0])
-    paths = [filesystem(address)[1] for address in addresses]
-    # One byte more than the limit, so that too large a picture is noticed.
-    ranges = [0] * len(paths), [MAX_BYTES + 1] * len(paths)
-    answers = fs.cat_ranges(paths, *ranges, on_error="return")
-    return [answer if isinstance(answer, bytes) else _failed(answer) for answer in answers]
+    answers: dict[int, bytes | ImageError] = {}
+    # The same path may be there in two stores, or on two servers.
+    stores: dict[Any, list[tuple[int, str]]] = {}
+    for number, address in enumerate(addresses):
+        fs, path = filesystem(address)
+        stores.setdefault(fs, []).append((number, path))
+    for fs, asked in stores.items():
+        numbers, paths = zip(*asked, strict=True)
+        # One byte more than the limit, so that too large a picture is noticed.
+        ranges = [0] * len(paths), [MAX_BYTES + 1] * len(paths)
+        found = fs.cat_ranges(list(paths), *ranges, on_error="return")
+        answers.update(zip(numbers, (one if isinstance(one, bytes) else _failed(one) for one in found), strict=True))
+    return [answers[number] for number in range(len(addresses))]
 
 
 @contextmanager
 def local_copy(address: str) -> Iterator[str]:
-    """The path of a temporary copy with the same suffixes. Raises :class:`DataError`."""
+    """The path of a temporary copy with the same suffixes.
+
+    Raises :class:`DataError` where the file cannot be fetched, :class:`StorageError` where it cannot be stored here.
+    """
     fs, path = filesystem(address)
-    with tempfile.TemporaryDirectory(prefix="hanmo-") as folder:
-        copy = Path(folder) / f"copy{''.join(Path(path).suffixes)}"
-        try:
-            with fs.open(path, "rb") as file, copy.open("wb") as out:
-                shutil.copyfileobj(file, out, 1 << 20)
-        except Exception as error:  # as in filesystem()
-            raise DataError(f"{shown(address)}: cannot be fetched ({one_line(error)}); check it") from error
+    # Not around the yield: errors of the caller's block are none of the copy.
+    with storing_temporarily():
+        folder = tempfile.TemporaryDirectory(prefix="hanmo-")
+    with folder:
+        copy = Path(folder.name) / f"copy{''.join(Path(name_in(path)).suffixes)}"
+        with storing_temporarily(), copy.open("wb") as out:
+            for block in _blocks(fs, path, address):
+                out.write(block)
         yield str(copy)
+
+
+def _blocks(fs: Any, path: str, address: str) -> Iterator[bytes]:
+    try:
+        with fs.open(path, "rb") as file:
+            while block := file.read(_COPIED):
+                yield block
+    except Exception as error:  # as in filesystem()
+        raise DataError(f"{shown(address)}: cannot be fetched ({one_line(error)}); check it") from error
 
 
 def shown(address: str) -> str:
@@ -121,17 +164,38 @@ def once(found: Iterable[T]) -> Iterator[T]:
             yield one
 
 
-def _matches(fs: Any, path: str, wanted: Callable[[str], bool], named: Callable[[str], bool]) -> Iterator[Remote]:
+def _prefix(address: str, path: str) -> str | None:
+    """What comes before the path in an address, such as "sftp://host"; None where the path is not part of it as it is.
+
+    File systems of fsspec know the path alone, without the server.
+    """
+    for whole in (address, address.rstrip("/")):
+        if path and "::" not in whole and whole.endswith(path):
+            return whole.removesuffix(path)
+    return None
+
+
+def _is_there(fs: Any, path: str) -> bool:
+    try:
+        fs.info(path)
+    except Exception:  # as in filesystem(); whatever is wrong with the store, the listing that follows tells
+        return False
+    return True
+
+
+def _matches(
+    fs: Any, path: str, prefix: str | None, in_folders: Callable[[str], bool], in_globs: Callable[[str], bool]
+) -> Iterator[Remote]:
     for name, facts in sorted(fs.glob(path, detail=True).items()):
         if "/." in name and "/." not in path:
             continue  # hidden; Python's own glob leaves it out as well
         if facts["type"] == "directory":
-            yield from _below(fs, name, wanted)
-        elif wanted(name) or named(name):
-            yield _remote(fs, facts)
+            yield from _below(fs, name, prefix, in_folders)
+        elif in_folders(name) or in_globs(name):
+            yield _remote(fs, facts, prefix)
 
 
-def _below(fs: Any, folder: str, wanted: Callable[[str], bool]) -> Iterator[Remote]:
+def _below(fs: Any, folder: str, prefix: str | None, in_folders: Callable[[str], bool]) -> Iterator[Remote]:
     # Folders may be nested deeper than Python lets functions call themselves.
     opened = [_listed(fs, folder)]
     while opened:
@@ -140,8 +204,8 @@ def _below(fs: Any, folder: str, wanted: Callable[[str], bool]) -> Iterator[Remo
             opened.pop()
         elif facts["type"] == "directory":
             opened.append(_listed(fs, str(facts["name"])))
-        elif wanted(str(facts["name"])):
-            yield _remote(fs, facts)
+        elif in_folders(str(facts["name"])):
+            yield _remote(fs, facts, prefix)
 
 
 def _listed(fs: Any, folder: str) -> Iterator[dict[str, Any]]:
@@ -153,10 +217,12 @@ def _listed(fs: Any, folder: str) -> Iterator[dict[str, Any]]:
             yield facts
 
 
-def _remote(fs: Any, facts: dict[str, Any]) -> Remote:
-    # Each store calls the time, or the digest, of a file by another name.
-    version = [str(facts.get(key)) for key in ("size", "mtime", "LastModified", "last_modified", "ETag", "etag", "md5")]
-    return Remote(str(fs.unstrip_protocol(facts["name"])), " ".join(version))
+def _remote(fs: Any, facts: dict[str, Any], prefix: str | None) -> Remote:
+    name = str(facts["name"])
+    versions = [str(facts.get(key)) for key in ("size", *_VERSIONS)]
+    if not any(facts.get(key) for key in _VERSIONS):
+        versions += [str(facts[key]) for key in _RARER_VERSIONS if facts.get(key)]
+    return Remote(str(fs.unstrip_protocol(name)) if prefix is None else prefix + name, " ".join(versions))
 
 
 def _failed(error: object) -> ImageError:

@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -23,7 +24,8 @@ _STORE_BYTES = 512 * 2**20
 _HOST_PORT = re.compile(r"[^\s:/]+:\d{1,5}|\[[0-9A-Fa-f:]+\]:\d{1,5}")
 # HTTP/2, of which Ray's protocol gRPC makes use: what a client sends first, then a frame of no settings.
 _HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
-_SETTINGS = 4  # the type of the first frame of a server; the fourth of the nine bytes of a frame's head
+_HEAD_BYTES = 9  # of a frame
+_SETTINGS = 4  # the type of the first frame of a server; the fourth byte of a frame's head
 
 
 def check_address(address: str) -> None:
@@ -96,21 +98,61 @@ def _cores() -> int:
 
 
 def _require_answer(address: str) -> None:
-    """Raise :class:`WorkerError` if no server of gRPC answers at ``address`` within some seconds."""
+    """Raise :class:`WorkerError` if no server of gRPC answers at ``address`` within some seconds.
+
+    With TLS only the connection is tried: the server expects a certificate, which is Ray's affair.
+    """
     if not _HOST_PORT.fullmatch(address):  # "auto": Ray finds its own processes on this machine, at once
         return
-    host, _, port = address.rpartition(":")
     remedy = "check the address (ray status, on the cluster's head, shows it) and whether the cluster runs"
     try:
-        with socket.create_connection((host.strip("[]"), int(port)), _ANSWER_SECONDS) as connection:
-            connection.settimeout(_ANSWER_SECONDS)
-            connection.sendall(_HELLO)
-            head = connection.recv(9, socket.MSG_WAITALL)
+        head = _greeted(address, time.monotonic() + _ANSWER_SECONDS)
     except (OSError, OverflowError) as error:  # OverflowError: a port beyond 65,535
         reason = getattr(error, "strerror", None) or one_line(error)
         raise WorkerError(f"--ray {address}: does not answer ({reason}); {remedy}") from error
-    if len(head) < 9 or head[3] != _SETTINGS:
+    if head is not None and (len(head) < _HEAD_BYTES or head[3] != _SETTINGS):
         raise WorkerError(f"--ray {address}: something else than Ray answers there; {remedy}")
+
+
+def _greeted(address: str, end: float) -> bytes | None:
+    """The first bytes of the server at ``address``, None where it speaks TLS. Raises :class:`OSError` after ``end``."""
+    with _reached(address, end) as connection:
+        if os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):  # as Ray reads it
+            return None
+        connection.sendall(_HELLO)
+        head = b""
+        # The answer may come in several parts; the flag MSG_WAITALL means nothing to a socket with a time limit.
+        while len(head) < _HEAD_BYTES:
+            connection.settimeout(_left(end))
+            part = connection.recv(_HEAD_BYTES - len(head))
+            if not part:
+                break
+            head += part
+        return head
+
+
+def _reached(address: str, end: float) -> socket.socket:
+    """A connection to the first of the host's addresses that takes one; all of them together have until ``end``."""
+    host, _, port = address.rpartition(":")
+    found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
+    failed: OSError | None = None
+    for number, (family, kind, protocol, _, place) in enumerate(found):
+        connection = socket.socket(family, kind, protocol)
+        try:
+            connection.settimeout(_left(end) / (len(found) - number))
+            connection.connect(place)
+            return connection
+        except OSError as error:
+            connection.close()
+            failed = error
+    raise failed or OSError("no address")
+
+
+def _left(end: float) -> float:
+    left = end - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("timed out")
+    return left
 
 
 @contextmanager

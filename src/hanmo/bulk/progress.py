@@ -15,18 +15,21 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def showing(console: Console) -> Iterator[Report]:
-    """A bar that is gone at the end, and the function that moves it; nothing is shown where there is no terminal."""
+def showing(console: Console, first_text: str = "starting") -> Iterator[Report]:
+    """A bar that is gone at the end, and the function that moves it; nothing is shown where there is no terminal.
+
+    ``first_text`` stands beside the bar until it moves.
+    """
     from rich.progress import BarColumn, Progress, TextColumn
 
     bar = Progress(
         BarColumn(),
-        TextColumn("{task.fields[text]}"),
+        TextColumn("{task.fields[text]}", markup=False),  # an address may hold brackets
         console=console,
         transient=True,
         disable=not console.is_terminal,
     )
-    task = bar.add_task("", total=None, text="starting")
+    task = bar.add_task("", total=None, text=first_text)
     first: tuple[int, float] | None = None
 
     def report(done: int, total: int | None) -> None:

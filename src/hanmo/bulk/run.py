@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,8 @@ from hanmo.bulk.items import Item, batches
 from hanmo.bulk.pool import mapped, usable_cores
 from hanmo.bulk.results import check_target, claim, open_results, parts_of, publish, refuse_complete
 from hanmo.bulk.rows import Arrow, Encoder
-from hanmo.bulk.sources import Source, items_of
-from hanmo.bulk.spread import answers, spread, write_parquet
+from hanmo.bulk.sources import Piece, Source, items_of
+from hanmo.bulk.spread import answers, configured, spread, write_parquet
 from hanmo.bulk.work import Counts, Done, Options, Prepared, Preparer, Worker, answer, fingerprint, finish
 from hanmo.errors import ArgumentError, StorageError, one_line
 from hanmo.recognizer import Recognizer
@@ -72,7 +72,8 @@ def read_in_bulk(
 
     With ``ray``, the address of a Ray cluster ("local" starts one here), its machines read, ``processes`` at a time.
     Then ``out`` may also be an address that fsspec knows, such as ``s3://bucket/results.parquet``: a folder of Parquet
-    files, which the machines write. ``report`` is not called, and a stopped run begins anew.
+    files, which the machines write. Then ``report`` is not called, and a stopped run does not go on: remove the folder
+    before you call it again.
 
     Raises :class:`ArgumentError` for an ``out`` of another name or one that exists, :class:`RunError` where a stopped
     run had another source or other options, and where another process is writing ``out``,
@@ -156,15 +157,21 @@ def _read_to_address(source: Source, out: str, options: Options, ray: str | None
     check_out(out, ray)
     assert ray is not None  # check_out() refuses it
     fs, path = filesystem(out)
-    reader, start = options.open(), time.perf_counter()
-    with connected(ray, processes) as actors:
+    reader = options.open()
+    with connected(ray, processes) as actors, configured():
         start = time.perf_counter()
-        dataset = _spread(source, 0, options, Arrow(), reader, actors, table_of_rows)
-        write_parquet(dataset, fs, path)
+        pieces = _pieces(source, 0, actors)
+        write_parquet(_spread(source, pieces, options, Arrow(), reader, actors, table_of_rows), fs, path, shown(out))
         seconds = time.perf_counter() - start
-    counts = _stored(fs, path)
-    # The mark that other programs look for, too; readers of Parquet leave out names with an underscore.
-    fs.pipe_file(f"{path.rstrip('/')}/_SUCCESS", b"")
+    try:
+        counts = _stored(fs, path)
+        # The mark that other programs look for, too; readers of Parquet leave out names with an underscore.
+        fs.pipe_file(f"{path.rstrip('/')}/_SUCCESS", b"")
+    except Exception as error:  # as in check_out()
+        raise StorageError(
+            f"{shown(out)}: cannot be completed ({one_line(error)}); check the rights and the space, remove this "
+            "folder, and give the command again"
+        ) from error
     return Totals(counts, 0, seconds)
 
 
@@ -194,9 +201,16 @@ def table_of_batch(done: Done) -> Any:
     return pa.table({"data": pa.array([done.data], pa.large_binary())} | counts)
 
 
+def _pieces(source: Source, before: int, actors: int) -> Iterator[list[Piece]]:
+    """The tasks for Ray."""
+    # Of few pictures every actor gets some.
+    left = _LONGEST_PIECE * actors if source.count is None else source.count - before
+    return source.pieces(before, min(_LONGEST_PIECE, max(1, left // (2 * actors))))
+
+
 def _spread(
     source: Source,
-    before: int,
+    pieces: Iterable[list[Piece]],
     options: Options,
     encoder: Encoder,
     reader: Recognizer,
@@ -205,18 +219,22 @@ def _spread(
 ) -> Any:
     # The bundle goes along: the other machines may not have the folder.
     worker = Worker(replace(options, bundle=reader.bundle), encoder)
-    # Of few pictures every actor gets some.
-    left = _LONGEST_PIECE * actors if source.count is None else source.count - before
-    size = min(_LONGEST_PIECE, max(1, left // (2 * actors)))
-    opened = partial(items_of, column=source.column)
-    return spread(source.pieces(before, size), opened, worker, size=_BATCH, actors=actors, encode=encode)
+    # Ray's processes work in the folder where Ray was started.
+    opened = partial(items_of, column=source.column, folder=str(Path.cwd()))
+    return spread(pieces, opened, worker, size=_BATCH, actors=actors, encode=encode)
 
 
 def _over_ray(
     source: Source, before: int, options: Options, encoder: Encoder, reader: Recognizer, actors: int
 ) -> Iterator[Done]:
-    for row in answers(_spread(source, before, options, encoder, reader, actors, table_of_batch)):
-        yield Done(row["data"], Counts(*(row[name] for name in Counts._fields)))
+    pieces = _pieces(source, before, actors)
+    first = next(pieces, None)
+    if first is None:  # all was read before the run was stopped
+        return
+    with configured():
+        every = chain([first], pieces)
+        for row in answers(_spread(source, every, options, encoder, reader, actors, table_of_batch)):
+            yield Done(row["data"], Counts(*(row[name] for name in Counts._fields)))
 
 
 def _answers(

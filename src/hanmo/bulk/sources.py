@@ -14,10 +14,10 @@ from itertools import groupby, islice
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from hanmo.atomic import storing
-from hanmo.bulk.addresses import fetch, find, is_address, local_copy, once
+from hanmo.bulk.addresses import fetch, find, is_address, local_copy, name_in, once
 from hanmo.bulk.containers import count_gnt, count_parquet, gnt_items, is_gnt, is_parquet, is_zip, parquet_items
 from hanmo.bulk.items import Item, name_of
+from hanmo.bulk.temporary import storing_temporarily
 from hanmo.errors import DataError, ImageError
 from hanmo.files import exists, is_folder
 from hanmo.image import SUFFIXES
@@ -37,23 +37,24 @@ class Source:
     """The pictures that ``inputs`` stand for, in a stable order.
 
     An input is a picture, a ``.gnt``, ``.gnt.xz`` or ``.parquet`` file, a zip archive of ``.gnt`` files, a folder, or a
-    glob. A folder stands for the
-    pictures and ``.gnt`` files in it and its sub-folders, by name; hidden ones are left out. ``column`` names the
-    column of Parquet files that holds the pictures. An input may also be an address that fsspec knows, such as
-    ``s3://bucket/scans``.
+    glob. A folder stands for the pictures and ``.gnt`` files in it and its sub-folders, by name; hidden ones are left
+    out. ``column`` names the column of Parquet files that holds the pictures. An input may also be an address that
+    fsspec knows, such as ``s3://bucket/scans``.
 
     The files are listed once, into a temporary file: memory holds the names of one folder at a time, or all names that
     a glob matches. Files that come later are not read. ``count`` is the number of pictures, None where only reading
     would tell. ``digest`` changes with the name, the size and the time of any file.
 
-    Raises :class:`DataError` for an input that names nothing, :class:`InstallationError` for Parquet without pyarrow.
+    Raises :class:`DataError` for an input that names nothing, :class:`InstallationError` for Parquet without pyarrow,
+    :class:`StorageError` where the list cannot be stored.
     """
 
     def __init__(self, inputs: Sequence[str | Path], *, column: str | None = None) -> None:
         self.column = column
         self.count: int | None = 0
         digest = hashlib.sha256()
-        self._names: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  (it lives as long as the source)
+        with storing_temporarily():
+            self._names: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  (it lives as long as the source)
         weakref.finalize(self, self._names.close)
         for item in inputs:
             found = False
@@ -102,17 +103,18 @@ class Source:
                 facts = os.stat(path)  # noqa: PTH116  (a Path for each of millions takes longer than the call)
                 version = f"{facts.st_size} {facts.st_mtime_ns}"
         digest.update(b"%s\0%s\n" % (name, version.encode()))
-        with storing(Path(tempfile.gettempdir())):
+        with storing_temporarily():
             self._names.write(name + b"\0")
         count: int | None = 1
-        if is_gnt(Path(path)) or is_zip(Path(path)):
+        if _is_gnt(path):
             count = None if is_address(path) else count_gnt(path)
-        elif is_parquet(path):
+        elif is_parquet(name_in(path)):
             count = count_parquet(path, self.column)
         self.count = None if self.count is None or count is None else self.count + count
 
     def _listed(self) -> Iterator[str]:
-        self._names.flush()
+        with storing_temporarily():  # whatever of the list is still in memory is written now
+            self._names.flush()
         self._names.seek(0)
         rest = b""
         while block := self._names.read(_READ):
@@ -120,8 +122,11 @@ class Source:
             yield from map(os.fsdecode, names)
 
 
-def items_of(pieces: Iterable[Piece], column: str | None) -> Iterator[Item]:
-    """The pictures of ``pieces``. Picture files at addresses are fetched, some at a time."""
+def items_of(pieces: Iterable[Piece], column: str | None, folder: str = "") -> Iterator[Item]:
+    """The pictures of ``pieces``. Picture files at addresses are fetched, some at a time.
+
+    ``folder`` is the one that relative paths start from; if not given, the working directory.
+    """
     for distant, group in groupby(pieces, key=lambda piece: is_address(piece.path) and _is_picture(piece.path)):
         if distant:
             while few := [piece.path for piece in islice(group, _FETCHED)]:
@@ -130,18 +135,30 @@ def items_of(pieces: Iterable[Piece], column: str | None) -> Iterator[Item]:
         else:
             for path, skip in group:
                 if _is_picture(path):
-                    yield Item(name_of(path), None, None, path)
+                    yield Item(name_of(path), None, None, _placed(path, folder))
                 else:
-                    yield from islice(_contained(path, column), skip, None)
+                    name = name_of(path)
+                    contained = islice(_contained(_placed(path, folder), column), skip, None)
+                    yield from (item._replace(file=name) for item in contained)
+
+
+def _placed(path: str, folder: str) -> str:
+    return path if is_address(path) else os.path.join(folder, path)  # noqa: PTH118  (a Path would change "./a.png")
+
+
+def _is_gnt(path: str) -> bool:
+    """Whether a path, or an address, is that of a ``.gnt`` file or of a zip archive of these."""
+    name = Path(name_in(path))
+    return is_gnt(name) or is_zip(name)
 
 
 def _is_picture(path: str) -> bool:
-    return not (is_gnt(Path(path)) or _is_named(path))
+    return not (_is_gnt(path) or is_parquet(name_in(path)))
 
 
 def _contained(path: str, column: str | None) -> Iterator[Item]:
     """The pictures of a file of many."""
-    if is_parquet(path):
+    if is_parquet(name_in(path)):
         yield from parquet_items(path, column)
     elif not is_address(path):
         yield from gnt_items(path)
@@ -149,7 +166,7 @@ def _contained(path: str, column: str | None) -> Iterator[Item]:
         name = name_of(path)
         try:
             with local_copy(path) as copy:
-                yield from (item._replace(file=name) for item in gnt_items(copy))
+                yield from gnt_items(copy)
         except DataError as error:
             yield Item(name, 1, None, ImageError(str(error).removeprefix(f"{name}: ")))
 
@@ -214,9 +231,11 @@ def _entries(folder: str) -> Iterator[tuple[str, bool]]:
 
 
 def _is_wanted(name: str) -> bool:
+    name = name_in(name)
     return os.path.splitext(name)[1].lower() in SUFFIXES or is_gnt(Path(name))  # noqa: PTH122  (as above)
 
 
 def _is_named(name: str) -> bool:
     """Whether a file is read only where it is named or matches a glob, and not as part of a folder."""
+    name = name_in(name)
     return is_parquet(name) or is_zip(Path(name))

@@ -10,6 +10,8 @@ of it counts.
 from __future__ import annotations
 
 import logging
+import pickle
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +21,7 @@ import numpy as np
 
 from hanmo.bulk.items import Item, batches
 from hanmo.bulk.pool import Answer
-from hanmo.errors import HanmoError, WorkerError, one_line
+from hanmo.errors import HanmoError, StorageError, WorkerError, one_line
 
 Task = TypeVar("Task")
 
@@ -27,6 +29,10 @@ _BLOCK_BYTES = 1 << 20
 """Bytes after which Ray begins another block: about one batch of pictures, so that all actors get some of a file."""
 _FILE_ROWS = 65_536
 """Rows of a file, but for the last ones: the size of a row group that readers of Parquet expect."""
+_RETRIES = 4
+"""How often a task runs again after its process ended: more often than machines are lost while it runs. Ray Data would
+do so for ever, and a picture may end every process that reads it."""
+_LOGGERS = ("ray.data", "ray")
 
 
 def spread(
@@ -40,33 +46,41 @@ def spread(
 ) -> Any:
     """A Ray dataset: ``encode(work(batch))``, a pyarrow table, of every batch of up to ``size`` items, in order.
 
-    ``items_of`` gives the items of a task, on whatever machine; ``actors`` is the highest number of actors.
+    ``items_of`` gives the items of a task, on whatever machine; ``actors`` is the highest number of actors. There must
+    be a task. The dataset is made and read within :func:`configured`.
     """
     import pyarrow as pa
     import ray.data
 
-    _configure(ray.data.DataContext.get_current())
-    # Objects that every process fetches once. Ray holds them as long as this process.
-    shared, listed = ray.put((work, encode)), ray.put(every := list(tasks))
-    blocks = [ray.put(pa.table({"task": [number]})) for number in range(len(every))]
-    # Tasks that wait for disks and networks need no core: with one, they would take turns with the actors, which hold
-    # all cores.
-    fetched = ray.data.from_arrow_refs(blocks).map_batches(
-        _fetch,
-        fn_kwargs={"listed": listed, "items_of": items_of, "size": size},
-        batch_size=None,
-        batch_format="numpy",
-        num_cpus=0,
-        concurrency=actors,
-    )
-    return fetched.map_batches(
-        Actor,
-        fn_constructor_args=(shared,),
-        batch_size=1,
-        batch_format="numpy",
-        num_cpus=1,
-        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=actors, initial_size=actors),
-    )
+    shared = ray.put((work, encode))  # every actor fetches it once
+    # Each task travels alone: one list of all would go to every task, and a source has millions of names.
+    blocks = [ray.put(pa.table({"task": pa.array([pickle.dumps(task)], pa.large_binary())})) for task in tasks]
+    with warnings.catch_warnings():
+        # For the numbers of retries Ray has no other way yet; pyproject.toml excludes the version without this one.
+        warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
+        # Tasks that wait for disks and networks need no core: with one, they would take turns with the actors, which
+        # hold all cores.
+        fetched = ray.data.from_arrow_refs(blocks).map_batches(
+            _fetch,
+            fn_kwargs={"items_of": items_of, "size": size},
+            batch_size=None,
+            batch_format="numpy",
+            num_cpus=0,
+            # Ray warns of a limit that cannot be reached. A single large file still gives work to all actors.
+            concurrency=min(actors, len(blocks)),
+            max_retries=_RETRIES,
+        )
+        return fetched.map_batches(
+            Actor,
+            fn_constructor_args=(shared,),
+            batch_size=1,
+            batch_format="numpy",
+            num_cpus=1,
+            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=actors, initial_size=actors),
+            # Actors start again as often as machines are lost; it is the tries of each batch that are counted.
+            max_restarts=-1,
+            max_task_retries=_RETRIES,
+        )
 
 
 @dataclass(frozen=True)
@@ -95,59 +109,91 @@ def answers(dataset: Any) -> Iterator[dict[str, Any]]:
         yield from dataset.iter_rows()
 
 
-def write_parquet(dataset: Any, fs: Any, path: str) -> None:
-    """Write the rows of ``dataset`` as Parquet files into the folder ``path`` of ``fs``. Raises as :func:`answers`.
+def write_parquet(dataset: Any, fs: Any, path: str, out: str) -> None:
+    """Write the rows of ``dataset`` as Parquet files into the folder ``path`` of ``fs``, which is called ``out``.
 
-    A file that is written again, after a machine was lost, has the same name.
+    A file that is written again, after a machine was lost, has the same name. Raises as :func:`answers`, and
+    :class:`StorageError` where the store refuses a file.
     """
-    with _stopping():
+    with _stopping(out):
         dataset.write_parquet(path, filesystem=fs, min_rows_per_file=_FILE_ROWS, ray_remote_args={"num_cpus": 0})
 
 
-def _fetch(rows: Any, listed: Any, items_of: Callable[[Any], Iterable[Item]], size: int) -> Iterator[Any]:
+def _fetch(rows: Any, items_of: Callable[[Any], Iterable[Item]], size: int) -> Iterator[Any]:
     """Batches of a task, one a row, as Python objects: pictures are paths, bytes, arrays or errors."""
-    import ray
-
-    tasks = ray.get(listed)
-    for number in rows["task"]:
-        for batch in batches(items_of(tasks[number]), size):
+    for task in rows["task"]:
+        for batch in batches(items_of(pickle.loads(task)), size):
             cell = np.empty(1, object)
             cell[0] = Batch(batch)
             yield {"items": cell}
 
 
-def _configure(context: Any) -> None:
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
-    context.execution_options.preserve_order = True
-    context.target_max_block_size = _BLOCK_BYTES
-    for name in ("ray.data", "ray"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # errors are raised, and need no trace beside their line
+@contextmanager
+def configured() -> Iterator[None]:
+    """Ray Data's settings for a run; afterwards the program that calls hanmo has its own again."""
+    import ray.data
+
+    context = ray.data.DataContext.get_current()
+    places = [
+        (context, "enable_progress_bars", False),
+        (context, "print_on_execution_start", False),
+        (context, "target_max_block_size", _BLOCK_BYTES),
+        (context.execution_options, "preserve_order", True),
+    ]
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    before, levels = [getattr(place, name) for place, name, _ in places], [logger.level for logger in loggers]
+    try:
+        for place, name, value in places:
+            setattr(place, name, value)
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)  # errors are raised, and need no trace beside their line
+        yield
+    finally:
+        for (place, name, _), value in zip(places, before, strict=True):
+            setattr(place, name, value)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 @contextmanager
-def _stopping() -> Iterator[None]:
-    """Turn whatever Ray raises into one line; errors that hanmo raised on purpose on some machine pass."""
+def _stopping(out: str | None = None) -> Iterator[None]:
+    """Turn whatever Ray raises into one line; errors that hanmo raised on purpose on some machine pass.
+
+    ``out`` is the folder that the machines write, if they do.
+    """
     try:
         yield
     except Exception as error:  # Ray's own have no common base
-        raise _cause(error) from error
+        raise _cause(error, out) from error
 
 
-def _cause(error: Exception) -> HanmoError:
+def _cause(error: Exception, out: str | None) -> HanmoError:
     """The error of hanmo that ``error`` wraps, or else a new one. Ray's messages hold traces of many lines."""
-    inner: BaseException | None = error
-    while inner is not None:
-        cause = getattr(inner, "cause", None)
-        if isinstance(cause, HanmoError):
-            # Ray Data adds lines about its own settings to the message.
-            cause.args = (str(cause.args[0]).partition("\n")[0], *cause.args[1:]) if cause.args else ()
-            return cause
-        inner = cause if isinstance(cause, BaseException) else inner.__cause__
     if isinstance(error, HanmoError):
         return error
+    inner: BaseException = error
+    while (next_inner := _wrapped(inner)) is not None:
+        inner = next_inner
+        if isinstance(inner, HanmoError):
+            # Ray Data adds lines about its own settings to the message.
+            inner.args = (str(inner.args[0]).partition("\n")[0], *inner.args[1:]) if inner.args else ()
+            return inner
+    # A folder that is there is refused when the command is given again.
+    again = "give the same command again" if out is None else f"remove {out} if it is there, and give the command again"
+    # The pictures' own errors are rows, so an error of the system is one of writing. Ray's time limits are such, too.
+    if out is not None and isinstance(inner, OSError) and not type(inner).__module__.startswith("ray"):
+        reason = inner.strerror or one_line(inner)
+        return StorageError(
+            f"{out}: cannot be written ({reason}); check the address, the rights and the space, {again}"
+        )
     lines = [line for line in str(error).splitlines() if line.strip()]
     return WorkerError(
         f"Ray stopped the reading ({type(error).__name__}: {one_line(Exception(lines[-1] if lines else ''))}); check "
-        "that all machines have the same hanmo and enough memory, then give the same command again"
+        f"that all machines have the same hanmo and enough memory, then {again}"
     )
+
+
+def _wrapped(error: BaseException) -> BaseException | None:
+    """The error in ``error``: Ray's have it in ``cause``, others as Python does."""
+    cause = getattr(error, "cause", None)
+    return cause if isinstance(cause, BaseException) else error.__cause__

@@ -58,7 +58,7 @@ def read_into_file(
     """Read ``inputs`` into ``out`` with a progress bar, and print the totals on stderr."""
     from rich.console import Console
 
-    from hanmo.bulk.addresses import is_address
+    from hanmo.bulk.addresses import is_address, shown
     from hanmo.bulk.progress import showing, summary
     from hanmo.bulk.results import check_target, refuse_complete
     from hanmo.bulk.run import check_out, check_ray, read_in_bulk
@@ -70,11 +70,13 @@ def read_into_file(
     # Before the source is listed, which may take a while.
     if ray is not None:
         check_ray(ray, options)
+    text = "starting"
     if is_address(out):
         check_out(out, ray)
+        text = f"the machines write to {shown(out)}"  # they report nothing
     else:
         refuse_complete(check_target(out, options.top)[0])
-    with tidy_kill(), showing(Console(stderr=True)) as report:
+    with tidy_kill(), showing(Console(stderr=True), text) as report:
         source = Source(inputs, column=column)
         totals = read_in_bulk(source, out, options, processes=processes, report=report, ray=ray)
     typer.echo(f"hanmo: {summary(out, totals)}", err=True)
