@@ -42,7 +42,7 @@ class BagOfFeatures(nn.Module):
     def shares(self, x: Tensor) -> Tensor:
         """How much each place belongs to each word: (N, C, H, W) -> (N, words, H, W), summing to 1 over the words."""
         # |x|² - 2 x v + |v|², by a 1x1 convolution: the differences themselves would take ``words`` times the memory.
-        # In float32 also under autocast: in bf16 the product would be less precise than the lengths that it is subtracted
+        # In float32 also under autocast: a product in bf16 would be less precise than the lengths that it is taken
         # from, and where they nearly cancel, a place would go to another word.
         x, words = x.float(), self.codebook.float()
         with _full_precision(x.device):
