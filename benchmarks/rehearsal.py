@@ -1,7 +1,7 @@
 """A rehearsal of the CASIA protocol (docs/casia.md) on drawn samples, timed stage by stage.
 
     python benchmarks/rehearsal.py build/rehearsal --shares 0.001 0.01 --stages draw zip pack evaluate
-    python benchmarks/rehearsal.py build/rehearsal --shares 0.1 --stages teacher distil test --device cuda
+    python benchmarks/rehearsal.py build/rehearsal --shares 0.1 --stages teacher distil export test --device cuda
     python benchmarks/rehearsal.py build/rehearsal --table
 
 The samples are those of CASIA-HWDB1.0 and 1.1 in number and form: 720 writers, one .gnt file each, in four zip
@@ -23,8 +23,8 @@ test       `hanmo evaluate --per-writer` of the test archives with the exported 
 Each command of a stage is a process of its own. Its wall time, processor time and peak memory are those that the
 operating system counts (wait4); where it has workers, the peak is that of the largest process. A line for each
 finished stage goes to FOLDER/results.jsonl, so a finished stage is not repeated: FOLDER may be carried to a machine
-with a GPU for the stages that need one. --repeat R draws a share's distinct pictures once and writes each R times,
-where drawing all would take too long; the table says so.
+with a GPU for the stages that need one. A stage that finished with other options is refused. --repeat R draws a share's
+distinct pictures once and writes each R times, where drawing all would take too long; the table says so.
 """
 
 from __future__ import annotations
@@ -33,44 +33,17 @@ import argparse
 import json
 import os
 import platform
-import shutil
 import subprocess
 import sys
 import time
-import zipfile
 from collections.abc import Callable, Iterator
-from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
+from rehearsal_archives import CHARACTERS, TEST, TRAIN, WRITERS, draw, zip_archives
 
-from hanmo.data.gnt import write_gnt
-from hanmo.data.sample import Sample
+from hanmo.bulk.pool import usable_cores
 
-CHARACTERS = 3755
-SIDE = 80  # of the drawn square; cropped to the ink a picture has some 5 KB, as in CASIA (21.5 MB for 3,926 samples)
-BATCH = 1024  # characters drawn at once
-SEED = 20
-
-
-class Archive(NamedTuple):
-    """An archive as CASIA names it, with its writers: numbers of ``digits`` digits from ``first`` on."""
-
-    name: str
-    first: int
-    writers: int
-    digits: int
-    letter: str
-
-    def files(self) -> list[str]:
-        return [f"{n:0{self.digits}}-{self.letter}.gnt" for n in range(self.first, self.first + self.writers)]
-
-
-TRAIN = (Archive("HWDB1.0trn_gnt", 1, 336, 3, "f"), Archive("HWDB1.1trn_gnt", 1001, 240, 4, "c"))
-TEST = (Archive("HWDB1.0tst_gnt", 337, 84, 3, "f"), Archive("HWDB1.1tst_gnt", 1241, 60, 4, "c"))
-WRITERS = sum(archive.writers for archive in TRAIN + TEST)
 FULL = WRITERS * CHARACTERS
 
 
@@ -98,7 +71,7 @@ def main() -> None:
     parser.add_argument("--do", choices=("draw", "zip"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.do:
-        {"draw": draw, "zip": pack_archives}[args.do](args.folder, args)
+        prepare(args)
         return
     for share in () if args.table else args.shares:
         for stage in args.stages:
@@ -108,7 +81,7 @@ def main() -> None:
 
 def run(stage: str, share: float, args: argparse.Namespace) -> None:
     """One stage of one share, unless it has a result; its result is added to results.jsonl."""
-    if not args.again and any((r["stage"], r["share"]) == (stage, share) for r in results(args.folder)):
+    if not args.again and is_done(stage, share, args):
         return
     place = args.folder / f"{share:g}"
     place.mkdir(parents=True, exist_ok=True)
@@ -118,17 +91,34 @@ def run(stage: str, share: float, args: argparse.Namespace) -> None:
         "share": share,
         "samples": WRITERS * characters_of(share),
         "repeat": args.repeat,
+        "options": {name: getattr(args, name) for name in OPTIONS[stage]},
         "seconds": round(sum(c.wall for c in costs), 2),
         "processor": round(sum(c.processor for c in costs), 2),
         "peak_mb": round(max(c.peak for c in costs)),
         "bytes": sum(f.stat().st_size for f in outputs(stage, place)),
         "limit": args.limit if stage in ("evaluate", "test") else 0,
-        "machine": f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores, {args.device}",
+        "machine": f"{platform.machine()}, {usable_cores()} cores, {args.device}",
         "load": round(os.getloadavg()[0], 1),
     }
     with (args.folder / "results.jsonl").open("a", encoding="utf-8") as file:
         file.write(json.dumps(record) + "\n")
     print(record, flush=True)
+
+
+def is_done(stage: str, share: float, args: argparse.Namespace) -> bool:
+    """Whether the stage has a result. One of other options ends the rehearsal: its figure is not what is asked for."""
+    done = next((r for r in results(args.folder) if (r["stage"], r["share"]) == (stage, share)), None)
+    if done is None:
+        return False
+    # Results of before "options" was written have some of them beside the figures.
+    options = done.get("options", done)
+    for name in OPTIONS[stage]:
+        if name in options and options[name] != getattr(args, name):
+            sys.exit(
+                f"{stage} of share {share:g}: has a result with {name} {options[name]}, not {getattr(args, name)}; "
+                "leave the stage out, add --again to replace the result, or name another folder"
+            )
+    return True
 
 
 def measured(command: list[str], place: Path) -> Cost:
@@ -196,6 +186,27 @@ STAGES: dict[str, Callable[[float, argparse.Namespace], list[list[str]]]] = {
 }
 
 
+OPTIONS = {
+    "draw": ("repeat", "device"),
+    "zip": ("repeat",),
+    "pack": ("repeat", "workers"),
+    "evaluate": ("repeat", "bundle", "limit"),
+    "teacher": ("repeat", "device", "settings"),
+    "distil": ("repeat", "device", "settings"),
+    "export": ("repeat", "settings"),
+    "test": ("repeat", "settings", "limit"),
+}
+"""Options on which the result of a stage depends, also by the stages before it."""
+
+
+def prepare(args: argparse.Namespace) -> None:
+    """The stage draw or zip itself, in a process of its own."""
+    if args.do == "draw":
+        draw(args.folder, characters_of(args.shares[0]), args.repeat, args.device)
+    else:
+        zip_archives(args.folder)
+
+
 def outputs(stage: str, place: Path) -> Iterator[Path]:
     """The files that a stage leaves."""
     globs = {
@@ -208,57 +219,6 @@ def outputs(stage: str, place: Path) -> Iterator[Path]:
     }
     for pattern in globs.get(stage, ()):
         yield from place.glob(pattern)
-
-
-def draw(place: Path, args: argparse.Namespace) -> None:
-    """Write a .gnt file for each writer into the folders of the four archives."""
-    import torch
-
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    count = characters_of(args.shares[0])
-    distinct = -(-count // args.repeat)
-    pictures = drawn(distinct, args.device)
-    for archive in (*TRAIN, *TEST):
-        (place / archive.name).mkdir(exist_ok=True)
-        for name in archive.files():
-            write_gnt(place / archive.name / name, islice(cycle(list(islice(pictures, distinct))), count))
-
-
-def drawn(distinct: int, device: str) -> Iterator[Sample]:
-    """``distinct`` samples of each writer, writer after writer: different characters, so that all classes occur."""
-    import torch
-
-    from hanmo.charset import Charset
-    from hanmo.synth.mix import Mix, MixConfig
-    from hanmo.synth.noise import keys_of
-    from hanmo.synth.strokes.hand import StyleConfig
-
-    charset = Charset.level1()
-    mix, seed = Mix(MixConfig(), charset, StyleConfig(), device), torch.tensor(SEED, device=device)
-    for numbers in torch.split(torch.arange(WRITERS * distinct, device=device), BATCH):
-        classes = numbers % CHARACTERS
-        # The habits of a hand depend on the writer alone.
-        pictures = mix.write(classes, keys_of(seed, numbers, numbers // distinct), SIDE).cpu().numpy()
-        for label, picture in zip(classes.tolist(), pictures, strict=True):
-            yield Sample(charset[label], cropped(255 - picture))
-
-
-def cropped(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The box of the ink."""
-    rows, columns = (np.flatnonzero((image < 255).any(axis)) for axis in (1, 0))
-    return np.ascontiguousarray(image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
-
-
-def pack_archives(place: Path, _: argparse.Namespace) -> None:
-    """Zip the folder of each archive and remove it."""
-    for archive in (*TRAIN, *TEST):
-        folder = place / archive.name
-        partial = place / f"{archive.name}.partial"
-        with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as file:
-            for name in archive.files():
-                file.write(folder / name, f"{archive.name}/{name}")
-        partial.replace(place / f"{archive.name}.zip")
-        shutil.rmtree(folder)
 
 
 # -- the table -------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from math import isqrt
@@ -19,6 +20,14 @@ settings.load_profile("hanmo")
 
 # Tests may run in as many processes as there are cores; more threads than cores spin instead of working.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+if sys.dont_write_bytecode:
+    # PYTHONDONTWRITEBYTECODE keeps byte code out of the source folders, so it goes to the build folder. Without any,
+    # each of the many processes that tests start would compile the 2,000 modules of PyTorch again, which takes longer
+    # than most tests.
+    sys.dont_write_bytecode, sys.pycache_prefix = False, str(Path(__file__).parents[1] / "build" / "bytecode")
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
 
 Once = Callable[[str, Callable[[Path], None]], Path]
 

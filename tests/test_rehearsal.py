@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
+import json
+import os
 import sys
 from pathlib import Path
 
@@ -10,7 +13,9 @@ import pytest
 from hanmo.data.read import read_samples
 from scripts import load_script
 
-rehearsal = load_script(Path(__file__).parents[1] / "benchmarks" / "rehearsal.py")
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+archives = load_script(BENCHMARKS / "rehearsal_archives.py")  # first, because the next imports it
+rehearsal = load_script(BENCHMARKS / "rehearsal.py")
 
 
 def test_the_archives_have_casias_writers() -> None:
@@ -22,19 +27,12 @@ def test_the_archives_have_casias_writers() -> None:
 
 @pytest.mark.soak
 def test_writers_are_drawn_and_zipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rehearsal, "TRAIN", (rehearsal.Archive("a_gnt", 1, 2, 3, "f"),))
-    monkeypatch.setattr(rehearsal, "TEST", (rehearsal.Archive("b_gnt", 3, 1, 3, "f"),))
-    monkeypatch.setattr(rehearsal, "WRITERS", 3)
+    monkeypatch.setattr(archives, "TRAIN", (archives.Archive("a_gnt", 1, 2, 3, "f"),))
+    monkeypatch.setattr(archives, "TEST", (archives.Archive("b_gnt", 3, 1, 3, "f"),))
+    monkeypatch.setattr(archives, "WRITERS", 3)
     for stage in ("draw", "zip"):
-        given = [
-            str(tmp_path),
-            "--do",
-            stage,
-            "--shares",
-            "0.001",
-            "--repeat",
-            "2",
-        ]  # 4 characters a writer, of them 2 drawn
+        # 4 characters a writer, of them 2 drawn
+        given = [str(tmp_path), "--do", stage, "--shares", "0.001", "--repeat", "2"]
         monkeypatch.setattr(sys, "argv", ["rehearsal.py", *given])
         rehearsal.main()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a_gnt.zip", "b_gnt.zip"]
@@ -77,3 +75,46 @@ def test_a_finished_stage_is_not_repeated(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(SystemExit, match="exit status 3"):
         rehearsal.main()
     assert len(rehearsal.results(tmp_path)) == 1
+
+
+@pytest.mark.parametrize(
+    ("stage", "more", "message"),
+    [
+        ("evaluate", ["--bundle", "other"], "evaluate of share 0.01: has a result with bundle free, not other; leave"),
+        ("evaluate", ["--limit", "5"], "limit 0, not 5"),
+        ("zip", ["--repeat", "3"], "repeat 1, not 3"),
+        ("teacher", ["--device", "cuda"], "device cpu, not cuda"),
+        ("teacher", ["--set", "train.epochs=1"], r"settings \[\], not \['train.epochs=1'\]"),
+    ],
+)
+def test_a_result_of_other_options_is_not_taken_for_this_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str, more: list[str], message: str
+) -> None:
+    monkeypatch.setitem(rehearsal.STAGES, stage, lambda share, args: [[sys.executable, "-c", ""]])
+    given = ["rehearsal.py", str(tmp_path), "--shares", "0.01", "--stages", stage]
+    monkeypatch.setattr(sys, "argv", given)
+    rehearsal.main()
+    monkeypatch.setattr(sys, "argv", [*given, *more])
+    with pytest.raises(SystemExit, match=message):
+        rehearsal.main()
+    monkeypatch.setattr(sys, "argv", [*given, *more, "--again"])
+    rehearsal.main()
+    assert len((tmp_path / "results.jsonl").read_text().splitlines()) == 2
+
+
+def test_results_without_options_are_compared_by_what_they_have(tmp_path: Path) -> None:
+    (tmp_path / "results.jsonl").write_text(json.dumps(record(0.01, 20, repeat=2)) + "\n")
+    args = argparse.Namespace(folder=tmp_path, repeat=2, workers=4)
+    assert rehearsal.is_done("pack", 0.01, args)
+    args.repeat = 1
+    with pytest.raises(SystemExit, match="repeat 2, not 1"):
+        rehearsal.is_done("pack", 0.01, args)
+
+
+def test_it_runs_where_cores_cannot_be_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)  # as on macOS
+    monkeypatch.setitem(rehearsal.STAGES, "pack", lambda share, args: [[sys.executable, "-c", ""]])
+    monkeypatch.setattr(sys, "argv", ["rehearsal.py", str(tmp_path), "--shares", "0.01", "--stages", "pack"])
+    rehearsal.main()
+    (result,) = rehearsal.results(tmp_path)
+    assert f"{os.cpu_count()} cores" in result["machine"]

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from attacks.budget import budget
-from attacks.doors import DOORS, enter, flips, good, lying_sizes, mixtures, prefixes
+from attacks.damage import flips, lying_sizes, mixtures, prefixes
+from attacks.doors import DOORS, enter, good
 
 SEEDS = Path(__file__).parent / "seeds"
 KINDS = {

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,3 +57,22 @@ def test_a_dry_run_lists_jobs_and_costs(capsys: pytest.CaptureFixture[str]) -> N
     assert "[old] bench [/b]" in err
     total = next(line for line in err.splitlines() if " all " in line)
     assert not any(c.isdigit() for c in total), "a sum without one of its parts would mislead"
+
+
+@pytest.mark.parametrize(("chosen", "threads"), [(None, "2"), ("1", "1")])
+def test_on_a_cpu_jobs_have_as_many_threads_as_the_user_chose(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chosen: str | None, threads: str
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if chosen:
+        monkeypatch.setenv("OMP_NUM_THREADS", chosen)
+    environments = []
+
+    def start(command: list[str], *, env: dict[str, str], **options: Any) -> subprocess.Popen[bytes]:
+        environments.append(env)
+        return popen([sys.executable, "-c", ""], env=env, **options)
+
+    popen = subprocess.Popen
+    monkeypatch.setattr("hanmo.bench.jobs.subprocess.Popen", start)
+    run_jobs([Job(name="a", arguments=(), seeds=(0,), key="k")], tmp_path, slots={"gpu": 1}, minutes=1, devices=0)
+    assert [environment["OMP_NUM_THREADS"] for environment in environments] == [threads]

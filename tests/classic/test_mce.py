@@ -73,6 +73,18 @@ def test_it_is_repeatable_and_no_epoch_changes_nothing() -> None:
     assert not np.array_equal(first, other)
 
 
+def test_the_axes_are_scaled_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers, labels = samples(0)
+    mqdf = MQDF.fit(numbers, labels, axes=2)
+    scaling, scaled = MQDF.__dict__["_scaled"], []
+    scale = scaling.func
+    monkeypatch.setattr(scaling, "func", lambda function: scaled.append(function) or scale(function))
+    trained = refine(mqdf, numbers, labels, epochs=1)
+    scores = trained.scores(numbers)
+    assert scaled == [mqdf], "each step changes the means alone"
+    np.testing.assert_array_equal(scores, replace(trained).scores(numbers))
+
+
 def test_what_cannot_be() -> None:
     numbers, labels = samples(0, 10)
     mqdf = MQDF.fit(numbers, labels, axes=2)

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
 
-from hanmo.data.folder import write_folder
+from hanmo.data.folder import read_folder, write_folder
 from hanmo.data.gnt import write_gnt
 from hanmo.data.read import count_bytes, find_inputs, read_samples
 from hanmo.errors import DataError
@@ -75,3 +77,18 @@ def test_a_folder_of_both_kinds_drops_neither(home: Path, draw) -> None:
     write_gnt(home / "pictures" / "1003-c.gnt", draw("一"))
     with pytest.raises(DataError, match="pictures: holds both sample files and pictures"):
         read_samples([home / "pictures"])
+
+
+def test_a_folder_that_cannot_be_listed_is_named(tmp_path: Path, draw, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_folder(tmp_path / "shut", draw("一"))
+
+    def refuse(folder: Path) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+
+    # Not by chmod: the root user may list every folder.
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    for read in (find_inputs, read_samples):
+        with pytest.raises(DataError, match=r"shut: cannot be listed \(Permission denied\); check its permissions"):
+            read([tmp_path / "shut"])
+    with pytest.raises(DataError, match="shut: cannot be listed"):
+        read_folder(tmp_path / "shut")

@@ -27,7 +27,7 @@ from hanmo.recognizer import Recognizer
 from varied_norms import vary_norms
 
 SIDE = 16
-CONFIG = NetConfig(name="resnet16", width=8, attention="se")
+CONFIG = NetConfig(name="resnet16", width=8, depths=(1, 1, 2, 1), attention="se")
 CHANGED = "layer4.0.conv2"
 """A layer in which some tests set single weights."""
 Squares = NDArray[np.uint8]

@@ -48,6 +48,18 @@ def test_a_place_belongs_to_the_word_that_it_equals() -> None:
     assert bag.shares(x).amax(1).min() > 0.99
 
 
+def test_mixed_precision_changes_no_word() -> None:
+    torch.manual_seed(0)
+    bag = BagOfFeatures(64, 4, 32)
+    with torch.no_grad():
+        bag.widths.fill_(0.1)  # narrow words: each place belongs to one of them
+    x = torch.rand(4, 64, 4, 4).bfloat16()  # as the convolutions before give it under autocast
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = bag.shares(x)
+    assert mixed.dtype == torch.float32
+    torch.testing.assert_close(mixed, bag.shares(x.float()))
+
+
 @pytest.mark.parametrize(("places", "outputs"), [(1, 5), (2, 20), (3, 20), (4, 20)])
 def test_every_side_of_a_map(places: int, outputs: int) -> None:
     bag = BagOfFeatures(3, places, 5)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from hanmo.nets.compiled import as_product, first_convolution
+from hanmo.nets.compiled import _is_plain_stem, as_product, first_convolution
 
 
 @pytest.mark.parametrize(("side", "channels"), [(64, 64), (32, 24), (6, 1)])
@@ -27,3 +29,15 @@ def test_values_and_gradients_are_those_of_the_convolution(side: int, channels: 
 def test_on_a_cpu_the_layer_itself_is_used() -> None:
     layer, x = nn.Conv2d(1, 8, 3, 2, 1, bias=False), torch.randn(2, 1, 64, 64)
     assert torch.equal(first_convolution(layer, x), layer(x))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"dilation": 2}, {"padding_mode": "reflect"}, {"padding": 0}, {"stride": 1}, {"kernel_size": 5}, {"bias": True}],
+    ids=str,
+)
+def test_other_convolutions_are_computed_as_they_are(other: dict[str, Any]) -> None:
+    plain: dict[str, Any] = {"kernel_size": 3, "stride": 2, "padding": 1, "bias": False}
+    x = torch.randn(2, 1, 16, 16)
+    assert _is_plain_stem(nn.Conv2d(1, 8, **plain), x)
+    assert not _is_plain_stem(nn.Conv2d(1, 8, **plain | other), x)

@@ -96,8 +96,10 @@ class _Running:
         # The first seed keeps the files apart where an experiment has a job for each seed.
         stem = f"{job.name}-{job.seeds[0]}"
         self.out, self.log = folder / f"{stem}.out", folder / f"{stem}.log"
-        # On a GPU the CPU only feeds it. On CPUs two threads a job leave cores for the jobs beside it.
-        environment = os.environ | {"OMP_NUM_THREADS": "1" if on_gpu else "2"}
+        # On a GPU the CPU only feeds it. On CPUs two threads a job leave cores for the jobs beside it, unless the user
+        # has chosen another number.
+        threads = "1" if on_gpu else os.environ.get("OMP_NUM_THREADS", "2")
+        environment = os.environ | {"OMP_NUM_THREADS": threads}
         environment["CUDA_VISIBLE_DEVICES"] = _visible(device) if on_gpu else ""
         with self.out.open("w") as out, self.log.open("a") as log:
             command = [sys.executable, "-m", "hanmo", *job.arguments, "--json"]

@@ -12,8 +12,6 @@ their first values. Here only the means are trained; that is our reading, simple
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -72,7 +70,7 @@ def _step(mqdf: MQDF, numbers: Floats, labels: Classes, slope: float, rate: floa
     # np.add.at, because a class may be there several times.
     np.add.at(means, labels, rate * steepness * _towards(mqdf, numbers, labels))
     np.subtract.at(means, rivals, rate * steepness * _towards(mqdf, numbers, rivals))
-    return replace(mqdf, means=means)
+    return mqdf.with_means(means)
 
 
 def _towards(mqdf: MQDF, numbers: Floats, classes: NDArray[np.integer]) -> Floats:

@@ -12,7 +12,7 @@ common one (Friedman, "Regularized discriminant analysis", 1989), and none is sm
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Self
 
@@ -76,7 +76,7 @@ class MQDF:
         if not (common := minor * max(float(left), 1e-6 * float(variances.mean()))):
             raise DataError("no class has any spread: all samples of a class are the same")
         kept = np.maximum(variances[:, :axes], common)
-        # No kept variance is below the minor one, or the square root in :attr:`_tables` would not exist.
+        # No kept variance is below the minor one, or the square root in :attr:`_scaled` would not exist.
         floats = (means.astype(np.float32), kept.astype(np.float32))
         return cls(means=floats[0], axes=principal, variances=floats[1], minor=common)
 
@@ -107,9 +107,25 @@ class MQDF:
         order = np.argsort(-np.take_along_axis(scores, best, axis=1), axis=1, kind="stable")
         return np.take_along_axis(best, order, axis=1)
 
+    def with_means(self, means: Floats) -> Self:
+        """The same function with other ``means`` (C, d)."""
+        moved = replace(self, means=means)
+        # Scaling the axes takes longer than a step of training, which changes the means alone.
+        moved.__dict__["_scaled"] = self._scaled
+        return moved
+
     @cached_property
     def _tables(self) -> tuple[Floats, Floats, Floats, Floats]:
-        """What scores need of all classes at once: axes (d, C k) scaled, means on them (C, k), |m|^2 and logs (C,).
+        """What scores need of all classes at once: axes (d, C k) scaled, means on them (C, k), |m|^2 and logs (C,)."""
+        table, constants = self._scaled
+        classes, width, axes = self.axes.shape
+        offsets = np.einsum("cd,cdk->ck", self.means, table.reshape(width, classes, axes).transpose(1, 0, 2))
+        lengths: Floats = (self.means**2).sum(axis=1)
+        return table, offsets, lengths, constants
+
+    @cached_property
+    def _scaled(self) -> tuple[Floats, Floats]:
+        """The part of :attr:`_tables` that does not depend on the means: scaled axes (d, C k) and logs (C,).
 
         No kept variance is below the minor one, so 1 / minor - 1 / variance is a square, and the axes can bear it.
         """
@@ -118,8 +134,6 @@ class MQDF:
         # kept axis, less the logarithms. With p scaled by the root of that factor, the gain is a plain sum of squares.
         weight = np.sqrt(np.maximum(1 / self.minor - 1 / self.variances.astype(np.float64), 0))
         scaled = (self.axes * weight[:, None, :]).astype(np.float32)
-        offsets = np.einsum("cd,cdk->ck", self.means, scaled)
         logs = np.log(self.variances).sum(axis=1) + (width - axes) * np.log(self.minor)
         table = np.ascontiguousarray(scaled.transpose(1, 0, 2).reshape(width, classes * axes))
-        lengths: Floats = (self.means**2).sum(axis=1)
-        return table, offsets, lengths, logs.astype(np.float32)
+        return table, logs.astype(np.float32)

@@ -44,6 +44,8 @@ def search(
     import math
     import time
 
+    # First of all: without it there is one line to say, and the modules below import PyTorch before they need it.
+    import optuna  # noqa: F401
     from rich.console import Console
     from rich.markup import escape
 

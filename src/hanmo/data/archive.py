@@ -172,7 +172,7 @@ def _samples(members: Sequence[Member], path: Path, size: int) -> list[Member]:
         raise DataError(f"{path}: no .gnt file in it; is this the archive of the samples?")
     # Members that share their bytes would be read again and again: so a small file unpacks to petabytes.
     if sum(member.compress_size for member in found.values()) > size:
-        raise DataError(f"{path}: its members are larger than itself; fetch it again")
+        raise DataError(f"{path}: its members together are larger than the archive; fetch it again")
     return [found[parts] for parts in sorted(found, key=_natural)]
 
 
@@ -191,7 +191,7 @@ def _check(member: Member, path: Path) -> None:
     if member.file_size > max(_SMALL, _MAX_RATIO * member.compress_size):
         raise DataError(
             f"{where}: would unpack to {member.file_size:,} bytes, more than {_MAX_RATIO} times its size; "
-            "is this an archive of samples?"
+            "name an archive of samples, or unpack this one and name the folder"
         )
 
 

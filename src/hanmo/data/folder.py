@@ -41,6 +41,14 @@ def read_folder(
     return _pictures(root, classes, on_bytes)
 
 
+def entries(folder: Path) -> list[Path]:
+    """The files and folders in ``folder``. Raises :class:`DataError` where it cannot be listed."""
+    try:
+        return list(folder.iterdir())
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be listed ({error.strerror}); check its permissions") from error
+
+
 def write_folder(path: str | Path, samples: Iterable[Sample]) -> int:
     """Write samples as numbered PNGs in class folders and return their number; labels and pixels are kept exactly.
 
@@ -120,7 +128,7 @@ def _classes(root: Path, mapping: Mapping[str, str]) -> list[tuple[Path, str]]:
     """Every class folder with its character, checked."""
     if not is_folder(root):
         raise DataError(f"{root}: no such folder")
-    folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+    folders = sorted(p for p in entries(root) if p.is_dir() and not p.name.startswith("."))
     if not folders:
         raise DataError(f"{root}: no class folders; put the pictures of each character in a folder named after it")
     # The mapping goes first: it may rename a folder whose name is itself a character.

@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 
 from hanmo.data.archive import check_archive, is_zip
-from hanmo.data.folder import Labels, read_folder, read_mapping
+from hanmo.data.folder import Labels, entries, read_folder, read_mapping
 from hanmo.data.gnt import is_gnt, read_gnt, read_zip
 from hanmo.data.pack import is_pack
 from hanmo.data.sample import Sample
@@ -92,6 +92,7 @@ def _sources(path: Path) -> list[Path]:
     if found and (picture := next((p for p in path.glob("*/*") if p.suffix.lower() in SUFFIXES), None)):
         raise DataError(f"{path}: holds both sample files and pictures ({picture.name}); name one kind at a time")
     # Archives often lie beside the folders they were unpacked to, so they are read only where named themselves.
-    if not (found or any(map(is_folder, path.iterdir()))) and any(map(is_zip, path.iterdir())):
+    inside = entries(path)
+    if not (found or any(map(is_folder, inside))) and any(map(is_zip, inside)):
         raise DataError(f"{path}: holds archives; name these themselves, as in {path / '*.zip'}")
     return found or [path]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -40,7 +42,16 @@ class BagOfFeatures(nn.Module):
     def shares(self, x: Tensor) -> Tensor:
         """How much each place belongs to each word: (N, C, H, W) -> (N, words, H, W), summing to 1 over the words."""
         # |x|² - 2 x v + |v|², by a 1x1 convolution: the differences themselves would take ``words`` times the memory.
-        products = F.conv2d(x, self.codebook[:, :, None, None]).float()
-        lengths = x.float().square().sum(1, keepdim=True), self.codebook.float().square().sum(1)[:, None, None]
+        # In float32 also under autocast: a product in bf16 would be less precise than the lengths that it is taken
+        # from, and where they nearly cancel, a place would go to another word.
+        x, words = x.float(), self.codebook.float()
+        with _full_precision(x.device):
+            products = F.conv2d(x, words[:, :, None, None])
+        lengths = x.square().sum(1, keepdim=True), words.square().sum(1)[:, None, None]
         distances = (lengths[0] - 2 * products + lengths[1]).clamp(min=0)  # rounding can make 0 negative
         return torch.softmax(-distances / self.widths.square()[:, None, None], 1)
+
+
+def _full_precision(device: torch.device) -> AbstractContextManager[object]:
+    # Shapes alone are computed on the device "meta", which has no autocast.
+    return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)

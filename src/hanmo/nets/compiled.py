@@ -43,6 +43,7 @@ def _is_plain_stem(layer: nn.Module, x: Tensor) -> bool:
         and not layer._forward_hooks
         and layer.in_channels == 1
         and (layer.kernel_size, layer.stride, layer.padding) == ((3, 3), (2, 2), (1, 1))
+        and (layer.dilation, layer.padding_mode) == ((1, 1), "zeros")
         and layer.bias is None
         and x.shape[-2] == x.shape[-1]
         and x.shape[-1] % 2 == 0

@@ -214,11 +214,11 @@ def _common_options(config: NetConfig, side: int) -> dict[str, Any]:
 
 
 # ResNet-16 is ours: the last stage holds most of the weights, so one block less there makes a much smaller file.
-register_net("resnet16", ("max_pool",))(_resnet(BasicBlock, (2, 2, 2, 1)))
+register_net("resnet16", unsupported=("max_pool",))(_resnet(BasicBlock, (2, 2, 2, 1)))
 # The depths of ResNet-18, 34 and 50 are those of table 1 of He et al.
-register_net("resnet18", ("max_pool",))(_resnet(BasicBlock, (2, 2, 2, 2)))
-register_net("resnet34", ("max_pool",))(_resnet(BasicBlock, (3, 4, 6, 3)))
-register_net("resnet50", ("max_pool",))(_resnet(Bottleneck, (3, 4, 6, 3)))
+register_net("resnet18", unsupported=("max_pool",))(_resnet(BasicBlock, (2, 2, 2, 2)))
+register_net("resnet34", unsupported=("max_pool",))(_resnet(BasicBlock, (3, 4, 6, 3)))
+register_net("resnet50", unsupported=("max_pool",))(_resnet(Bottleneck, (3, 4, 6, 3)))
 
 
 @register_net("stn-resnet18", unsupported=("max_pool",))

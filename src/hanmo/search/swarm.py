@@ -29,7 +29,7 @@ INERTIA, ATTRACTION = 0.7298, 1.49618
 in a multidimensional complex space", 2002. The cognitive and the social weight are equal."""
 
 SWARM = 10
-"""Particles, unless the search says otherwise: 30 trials are then three moves of each."""
+"""Particles, unless the search says otherwise: 30 trials are then three places of each."""
 
 
 class _Particle:
@@ -44,7 +44,7 @@ class _Particle:
         """The next place, on the way to the particle's own best place and to that of the ``leader``."""
         own, others = generator.random((2, axes))
         if self.best is None or leader is None:
-            # It knows no good place, or has found only impossible settings: it starts anew, at rest.
+            # It has no finished trial: it starts anew at a random place, at rest.
             self.place, self.velocity = generator.random(axes), np.zeros(axes)
             return
         velocity = (
