@@ -16,6 +16,7 @@ Prints the records and a table; benchmarks/limits.md, which explains them, is wr
 from __future__ import annotations
 
 import argparse
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -66,9 +67,11 @@ def training(
     values = (f"data.train={train}", f"data.test={test}", f"train.epochs={epochs}", *changes)
     sets = tuple(part for value in values for part in ("--set", value))
     numbers = ",".join(map(str, seeds))
+    # Other settings have another key, so that their results are not taken for these.
+    key = hashlib.sha256(repr((epochs, train.name, *changes)).encode()).hexdigest()[:8]
     arguments = ("train", RECIPE, "--out", str(work / name), "--resume", "--seeds", numbers, *sets)
     cost = cost_of(load_toml(RECIPE, Recipe, values), train)
-    return Job(name=name, arguments=arguments, seeds=seeds, key=str(epochs), cost=cost and cost * len(seeds))
+    return Job(name=name, arguments=arguments, seeds=seeds, key=key, cost=cost and cost * len(seeds))
 
 
 @torch.no_grad()
@@ -93,7 +96,12 @@ def clean(source: Path, work: Path, sure: float) -> Path:
         iter(doubted_labels(work / f"fold-{fold}" / "seed-0", work / "packs" / f"fold-{fold}-out", sure))
         for fold in range(FOLDS)
     ]
-    return subset(source, work / "packs" / "clean", lambda _, n: not next(doubted[_fold(n)]))
+    return subset(source, work / "packs" / clean_name(sure), lambda _, n: not next(doubted[_fold(n)]))
+
+
+def clean_name(sure: float) -> str:
+    """The name of the pack of :func:`clean`."""
+    return f"clean-{sure:g}"
 
 
 def _fold(number_in_class: int) -> int:
@@ -131,7 +139,7 @@ def main() -> None:
     slots = {"gpu": args.slots, "cpu": 0}
     stored = Results(work / "results.jsonl")
     if args.dry_run:
-        clean_job = [train("clean", work / "packs" / "clean")] if args.part != "writers" else []
+        clean_job = [train("clean", work / "packs" / clean_name(args.sure))] if args.part != "writers" else []
         print_dry_run(work.name, [*jobs, *clean_job], stored.keys())  # the clean data depends on the trained folds
         return
     if run_jobs(jobs, work, slots=slots, minutes=args.minutes, devices=args.devices) and args.part != "writers":

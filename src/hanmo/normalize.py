@@ -116,8 +116,9 @@ class Normalization:
         except (KeyError, TypeError) as error:
             raise ConfigError(f"{where}: {table!r:.60} is no normalisation; make it again") from error
         if version not in get_args(Version):
-            known = " and ".join(map(str, get_args(Version)))
-            raise ConfigError(f"{where}: normalised by version {version}, this program has {known}; make it again")
+            raise ConfigError(
+                f"{where}: normalised by version {version}, this program has 1 to {VERSION}; make it again"
+            )
         return cls(method=method, side=side, margin=margin, version=version)
 
     def __call__(self, grey: Grey) -> Grey:

@@ -16,7 +16,8 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from hanmo.bulk import Options, Source, read_in_bulk
-from hanmo.bulk.addresses import Remote, fetch, find, local_copy
+from hanmo.bulk.addresses import Remote, fetch, find, local_copy, shown
+from hanmo.bulk.items import name_of
 from hanmo.bulk.sources import Piece, items_of
 from hanmo.errors import DataError, InstallationError, RunError, StorageError
 
@@ -166,6 +167,19 @@ def test_the_same_path_on_two_servers_is_two_pictures() -> None:
         items = list(Source(inputs).items())
         assert [item.file for item in items] == ["servers://one/scans/a.png", "servers://two/scans/a.png"]
         assert [item.picture for item in items] == [b"one/scans/a.png", b"two/scans/a.png"]
+
+
+@pytest.mark.parametrize(
+    ("address", "named"),
+    [
+        ("sftp://me:secret@host/scans/a.png", "sftp://me@host/scans/a.png"),
+        ("sftp://me@host:22/scans/a@b.png", "sftp://me@host:22/scans/a@b.png"),
+        ("s3://bucket/a:b@c.png", "s3://bucket/a:b@c.png"),
+        ("scans/a:b@c.png", "scans/a:b@c.png"),
+    ],
+)
+def test_names_of_files_hold_no_password(address: str, named: str) -> None:
+    assert name_of(address) == shown(address) == named
 
 
 def found(address: str) -> list[Remote]:

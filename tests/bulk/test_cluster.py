@@ -108,6 +108,29 @@ def test_all_addresses_of_a_host_have_one_time_limit(monkeypatch: pytest.MonkeyP
     assert sum(waits) <= 0.4
 
 
+def test_a_kind_of_address_that_the_system_lacks_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = socket.socket
+
+    def make(family: int = -1, *options: int, **named: object) -> socket.socket:
+        if family == socket.AF_INET6:
+            raise OSError(97, "Address family not supported by protocol")
+        return real(family, *options, **named)  # type: ignore[arg-type]
+
+    with server() as address:
+        port = int(address.rpartition(":")[2])
+        places = [(socket.AF_INET6, ("::1", port, 0, 0)), (socket.AF_INET, ("127.0.0.1", port))]
+        found = [(family, socket.SOCK_STREAM, 0, "", place) for family, place in places]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+        monkeypatch.setattr(socket, "socket", make)
+        monkeypatch.setenv("RAY_USE_TLS", "1")
+        _require_answer(f"head:{port}")
+
+
+def test_a_name_that_no_host_can_have_is_one_line() -> None:
+    with pytest.raises(WorkerError, match="does not answer"):
+        _require_answer(f"{'a' * 64}.example:6379")
+
+
 def test_a_cluster_with_tls_only_has_to_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hanmo.bulk.cluster._ANSWER_SECONDS", 0.5)
     monkeypatch.setenv("RAY_USE_TLS", "1")

@@ -110,6 +110,16 @@ def test_require_says_what_differs_and_what_to_do(tmp_path: Path, draw) -> None:
         pack.require(charset=Charset("丁一"))
 
 
+def test_packs_are_of_the_newest_version_alone(tmp_path: Path, draw) -> None:
+    former = replace(FIT, version=2)
+    with pytest.raises(PackError, match=r"p: packs are of version 3 of the normalisation, not 2$"):
+        write_pack(tmp_path / "p", draw("一丁"), normalization=former)
+    assert not (tmp_path / "p").exists()
+    pack = write_pack(tmp_path / "p", draw("一丁"), normalization=FIT)
+    with pytest.raises(PackError, match=r"version 3 .* but version 2 is needed, .*; give the sample files instead"):
+        pack.require(normalization=former)
+
+
 def test_only_a_pack_is_replaced_and_only_when_asked(tmp_path: Path, draw) -> None:
     write_pack(tmp_path / "p", draw("一丁"), normalization=FIT)
     with pytest.raises(PackError, match="--overwrite"):

@@ -11,6 +11,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from hanmo.bulk.items import without_password
 from hanmo.bulk.temporary import storing_temporarily
 from hanmo.errors import DataError, HanmoError, ImageError, InstallationError, one_line, printable
 from hanmo.image import MAX_BYTES
@@ -152,7 +153,7 @@ def _blocks(fs: Any, path: str, address: str) -> Iterator[bytes]:
 
 def shown(address: str) -> str:
     """An address for a message."""
-    return printable(address, 500)
+    return printable(without_password(address), 500)
 
 
 def once(found: Iterable[T]) -> Iterator[T]:

@@ -107,7 +107,8 @@ def _require_answer(address: str) -> None:
     remedy = "check the address (ray status, on the cluster's head, shows it) and whether the cluster runs"
     try:
         head = _greeted(address, time.monotonic() + _ANSWER_SECONDS)
-    except (OSError, OverflowError) as error:  # OverflowError: a port beyond 65,535
+    # OverflowError: a port beyond 65,535; UnicodeError: a name that no host can have.
+    except (OSError, OverflowError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or one_line(error)
         raise WorkerError(f"--ray {address}: does not answer ({reason}); {remedy}") from error
     if head is not None and (len(head) < _HEAD_BYTES or head[3] != _SETTINGS):
@@ -137,7 +138,12 @@ def _reached(address: str, end: float) -> socket.socket:
     found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
     failed: OSError | None = None
     for number, (family, kind, protocol, _, place) in enumerate(found):
-        connection = socket.socket(family, kind, protocol)
+        try:
+            # Where the system has no IPv6, this alone fails for an address of it; the host may have others.
+            connection = socket.socket(family, kind, protocol)
+        except OSError as error:
+            failed = error
+            continue
         try:
             connection.settimeout(_left(end) / (len(found) - number))
             connection.connect(place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -18,6 +19,7 @@ BATCH_BYTES = 8 * 2**20
 """Bytes of pictures after which a batch ends, so that batches of huge pictures stay small, too."""
 
 _LONGEST_NAME = 1 << 16  # characters; longer than any path
+_PASSWORD = re.compile(r"(://[^/@:]*):[^/@]*@")
 
 
 class Item(NamedTuple):
@@ -33,8 +35,16 @@ class Item(NamedTuple):
 
 
 def name_of(path: str | Path) -> str:
-    """A path as text of one line that can be encoded: line ends and bytes that are not UTF-8 become escapes."""
-    return printable(str(path), _LONGEST_NAME)
+    """A path as text of one line that can be encoded: line ends and bytes that are not UTF-8 become escapes.
+
+    Of an address, the password is left out.
+    """
+    return printable(without_password(str(path)), _LONGEST_NAME)
+
+
+def without_password(address: str) -> str:
+    """An address without the password that it may hold for a server, as in ``sftp://user:password@host/scans``."""
+    return _PASSWORD.sub(r"\1@", address, count=1)
 
 
 def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

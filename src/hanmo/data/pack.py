@@ -19,7 +19,7 @@ import math
 import operator
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -83,6 +83,11 @@ class Pack:
     def require(self, *, normalization: Normalization | None = None, charset: Charset | None = None) -> None:
         """Raise :class:`PackError` for another normalisation, :class:`CharsetError` for another charset."""
         if normalization is not None and normalization != self.normalization:
+            if replace(normalization, version=self.normalization.version) == self.normalization:
+                raise PackError(
+                    f"{self.path}: packed by version {self.normalization.version} of the normalisation, but version "
+                    f"{normalization.version} is needed, of which no packs are made; give the sample files instead"
+                )
             raise PackError(
                 f"{self.path}: packed as {self.normalization}, but {normalization} is needed; "
                 f"pack again with {_flags(normalization.as_dict())}"
@@ -163,8 +168,11 @@ def write_pack(
 
     Raises :class:`BlankImageError` and
     :class:`CharsetError` naming the sample's source unless these are to be skipped, :class:`DataError` when no sample
-    is left, :class:`PackError` when ``out`` is taken, :class:`StorageError`.
+    is left, :class:`PackError` when ``out`` is taken and for a former version of the normalisation,
+    :class:`StorageError`.
     """
+    if normalization.version != VERSION:
+        raise PackError(f"{out}: packs are of version {VERSION} of the normalisation, not {normalization.version}")
     filling = Filling(charset, on_blank, on_unknown, on_progress)
     return fill_pack(Path(out), filling.images(samples, normalization, workers), filling, normalization, overwrite)
 

@@ -66,8 +66,8 @@ def prune_to(net: ResNet, source: State) -> None:
     """Copy the strongest channels of the state ``source`` into ``net``, in place (see :func:`can_prune_to`).
 
     The strength of a channel is the sum of the squared scales of the batch norms that write it. Blocks that ``net`` has
-    not are left out. Attention that ``source`` has not, or has of another kind, starts as the identity where its kind
-    can (SE, ECA), else as it was initialised.
+    not are left out. Of SE with more hidden units the strongest are kept. Other attention that ``source`` has not in
+    the same kind and size starts as the identity where its kind can (SE, ECA), else as it was initialised.
     """
     target = net.state_dict()
     blocks = _blocks(net)

@@ -15,7 +15,10 @@ from hanmo import paper
 
 
 def ink_of(pages: Tensor, *, keep_faint: bool = True) -> tuple[Tensor, Tensor, Tensor]:
-    """:func:`hanmo.paper.ink_of`: uint8 (N, P, P) -> int32 (N, P, P), and bool (N,) twice: no ink there; no noise."""
+    """:func:`hanmo.paper.ink_of`: uint8 (N, P, P) -> int32 (N, P, P), and bool (N,) twice: no ink there; no noise.
+
+    ``keep_faint`` as there.
+    """
     flat = flatten(pages.int())
     noise = noise_of(flat)
     clean = without_impulses(flat)

@@ -27,7 +27,7 @@ const single = Math.fround;
  */
 export function checkSettings({ method, version }) {
   if (method !== "fit" || !VERSIONS.includes(version)) {
-    const known = `only fit, ${VERSIONS.join(" and ")}`;
+    const known = `only fit, versions ${VERSIONS[0]} to ${VERSIONS[VERSIONS.length - 1]}`;
     throw new Problem("unusable_bundle", `squares of ${method}, version ${version}, cannot be made here; ${known}`);
   }
 }
