@@ -23,7 +23,7 @@ from hanmo.data.gnt import read_gnt, write_gnt
 from hanmo.data.pack import Pack, write_pack
 from hanmo.data.sample import Sample
 from hanmo.errors import GntError, HanmoError, PackError, StorageError
-from hanmo.normalize import Normalization
+from hanmo.normalize import VERSION, Normalization
 
 FIT = Normalization(side=16, margin=1)
 
@@ -328,8 +328,8 @@ def test_a_class_beyond_the_charset_is_found_at_once(pack: Path) -> None:
         ({"charset": 7}, "damaged"),
         ({"normalization": []}, "damaged"),
         ({"normalization": {"version": 0, "method": "fit", "side": 16, "margin": 1}}, "normalised by version 0"),
-        ({"normalization": {"version": 2, "method": "magic", "side": 16, "margin": 1}}, "damaged"),
-        ({"normalization": {"version": 2, "method": "fit", "side": "16", "margin": 1}}, "damaged"),
+        ({"normalization": {"version": VERSION, "method": "magic", "side": 16, "margin": 1}}, "damaged"),
+        ({"normalization": {"version": VERSION, "method": "fit", "side": "16", "margin": 1}}, "damaged"),
         ({"sources": None}, "damaged"),
         ({"writers": []}, "writers.u16"),
         ({"files": 3}, "damaged"),

@@ -44,7 +44,7 @@ STILL = AugmentConfig(**{f.name: 0 for f in fields(AugmentConfig) if f.name != "
 SMALL = Normalization(side=24)
 
 
-def shrunk(pages: Tensor, side: int, margin: int) -> tuple[Tensor, Tensor]:
+def shrunk(pages: Tensor, side: int, margin: int, *, keep_faint: bool) -> tuple[Tensor, Tensor]:
     """A front end that only makes the page smaller; it finds no ink on white paper."""
     ink = 255 - F.adaptive_avg_pool2d(pages.float(), side)
     return ink.to(torch.uint8), (pages == 255).flatten(1).all(1)
@@ -109,7 +109,7 @@ def test_the_teacher_may_see_some_of_what_the_student_sees() -> None:
 
 
 def test_a_page_without_ink_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    def blind(pages: Tensor, side: int, margin: int) -> tuple[Tensor, Tensor]:
+    def blind(pages: Tensor, side: int, margin: int, *, keep_faint: bool) -> tuple[Tensor, Tensor]:
         return torch.full((len(pages), side, side), 7, dtype=torch.uint8), torch.arange(len(pages)) % 2 == 0
 
     monkeypatch.setattr("hanmo.train.pages.normalize_pages", blind)
@@ -260,9 +260,9 @@ def test_real_samples_are_put_on_pages_too(small: Any, on_pages: str, tmp_path: 
     assert train(mixed, tmp_path / "run")["step"] == 3
 
 
-def found_one_by_one(pages: Tensor, side: int, margin: int) -> tuple[Tensor, Tensor]:
+def found_one_by_one(pages: Tensor, side: int, margin: int, *, keep_faint: bool) -> tuple[Tensor, Tensor]:
     """The front end in numpy, page by page."""
-    normalize = Normalization(side=side, margin=margin)
+    normalize = Normalization(side=side, margin=margin, version=3 if keep_faint else 2)
     squares = torch.zeros(len(pages), side, side, dtype=torch.uint8)
     blank = torch.zeros(len(pages), dtype=torch.bool)
     for number, page in enumerate(pages.numpy()):
@@ -279,7 +279,7 @@ def test_an_empty_page_with_a_long_line_is_not_shown(monkeypatch: pytest.MonkeyP
     cross[11:13, 2:22] = cross[2:22, 11:13] = 255
     slash[torch.arange(2, 22), torch.arange(2, 22)] = 255
 
-    def crosses_and_slashes(pages: Tensor, side: int, margin: float) -> tuple[Tensor, Tensor]:
+    def crosses_and_slashes(pages: Tensor, side: int, margin: float, *, keep_faint: bool) -> tuple[Tensor, Tensor]:
         squares = torch.stack([cross, slash]).repeat(len(pages) // 2, 1, 1)
         return squares, torch.zeros(len(pages), dtype=torch.bool)
 

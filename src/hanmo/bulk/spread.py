@@ -10,7 +10,6 @@ of it counts.
 from __future__ import annotations
 
 import logging
-import pickle
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -49,25 +48,24 @@ def spread(
     ``items_of`` gives the items of a task, on whatever machine; ``actors`` is the highest number of actors. There must
     be a task. The dataset is made and read within :func:`configured`.
     """
-    import pyarrow as pa
     import ray.data
 
     shared = ray.put((work, encode))  # every actor fetches it once
     # Each task travels alone: one list of all would go to every task, and a source has millions of names.
-    blocks = [ray.put(pa.table({"task": pa.array([pickle.dumps(task)], pa.large_binary())})) for task in tasks]
+    rows = [{"task": Cell(task)} for task in tasks]
     with warnings.catch_warnings():
         # For the numbers of retries Ray has no other way yet; pyproject.toml excludes the version without this one.
         warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
         # Tasks that wait for disks and networks need no core: with one, they would take turns with the actors, which
         # hold all cores.
-        fetched = ray.data.from_arrow_refs(blocks).map_batches(
+        fetched = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
             _fetch,
             fn_kwargs={"items_of": items_of, "size": size},
             batch_size=None,
             batch_format="numpy",
             num_cpus=0,
             # Ray warns of a limit that cannot be reached. A single large file still gives work to all actors.
-            concurrency=min(actors, len(blocks)),
+            concurrency=min(actors, len(rows)),
             max_retries=_RETRIES,
         )
         return fetched.map_batches(
@@ -84,10 +82,10 @@ def spread(
 
 
 @dataclass(frozen=True)
-class Batch:
-    """A cell of a Ray dataset. Ray would make an array of a list."""
+class Cell:
+    """A cell of a Ray dataset. Ray would make an array of a list, and columns of a tuple."""
 
-    items: Sequence[Item]
+    content: Any
 
 
 class Actor:
@@ -100,7 +98,7 @@ class Actor:
 
     def __call__(self, rows: Any) -> Iterator[Any]:
         for batch in rows["items"]:
-            yield self._encode(self._work(batch.items))
+            yield self._encode(self._work(batch.content))
 
 
 def answers(dataset: Any) -> Iterator[dict[str, Any]]:
@@ -122,9 +120,9 @@ def write_parquet(dataset: Any, fs: Any, path: str, out: str) -> None:
 def _fetch(rows: Any, items_of: Callable[[Any], Iterable[Item]], size: int) -> Iterator[Any]:
     """Batches of a task, one a row, as Python objects: pictures are paths, bytes, arrays or errors."""
     for task in rows["task"]:
-        for batch in batches(items_of(pickle.loads(task)), size):
+        for batch in batches(items_of(task.content), size):
             cell = np.empty(1, object)
-            cell[0] = Batch(batch)
+            cell[0] = Cell(batch)
             yield {"items": cell}
 
 
