@@ -9,7 +9,7 @@ The steps of :func:`ink_of`, in order. On a clean picture the first three change
 3. Smoothing of sensor noise: the noise is estimated (:func:`noise_of`), and a noisy picture passes a binomial filter.
 4. Thresholding (:func:`levels_of`): Otsu's threshold separates ink from paper and gives the grey level of both.
 5. Scaling (:func:`ink_levels`): the levels between both become the ink, 0 to 255. Levels near the paper become 0,
-   unless the picture is free of noise, shadows and veils (:func:`has_soft_edges_only`).
+   unless the picture is free of noise, shadows and veils.
 
 Before these steps :func:`hanmo.ink.reduced` averages large pictures down to :data:`SIDE` pixels; after them
 :mod:`hanmo.strays` and :mod:`hanmo.neighbours` remove the ink that does not belong to the character.
@@ -106,15 +106,11 @@ def ink_of(grey: Grey, *, keep_faint: bool = True) -> tuple[Grey, bool]:
     # The dead zone covers two deviations of the noise at least; 999, since the ink above it divides by 1000 - dead.
     dead = min(max(DEAD_ZONE, 2000 * left // (64 * contrast)), 999)
     noiseless = noise == 0 and clean is flat
-    if keep_faint and noiseless and flat is grey and has_soft_edges_only(seen, paper, dark):
-        dead = 0
-    return ink_levels(paper, dark, dead).take(seen), noiseless
-
-
-def has_soft_edges_only(grey: Grey, paper: int, dark: int) -> bool:
-    """Whether fewer pixels are faint, by :data:`DEAD_ZONE`, than are ink: there is no shadow or veil on the paper."""
-    inked = np.count_nonzero(ink_levels(paper, dark, DEAD_ZONE).take(grey))
-    return bool(np.count_nonzero(grey < paper) < 2 * inked)
+    ink = ink_levels(paper, dark, dead).take(seen)
+    # More faint pixels than ink are a shadow or a veil; fewer are the soft edges of strokes.
+    if keep_faint and noiseless and flat is grey and np.count_nonzero(seen < paper) < 2 * np.count_nonzero(ink):
+        ink = ink_levels(paper, dark, 0).take(seen)
+    return ink, noiseless
 
 
 def ink_levels(paper: int, dark: int, dead: int) -> Grey:

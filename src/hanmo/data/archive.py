@@ -44,8 +44,8 @@ _PART = 1 << 16
 _ENCRYPTED = 0x1 | 0x40  # bits of a member's flags: the usual encryption, and the strong one
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others can unpack to gigabytes in a single step
 _ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError, OverflowError)
-"""What zipfile raises for a damaged archive. NotImplementedError, for features that zipfile lacks, is a RuntimeError;
-UnicodeDecodeError, for names in another encoding, is a ValueError."""
+"""What zipfile raises for a damaged archive; RuntimeError stands for features that it lacks, ValueError for names in
+another encoding."""
 
 Member = zipfile.ZipInfo
 

@@ -38,20 +38,20 @@ def ink_of(pages: Tensor, *, keep_faint: bool = True) -> tuple[Tensor, Tensor, T
     contrast = contrast.clamp(min=1)  # blank pages are divided by it too, though their result is not used
     # Ink lighter than the dead zone, in thousandths of the contrast, counts as noise.
     dead = (2000 * left // (64 * contrast)).clamp(min=paper.DEAD_ZONE, max=999)
+    ink = _ink_levels(seen, bright, contrast, dead)
     if keep_faint:
         even = (flat == pages).flatten(1).all(1)
-        dead = torch.where(noiseless & even & has_soft_edges_only(seen, bright, contrast), 0, dead)
-    above = (bright[:, None, None] - seen) * 1000 - (dead * contrast)[:, None, None]
+        soft_edges = (seen < bright[:, None, None]).sum((1, 2)) < 2 * (ink > 0).sum((1, 2))
+        faint_too = _ink_levels(seen, bright, contrast, torch.zeros_like(dead))
+        ink = torch.where((noiseless & even & soft_edges)[:, None, None], faint_too, ink)
+    return ink, blank, noiseless
+
+
+def _ink_levels(pages: Tensor, bright: Tensor, contrast: Tensor, dead: Tensor) -> Tensor:
+    """:func:`hanmo.paper.ink_levels` of every pixel of int32 (N, P, P); the others are int32 (N,)."""
+    above = (bright[:, None, None] - pages) * 1000 - (dead * contrast)[:, None, None]
     ink = torch.div(255 * above, ((1000 - dead) * contrast)[:, None, None], rounding_mode="floor")
-    return ink.clamp(0, 255), blank, noiseless
-
-
-def has_soft_edges_only(pages: Tensor, bright: Tensor, contrast: Tensor) -> Tensor:
-    """:func:`hanmo.paper.has_soft_edges_only` of int32 (N, P, P), with paper and contrast int32 (N,): bool (N,)."""
-    apart, contrast = bright[:, None, None] - pages, contrast[:, None, None]
-    # The ink that :func:`hanmo.paper.ink_levels` rounds down to 0 is no ink.
-    inked = 255 * (1000 * apart - paper.DEAD_ZONE * contrast) >= (1000 - paper.DEAD_ZONE) * contrast
-    return (apart > 0).sum((1, 2)) < 2 * inked.sum((1, 2))
+    return ink.clamp(0, 255)
 
 
 def flatten(pages: Tensor) -> Tensor:

@@ -34,20 +34,19 @@ export function inkOf(grey, keepFaint) {
     throw faint("the picture shows no clear ink: whatever is written drowns in noise; take a sharper one");
   }
   const noiseless = noise === 0 && clean.levels === flat.levels;
+  const dead = Math.min(Math.max(DEAD_ZONE, Math.floor((2000 * left) / (64 * contrast))), 999);
   const even = flat.levels === grey.levels;
-  const softEdges = keepFaint && noiseless && even && hasSoftEdgesOnly(seen, paper, dark);
-  const dead = softEdges ? 0 : Math.min(Math.max(DEAD_ZONE, Math.floor((2000 * left) / (64 * contrast))), 999);
-  const ink = inkLevels(paper, dark, dead);
+  let ink = inkLevels(paper, dark, dead);
+  if (keepFaint && noiseless && even && hasSoftEdgesOnly(seen, paper, ink)) ink = inkLevels(paper, dark, 0);
   return { ink: { ...seen, levels: seen.levels.map((level) => ink[level]) }, noiseless };
 }
 
 /**
  * Whether fewer pixels are faint than are ink: there is no shadow or veil on the paper.
  *
- * @param {Grey} grey @param {number} paper @param {number} dark
+ * @param {Grey} grey @param {number} paper @param {Uint8ClampedArray} ink of each level
  */
-function hasSoftEdgesOnly({ levels }, paper, dark) {
-  const ink = inkLevels(paper, dark, DEAD_ZONE);
+function hasSoftEdgesOnly({ levels }, paper, ink) {
   let [inked, below] = [0, 0];
   for (const level of levels) {
     if (level < paper) below += 1;
