@@ -83,6 +83,13 @@ def test_the_same_seed_the_same_weights(small: Any, tmp_path: Path) -> None:
     assert a != c
 
 
+def test_a_streamed_pack_gives_the_same_weights(small: Any, tmp_path: Path) -> None:
+    for name, data in (("mapped", {}), ("streamed", {"stream": True})):
+        run(small(data=data, train={"epochs": 2}), tmp_path / name)
+    mapped, streamed = (load_trained(tmp_path / name).net.state_dict() for name in ("mapped", "streamed"))
+    assert all(torch.equal(tensor, streamed[name]) for name, tensor in mapped.items())
+
+
 def test_a_restarted_trainer_equals_a_new_one(small: Any, tmp_path: Path) -> None:
     run(small(train={"epochs": 1, "seed": 2}), tmp_path / "new")
     trainer = Trainer(small(train={"epochs": 1, "seed": 1}), tmp_path / "first", Processes.join("cpu"))

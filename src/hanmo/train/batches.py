@@ -16,9 +16,10 @@ from hanmo.data.pack import Pack
 from hanmo.errors import CharsetError, ConfigError
 from hanmo.normalize import Normalization
 from hanmo.train.parallel import Processes
+from hanmo.train.streaming import streamed
 
 SHARE_OF_MEMORY = 0.5
-"""A pack larger than this share of the free GPU memory stays in the memory map and is copied batch by batch.
+"""A pack larger than this share of the free GPU memory stays in the memory map and is streamed batch by batch.
 
 The other half is for the nets, their gradients and activations.
 """
@@ -97,22 +98,32 @@ def shuffled(
 class DeviceData:
     """Normalised samples ``squares`` uint8 (N, S, S) and ``labels`` int64 (N,), classes of ``charset``."""
 
-    def __init__(self, pack: Pack, charset: Charset, device: torch.device) -> None:
+    def __init__(self, pack: Pack, charset: Charset, device: torch.device, *, stream: bool = False) -> None:
         classes = charset.encode(pack.charset.characters)
-        # Pack's number -> the net's number. Labels are few bytes, so they are always on the device.
-        self.labels = torch.from_numpy(classes[np.asarray(pack.labels)]).to(device)
+        self._labels = torch.from_numpy(classes[np.asarray(pack.labels)])  # pack's number -> the net's number
+        # Labels are few bytes, so they are always on the device, too.
+        self.labels = self._labels.to(device)
         self.device = device
         self.side = pack.normalization.side
         self._squares = _as_tensor(pack.images)
-        if device.type == "cuda" and pack.images.nbytes < SHARE_OF_MEMORY * torch.cuda.mem_get_info(device)[0]:
+        self._streams = stream or (device.type == "cuda" and not self._fits(device))
+        if not self._streams:
             self._squares = self._squares.to(device)
 
+    def _fits(self, device: torch.device) -> bool:
+        return self._squares.nbytes < SHARE_OF_MEMORY * torch.cuda.mem_get_info(device)[0]
+
     @classmethod
-    def open(cls, path: str, charset: Charset | None, device: torch.device) -> tuple[DeviceData, Pack]:
-        """Open the pack at ``path``; its own charset names the classes unless another is given."""
+    def open(
+        cls, path: str, charset: Charset | None, device: torch.device, *, stream: bool = False
+    ) -> tuple[DeviceData, Pack]:
+        """Open the pack at ``path``; its own charset names the classes unless another is given.
+
+        With ``stream`` its squares stay in the memory map also where the GPU has room for them.
+        """
         pack = Pack.open(Path(path), verify=True)
         try:
-            return cls(pack, charset or pack.charset, device), pack
+            return cls(pack, charset or pack.charset, device, stream=stream), pack
         except CharsetError as error:
             raise CharsetError(f"{path}: {error}; pack it with the training pack's charset") from error
 
@@ -128,14 +139,19 @@ class DeviceData:
         self, epoch: int, batch: int, seed: int, processes: Processes, start: int = 0
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """This process' share of each batch of an epoch, from batch number ``start``: squares and labels."""
-        device = self._squares.device
-        for indices in shuffled(len(self), epoch, batch, seed, processes, start, device):
-            yield self.squares(indices), self.labels[indices.to(self.labels.device)]
+        return self._batches(shuffled(len(self), epoch, batch, seed, processes, start, self._squares.device))
 
     def in_order(self, batch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Every sample once, in the pack's order; the last batch may be short."""
-        for indices in torch.split(torch.arange(len(self)), batch):
-            yield self.squares(indices), self.labels[indices.to(self.labels.device)]
+        return self._batches(iter(torch.split(torch.arange(len(self)), batch)))
+
+    def _batches(self, numbers: Iterator[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        if self._streams:
+            for squares, labels in streamed((self._squares, self._labels), numbers, self.device):
+                yield squares, labels
+            return
+        for indices in numbers:
+            yield self.squares(indices), self.labels[indices.to(self.device)]
 
 
 def _as_tensor(squares: NDArray[np.uint8]) -> Tensor:

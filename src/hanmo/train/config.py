@@ -24,6 +24,10 @@ class DataConfig:
 
     ``domains`` are further sources as in ``train``, with the same characters and normalisation. Every batch then has as
     many samples of each as of ``train`` (:mod:`hanmo.train.domains`).
+
+    With ``stream`` the packs that are trained on stay on the disk, mapped into memory, also where the GPU has room for
+    them: each batch is read shortly before its step (:mod:`hanmo.train.streaming`). Larger packs than half of the GPU's
+    free memory always do.
     """
 
     train: str
@@ -34,6 +38,7 @@ class DataConfig:
     """Of drawn handwriting: sets of characters (``level1``), and how many times as often they are drawn as others."""
     # None and not (): it is then left out of recipes that are written, so that those of before stay the same.
     domains: tuple[str, ...] | None = None
+    stream: bool | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.real_share < 1:

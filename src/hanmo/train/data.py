@@ -54,13 +54,14 @@ def open_training(
     of a pack are mixed into the drawn ones, with ``data.domains`` those of further sources. Raises :class:`PackError`,
     :class:`CharsetError`, :class:`ConfigError`.
     """
+    stream = bool(config.stream)
     if config.domains:
         names = (config.train, *config.domains)
-        first, info = _open_source(config.train, device, config.oversample)
-        others = [_open_source(name, device) for name in config.domains]
+        first, info = _open_source(config.train, device, stream=stream, oversample=config.oversample)
+        others = [_open_source(name, device, stream=stream) for name in config.domains]
         both = DomainData(names, [(first, info), *others])
         return both, both
-    source, info = _open_source(config.train, device, config.oversample)
+    source, info = _open_source(config.train, device, stream=stream, oversample=config.oversample)
     if config.real is None or not isinstance(source, DrawnData):
         return source, info
     mixed = MixedData(source, config.real, config.real_share, device)
@@ -68,10 +69,10 @@ def open_training(
 
 
 def _open_source(
-    name: str, device: torch.device, oversample: dict[str, int] | None = None
+    name: str, device: torch.device, *, stream: bool, oversample: dict[str, int] | None = None
 ) -> tuple[DeviceData | DrawnData, Pack | DrawnData]:
     """One source and its description. Drawn data describes itself; a pack does, not its copy on the device."""
     if not name.startswith(SYNTH_PREFIX):
-        return DeviceData.open(name, None, device)
+        return DeviceData.open(name, None, device, stream=stream)
     drawn = DrawnData(name.removeprefix(SYNTH_PREFIX), device, oversample or {})
     return drawn, drawn
