@@ -1,7 +1,9 @@
 """From files to training data: sample files and folders of pictures -> samples -> a pack -> contact sheets.
 
-sample   one labelled picture
+sample   one labelled picture, or one character as pen strokes
 gnt      CASIA's ``.gnt`` files, plain, xz-compressed or in a zip archive
+pot      CASIA's ``.pot`` files of pen strokes, in the same wrappings
+records  what both kinds of files have in common: records one after another
 archive  the members of a zip archive, checked
 folder   folders of pictures, one a character
 read     any mix of the two, by name, glob or directory
