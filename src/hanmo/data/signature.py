@@ -34,7 +34,7 @@ Floats = NDArray[np.float64]
 
 def plane_count(level: int) -> int:
     """The planes of all levels up to ``level``: 1, 3, 7 or 15."""
-    return 2 ** (level + 1) - 1
+    return (2 << level) - 1
 
 
 def signature(path: ArrayLike, level: int = 2) -> Floats:
@@ -145,5 +145,5 @@ def _drawn(points: Floats, values: Floats, side: int) -> NDArray[np.float32]:
     # Rounding may have left a point a little more than a pixel from the next.
     values = values.clip(-1, 1)
     planes = np.bincount(slot.ravel(), values.ravel(), side * side * count).reshape(-1, count)
-    planes /= np.bincount(pixel, minlength=side * side).clip(min=1)[:, None]
+    planes = planes / np.bincount(pixel, minlength=side * side).clip(min=1)[:, None]
     return np.ascontiguousarray(planes.T, np.float32).reshape(count, side, side)
