@@ -192,6 +192,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args = parser.parse_args(arguments)
     if bool(args.train) != bool(args.test):
         parser.error("--train and --test need each other")
+    torch.backends.cudnn.benchmark = True  # shapes hardly change, so a search for the fastest convolutions pays
     begun = time.perf_counter()
     processes = Processes.join(args.device)
     charset = load_toml(DRAWN, SynthRecipe).charset()

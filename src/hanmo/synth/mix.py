@@ -128,7 +128,7 @@ class Mix:
 
         Only for a mix without glyphs of fonts.
         """
-        assert self.strokes is not None  # as below
+        assert self.strokes is not None  # checked when made: without glyphs every class has strokes
         return self.strokes.trace(self.stroke_class[classes], keys, self.style, side, self.layouts)
 
     def _write_strokes(self, classes: Tensor, keys: Keys, style: StyleConfig, side: int, margin: int = 2) -> Tensor:
