@@ -1,6 +1,6 @@
 """Path-signature planes beside the picture alone, on pen strokes of 100 characters: row 18 of docs/cited.md, online.
 
-    python benchmarks/online.py                                                       # a GPU: about a minute
+    python benchmarks/online.py                                                       # six trainings, for a GPU
     python benchmarks/online.py --writers 8 --test-writers 4 --epochs 4 --seeds 0     # a CPU: a try
     python benchmarks/online.py --train casia/Pot1.1Train*.zip --test casia/Pot1.1Test.zip
 
