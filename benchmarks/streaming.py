@@ -4,8 +4,8 @@
 
 One ResNet-18 of 100 classes, compiled once, takes its steps from both in turn: an interval from the pack on the GPU, an
 interval from the streamed one. Each line is the median of seven intervals after warm-up, and half their range. With
---gigabytes the streamed pack is PACK repeated into a file of that size in FOLDER, removed afterwards; its pages are still
-in memory where there is room for them, as those of a pack that was just made.
+--gigabytes the streamed pack is PACK repeated into a file of that size in FOLDER, removed afterwards; its pages are
+still in memory where there is room for them, as those of a pack that was just made.
 """
 
 from __future__ import annotations
@@ -70,7 +70,8 @@ def measure(args: argparse.Namespace, folder: Path) -> None:
         for _ in range(count):
             trainer.advance(*next(sources[name]), 1e-3)
         wait_for(processes.device)
-        return count * args.batch / (time.perf_counter() - start)
+        seconds = time.perf_counter() - start
+        return float(count * args.batch / seconds)
 
     for name in sources:
         rate(name, 5)

@@ -10,6 +10,7 @@
     │   │   └── SheetError           it shows no grid of cells
     │   ├── DataError            a sample file, a folder of pictures or a pack is damaged or empty
     │   │   ├── GntError             a .gnt record is truncated or lies; knows the file and the byte offset
+    │   │   │   └── PotError             the same of a .pot record
     │   │   ├── PackError            a pack is damaged or of another normalisation
     │   │   └── FontError            a font cannot be read, or a bank of glyphs is damaged
     │   ├── CharsetError         a label is not in the charset, or two charsets differ
@@ -31,9 +32,9 @@
 HanmoError, InputError and OperationError are there to be caught; only the errors below them are raised. Messages are
 one line: what is wrong, where, and what to do about it.
 
-Public, as ``hanmo.NAME``, are all errors but FaintInkError, GntError, PackError, FontError, ModelError, RunError,
-CheckpointError, DivergedError, DeviceMemoryError, ExportError, WorkerError and InstallationError. To catch one of
-these, catch the error above it.
+Public, as ``hanmo.NAME``, are all errors but FaintInkError, GntError, PotError, PackError, FontError, ModelError,
+RunError, CheckpointError, DivergedError, DeviceMemoryError, ExportError, WorkerError and InstallationError. To catch
+one of these, catch the error above it.
 """
 
 from __future__ import annotations
@@ -112,6 +113,10 @@ class GntError(DataError):
     def __reduce__(self) -> tuple[type[GntError], tuple[str, Path, int]]:
         # Exceptions pickle their message alone, which is not what __init__ takes: a pool of workers would end by it.
         return type(self), (self.reason, self.path, self.offset)
+
+
+class PotError(GntError):
+    """A ``.pot`` record is truncated or lies; carries the file and the byte offset, too."""
 
 
 class PackError(DataError):

@@ -36,7 +36,7 @@ def draw(strokes: Strokes) -> NDArray[np.uint8]:
 
     Raises :class:`ImageTooLargeError` beyond this module's limits, :class:`ImageError` for anything but strokes.
     """
-    written = _checked(strokes)
+    written = checked(strokes)
     everything = np.concatenate([stroke[:, :2] for stroke in written])
     low, high = everything.min(axis=0), everything.max(axis=0)
     # Two ends near the largest float are infinitely far apart; that is checked right below.
@@ -78,7 +78,8 @@ def _trace(pen: ImageDraw.ImageDraw, path: NDArray[np.float64], radii: NDArray[n
         pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=0)
 
 
-def _checked(strokes: Strokes) -> list[NDArray[np.float64]]:
+def checked(strokes: Strokes) -> list[NDArray[np.float64]]:
+    """The strokes as arrays (N, 2) or (N, 3); raises what :func:`draw` raises."""
     try:
         if len(strokes) > MAX_STROKES:
             raise ImageTooLargeError(f"{len(strokes)} strokes, at most {MAX_STROKES} are taken; give one character")

@@ -28,6 +28,7 @@ from hanmo.config import load_toml
 from hanmo.data.folder import read_mapping
 from hanmo.data.gnt import read_gnt, read_zip
 from hanmo.data.pack import Pack, write_pack
+from hanmo.data.pot import read_pot
 from hanmo.data.sample import Sample
 from hanmo.errors import HanmoError
 from hanmo.extension import Extension
@@ -74,6 +75,11 @@ def gnt(data: bytes) -> None:
 
 def xz(data: bytes) -> None:
     for _ in read_gnt(_at("a.gnt.xz", data)):
+        pass
+
+
+def pot(data: bytes) -> None:
+    for _ in read_pot(_at("a.pot", data)):
         pass
 
 
@@ -133,6 +139,7 @@ def table(data: bytes) -> None:
 DOORS: dict[str, Callable[[bytes], None]] = {
     **dict.fromkeys(PICTURES, picture),
     "gnt": gnt,
+    "pot": pot,
     "xz": xz,
     "zip": archive,
     "pack_head": pack_head,
@@ -178,6 +185,11 @@ def _written() -> np.ndarray:
 
 def _records() -> bytes:
     return b"".join(struct.pack("<I2sHH", 10 + 6, b"\xb0\xa1", 2, 3) + bytes(6) for _ in range(5))
+
+
+def _pen_strokes() -> bytes:
+    points = (5, 6, 7, 8, -1, 0, 9, 9, -1, 0, -1, -1)
+    return struct.pack("<H4sH12h", 8 + 24, b"\xa1\xb0\0\0", 2, *points) * 5
 
 
 def _good_archive() -> bytes:
@@ -273,6 +285,7 @@ batch = 16
 
 _GOOD: dict[str, Callable[[], bytes]] = {
     "gnt": _records,
+    "pot": _pen_strokes,
     "zip": _good_archive,
     "xz": lambda: lzma.compress(_records()) * 2,
     "pack_head": _good_pack,

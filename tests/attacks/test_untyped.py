@@ -23,6 +23,7 @@ from hanmo.config import load_toml
 from hanmo.data.folder import read_folder, read_mapping
 from hanmo.data.gnt import read_gnt, read_zip
 from hanmo.data.pack import Pack, is_pack
+from hanmo.data.pot import read_pot
 from hanmo.data.read import read_samples
 from hanmo.errors import CheckpointError, ConfigError, DataError, GntError, HanmoError, StorageError
 from hanmo.image import load
@@ -38,6 +39,7 @@ from needs import FULL_DEVICE
 DOORS: dict[str, Callable[[str], object]] = {
     "picture": load,
     "gnt": lambda name: list(read_gnt(name)),
+    "pot": lambda name: list(read_pot(name)),
     "zip": lambda name: list(read_zip(name)),
     "samples": lambda name: list(read_samples([name])),
     "folder": lambda name: list(read_folder(name)),
@@ -143,7 +145,7 @@ PUBLIC = [kind for kind in subclasses(HanmoError) if kind.__module__ == "hanmo.e
 
 @pytest.mark.parametrize("kind", PUBLIC)
 def test_every_error_can_be_sent_between_processes(kind: type[HanmoError]) -> None:
-    error = kind(*(("reason", "a.gnt", 3) if kind is GntError else ("message",)))
+    error = kind(*(("reason", "a.gnt", 3) if issubclass(kind, GntError) else ("message",)))
     again = pickle.loads(pickle.dumps(error))
     assert (type(again), str(again)) == (type(error), str(error))
 

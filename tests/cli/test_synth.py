@@ -16,7 +16,8 @@ from hanmo.charset import Charset
 from hanmo.cli.main import app as whole
 from hanmo.cli.synth import synth
 from hanmo.data.pack import Pack
-from hanmo.errors import ArgumentError, CharsetError
+from hanmo.data.pot import read_pot
+from hanmo.errors import ArgumentError, CharsetError, RunError
 from hanmo.synth.fonts.bank import FontRecord, pack_levels, write_bank
 from hanmo.synth.fonts.variants import draw_medians
 
@@ -42,6 +43,16 @@ def test_draws_a_pack(app: typer.Typer, recipe: Path, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert "15 samples of 3 characters by 5 writers" in result.stdout
     assert len(Pack.open(tmp_path / "pack", verify=True)) == 15
+
+
+def test_draws_pen_strokes(app: typer.Typer, recipe: Path, tmp_path: Path) -> None:
+    arguments = [str(recipe), "--online", "--out", str(tmp_path / "strokes")]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert "12 samples of 3 characters, 4 files of a writer each" in result.stdout
+    assert "".join(s.label for s in read_pot(tmp_path / "strokes" / "w0004-s.pot")) == "永人山"
+    assert isinstance(CliRunner().invoke(app, arguments).exception, RunError)
+    assert CliRunner().invoke(app, [*arguments, "--overwrite"]).exit_code == 0
 
 
 def test_seed_changes_the_handwriting(app: typer.Typer, recipe: Path, tmp_path: Path) -> None:
@@ -115,6 +126,9 @@ def test_shows_a_sheet_of_a_recipes_mix(app: typer.Typer, recipe: Path, tmp_path
         (["--out", "x"], ArgumentError, "no recipe named"),
         (["--show", "永"], ArgumentError, "no output named"),
         (["--show", "永", "--set", "side=32", "--out", "x"], ArgumentError, "no recipe named"),
+        (["--online", "--out", "x"], ArgumentError, "no recipe named"),
+        (["--online", "--show", "永", "--out", "x"], ArgumentError, "leave --show and --resume away"),
+        (["--online", "--sheet", "--out", "x"], ArgumentError, "--sheet takes"),
         (["--pages", "--out", "x"], ArgumentError, "--pages needs --show; add --show"),
         (["--show", "永✓x✓", "--out", "x"], CharsetError, r"2 character\(s\): x ✓;"),
     ],

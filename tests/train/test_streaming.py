@@ -27,7 +27,7 @@ def test_batches_hold_the_rows_asked_for_in_order(batch: int) -> None:
     pictures, labels = arrays()
     numbers = list(torch.split(torch.randperm(1000, generator=torch.Generator().manual_seed(1)), batch))
     # Kept until the end: a batch must not change when its slot is filled again.
-    batches = list(streamed((pictures, labels), iter(numbers), CPU))
+    batches = list(streamed(pictures, labels, iter(numbers), CPU))
     assert len(batches) == len(numbers)
     for (squares, classes), rows in zip(batches, numbers, strict=True):
         assert torch.equal(squares, pictures[rows])
@@ -42,7 +42,7 @@ def test_only_a_few_batches_are_prepared_ahead() -> None:
             asked.append(first)
             yield torch.arange(first, first + 10)
 
-    batches = streamed(arrays(), numbers(), CPU)
+    batches = streamed(*arrays(), numbers(), CPU)
     for done in range(1, 20):
         next(batches)
         assert len(asked) <= done + AHEAD
@@ -50,7 +50,7 @@ def test_only_a_few_batches_are_prepared_ahead() -> None:
 
 
 def test_threads_end_with_the_iterator() -> None:
-    batches = streamed(arrays(), iter(torch.split(torch.arange(1000), 10)), CPU)
+    batches = streamed(*arrays(), iter(torch.split(torch.arange(1000), 10)), CPU)
     next(batches)
     assert threads_of_streaming()
     batches.close()
@@ -61,7 +61,7 @@ def test_an_error_while_gathering_is_raised_where_batches_are_taken(monkeypatch:
     def fails(*_: object, **__: object) -> None:
         raise OSError(5, "Input/output error")
 
-    batches = streamed(arrays(), iter(torch.split(torch.arange(1000), 10)), CPU)
+    batches = streamed(*arrays(), iter(torch.split(torch.arange(1000), 10)), CPU)
     next(batches)
     monkeypatch.setattr(np, "take", fails)
     with pytest.raises(OSError, match="Input/output"):
@@ -70,4 +70,4 @@ def test_an_error_while_gathering_is_raised_where_batches_are_taken(monkeypatch:
 
 
 def test_no_batches_at_all() -> None:
-    assert list(streamed(arrays(), iter(()), CPU)) == []
+    assert list(streamed(*arrays(), iter(()), CPU)) == []

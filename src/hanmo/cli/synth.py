@@ -43,6 +43,10 @@ def synth(
             "--sheet", help="Draw photographs of whole sheets, with the truth of their cells, into --out FOLDER."
         ),
     ] = False,
+    online: Annotated[
+        bool,
+        typer.Option("--online", help="Draw pen strokes into --out FOLDER: a .pot file of CASIA for each writer."),
+    ] = False,
     count: Annotated[int, typer.Option("--count", min=1, max=100_000, help="With --sheet: how many.")] = 1,
     paper: Annotated[
         str | None, typer.Option("--paper", help="With --sheet: the paper (see below). Without it: each in turn.")
@@ -54,15 +58,16 @@ def synth(
         bool, typer.Option("--resume", help="Continue from the finished parts that a stopped run left in OUT.parts.")
     ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the pack at --out; OUT.parts is not touched.")
+        bool, typer.Option("--overwrite", help="Replace the pack, or the .pot files, at --out; OUT.parts stays.")
     ] = False,
 ) -> None:
-    """Draw handwriting from stroke data and from glyphs of fonts: a pack, a picture to look at, or sheets of cells.
+    """Draw handwriting from stroke data and from glyphs of fonts: a pack, pen strokes, a picture, or sheets of cells.
 
     Examples: hanmo synth @synth-demo --out packs/demo
               hanmo synth --show 宪容客 --out sheet.png
               hanmo synth --show 宪容客 --pages --out pages.png
               hanmo synth --sheet --count 20 --paper tianzige --out sheets
+              hanmo synth @synth-hwdb100-strokes --online --out strokes
 
     Papers: tianzige, mizige, squares, composition, red-squares, dashed, huigongge, exam, form, free, columns, light.
     """
@@ -71,10 +76,11 @@ def synth(
 
     if out is None:
         raise ArgumentError(
-            "synth: no output named; add --out PACK, --out sheet.png with --show, or --out FOLDER with --sheet"
+            "synth: no output named; add --out PACK, --out sheet.png with --show, or --out FOLDER with --sheet or "
+            "--online"
         )
     if sheet:
-        if recipe or settings or show or pages or resume or overwrite:
+        if recipe or settings or show or pages or online or resume or overwrite:
             raise ArgumentError("synth: --sheet takes --count, --paper, --seed and --out alone; leave the rest away")
         _draw_sheets(out, count, seed or 0, paper)
         return
@@ -82,6 +88,8 @@ def synth(
         raise ArgumentError("synth: --paper and --count need --sheet; add it")
     if pages and not show:
         raise ArgumentError("synth: --pages needs --show; add --show with some characters")
+    if online and (show or resume):
+        raise ArgumentError("synth: --online draws a recipe's samples in one go; leave --show and --resume away")
     if recipe:
         wanted = load_toml(recipe, SynthRecipe, settings or (), kind="synth")
     elif settings or not show:
@@ -93,6 +101,8 @@ def synth(
     if show:
         # Each character once, in the order given.
         _draw_sheet(replace(wanted, characters="".join(dict.fromkeys(show))), out, pages)
+    elif online:
+        _draw_online(wanted, out, overwrite)
     else:
         _draw_pack(wanted, out, overwrite, resume)
 
@@ -122,6 +132,18 @@ def _draw_pack(recipe: SynthRecipe, out: Path, overwrite: bool, resume: bool) ->
         typer.echo(f"hanmo: stopped; {_describe_kept(parts)}", err=True)
         raise typer.Exit(130) from None
     typer.echo(f"{out}: {len(pack):,} samples of {len(pack.charset):,} characters by {len(pack.writers):,} writers")
+
+
+def _draw_online(recipe: SynthRecipe, out: Path, overwrite: bool) -> None:
+    from hanmo.cli.progress import reading
+    from hanmo.cli.stopping import tidy_kill
+    from hanmo.synth.online import write_online
+
+    with tidy_kill(), reading("drawing", len(recipe), by_samples=True) as (_, on_samples):
+        writers = write_online(recipe, out, on_progress=on_samples, overwrite=overwrite)
+    typer.echo(
+        f"{out}: {len(recipe):,} samples of {len(recipe.charset()):,} characters, {writers:,} files of a writer each"
+    )
 
 
 def _draw_sheets(out: Path, count: int, seed: int, paper: str | None) -> None:

@@ -1,4 +1,4 @@
-"""Zip archives of ``.gnt`` files, as CASIA distributes them: one file a writer, perhaps in a folder.
+"""Zip archives of ``.gnt`` or ``.pot`` files, as CASIA distributes them: one file a writer, perhaps in a folder.
 
 Members are read as a stream; nothing is unpacked to the disk. Archives come from others, so the directory of an archive
 is checked before the first member is read: its size, the names, the way of compression, and the sizes that it states.
@@ -23,7 +23,7 @@ from hanmo.files import open_file
 SUFFIX = ".zip"
 
 GNT = (".gnt", ".gnt.xz")
-"""Names of the members that are read; others, such as a description of the data, are left out."""
+"""How the names of members end that are read by default; others, such as a description of the data, are left out."""
 
 _PACKED = (".zip", ".alz", ".egg", ".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst")
 """Names of archives within the archive: to leave them out without a word could lose all samples."""
@@ -67,11 +67,11 @@ def check_archive(path: Path) -> None:
 
 
 @contextmanager
-def open_members(path: Path) -> Iterator[tuple[zipfile.ZipFile, list[Member]]]:
-    """The open archive and its ``.gnt`` members in natural order: ``2-c.gnt`` before ``10-c.gnt``.
+def open_members(path: Path, suffixes: tuple[str, ...] = GNT) -> Iterator[tuple[zipfile.ZipFile, list[Member]]]:
+    """The open archive and its members of ``suffixes`` in natural order: ``2-c.gnt`` before ``10-c.gnt``.
 
     Raises :class:`DataError` for a file that is no zip archive, for one whose directory lies or is too large, and for
-    one with encrypted members, other archives or no ``.gnt`` file in it.
+    one with encrypted members, other archives or no file of ``suffixes`` in it.
     """
     try:
         file = open_file(path)
@@ -80,7 +80,7 @@ def open_members(path: Path) -> Iterator[tuple[zipfile.ZipFile, list[Member]]]:
     with file:
         archive = _open(file, path)
         with archive:
-            yield archive, _samples(archive.infolist(), path, _size(file))
+            yield archive, _samples(archive.infolist(), path, _size(file), suffixes)
 
 
 def open_member(archive: zipfile.ZipFile, member: Member) -> BinaryIO:
@@ -150,8 +150,8 @@ def _open(file: BinaryIO, path: Path) -> zipfile.ZipFile:
         raise DataError(f"{path}: truncated, or no zip archive ({_reason(error)}); fetch it again") from error
 
 
-def _samples(members: Sequence[Member], path: Path, size: int) -> list[Member]:
-    """The members that hold samples, checked, in natural order. ``size`` is that of the archive in bytes."""
+def _samples(members: Sequence[Member], path: Path, size: int, suffixes: tuple[str, ...]) -> list[Member]:
+    """The members of ``suffixes``, checked, in natural order. ``size`` is that of the archive in bytes."""
     found: dict[tuple[str, ...], Member] = {}
     for member in members:
         parts = _parts(member)
@@ -159,17 +159,17 @@ def _samples(members: Sequence[Member], path: Path, size: int) -> list[Member]:
         # A Mac adds a file ._NAME with its own notes for every file.
         if member.filename.endswith("/") or name.startswith("."):
             continue
-        if name.endswith(GNT):
+        if name.endswith(suffixes):
             _check(member, path)
             if found.setdefault(parts, member) is not member:
                 raise DataError(f"{path}: {member.filename} is in it twice; fetch the archive again")
         elif name.endswith(_PACKED):
             raise DataError(
-                f"{path}: holds another archive ({member.filename}); unpack that one, and name the .gnt files or "
-                "their folder"
+                f"{path}: holds another archive ({member.filename}); unpack that one, and name the {suffixes[0]} files "
+                "or their folder"
             )
     if not found:
-        raise DataError(f"{path}: no .gnt file in it; is this the archive of the samples?")
+        raise DataError(f"{path}: no {suffixes[0]} file in it; is this the archive of the samples?")
     # Members that share their bytes would be read again and again: so a small file unpacks to petabytes.
     if sum(member.compress_size for member in found.values()) > size:
         raise DataError(f"{path}: its members together are larger than the archive; fetch it again")

@@ -15,3 +15,12 @@ class Sample(NamedTuple):
     image: NDArray[np.uint8]
     source: str = ""
     writer: str = ""
+
+
+class OnlineSample(NamedTuple):
+    """``strokes`` are in writing order, each float32 (n, 2) of points x, y with y downwards; the rest as above."""
+
+    label: str
+    strokes: list[NDArray[np.float32]]
+    source: str = ""
+    writer: str = ""

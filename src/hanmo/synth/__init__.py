@@ -10,9 +10,10 @@ mix          strokes and fonts behind one call, chosen by weight
 templates    characters as print shows them, for nets that compare handwriting with print
 recipe       what to draw, from TOML
 samples      a recipe's samples, and sheets to look at
+online       a recipe's samples as pen strokes, and files of them
 packs        a recipe drawn into a pack, in parts that can be resumed
 sheets       photographs of whole sheets with a character in each cell, and their truth
 
-Imports go one way, which import-linter checks: packs and sheets, samples, recipe, mix and templates, then fonts,
-then strokes and paper (which do not import each other), then noise and morphology.
+Imports go one way, which import-linter checks: packs, online and sheets, samples, recipe, mix and templates, then
+fonts, then strokes and paper (which do not import each other), then noise and morphology.
 """

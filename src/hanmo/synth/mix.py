@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hanmo.charset import Charset, list_characters
@@ -120,6 +122,14 @@ class Mix:
             if len(some):
                 pictures[some] = source(numbers[some], here, self.style, side, margin)
         return pictures
+
+    def trace(self, classes: Tensor, keys: Keys, side: int) -> list[list[NDArray[np.float32]]]:
+        """The pen strokes of ``classes``, each (n, 2) within 0 to ``side``, as :meth:`write` draws them from strokes.
+
+        Only for a mix without glyphs of fonts.
+        """
+        assert self.strokes is not None  # checked when made: without glyphs every class has strokes
+        return self.strokes.trace(self.stroke_class[classes], keys, self.style, side, self.layouts)
 
     def _write_strokes(self, classes: Tensor, keys: Keys, style: StyleConfig, side: int, margin: int = 2) -> Tensor:
         """Draw classes of ``strokes`` as :meth:`write`."""

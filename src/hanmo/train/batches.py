@@ -147,8 +147,7 @@ class DeviceData:
 
     def _batches(self, numbers: Iterator[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         if self._streams:
-            for squares, labels in streamed((self._squares, self._labels), numbers, self.device):
-                yield squares, labels
+            yield from streamed(self._squares, self._labels, numbers, self.device)
             return
         for indices in numbers:
             yield self.squares(indices), self.labels[indices.to(self.device)]

@@ -1,8 +1,8 @@
 """Batches of a pack that is too large for the memory of the GPU, ready before the training asks for them.
 
-Threads gather the rows of the coming batches from the memory map into pinned memory, and a stream of its own copies them
-to the GPU while the step before is still at work. benchmarks/streaming.md has what this costs against a pack that lies on
-the GPU.
+Threads gather the rows of the coming batches from the memory map into pinned memory, and a stream of its own copies
+them to the GPU while the step before is still at work. benchmarks/streaming.md has what this costs against a pack that
+lies on the GPU.
 """
 
 from __future__ import annotations
@@ -10,11 +10,16 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+Batch = tuple[Tensor, Tensor]
+Array = NDArray[Any]
 
 AHEAD = 4
 """Batches that are prepared at once. More would only help where a disk is now and then slow for longer than that."""
@@ -22,13 +27,14 @@ THREADS = 8
 """Threads that gather. A thread mostly waits for memory or for the disk, so there may be more of them than cores."""
 
 
-def streamed(arrays: Sequence[Tensor], numbers: Iterator[Tensor], device: torch.device) -> Iterator[tuple[Tensor, ...]]:
-    """The rows of each of ``arrays``, (N, ...) on the CPU, for each batch of row numbers, int64 (n,) on the CPU.
+def streamed(squares: Tensor, labels: Tensor, numbers: Iterator[Tensor], device: torch.device) -> Iterator[Batch]:
+    """Squares (n, S, S) and labels (n,) on ``device`` for each batch of row numbers, int64 (n,) on the CPU.
 
-    What is yielded lies on ``device`` and is the caller's. The first batch is the largest. An error of reading is raised
-    here. The threads end with the iterator.
+    ``squares`` uint8 (N, S, S) and ``labels`` int64 (N,) lie on the CPU. The first batch is the largest. An error of
+    reading is raised here. The threads end with the iterator.
     """
-    stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+    arrays = (squares, labels)
+    stream = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
     sources = [array.numpy() for array in arrays]
     waiting: deque[_Slot] = deque()
     with ThreadPoolExecutor(THREADS, thread_name_prefix="streamed") as threads:
@@ -72,18 +78,18 @@ class _Slot:
             # "clip", because NumPy would gather into memory of its own first to check the numbers. They are all rows.
             np.take(source, rows[part], axis=0, out=buffer.numpy()[part], mode="clip")
 
-    def moved(self, device: torch.device, stream: torch.cuda.Stream | None) -> tuple[Tensor, ...]:
+    def moved(self, device: torch.device, stream: torch.cuda.Stream | None) -> Batch:
         """Wait until the slot is filled, and copy it to ``device``; the current stream waits for the copy."""
         for future in self.filling:
             future.result()
         batch = [buffer[: self.count] for buffer in self.buffers]
         if stream is None:
-            return tuple(part.to(device, copy=True) for part in batch)
+            return batch[0].to(device, copy=True), batch[1].to(device, copy=True)
         current = torch.cuda.current_stream(device)
         with torch.cuda.stream(stream):
-            copies = [part.to(device, non_blocking=True) for part in batch]
+            copies = batch[0].to(device, non_blocking=True), batch[1].to(device, non_blocking=True)
             self.copied = stream.record_event()
         current.wait_event(self.copied)
         for copy in copies:
             copy.record_stream(current)  # its memory may be given away only after the current stream has read it
-        return tuple(copies)
+        return copies

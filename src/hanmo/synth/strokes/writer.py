@@ -23,7 +23,9 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hanmo.synth.noise import Keys, derive, keys_of, normal, uniform
@@ -32,6 +34,7 @@ from hanmo.synth.strokes.bank import Bank
 from hanmo.synth.strokes.contacts import find_contacts, keep_contacts
 from hanmo.synth.strokes.hand import Hands, StyleConfig, draw_hands, take_rulers
 from hanmo.synth.strokes.layouts import Layouts, displaced
+from hanmo.synth.strokes.pen import strokes_of
 from hanmo.synth.strokes.render import Segments, render
 from hanmo.synth.strokes.structure import LEVELS
 from hanmo.synth.strokes.texture import ink_on_paper
@@ -98,6 +101,15 @@ class StrokeBank(Bank):
             clean = render(_fit(path, count, side, margin), count, side)
             pictures[part] = ink_on_paper(clean, here, style)
         return pictures
+
+    def trace(
+        self, classes: Tensor, keys: Keys, style: StyleConfig, side: int, layouts: Layouts | None = None
+    ) -> list[list[NDArray[np.float32]]]:
+        """The pen strokes of the characters that :meth:`write` draws, each (n, 2) within 0 to ``side``."""
+        device = self.points.device
+        keys = Keys(*(k.to(device) for k in keys))
+        path = self._write(classes.to(device), keys, style, layouts)
+        return strokes_of(_fit(path, len(keys.sample), side, 0), len(keys.sample))
 
     def _write(self, classes: Tensor, keys: Keys, style: StyleConfig, layouts: Layouts | None) -> Segments:
         """The pen's paths of N characters, in the unit square or a little beyond it."""
