@@ -62,16 +62,14 @@ class _Slot:
         self.filling: list[Future[None]] = []
         self.copied: torch.cuda.Event | None = None
 
-    def fill(
-        self, threads: ThreadPoolExecutor, sources: Sequence[NDArray[np.generic]], rows: NDArray[np.int64]
-    ) -> None:
+    def fill(self, threads: ThreadPoolExecutor, sources: Sequence[Array], rows: NDArray[np.int64]) -> None:
         """Begin to gather ``rows``, a part of them in each thread."""
         self.count = len(rows)
         edges = np.linspace(0, self.count, THREADS + 1).astype(int)
-        parts = [slice(first, last) for first, last in zip(edges[:-1], edges[1:], strict=True)]
+        parts = [slice(first, last) for first, last in pairwise(edges)]
         self.filling = [threads.submit(self._gather, sources, rows, part) for part in parts]
 
-    def _gather(self, sources: Sequence[NDArray[np.generic]], rows: NDArray[np.int64], part: slice) -> None:
+    def _gather(self, sources: Sequence[Array], rows: NDArray[np.int64], part: slice) -> None:
         if self.copied is not None:
             self.copied.synchronize()  # the GPU may still be reading the batch before
         for source, buffer in zip(sources, self.buffers, strict=True):
