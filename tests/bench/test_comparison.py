@@ -123,14 +123,12 @@ def test_teachers_from_elsewhere_cost_too_and_are_looked_at(base: str, tmp_path:
 def test_teachers_whose_weights_are_gone_are_trained_again(base: str, tmp_path: Path) -> None:
     comparison = Comparison(bench(base, kd()), tmp_path)
     trained = [("small", 0), ("small", 1), ("large", 0), ("large", 1)]
-    assert comparison.missing_teachers(trained) == {("large", 0)}
-    assert comparison.missing_teachers([*trained, ("kd+small", 0), ("kd+small", 1)]) == set(), (
-        "no row needs it any more"
-    )
+    assert comparison.missing_weights(trained) == {("large", 0)}
+    assert comparison.missing_weights([*trained, ("kd+small", 0), ("kd+small", 1)]) == set(), "no row needs it any more"
     place = comparison.folder("large", 0)
     place.mkdir(parents=True)
     (place / "weights.safetensors").touch()
-    assert comparison.missing_teachers(trained) == set()
+    assert comparison.missing_weights(trained) == set()
 
 
 @pytest.mark.parametrize(
@@ -181,3 +179,25 @@ def test_the_comparisons_that_are_shipped(path: Path) -> None:
     for net in config.nets:
         load_toml(config.recipe, Recipe, (*config.changes, *net.changes))
     assert recipe.distill is None
+
+
+def test_a_row_that_begins_as_another_waits_for_it(base: str, tmp_path: Path) -> None:
+    begun = NetRow(name="begun", net=SMALL, start="large/1")
+    nets = (NetRow(name="large", net=LARGE), NetRow(name="small", net=SMALL), begun)
+    comparison = Comparison(bench(base, kd(students=("begun",)), nets=nets), tmp_path)
+    start = str(comparison.folder("large", 1))
+    for name, after in (("begun", (("large", 1),)), ("kd+begun", (("large", 0), ("large", 1)))):
+        assert comparison.rows[name].recipe.train.start == start
+        assert next(job for job in comparison.jobs() if job.name == name).after == after
+    assert comparison.rows["small"].recipe.train.start is None
+    longer = tuple(replace(net, changes=("train.epochs=9",) if net.name == "large" else ()) for net in nets)
+    other = Comparison(bench(base, nets=longer), tmp_path)
+    assert comparison.key(comparison.rows["begun"]) != other.key(other.rows["begun"]), "another start"
+    assert comparison.missing_weights([("large", 1)]) == {("large", 1)}
+
+
+@pytest.mark.parametrize("start", ["large", "large/7", "later/0", "runs/large"])
+def test_a_start_that_is_no_run_of_a_row_above_is_refused(base: str, tmp_path: Path, start: str) -> None:
+    nets = (NetRow(name="large", net=LARGE), NetRow(name="small", net=SMALL, start=start), NetRow(name="later"))
+    with pytest.raises(ConfigError, match="large|row above"):
+        Comparison(bench(base, nets=nets), tmp_path)

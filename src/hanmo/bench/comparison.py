@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from hanmo.atomic import write_whole
-from hanmo.bench.config import BenchConfig, MethodRow
+from hanmo.bench.config import BenchConfig, MethodRow, NetRow
 from hanmo.bench.dry_run import Cost, trained_nets, training_cost
 from hanmo.bench.jobs import Job, RunId
 from hanmo.builtin import MARK, recipe_path, with_former_names
@@ -34,7 +34,8 @@ class Row:
     """A row of the table: one training with all its seeds.
 
     ``student``: the row of the same net trained on labels alone; for such a row its own name.
-    ``teacher_runs``: runs of other rows whose nets are its teachers; they must be finished first.
+    ``teacher_runs``: runs of other rows whose nets are its teachers.
+    ``start_runs``: the run of another row that it begins with, if any.
     """
 
     name: str
@@ -42,6 +43,12 @@ class Row:
     student: str
     recipe: Recipe
     teacher_runs: tuple[RunId, ...] = ()
+    start_runs: tuple[RunId, ...] = ()
+
+    @property
+    def earlier_runs(self) -> tuple[RunId, ...]:
+        """The runs whose weights it needs; they must be finished first."""
+        return (*self.teacher_runs, *self.start_runs)
 
     @property
     def is_alone(self) -> bool:
@@ -66,11 +73,10 @@ class Comparison:
         self.side, self.samples = data.side, len(data)
         self.rows: dict[str, Row] = {}
         for net in config.nets:
-            recipe = load_toml(config.recipe, Recipe, (*config.changes, *net.changes))
-            # The row sets the net; the rest is the common recipe, so that rows differ only in what is compared.
-            recipe = replace(recipe, name=net.name, net=net.net)
+            recipe, start_runs = self._recipe_of(net)
             title = net.title or net.name
-            self.rows[net.name] = Row(name=net.name, title=title, student=net.name, recipe=recipe)
+            row = Row(name=net.name, title=title, student=net.name, recipe=recipe, start_runs=start_runs)
+            self.rows[net.name] = row
         for method in config.methods:
             for student in config.students_of(method):
                 row = self._method_row(method, student)
@@ -78,6 +84,18 @@ class Comparison:
         for row in self.rows.values():
             # Last, when all rows exist: a method's teachers may be other rows.
             self._check(row)
+
+    def _recipe_of(self, net: NetRow, *changes: str) -> tuple[Recipe, tuple[RunId, ...]]:
+        """The recipe of a net, with further changes; and the run that it begins with, as a tuple of one, or none."""
+        recipe = load_toml(self.config.recipe, Recipe, (*self.config.changes, *net.changes, *changes))
+        # The row sets the net; the rest is the common recipe, so that rows differ only in what is compared.
+        recipe = replace(recipe, name=net.name, net=net.net)
+        if not net.start:
+            return recipe, ()
+        runs = self._runs_of(net.start)
+        if len(runs) != 1:
+            raise ConfigError(f"row {net.name!r}: start {net.start!r} is no run of a row above it; write NAME/SEED")
+        return replace(recipe, train=replace(recipe.train, start=str(self.folder(*runs[0])))), (runs[0],)
 
     def _method_row(self, row: MethodRow, student: str) -> Row:
         """The training of one student by one method."""
@@ -88,7 +106,7 @@ class Comparison:
             # A row as teacher means its run folders, whether they are trained yet or not; other names stay as they are.
             teachers += [str(self.folder(name, seed)) for name, seed in runs] or [teacher]
         net = next(net for net in self.config.nets if net.name == student)
-        recipe = load_toml(self.config.recipe, Recipe, (*self.config.changes, *net.changes, *row.changes))
+        recipe, start_runs = self._recipe_of(net, *row.changes)
         distill = DistillConfig(
             teachers=tuple(teachers),
             teacher_tta=row.teacher_tta,
@@ -100,8 +118,9 @@ class Comparison:
             name=name,
             title=row.title or row.name,
             student=student,
-            recipe=replace(recipe, name=name, net=net.net, distill=distill),
+            recipe=replace(recipe, name=name, distill=distill),
             teacher_runs=tuple(teacher_runs),
+            start_runs=start_runs,
         )
 
     def _runs_of(self, teacher: str) -> list[RunId]:
@@ -142,8 +161,8 @@ class Comparison:
         if row.recipe.data.train.startswith(SYNTH_PREFIX):
             drawn = recipe_path(row.recipe.data.train.removeprefix(SYNTH_PREFIX))
             text += with_former_names(drawn.read_text(encoding="utf-8"))
-        # A student depends on its teachers: if their settings change, it must be trained again.
-        text += "".join(self.key(self.rows[name]) for name, _ in dict.fromkeys(row.teacher_runs))
+        # A student depends on its teachers and its start: if their settings change, it must be trained again.
+        text += "".join(self.key(self.rows[name]) for name, _ in dict.fromkeys(row.earlier_runs))
         # 12 hexadecimal digits (48 bits) are short enough for a folder's name, and two keys never meet by chance.
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -171,7 +190,7 @@ class Comparison:
             arguments=(verb, str(self._recipe_path(row)), *options),
             seeds=self.config.seeds,
             key=self.key(row),
-            after=row.teacher_runs,
+            after=row.earlier_runs,
             cost=self.cost(row),
         )
 
@@ -185,14 +204,14 @@ class Comparison:
     def _recipe_path(self, row: Row) -> Path:
         return self.out / "recipes" / f"{row.name}.toml"
 
-    def missing_teachers(self, finished: Collection[RunId]) -> set[RunId]:
-        """Those of the ``finished`` runs that a row still to train needs as teachers, but whose weights are not here.
+    def missing_weights(self, finished: Collection[RunId]) -> set[RunId]:
+        """Those of the ``finished`` runs whose weights a row still to train needs, but which are not here.
 
         Records may come from another machine, where the weights stayed.
         """
         # Rows of which at least one seed is not finished.
         left = [r for r in self.rows.values() if any((r.name, seed) not in finished for seed in self.config.seeds)]
-        needed = {run for row in left for run in row.teacher_runs}
+        needed = {run for row in left for run in row.earlier_runs}
         return {run for run in needed & set(finished) if not (self.folder(*run) / WEIGHTS).exists()}
 
     def _check(self, row: Row) -> None:

@@ -18,12 +18,18 @@ FORBIDDEN = set("/\\\0 \t\n")
 
 @dataclass(frozen=True, kw_only=True)
 class NetRow:
-    """A net trained on labels alone. ``changes`` to the common recipe are written as for ``--set``."""
+    """A net trained on labels alone.
+
+    ``changes`` to the common recipe are written as for ``--set``.
+    ``start``: a run of a row above, ``NAME/SEED``, whose weights it begins with; of a wider net it takes the strongest
+    channels (:mod:`hanmo.nets.pruning`).
+    """
 
     name: str
     title: str = ""
     net: NetConfig = field(default_factory=NetConfig)
     changes: tuple[str, ...] = ()
+    start: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -78,7 +78,7 @@ def distill(
             slots={"gpu": at_once, "cpu": at_once},
             minutes=minutes,
             devices=available if gpus is None else gpus,
-            rerun=comparison.missing_teachers(finished),
+            rerun=comparison.missing_weights(finished),
             on_change=show,
         )
     _write(comparison, report)
@@ -109,13 +109,13 @@ def steps(
     _chosen(comparison, only or [])  # raises for names that are no rows
     for name in only or comparison.rows:
         row = comparison.rows[name]
-        if all((comparison.folder(*teacher) / WEIGHTS).exists() for teacher in row.teacher_runs):
+        if all((comparison.folder(*run) / WEIGHTS).exists() for run in row.earlier_runs):
             # The cost of a step does not depend on the seed; the file of results needs one.
             record = {"job": name, "key": comparison.key(row), "seed": 0, **step_cost(row.recipe, processes)}
             results.add([record])
             typer.echo(json.dumps(record))
         else:
-            typer.echo(f"{name}: its teachers are not trained yet", err=True)
+            typer.echo(f"{name}: the runs that it needs are not trained yet", err=True)
     _write(comparison, report)
 
 
@@ -162,7 +162,7 @@ def _key(comparison: Comparison, name: str) -> str:
 
 
 def _chosen(comparison: Comparison, only: Collection[str]) -> list[str]:
-    """The rows to train: those in ``only`` (none: all) and the rows that teach them, in the bench's order.
+    """The rows to train: those in ``only`` (none: all) and the rows whose weights they need, in the bench's order.
 
     Raises :class:`ArgumentError` for names that are no rows.
     """
@@ -173,10 +173,10 @@ def _chosen(comparison: Comparison, only: Collection[str]) -> list[str]:
         raise ArgumentError(f"--only {unknown[0]}: no such row; {nearest(unknown[0], comparison.rows)}")
     chosen, to_add = set(), list(only or comparison.rows)
     while to_add:
-        # Teachers may be students of other teachers, so theirs are added, too.
+        # Teachers may be students of other teachers, so theirs are added, too; so are the rows that others begin as.
         name = to_add.pop()
         chosen.add(name)
-        to_add += [teacher for teacher, _ in comparison.rows[name].teacher_runs if teacher not in chosen]
+        to_add += [earlier for earlier, _ in comparison.rows[name].earlier_runs if earlier not in chosen]
     return [name for name in comparison.rows if name in chosen]
 
 
