@@ -199,5 +199,5 @@ def test_a_row_that_begins_as_another_waits_for_it(base: str, tmp_path: Path) ->
 @pytest.mark.parametrize("start", ["large", "large/7", "later/0", "runs/large"])
 def test_a_start_that_is_no_run_of_a_row_above_is_refused(base: str, tmp_path: Path, start: str) -> None:
     nets = (NetRow(name="large", net=LARGE), NetRow(name="small", net=SMALL, start=start), NetRow(name="later"))
-    with pytest.raises(ConfigError, match="large|row above"):
+    with pytest.raises(ConfigError, match=r"large|row above"):
         Comparison(bench(base, nets=nets), tmp_path)
