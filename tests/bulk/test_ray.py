@@ -114,7 +114,7 @@ def test_fewer_files_than_processes_warn_nobody(one_ray: tuple[Path, dict[str, A
 
 
 def test_a_picture_that_ends_every_process_ends_the_run(one_ray: tuple[Path, dict[str, Any]]) -> None:
-    assert one_ray[1]["killed"].startswith("WorkerError: Ray stopped the reading (Actor")
+    assert one_ray[1]["killed"].startswith("WorkerError: Ray stopped the work (Actor")
 
 
 def test_a_store_that_refuses_to_write_is_named(one_ray: tuple[Path, dict[str, Any]]) -> None:
@@ -137,11 +137,12 @@ def test_an_error_of_another_machine_is_one_line() -> None:
     with pytest.raises(RunError) as error, spread._stopping():
         raise WrappedError(trace) from WrappedError(trace, inner)
     assert str(error.value) == "the bundle is gone; fetch it"
+    copy = type("RayTaskError(RunError)", (WrappedError, RunError), {})  # Ray makes such classes, too
+    with pytest.raises(RunError, match=r"^the bundle is gone; fetch it$"), spread._stopping():
+        raise copy(trace, RunError("the bundle is gone; fetch it"))
     with pytest.raises(WorkerError) as other, spread._stopping():
         raise WrappedError(trace, MemoryError())
-    assert str(other.value).startswith(
-        "Ray stopped the reading (WrappedError: MemoryError: no memory); check that all "
-    )
+    assert str(other.value).startswith("Ray stopped the work (WrappedError: MemoryError: no memory); check that all ")
     with pytest.raises(StorageError, match="a full disk"), spread._stopping():
         raise StorageError("a full disk")
     refused = PermissionError(13, "Permission denied")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,9 +47,19 @@ def without_password(address: str) -> str:
     return _PASSWORD.sub(r"\1@", address, count=1)
 
 
-def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+class HasPicture(Protocol):
+    """An :class:`Item`, or something else that goes through a run in batches."""
+
+    @property
+    def picture(self) -> Any: ...
+
+
+Thing = TypeVar("Thing", bound=HasPicture)
+
+
+def batches(items: Iterable[Thing], size: int) -> Iterator[list[Thing]]:
     """Lists of ``size`` items in their order; fewer where they hold more than :data:`BATCH_BYTES`."""
-    batch: list[Item] = []
+    batch: list[Thing] = []
     held = 0
     for item in items:
         batch.append(item)

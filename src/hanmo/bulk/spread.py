@@ -11,18 +11,19 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
 
-from hanmo.bulk.items import Item, batches
+from hanmo.bulk.items import HasPicture, batches
 from hanmo.bulk.pool import Answer
 from hanmo.errors import HanmoError, StorageError, WorkerError, one_line
 
 Task = TypeVar("Task")
+Thing = TypeVar("Thing", bound=HasPicture)
 
 _BLOCK_BYTES = 1 << 20
 """Bytes after which Ray begins another block: about one batch of pictures, so that all actors get some of a file."""
@@ -36,14 +37,14 @@ _LOGGERS = ("ray.data", "ray")
 
 def spread(
     tasks: Iterable[Task],
-    items_of: Callable[[Task], Iterable[Item]],
-    work: Callable[[Sequence[Item]], Answer],
+    items_of: Callable[[Task], Iterable[Thing]],
+    work: Callable[[Sequence[Thing]], Answer],
     *,
     size: int,
     actors: int,
     encode: Callable[[Answer], Any],
 ) -> Any:
-    """A Ray dataset: ``encode(work(batch))``, a pyarrow table, of every batch of up to ``size`` items, in order.
+    """A Ray dataset: ``encode(work(batch))``, a table of Ray, of every batch of up to ``size`` items, in order.
 
     ``items_of`` gives the items of a task, on whatever machine; ``actors`` is the highest number of actors. There must
     be a task. The dataset is made and read within :func:`configured`.
@@ -101,7 +102,7 @@ class Actor:
             yield self._encode(self._work(batch.content))
 
 
-def answers(dataset: Any) -> Iterator[dict[str, Any]]:
+def answers(dataset: Any) -> Generator[dict[str, Any], None, None]:
     """The rows of ``dataset`` as they come. Raises :class:`WorkerError`, and errors of the work as they are."""
     with _stopping():
         yield from dataset.iter_rows()
@@ -117,13 +118,18 @@ def write_parquet(dataset: Any, fs: Any, path: str, out: str) -> None:
         dataset.write_parquet(path, filesystem=fs, min_rows_per_file=_FILE_ROWS, ray_remote_args={"num_cpus": 0})
 
 
-def _fetch(rows: Any, items_of: Callable[[Any], Iterable[Item]], size: int) -> Iterator[Any]:
+def cell(content: Any) -> Any:
+    """A column of one cell with any Python object, for a table of one row."""
+    column = np.empty(1, object)
+    column[0] = Cell(content)
+    return column
+
+
+def _fetch(rows: Any, items_of: Callable[[Any], Iterable[Any]], size: int) -> Iterator[Any]:
     """Batches of a task, one a row, as Python objects: pictures are paths, bytes, arrays or errors."""
     for task in rows["task"]:
         for batch in batches(items_of(task.content), size):
-            cell = np.empty(1, object)
-            cell[0] = Cell(batch)
-            yield {"items": cell}
+            yield {"items": cell(batch)}
 
 
 @contextmanager
@@ -167,12 +173,12 @@ def _stopping(out: str | None = None) -> Iterator[None]:
 
 def _cause(error: Exception, out: str | None) -> HanmoError:
     """The error of hanmo that ``error`` wraps, or else a new one. Ray's messages hold traces of many lines."""
-    if isinstance(error, HanmoError):
+    if isinstance(error, HanmoError) and not _is_wrapper(error):
         return error
     inner: BaseException = error
     while (next_inner := _wrapped(inner)) is not None:
         inner = next_inner
-        if isinstance(inner, HanmoError):
+        if isinstance(inner, HanmoError) and not _is_wrapper(inner):
             # Ray Data adds lines about its own settings to the message.
             inner.args = (str(inner.args[0]).partition("\n")[0], *inner.args[1:]) if inner.args else ()
             return inner
@@ -186,9 +192,14 @@ def _cause(error: Exception, out: str | None) -> HanmoError:
         )
     lines = [line for line in str(error).splitlines() if line.strip()]
     return WorkerError(
-        f"Ray stopped the reading ({type(error).__name__}: {one_line(Exception(lines[-1] if lines else ''))}); check "
+        f"Ray stopped the work ({type(error).__name__}: {one_line(Exception(lines[-1] if lines else ''))}); check "
         f"that all machines have the same hanmo and enough memory, then {again}"
     )
+
+
+def _is_wrapper(error: BaseException) -> bool:
+    """Whether this is Ray's copy of an error: of the same class, but with a trace as its message."""
+    return isinstance(getattr(error, "cause", None), BaseException)
 
 
 def _wrapped(error: BaseException) -> BaseException | None:

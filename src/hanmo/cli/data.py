@@ -11,11 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hanmo.charset import list_sets
+from hanmo.cli.ray_option import RayOption, cluster
+from hanmo.errors import ArgumentError
 from hanmo.files import read_limited
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from hanmo.charset import Charset
     from hanmo.data.pack import Pack
+    from hanmo.data.sample import Sample
     from hanmo.normalize import Method
 
 _MAX_CHARSET = 4 * 2**20  # bytes of a file of characters; Unicode has some 100,000 Chinese ones
@@ -53,29 +58,48 @@ def pack(
     workers: Annotated[int, typer.Option(min=0, help="Processes that normalise; 0: this one alone.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the pack at --out.")] = False,
     skip_unknown: Annotated[bool, typer.Option("--skip-unknown", help="Skip labels outside the charset.")] = False,
+    ray: RayOption = None,
     as_json: Json = False,
 ) -> None:
     """Normalise samples into a pack that training and evaluation read.
 
     Example: hanmo data pack HWDB1.1trn_gnt.zip --out packs/train --charset level1 --skip-unknown --workers 4
     """
+    from contextlib import ExitStack, closing
     from typing import cast
 
+    from hanmo.bulk.squares import normalized_over_ray
     from hanmo.cli.progress import reading
     from hanmo.cli.stopping import tidy_kill
     from hanmo.data.pack import write_pack
-    from hanmo.data.read import count_bytes, read_samples
+    from hanmo.data.read import count_bytes, read_samples, split_reading
     from hanmo.normalize import Normalization
 
     normalization = Normalization(method=cast("Method", normalize), side=side, margin=margin)
+    if ray is not None and workers:
+        raise ArgumentError("data pack: --workers are processes of this machine; leave it out, or --ray")
+    named = read_charset(charset) if charset else None
     start = time.perf_counter()
-    with tidy_kill(), reading("packing", count_bytes(inputs)) as (on_bytes, on_samples):
+    with ExitStack() as opened:
+        opened.enter_context(tidy_kill())
+        cores = opened.enter_context(cluster(ray))
+        # Ray's machines report no bytes: the bar then counts samples alone.
+        size = count_bytes(inputs) if ray is None else None
+        on_bytes, on_samples = opened.enter_context(reading("packing", size))
+        samples: Iterator[Sample]
+        if ray is None:
+            samples = read_samples(inputs, mapping, on_bytes)
+        else:
+            parts = split_reading(inputs, mapping)
+            # Closed before the connection is, also when the packing is stopped.
+            samples = opened.enter_context(closing(normalized_over_ray(parts, normalization, named, cores)))
         made = write_pack(
             out,
-            read_samples(inputs, mapping, on_bytes),
+            samples,
             normalization=normalization,
-            charset=read_charset(charset) if charset else None,
+            charset=named,
             workers=workers,
+            are_squares=ray is not None,
             on_progress=on_samples,
             on_unknown="skip" if skip_unknown else "error",
             overwrite=overwrite,

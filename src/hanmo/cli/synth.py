@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hanmo.cli.ray_option import RayOption, cluster
 from hanmo.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -60,6 +62,7 @@ def synth(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the pack, or the .pot files, at --out; OUT.parts stays.")
     ] = False,
+    ray: RayOption = None,
 ) -> None:
     """Draw handwriting from stroke data and from glyphs of fonts: a pack, pen strokes, a picture, or sheets of cells.
 
@@ -80,7 +83,7 @@ def synth(
             "--online"
         )
     if sheet:
-        if recipe or settings or show or pages or online or resume or overwrite:
+        if recipe or settings or show or pages or online or resume or overwrite or ray is not None:
             raise ArgumentError("synth: --sheet takes --count, --paper, --seed and --out alone; leave the rest away")
         _draw_sheets(out, count, seed or 0, paper)
         return
@@ -90,6 +93,8 @@ def synth(
         raise ArgumentError("synth: --pages needs --show; add --show with some characters")
     if online and (show or resume):
         raise ArgumentError("synth: --online draws a recipe's samples in one go; leave --show and --resume away")
+    if ray is not None and (show or online):
+        raise ArgumentError("synth: --ray draws packs; leave it out with --show and --online")
     if recipe:
         wanted = load_toml(recipe, SynthRecipe, settings or (), kind="synth")
     elif settings or not show:
@@ -104,18 +109,19 @@ def synth(
     elif online:
         _draw_online(wanted, out, overwrite)
     else:
-        _draw_pack(wanted, out, overwrite, resume)
+        _draw_pack(wanted, out, overwrite, resume, ray)
 
 
-def _draw_pack(recipe: SynthRecipe, out: Path, overwrite: bool, resume: bool) -> None:
+def _draw_pack(recipe: SynthRecipe, out: Path, overwrite: bool, resume: bool, ray: str | None) -> None:
     from hanmo.cli.progress import reading
     from hanmo.cli.stopping import tidy_kill
+    from hanmo.synth.over_ray import drawn_over_ray
     from hanmo.synth.packs import PackParts, synthesize
 
     parts = PackParts(recipe, out)
     before = at = parts.kept() if resume else 0
     try:
-        with tidy_kill(), reading("drawing", len(recipe)) as (advance, on_samples):
+        with tidy_kill(), cluster(ray) as cores, reading("drawing", len(recipe)) as (advance, on_samples):
             # A resumed drawing begins where the kept parts end.
             advance(before)
 
@@ -127,7 +133,14 @@ def _draw_pack(recipe: SynthRecipe, out: Path, overwrite: bool, resume: bool) ->
                     on_samples(done - before)  # the rate is that of this run, without what an earlier one drew
                     at = done
 
-            pack = synthesize(recipe, out, on_progress=report, overwrite=overwrite, resume=resume)
+            pack = synthesize(
+                recipe,
+                out,
+                on_progress=report,
+                overwrite=overwrite,
+                resume=resume,
+                elsewhere=partial(drawn_over_ray, recipe, actors=cores) if cores else None,
+            )
     except KeyboardInterrupt:
         typer.echo(f"hanmo: stopped; {_describe_kept(parts)}", err=True)
         raise typer.Exit(130) from None

@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from hanmo.charset import Charset
 from hanmo.data.gnt import is_character
 from hanmo.data.sample import Sample
-from hanmo.data.squares import Squares, normalized
+from hanmo.data.squares import Normalize, Squares, normalized
 from hanmo.errors import BlankImageError, CharsetError, DataError
 from hanmo.image import SUFFIXES
-from hanmo.normalize import Normalization
 
 Column = NDArray[np.uint16]
 
@@ -71,7 +70,7 @@ class Filling:
         """Samples kept so far."""
         return len(self.labels.numbers)
 
-    def images(self, samples: Iterable[Sample], normalization: Normalization, workers: int) -> Iterator[memoryview]:
+    def images(self, samples: Iterable[Sample], normalization: Normalize, workers: int) -> Iterator[memoryview]:
         """The squares of all inked samples of known label, a batch at a time."""
         for squares in normalized(self._known(samples), normalization, workers):
             self._note(squares)

@@ -36,9 +36,7 @@ def read_folder(
     own name on; ``on_bytes`` is called with the size of each file. Raises :class:`DataError` when there are no class
     folders, one holds no picture or has no character; :class:`hanmo.errors.ImageError` for an unusable picture.
     """
-    root = Path(path)
-    classes = _classes(root, read_mapping(mapping) if mapping is not None else {})
-    return _pictures(root, classes, on_bytes)
+    return read_classes(path, class_folders(path, mapping), on_bytes)
 
 
 def entries(folder: Path) -> list[Path]:
@@ -124,16 +122,17 @@ def _rows(text: str, delimiter: str, path: Path) -> Iterator[list[str]]:
         raise DataError(f"{path}: not a table ({error})") from error
 
 
-def _classes(root: Path, mapping: Mapping[str, str]) -> list[tuple[Path, str]]:
-    """Every class folder with its character, checked."""
+def class_folders(path: str | Path, labels: Labels | None = None) -> list[tuple[Path, str]]:
+    """Every class folder below ``path`` with its character, checked as by :func:`read_folder`."""
+    root, mapping = Path(path), read_mapping(labels) if labels is not None else {}
     if not is_folder(root):
         raise DataError(f"{root}: no such folder")
     folders = sorted(p for p in entries(root) if p.is_dir() and not p.name.startswith("."))
     if not folders:
         raise DataError(f"{root}: no class folders; put the pictures of each character in a folder named after it")
     # The mapping goes first: it may rename a folder whose name is itself a character.
-    labels = {folder: mapping.get(folder.name) or _character(folder.name) for folder in folders}
-    unnamed = [folder.name for folder in folders if not labels[folder]]
+    names = {folder: mapping.get(folder.name) or _character(folder.name) for folder in folders}
+    unnamed = [folder.name for folder in folders if not names[folder]]
     if unnamed:
         raise DataError(
             f"{root}: {len(unnamed)} folder(s) not named after a character: {list_characters(unnamed)}; "
@@ -144,11 +143,14 @@ def _classes(root: Path, mapping: Mapping[str, str]) -> list[tuple[Path, str]]:
         raise DataError(
             f"{root}: {len(bare)} folder(s) without a picture: {list_characters(bare)}; remove or fill them"
         )
-    return [(folder, labels[folder]) for folder in folders]
+    return [(folder, names[folder]) for folder in folders]
 
 
-def _pictures(root: Path, classes: list[tuple[Path, str]], on_bytes: Callable[[int], None] | None) -> Iterator[Sample]:
-    home = root.resolve().name
+def read_classes(
+    path: str | Path, classes: list[tuple[Path, str]], on_bytes: Callable[[int], None] | None = None
+) -> Iterator[Sample]:
+    """The samples of some of the :func:`class_folders` below ``path``, as :func:`read_folder` streams them."""
+    home = Path(path).resolve().name
     for folder, label in classes:
         for file in pictures_in(folder):
             # The path from the folder's own name on: packs must not hold the user's directories.

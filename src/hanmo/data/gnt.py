@@ -43,15 +43,19 @@ def read_gnt(path: str | Path, on_bytes: Callable[[int], None] | None = None) ->
         yield Sample(*record)
 
 
-def read_zip(path: str | Path, on_bytes: Callable[[int], None] | None = None) -> Iterator[Sample]:
+def read_zip(
+    path: str | Path, on_bytes: Callable[[int], None] | None = None, part: slice = slice(None)
+) -> Iterator[Sample]:
     """Stream the samples of all ``.gnt`` files in a zip archive, in the natural order of their names.
+
+    ``part`` chooses some of these files.
 
     Samples and ``on_bytes`` are those of :func:`read_gnt` for the unpacked files; folders in the archive do not matter.
 
     Raises :class:`DataError` for an archive that is damaged or that :mod:`hanmo.data.archive` refuses,
     :class:`GntError` with the byte offset in the unpacked member for a damaged one.
     """
-    for record in read_archive(_Gnt, Path(path), SUFFIXES, on_bytes):
+    for record in read_archive(_Gnt, Path(path), SUFFIXES, on_bytes, part):
         yield Sample(*record)
 
 

@@ -30,6 +30,7 @@ from hanmo.atomic import replacing, storing, writing
 from hanmo.charset import Charset
 from hanmo.data.filling import Filling
 from hanmo.data.sample import Sample
+from hanmo.data.squares import already_normalized
 from hanmo.errors import CharsetError, PackError
 from hanmo.files import read_limited
 from hanmo.normalize import VERSION, Normalization
@@ -155,6 +156,7 @@ def write_pack(
     normalization: Normalization,
     charset: Charset | None = None,
     workers: int = 0,
+    are_squares: bool = False,
     on_progress: Callable[[int], None] | None = None,
     on_blank: Literal["skip", "error"] = "skip",
     on_unknown: Literal["skip", "error"] = "error",
@@ -163,7 +165,8 @@ def write_pack(
     """Normalise ``samples`` in their order into a new pack, streaming: memory grows by 6 bytes a sample only.
 
     The charset defaults to the distinct labels in Unicode order. ``workers`` processes normalise (0: this one alone);
-    their number does not change the bytes. ``on_progress`` is called with the number of samples processed so far.
+    their number does not change the bytes. With ``are_squares`` the images are squares of this normalisation already,
+    and blank ones have no pixels. ``on_progress`` is called with the number of samples processed so far.
     ``out`` appears only when complete; ``overwrite`` lets it replace another pack.
 
     Raises :class:`BlankImageError` and
@@ -174,7 +177,8 @@ def write_pack(
     if normalization.version != VERSION:
         raise PackError(f"{out}: packs are of version {VERSION} of the normalisation, not {normalization.version}")
     filling = Filling(charset, on_blank, on_unknown, on_progress)
-    return fill_pack(Path(out), filling.images(samples, normalization, workers), filling, normalization, overwrite)
+    squares = filling.images(samples, already_normalized if are_squares else normalization, workers)
+    return fill_pack(Path(out), squares, filling, normalization, overwrite)
 
 
 def fill_pack(

@@ -5,11 +5,13 @@ from __future__ import annotations
 import glob
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
-from hanmo.data.archive import check_archive, is_zip
-from hanmo.data.folder import Labels, entries, read_folder, read_mapping
+from hanmo.data.archive import check_archive, is_zip, open_members
+from hanmo.data.folder import Labels, class_folders, entries, read_classes, read_folder, read_mapping
 from hanmo.data.gnt import is_gnt, read_gnt, read_zip
 from hanmo.data.pack import is_pack
 from hanmo.data.sample import Sample
@@ -32,6 +34,38 @@ def read_samples(
     """
     labels = read_mapping(mapping) if mapping is not None else None
     return chain.from_iterable([_read(path, labels, on_bytes) for path in find_inputs(inputs)])
+
+
+class Reading(NamedTuple):
+    """Some of the samples of a file or folder, by ``samples()``; it can be sent to another process."""
+
+    path: Path
+    samples: Callable[[], Iterator[Sample]]
+
+
+_MEMBERS = 4
+"""Files of an archive, or class folders, that are read together: some thousand samples."""
+
+
+def split_reading(inputs: Sequence[str | Path], mapping: Labels | None = None) -> Iterator[Reading]:
+    """What :func:`read_samples` streams, in parts that processes of other machines can read: one after the other.
+
+    Raises what :func:`read_samples` raises, some of it only while the parts are listed.
+    """
+    labels = read_mapping(mapping) if mapping is not None else None
+    # Absolute: the processes work in other folders.
+    for path in [path.absolute() for path in find_inputs(inputs)]:
+        if is_folder(path):
+            classes = class_folders(path, labels)
+            for first in range(0, len(classes), _MEMBERS):
+                yield Reading(path, partial(read_classes, path, classes[first : first + _MEMBERS]))
+        elif is_zip(path):
+            with open_members(path) as (_, members):
+                count = len(members)
+            for first in range(0, count, _MEMBERS):
+                yield Reading(path, partial(read_zip, path, None, slice(first, first + _MEMBERS)))
+        else:
+            yield Reading(path, partial(read_gnt, path))
 
 
 def find_inputs(inputs: Sequence[str | Path]) -> list[Path]:

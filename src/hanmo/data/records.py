@@ -116,11 +116,15 @@ def read_archive(
     path: Path,
     suffixes: tuple[str, ...],
     on_bytes: Callable[[int], None] | None = None,
+    part: slice = slice(None),
 ) -> Iterator[Record[Content]]:
-    """Stream the records of all files in a zip archive whose names end in ``suffixes``, in their natural order."""
+    """Stream the records of all files in a zip archive whose names end in ``suffixes``, in their natural order.
+
+    ``part`` chooses some of these files.
+    """
     with open_members(path, suffixes) as (archive, members):
         size, reported = path.stat().st_size, 0
-        for member in members:
+        for member in members[part]:
             where, name = path / member.filename, name_of(member)
             writer = writer_of_name(Path(name))
             try:

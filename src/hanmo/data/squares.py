@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing import get_context, parent_process
 from threading import Thread
@@ -16,12 +16,25 @@ from numpy.typing import NDArray
 
 from hanmo.data.sample import Sample
 from hanmo.errors import BlankImageError
-from hanmo.normalize import Normalization
 
 # Enough that sending a batch to a worker costs little against normalising it.
 _BATCH_SAMPLES = 256
 _BATCH_PIXELS = 32_000_000  # bounds the memory of a batch of huge pictures
 _AHEAD = 3  # batches in flight a worker: enough to keep it busy, few enough to bound the memory
+
+
+Normalize = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
+"""A picture uint8 (H, W) -> its square (S, S); raises :class:`BlankImageError`. A :class:`Normalization` is one."""
+
+NO_INK = np.empty((0, 0), np.uint8)
+"""Stands for the square of a blank picture."""
+
+
+def already_normalized(square: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The square as it is, for samples that were normalised on other machines."""
+    if not square.size:
+        raise BlankImageError("the picture is blank")
+    return square
 
 
 class Squares(NamedTuple):
@@ -32,7 +45,7 @@ class Squares(NamedTuple):
     blank: list[Sample]
 
 
-def normalized(samples: Iterable[Sample], normalization: Normalization, workers: int = 0) -> Iterator[Squares]:
+def normalized(samples: Iterable[Sample], normalization: Normalize, workers: int = 0) -> Iterator[Squares]:
     """Normalise samples in their order, in constant memory; ``workers`` = 0 stays on this process.
 
     Workers are started afresh, so a script that asks for them needs the usual ``if __name__ == "__main__"``.
@@ -71,7 +84,7 @@ def _batches(samples: Iterable[Sample]) -> Iterator[list[Sample]]:
         yield batch
 
 
-def _squares(normalization: Normalization, images: list[NDArray[np.uint8]]) -> list[NDArray[np.uint8] | None]:
+def _squares(normalization: Normalize, images: list[NDArray[np.uint8]]) -> list[NDArray[np.uint8] | None]:
     """The square of every image, None for a blank one. Runs in a worker."""
     squares: list[NDArray[np.uint8] | None] = []
     for image in images:

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from hanmo import __version__
@@ -16,6 +19,7 @@ from hanmo.atomic import storing, write_whole
 from hanmo.config import to_table
 from hanmo.data.join import join_packs
 from hanmo.data.pack import Pack, check_free, is_pack, write_pack
+from hanmo.data.sample import Sample
 from hanmo.errors import PackError, RunError
 from hanmo.synth.mix import Mix
 from hanmo.synth.recipe import SynthRecipe
@@ -26,6 +30,12 @@ PART = 64 * BATCH
 have the same neighbours as in a pack drawn in one go."""
 
 
+Range = tuple[int, int]
+"""The samples from a number to before another."""
+Drawing = Callable[[Sequence[Range]], Generator[Sample, None, None]]
+"""Gives the samples of ranges, one range after the other; see :func:`synthesize`."""
+
+
 def synthesize(
     recipe: SynthRecipe,
     out: str | Path,
@@ -33,12 +43,14 @@ def synthesize(
     on_progress: Callable[[int], None] | None = None,
     overwrite: bool = False,
     resume: bool = False,
+    elsewhere: Drawing | None = None,
 ) -> Pack:
     """Draw a recipe into a new pack at ``out``, whose classes are in the recipe's order.
 
     When an exception or a power cut stops it, finished parts are kept. ``resume`` continues from them, or starts anew
     where there are none; the pack's bytes are the same as without the stop. ``on_progress`` is called with the number
-    of samples done so far.
+    of samples done so far. ``elsewhere`` draws on other machines: its samples have squares of the recipe's
+    normalisation as images, and blank ones have no pixels (:func:`hanmo.synth.over_ray.drawn_over_ray`).
 
     Raises :class:`CharsetError` naming every character that cannot be drawn; :class:`PackError` when ``out`` is taken;
     :class:`RunError` when there are parts but ``resume`` is False, or parts of another recipe, bank of glyphs or
@@ -48,10 +60,12 @@ def synthesize(
     check_free(parts.out, overwrite)
     parts.check(resume=resume)
     mix = open_mix(recipe)
+    drawing = _Drawing(recipe, mix, elsewhere)
     if len(parts.ranges) == 1 and not parts.folder.exists():
-        return _write(parts.out, recipe, parts.ranges[0], mix, report, overwrite)
+        with closing(drawing.samples(parts.ranges)) as samples:
+            return drawing.write(parts.out, samples, 0, report, overwrite)
     parts.begin(mix)
-    pack = join_packs(parts.out, parts.draw(mix, report), overwrite=overwrite)
+    pack = join_packs(parts.out, parts.draw(drawing, report), overwrite=overwrite)
     parts.remove()
     return pack
 
@@ -106,15 +120,18 @@ class PackParts:
         if other := [key for key in now | before if now.get(key) != before.get(key)]:
             raise self._refusal(f"begun with a different {', '.join(map(str, other))}")
 
-    def draw(self, mix: Mix, on_progress: Callable[[int], None]) -> list[Path]:
+    def draw(self, drawing: _Drawing, on_progress: Callable[[int], None]) -> list[Path]:
         """Draw the parts that are missing or damaged and return the paths of all; finished parts survive any error."""
         try:
-            for start, stop in self.ranges:
-                place = self.place(start, stop)
-                if not _is_sound(place, stop - start):
-                    shutil.rmtree(place, ignore_errors=True)
-                    _write(place, self.recipe, (start, stop), mix, on_progress)
-                on_progress(stop)
+            missing = [(a, b) for a, b in self.ranges if not _is_sound(self.place(a, b), b - a)]
+            # All of them in one go: other machines go on with the next part while one is written.
+            with closing(drawing.samples(missing)) as samples:
+                for start, stop in self.ranges:
+                    if (start, stop) in missing:
+                        place = self.place(start, stop)
+                        shutil.rmtree(place, ignore_errors=True)
+                        drawing.write(place, islice(samples, stop - start), start, on_progress)
+                    on_progress(stop)
         except BaseException:
             # A folder without a finished part is of no use to --resume.
             if not self.kept():
@@ -130,24 +147,41 @@ class PackParts:
         return RunError(f"{self.folder}: {reason}; remove the folder, or choose another --out")
 
 
-def _write(
-    out: Path,
-    recipe: SynthRecipe,
-    numbers: tuple[int, int],
-    mix: Mix,
-    on_progress: Callable[[int], None],
-    overwrite: bool = False,
-) -> Pack:
-    start, stop = numbers
-    return write_pack(
-        out,
-        draw_samples(recipe, start, stop, mix),
-        normalization=recipe.normalization,
-        charset=recipe.charset(),
-        on_blank="skip" if recipe.page else "error",  # on some pages the ink is too faint to be found
-        on_progress=lambda done: on_progress(start + done),
-        overwrite=overwrite,
-    )
+@dataclass(frozen=True)
+class _Drawing:
+    """Draws samples of a recipe, here from ``mix`` or ``elsewhere``, and writes them into packs."""
+
+    recipe: SynthRecipe
+    mix: Mix
+    elsewhere: Drawing | None
+
+    def samples(self, ranges: Sequence[Range]) -> Generator[Sample, None, None]:
+        if self.elsewhere is None:
+            for start, stop in ranges:
+                yield from draw_samples(self.recipe, start, stop, self.mix)
+        elif ranges:
+            yield from self.elsewhere(ranges)
+
+    def write(
+        self,
+        out: Path,
+        samples: Iterable[Sample],
+        start: int,
+        on_progress: Callable[[int], None],
+        overwrite: bool = False,
+    ) -> Pack:
+        """Write ``samples``, of which the first has the number ``start``, into a pack at ``out``."""
+        return write_pack(
+            out,
+            samples,
+            normalization=self.recipe.normalization,
+            charset=self.recipe.charset(),
+            are_squares=self.elsewhere is not None,
+            # On some pages the ink is too faint to be found.
+            on_blank="skip" if self.recipe.page else "error",
+            on_progress=lambda done: on_progress(start + done),
+            overwrite=overwrite,
+        )
 
 
 def _is_sound(place: Path, count: int) -> bool:

@@ -1,0 +1,88 @@
+"""Packs made over a Ray cluster of two nodes on this machine, of which one is killed; run by test_packs_over_ray.py.
+
+    python packs_over_ray.py FACTS FOLDER
+
+Packs and draws into FOLDER: ``packed`` from the inputs there while a node is killed, ``drawn`` after it. Writes into
+the JSON file FACTS how many samples were packed at the kill, and the errors of inputs that cannot be packed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+sys.path.insert(0, str(Path(__file__).parent))
+
+import ray
+from killed_node import QUICKLY, STORE, killing
+from ray.cluster_utils import Cluster
+
+from hanmo.bulk import squares
+from hanmo.bulk.cluster import connected
+from hanmo.data.pack import write_pack
+from hanmo.data.read import split_reading
+from hanmo.errors import HanmoError
+from hanmo.normalize import Normalization
+from hanmo.synth import packs
+from hanmo.synth.over_ray import drawn_over_ray
+from hanmo.synth.packs import synthesize
+from hanmo.synth.recipe import SynthRecipe
+
+SQUARE = Normalization(side=32)
+RECIPE = SynthRecipe(characters="永人山", per_character=20, seed=2, side=48)
+PART = 16  # samples; the recipe has four parts. The test has the same three
+squares._BATCH = 64
+
+
+def pack(inputs: list[Path], out: Path, report: object = None) -> None:
+    with connected("auto", None) as cores:
+        over = squares.normalized_over_ray(split_reading(inputs), SQUARE, None, max(2, cores))
+        with closing(over) as samples:
+            write_pack(out, samples, normalization=SQUARE, are_squares=True, on_progress=report)  # type: ignore[arg-type]
+
+
+def error_of(function: object, *arguments: object) -> str:
+    try:
+        function(*arguments)  # type: ignore[operator]
+    except HanmoError as error:
+        return f"{type(error).__name__}: {error}"
+    return "none"
+
+
+def draw(recipe: SynthRecipe, out: Path) -> None:
+    packs.PART = PART
+    with connected("auto", None) as cores:
+        synthesize(recipe, out, elsewhere=partial(drawn_over_ray, recipe, actors=cores))
+
+
+def main(facts: str, folder: str) -> None:
+    head = {"num_cpus": 1, "object_store_memory": STORE, "include_dashboard": False, "_system_config": QUICKLY}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+    root, done = Path(folder), 0
+
+    def report(samples: int) -> None:
+        nonlocal done
+        done = samples
+
+    try:
+        thread, at = killing(cluster, lambda: done, 200)
+        thread.start()
+        pack([root / "in.zip", root / "gnt", root / "pictures"], root / "packed", report)
+        thread.join()
+        found = {"killed_at": at[0]}
+        draw(RECIPE, root / "drawn")
+        found["damaged"] = error_of(pack, [root / "damaged"], root / "none")
+        Path(facts).write_text(json.dumps(found))
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
