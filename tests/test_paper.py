@@ -10,6 +10,7 @@ import pytest
 from drawn_page import SIDE, Floats, grey, page
 from hanmo import paper
 from hanmo.errors import BlankImageError, FaintInkError
+from hanmo.noise import noise_of
 from hanmo.normalize import VERSION, Normalization, Version
 
 SQUARE = Normalization(side=48)
@@ -42,7 +43,7 @@ def test_even_paper_is_left_alone() -> None:
     picture = grey(page("永"))
     np.testing.assert_array_equal(paper.flatten(picture), picture)
     np.testing.assert_array_equal(paper.without_impulses(picture), picture)
-    assert paper.noise_of(picture) == 0
+    assert noise_of(picture) == 0
     _, clean = paper.ink_of(picture)
     assert clean
 
@@ -63,9 +64,9 @@ def test_noise_is_smoothed_away(character: str) -> None:
 @pytest.mark.parametrize("deviation", [4, 12, 30])
 def test_noise_is_measured(deviation: int) -> None:
     noise = np.random.default_rng(2).normal(0, deviation, (SIDE, SIDE))
-    measured = paper.noise_of(grey(128 + noise)) / 64
+    measured = noise_of(grey(128 + noise)) / 64
     assert measured == pytest.approx(deviation, rel=0.15)
-    on_a_character = paper.noise_of(grey(np.clip(page("小", 200, 60) + noise, 0, 255))) / 64
+    on_a_character = noise_of(grey(np.clip(page("小", 200, 60) + noise, 0, 255))) / 64
     assert on_a_character == pytest.approx(deviation, rel=0.35)
 
 

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, Protocol, TypeVar, get_args
 
 import numpy as np
@@ -29,7 +30,7 @@ from PIL import Image
 
 from hanmo.errors import BlankImageError, ConfigError, ImageTooLargeError
 from hanmo.ink import Remark, crop_box, find_ink
-from hanmo.paper import MIN_CONTRAST
+from hanmo.paper import MIN_CONTRAST, SIDE
 
 Method = Literal["fit", "moment", "line-density"]
 Grey = NDArray[np.uint8]
@@ -151,11 +152,23 @@ def normalize(grey: Grey, settings: Normalization) -> Grey:
 
 def _resample(ink: NDArray[np.float32], settings: Normalization) -> Grey:
     """The square of ink that is cut to the character, float32 (h, w) in [0, 1]."""
-    rows, columns = _AXES[settings.method](ink, settings.side - 2 * settings.margin)
-    down = _resampling(rows, ink.shape[0], settings.margin)
-    across = _resampling(columns, ink.shape[1], settings.margin)
+    down, across = _matrices(ink, settings)
     square = down @ ink @ across.T
-    return (square * 255 + 0.5).astype(np.uint8)
+    square *= 255
+    square += 0.5
+    return square.astype(np.uint8)
+
+
+def _matrices(ink: NDArray[np.float32], settings: Normalization) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The matrices that resample the rows and the columns of ink (h, w)."""
+    room, margin = settings.side - 2 * settings.margin, settings.margin
+    if settings.method == "fit":
+        longest = max(ink.shape)
+        # Only version 1 resamples longer pictures; a matrix then has megabytes, too many to keep.
+        fitting = _fitting if longest <= SIDE else _fitting.__wrapped__
+        return fitting(ink.shape[0], longest, room, margin), fitting(ink.shape[1], longest, room, margin)
+    rows, columns = _AXES[settings.method](ink, room)
+    return _resampling(rows, ink.shape[0], margin), _resampling(columns, ink.shape[1], margin)
 
 
 def stretch(grey: Grey) -> NDArray[np.float32]:
@@ -210,10 +223,14 @@ Edges = NDArray[np.float64]
 square's side without its margins."""
 
 
-def _fit(ink: NDArray[np.float32], room: int) -> tuple[Edges, Edges]:
-    pixels_a_cell = max(ink.shape) / room
-    cells = (np.arange(room + 1) - room / 2) * pixels_a_cell
-    return ink.shape[0] / 2 + cells, ink.shape[1] / 2 + cells
+@lru_cache(maxsize=1024)  # 17 KB each for squares of 64 pixels; cropped samples have some thousand pairs of lengths
+def _fitting(length: int, longest: int, room: int, margin: int) -> NDArray[np.float32]:
+    """The matrix of method ``fit`` for an axis of ``length`` pixels, where the longer axis has ``longest``."""
+    pixels_a_cell = longest / room
+    cells = (np.arange(room + 1, dtype=np.float64) - room / 2) * pixels_a_cell
+    matrix = _resampling(length / 2 + cells, length, margin)
+    matrix.setflags(write=False)  # shared by all callers
+    return matrix
 
 
 def _moment(ink: NDArray[np.float32], room: int) -> tuple[Edges, Edges]:
@@ -273,7 +290,7 @@ def _cells(room: int, aspect: float) -> tuple[Edges, Edges]:
     return (narrow, full) if aspect < 1 else (full, narrow)
 
 
-_AXES = {"fit": _fit, "moment": _moment, "line-density": _line_density}
+_AXES = {"moment": _moment, "line-density": _line_density}
 
 
 def _resampling(edges: Edges, length: int, margin: int) -> NDArray[np.float32]:

@@ -6,7 +6,8 @@ The steps of :func:`ink_of`, in order. On a clean picture the first three change
    picture, and every pixel is divided by it.
 2. Removal of salt-and-pepper noise (:func:`without_impulses`): conservative smoothing where there is some, a 3 x 3
    median filter where there is much.
-3. Smoothing of sensor noise: the noise is estimated (:func:`noise_of`), and a noisy picture passes a binomial filter.
+3. Smoothing of sensor noise: the noise is estimated (:func:`hanmo.noise.noise_of`), and a noisy picture passes a
+   binomial filter.
 4. Thresholding (:func:`levels_of`): Otsu's threshold separates ink from paper and gives the grey level of both.
 5. Scaling (:func:`ink_levels`): the levels between both become the ink, 0 to 255. Levels near the paper become 0,
    unless the picture is free of noise, shadows and veils.
@@ -21,7 +22,6 @@ page. Tests compare both with this module.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from functools import lru_cache
 
 import numpy as np
@@ -29,9 +29,11 @@ from numpy.typing import NDArray
 
 from hanmo.errors import BlankImageError, FaintInkError
 from hanmo.filters import maximum_filter, median_filter, minimum_filter, padded, smoothed
+from hanmo.noise import noise_of
 
 Grey = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
+Counts = NDArray[np.int64]
 
 SIDE = 96
 """Pixels of the longer side of the largest picture that is processed; about twice the square that a network sees."""
@@ -93,7 +95,8 @@ def ink_of(grey: Grey, *, keep_faint: bool = True) -> tuple[Grey, bool]:
     flat = flatten(grey)
     noise = noise_of(flat)  # measured first, since the next step would hide it
     clean = without_impulses(flat)
-    passes, seen, (paper, dark) = _denoised(clean, noise)
+    passes, seen, counts = _denoised(clean, noise)
+    paper, dark = levels_of(counts)
     left = noise * LEFT[passes] // 1000  # deviation of the noise after smoothing, in 1/64 grey levels
     contrast = paper - dark
     if contrast < MIN_CONTRAST:
@@ -106,13 +109,14 @@ def ink_of(grey: Grey, *, keep_faint: bool = True) -> tuple[Grey, bool]:
     # The dead zone covers two deviations of the noise at least; 999, since the ink above it divides by 1000 - dead.
     dead = min(max(DEAD_ZONE, 2000 * left // (64 * contrast)), 999)
     noiseless = noise == 0 and clean is flat
-    ink = ink_levels(paper, dark, dead).take(seen)
+    levels = ink_levels(paper, dark, dead)
     # More faint pixels than ink are a shadow or a veil; fewer are the soft edges of strokes.
-    if keep_faint and noiseless and flat is grey and np.count_nonzero(seen < paper) < 2 * np.count_nonzero(ink):
-        ink = ink_levels(paper, dark, 0).take(seen)
-    return ink, noiseless
+    if keep_faint and noiseless and flat is grey and counts[:paper].sum() < 2 * counts[levels > 0].sum():
+        levels = ink_levels(paper, dark, 0)
+    return levels.take(seen), noiseless
 
 
+@lru_cache(maxsize=4096)  # half a kilobyte each; the samples of a data set have some hundred pairs of grey levels
 def ink_levels(paper: int, dark: int, dead: int) -> Grey:
     """The ink of each grey level, uint8 (256,), for the grey levels of paper and ink, ``paper`` and ``dark``.
 
@@ -121,24 +125,26 @@ def ink_levels(paper: int, dark: int, dead: int) -> Grey:
     contrast = paper - dark
     above = (paper - np.arange(256)) * 1000 - dead * contrast
     levels: Grey = np.minimum(255 * np.maximum(above, 0) // ((1000 - dead) * contrast), 255).astype(np.uint8)
+    levels.setflags(write=False)  # shared by all callers
     return levels
 
 
-def _denoised(grey: Grey, noise: int) -> tuple[int, Grey, tuple[int, int]]:
-    """The passes of smoothing that a picture needs, the smoothed picture, and its :func:`levels_of`.
+def _denoised(grey: Grey, noise: int) -> tuple[int, Grey, Counts]:
+    """The passes of smoothing that a picture needs, the smoothed picture, and its :func:`histogram`.
 
     ``noise`` is its deviation in 1/64 grey levels.
     """
     if _passes(noise, 1) == 0:  # little noise even if the contrast were one level, so nothing need be smoothed
-        return 0, grey, levels_of(grey)
+        return 0, grey, histogram(grey)
     # Noise spreads the grey levels, so the contrast is measured on the smoothed picture.
     smooth = smoothed(grey, 2)
-    paper, dark = levels_of(smooth)
+    counts = histogram(smooth)
+    paper, dark = levels_of(counts)
     passes = _passes(noise, paper - dark)
     if passes == 2:
-        return passes, smooth, (paper, dark)
+        return passes, smooth, counts
     seen = smoothed(smooth, passes - 2) if passes else grey
-    return passes, seen, levels_of(seen)
+    return passes, seen, histogram(seen)
 
 
 def _passes(noise: int, contrast: int) -> int:
@@ -161,13 +167,29 @@ def flatten(grey: Grey) -> Grey:
     # are rounded down to the same whole numbers as in integer arithmetic.
     light = grey.astype(np.float32)
     means = (add_rows @ light @ add_columns.T / (tile * tile)).astype(np.uint8)
-    background = minimum_filter(maximum_filter(means, CLOSING), CLOSING)
-    if int(background.max()) - int(background.min()) < UNEVEN:
+    # The background's greatest tile is that of the means, and its least that of their maximum filter: so unevenness is
+    # known before the closing is complete. Mostly it is known even before that, from the blocks.
+    least = int(means.max()) - UNEVEN
+    if _least_block(means) > least:
         return grey
+    bright = maximum_filter(means, CLOSING)
+    if int(bright.min()) > least:
+        return grey
+    background = minimum_filter(bright, CLOSING)
     fine = rows @ smoothed(background, 2).astype(np.float32) @ columns.T
     fine = np.maximum(np.floor(fine / 4096), 1)  # the weights of rows and columns add up to 64 * 64
     flat: Grey = np.minimum(light * PAPER / fine, 255).astype(np.uint8)
     return flat
+
+
+def _least_block(means: Grey) -> int:
+    """A lower limit of the least value of ``maximum_filter(means, CLOSING)``, in a quarter of its time.
+
+    The tiles are cut into blocks of CLOSING + 1 a side. Every square of the filter, which has 2 * CLOSING + 1 tiles a
+    side or is cut off at the edge, holds a whole block. So its maximum is at least that of the darkest block.
+    """
+    rows, columns = (np.arange(0, length, CLOSING + 1) for length in means.shape)
+    return int(np.maximum.reduceat(np.maximum.reduceat(means, rows, axis=0), columns, axis=1).min())
 
 
 @lru_cache(maxsize=128)
@@ -209,62 +231,40 @@ def without_impulses(grey: Grey) -> Grey:
     """
     for turn in range(2):
         edged = padded(grey, np.uint8)
+        # As one line of pixels, row after row, neighbours are a fixed number of places apart, and numpy passes through
+        # it several times as fast as row by row. The repeated pixels at the edges are no impulses: each has its
+        # original beside it.
+        line, row = edged.reshape(-1), edged.shape[1]
         # The range of the eight neighbours: extremes of the three columns, of the middle one without the pixel itself.
-        above, here, below = edged[:-2], edged[1:-1], edged[2:]
+        above, here, below = line[: -2 * row], line[row:-row], line[2 * row :]
         high, low = np.maximum(above, below), np.minimum(above, below)
         high3, low3 = np.maximum(high, here), np.minimum(low, here)
-        top = np.maximum(np.maximum(high3[:, :-2], high3[:, 2:]), high[:, 1:-1])
-        bottom = np.minimum(np.minimum(low3[:, :-2], low3[:, 2:]), low[:, 1:-1])
-        kept = np.minimum(np.maximum(grey, bottom), top)
-        apart = np.maximum(kept, grey) - np.minimum(kept, grey)
+        top = np.maximum(np.maximum(high3[:-2], high3[2:]), high[1:-1])
+        bottom = np.minimum(np.minimum(low3[:-2], low3[2:]), low[1:-1])
+        pixels = here[1:-1]  # the first and the last are repeated ones
+        kept = np.minimum(np.maximum(pixels, bottom), top)
+        apart = np.maximum(kept, pixels) - np.minimum(kept, pixels)
         impulses = np.count_nonzero(apart > IMPULSE)
         if impulses * IMPULSES < grey.size:
             break
         if turn == 0 and impulses * DENSE > grey.size:
             return median_filter(edged)
-        grey = kept
+        pixels[:] = kept
+        grey = edged[1:-1, 1:-1].copy()
     return grey
 
 
-def noise_of(grey: Grey) -> int:
-    """Estimate the standard deviation of white noise in a picture (H, W), in 1/64 grey levels.
-
-    Of the absolute differences of two independent normal numbers, 35 % are below 0.642 deviations. So the 35 % quantile
-    of the differences between neighbouring pixels, divided by 0.642, is the deviation. A low quantile is used because
-    edges of strokes add large differences, which do not move it much.
-    """
-    height, width = grey.shape
-    total = 2 * height * width - height - width
-    apart = np.empty(total, np.uint8)
-    split = (height - 1) * width
-    _differences(grey[1:], grey[:-1], apart[:split])
-    _differences(grey[:, 1:], grey[:, :-1], apart[split:])
-    wanted = total * 35 // 100
-
-    def upto(level: int) -> int:
-        return int(np.count_nonzero(apart <= level))
-
-    # Bisection: counting at eight levels is faster than a histogram of all.
-    level = bisect_right(range(256), wanted, key=upto)
-    if level == 256:  # a picture of one pixel has no differences
-        return 0
-    # Interpolated within the level; less half a level, since a level stands for the range half a level around it.
-    before = upto(level - 1) if level else 0
-    sixtyfourths = 64 * level + 64 * (wanted - before) // (upto(level) - before) - 32
-    return int(max(sixtyfourths, 0) * 156 // 100)  # 1 / 0.642
+def histogram(grey: Grey) -> Counts:
+    """How many pixels of a picture have each grey level, int64 (256,)."""
+    return np.bincount(grey.reshape(-1), minlength=256)
 
 
-def _differences(one: Grey, other: Grey, out: Grey) -> None:
-    """Write the absolute differences of two pictures of unsigned bytes into the flat array ``out``."""
-    np.subtract(np.maximum(one, other), np.minimum(one, other), out=out.reshape(one.shape))
-
-
-def levels_of(grey: Grey) -> tuple[int, int]:
+def levels_of(counts: Counts) -> tuple[int, int]:
     """The grey levels of paper and ink: the median above Otsu's threshold, and the first decile below it.
 
-    The decile, since most ink pixels lie on the soft edges of strokes and only the darkest show the ink itself.
+    ``counts`` is the histogram of a picture. The decile, since most ink pixels lie on the soft edges of strokes and
+    only the darkest show the ink itself.
     """
-    counts = np.bincount(grey.ravel(), minlength=256)
     threshold = otsu(counts)
     paper = quantile(counts, threshold + 1, 256, 500)
     ink = quantile(counts, 0, threshold + 1, 100)
@@ -274,24 +274,23 @@ def levels_of(grey: Grey) -> tuple[int, int]:
 _LEVELS = np.arange(256.0)
 
 
-def otsu(counts: NDArray[np.int64]) -> int:
+def otsu(counts: Counts) -> int:
     """Otsu's threshold: the last grey level of the dark class, chosen so that the variance between classes is greatest.
 
     ``counts`` is the histogram, int64 (256,). Otsu, "A threshold selection method from gray-level histograms", 1979.
     """
-    below = counts.cumsum()[:-1].astype(np.float64)
-    total = float(counts.sum())
-    above = total - below
-    mass = (counts * _LEVELS).cumsum()
+    pixels = counts.astype(np.float64)
+    upto, mass = pixels.cumsum(), (pixels * _LEVELS).cumsum()
+    below, total = upto[:-1], upto[-1]
     # The variance times total^2. Exact up to the last division, as the products are whole numbers below 2^53.
     apart = mass[:-1] * total - mass[-1] * below
-    between = apart**2 / np.maximum(below * above, 1)
+    between = apart * apart / np.maximum(below * (total - below), 1)
     # All empty levels between two peaks are equally good; the middle one leaves most room for both.
     (best,) = (between >= between.max() * (1 - 1e-9)).nonzero()
     return int(best[len(best) // 2])
 
 
-def quantile(counts: NDArray[np.int64], start: int, stop: int, thousandths: int) -> int:
+def quantile(counts: Counts, start: int, stop: int, thousandths: int) -> int:
     """A quantile, in thousandths, of the pixels with grey levels in [start, stop); ``start`` if there are none."""
     total = counts[start:stop].cumsum()
     if not len(total) or total[-1] == 0:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hanmo import filters, paper
+from hanmo import filters, noise, paper
 from hanmo.errors import BlankImageError
 from hanmo.normalize import Normalization, Version
 from hanmo.synth.fonts.variants import draw_medians
@@ -78,7 +78,7 @@ def test_every_step_alone() -> None:
     steps = (
         (page_ink.flatten, paper.flatten),
         (page_ink.without_impulses, paper.without_impulses),
-        (page_ink.noise_of, paper.noise_of),
+        (page_ink.noise_of, noise.noise_of),
         (lambda grey: page_ink.smoothed(grey, 2), lambda grey: filters.smoothed(grey, 2)),
     )
     for twin, original in steps:

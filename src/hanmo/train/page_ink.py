@@ -115,7 +115,7 @@ def _around(pages: Tensor) -> Tensor:
 
 
 def noise_of(pages: Tensor) -> Tensor:
-    """:func:`hanmo.paper.noise_of` of int32 (N, P, P): int64 (N,)."""
+    """:func:`hanmo.noise.noise_of` of int32 (N, P, P): int64 (N,)."""
     down, across = (pages[:, 1:] - pages[:, :-1]).abs(), (pages[..., 1:] - pages[..., :-1]).abs()
     counts = counted(torch.cat((down.flatten(1), across.flatten(1)), 1))
     below = counts.cumsum(1)
