@@ -66,5 +66,6 @@ class Board:
         return seed
 
 
-board_of = lru_cache(maxsize=128)(Board)
-"""A :class:`Board` of (height, width, gap), made once for each shape."""
+board_of = lru_cache(maxsize=2048)(Board)
+"""A :class:`Board` of (height, width, gap), made once for each shape: a kilobyte each, and cropped samples have some
+thousand shapes."""

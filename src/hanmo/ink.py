@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hanmo import filters, neighbours, paper, strays
+from hanmo import neighbours, paper, strays
 from hanmo.errors import BlankImageError
 
 Grey = NDArray[np.uint8]
@@ -76,13 +76,12 @@ def _own_ink(ink: Grey, noiseless: bool) -> tuple[Grey, bool]:
     ``noiseless``: whether the picture was free of noise, as :func:`hanmo.paper.ink_of` returns it.
     """
     unprinted = strays.without_rules(strays.without_print(ink))
-    if noiseless and neighbours.is_cut_close(unprinted) and np.array_equal(unprinted, ink):
+    unchanged = unprinted is ink or np.array_equal(unprinted, ink)
+    if noiseless and unchanged and neighbours.is_cut_close(ink):
         return ink, True  # cropped to the character by a program, as in data sets: nothing on it is stray
     ink = strays.without_specks(unprinted)
-    own, cell, touches = neighbours.own_cells(ink)
-    # Soft edges of strokes are no visible ink; they lie in the cells around the inked ones.
-    near = filters.maximum_filter(own.view(np.uint8), 1)
-    return ink * neighbours.by_pixels(near.view(np.bool_), cell)[: ink.shape[0], : ink.shape[1]], touches
+    own, touches = neighbours.own_pixels(ink)
+    return ink * own, touches
 
 
 def reduced(grey: Grey) -> Grey:
@@ -105,7 +104,9 @@ def crop_box(ink: NDArray[Any], visible: float) -> tuple[slice, slice]:
 
 def _without_dust(seen: NDArray[np.intp], ink: NDArray[Any], axis: int, gap: float) -> slice:
     """The range of the ascending lines ``seen``, without outer groups of DUST beyond a ``gap``."""
-    start, stop = seen[0], seen[-1] + 1
+    start, stop = int(seen[0]), int(seen[-1]) + 1
+    if stop - start - len(seen) <= gap:  # all blank lines together are not wider
+        return slice(start, stop)
     (wide,) = (seen[1:] - seen[:-1] > gap + 1).nonzero()
     if len(wide):  # rarely, so the ink is summed only then
         mass = ink.sum(axis=axis)

@@ -1,6 +1,6 @@
 """Parts of other characters, and of frames, that reach into a picture from its edge: found and removed.
 
-The steps of :func:`own_cells`, on the ink of :func:`hanmo.paper.ink_of`, (H, W) uint8:
+The steps of :func:`own_pixels`, on the ink of :func:`hanmo.paper.ink_of`, (H, W) uint8:
 
 1. The picture is reduced to cells of one or two pixels a side, a cell being inked if any of its pixels is.
 2. Connected components that touch the picture's edge are candidates. Those that stay very close to the edge and have
@@ -55,11 +55,19 @@ SOLID = 110
 """Ink, of 255, that is more than the soft edges over which neighbouring strokes join (43 %)."""
 
 
-def own_cells(ink: Grey) -> tuple[Mask, int, bool]:
-    """Find the character's own cells.
+def own_pixels(ink: Grey) -> tuple[Mask, bool]:
+    """Find the character's own pixels, bool (H, W), and whether the character touches the picture's edge."""
+    board, own, touches = own_cells(ink)
+    # Soft edges of strokes are no visible ink; they lie in the cells around the inked ones.
+    near = board.unpack(board.grow(own, 1))
+    return by_pixels(near, cell_of(max(ink.shape)))[: ink.shape[0], : ink.shape[1]], touches
 
-    Returns bool (h, w), True where a cell has ink of the character; the pixels of a cell's side; and whether the
-    character touches the picture's edge.
+
+def own_cells(ink: Grey) -> tuple[Board, int, bool]:
+    """Find the cells that have ink of the character.
+
+    Returns the board of all cells, the character's ones as a mask of it, and whether the character touches the
+    picture's edge.
     """
     size = cell_of(max(ink.shape))
     cells = by_cells(ink >= VISIBLE, size)
@@ -75,7 +83,7 @@ def own_cells(ink: Grey) -> tuple[Mask, int, bool]:
         reaching &= ~shallow
     if reaching and not is_cut_close(ink):
         inked = _without_parts(board, rings, inked, reaching, board.pack(by_cells(ink >= SOLID, size)))
-    return board.unpack(inked), size, bool(inked & rings.rim)
+    return board, inked, bool(inked & rings.rim)
 
 
 def is_cut_close(ink: Grey) -> bool:
@@ -174,7 +182,7 @@ class _Rings(NamedTuple):
     """The strips of CLEAR along the upper, the lower, the left and the right edge."""
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=1024)  # 2 KB each; a board has at most 60 cells a side
 def _rings(height: int, width: int) -> _Rings:
     board, side = board_of(height, width), max(height, width)
     clear = 1 + side * CLEAR // 100
