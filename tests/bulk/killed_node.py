@@ -16,7 +16,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+from hanmo.bulk.cluster import SETTINGS
+
+os.environ.update(SETTINGS)  # as hanmo does where it connects itself
 
 import ray
 from ray.cluster_utils import Cluster

@@ -11,11 +11,16 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+from hanmo.bulk.cluster import SETTINGS
+
+os.environ.update(SETTINGS)  # as hanmo does where it connects itself
 sys.path.insert(0, str(Path(__file__).parent))
 
 import ray
@@ -26,6 +31,7 @@ from hanmo.bulk import squares
 from hanmo.bulk.cluster import connected
 from hanmo.data.pack import write_pack
 from hanmo.data.read import split_reading
+from hanmo.data.sample import Sample
 from hanmo.errors import HanmoError
 from hanmo.normalize import Normalization
 from hanmo.synth import packs
@@ -39,16 +45,27 @@ PART = 16  # samples; the recipe has four parts. The test has the same three
 squares._BATCH = 64
 
 
-def pack(inputs: list[Path], out: Path, report: object = None) -> None:
+class Slow(squares.Normalizer):
+    """So slow that the second node gets some of the work, however long it takes to start."""
+
+    def __call__(self, batch: Sequence[Any]) -> list[Sample]:
+        time.sleep(0.4)
+        return super().__call__(batch)
+
+
+squares.Normalizer = Slow
+
+
+def pack(inputs: list[Path], out: Path, report: Callable[[int], None] | None = None) -> None:
     with connected("auto", None) as cores:
         over = squares.normalized_over_ray(split_reading(inputs), SQUARE, None, max(2, cores))
         with closing(over) as samples:
-            write_pack(out, samples, normalization=SQUARE, are_squares=True, on_progress=report)  # type: ignore[arg-type]
+            write_pack(out, samples, normalization=SQUARE, are_squares=True, on_progress=report)
 
 
-def error_of(function: object, *arguments: object) -> str:
+def error_of(function: Callable[..., None], *arguments: object) -> str:
     try:
-        function(*arguments)  # type: ignore[operator]
+        function(*arguments)
     except HanmoError as error:
         return f"{type(error).__name__}: {error}"
     return "none"

@@ -17,6 +17,16 @@ from hanmo.errors import ArgumentError, InstallationError, WorkerError, one_line
 
 LOCAL, AUTO = "local", "auto"
 
+SETTINGS = {
+    # Ray shall neither report to its makers nor print to the terminal.
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+    # The wait before a batch is sent again to an actor that cannot be reached; each further one is twice as long. Ray
+    # notices within half a minute that a machine is lost. With its default, the few tries of a batch end before that.
+    "RAY_task_actor_unavailable_retry_delay_base_ms": "4000",
+}
+"""Variables that Ray reads when it is started or connected. A program that connects itself has to set the last one."""
+
 _ANSWER_SECONDS = 5.0
 """How long a cluster may take to answer. Ray itself waits two minutes, and then ends the process."""
 _STORE_BYTES = 512 * 2**20
@@ -57,9 +67,8 @@ def connected(address: str, processes: int | None) -> Iterator[int]:
     answer, and what :func:`check_address` raises.
     """
     check_address(address)
-    # Ray reads these when it is started or connected: it shall neither report to its makers nor print to the terminal.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
     if address != LOCAL:
         # The variable is what Ray itself reads for "auto".
         _require_answer(os.environ.get("RAY_ADDRESS", address) if address == AUTO else address)
