@@ -88,12 +88,11 @@ def measure(args: argparse.Namespace, folder: Path) -> None:
     print(
         f"Batch {args.batch}, {pack.normalization.side} px, width {args.width}, {machine}, torch {torch.__version__}.\n"
     )
-    print("| pack | GB | images/s | ± | loss % |\n|---|---|---|---|---|")
+    print("| pack | GB | images/s | ± | slower by % |\n|---|---|---|---|---|")
     for name, values in rates.items():
         median, spread = statistics.median(values), (max(values) - min(values)) / 2
-        print(
-            f"| {name} | {sizes[name] / 1e9:.1f} | {median:,.0f} | {spread:,.0f} | {100 * (1 - median / before):.1f} |"
-        )
+        slower = 100 * (1 - median / before)
+        print(f"| {name} | {sizes[name] / 1e9:.1f} | {median:,.0f} | {spread:,.0f} | {slower:.1f} |")
 
 
 def batches(data: DeviceData, batch: int, processes: Processes) -> Iterator[tuple[Tensor, Tensor]]:

@@ -14,7 +14,7 @@ from hanmo.bench.comparison import Comparison
 from hanmo.bench.config import BenchConfig, MethodRow, NetRow
 from hanmo.config import dump_toml, load_toml
 from hanmo.distill import build_method
-from hanmo.errors import ConfigError, ModelError
+from hanmo.errors import CheckpointError, ConfigError, ModelError
 from hanmo.nets.registry import NetConfig, build_net, count_macs
 from hanmo.train.config import MethodConfig, Recipe
 from hanmo.train.loop import Trainer
@@ -199,5 +199,11 @@ def test_a_row_that_begins_as_another_waits_for_it(base: str, tmp_path: Path) ->
 @pytest.mark.parametrize("start", ["large", "large/7", "later/0", "runs/large"])
 def test_a_start_that_is_no_run_of_a_row_above_is_refused(base: str, tmp_path: Path, start: str) -> None:
     nets = (NetRow(name="large", net=LARGE), NetRow(name="small", net=SMALL, start=start), NetRow(name="later"))
-    with pytest.raises(ConfigError, match=r"large|row above"):
+    with pytest.raises(ConfigError, match=rf"row 'small': start '{start}'( is no run of a row above|: no seed 7)"):
         Comparison(bench(base, nets=nets), tmp_path)
+
+
+def test_a_start_of_another_make_is_refused_before_anything_is_trained(base: str, tmp_path: Path) -> None:
+    nets = (NetRow(name="large", net=NetConfig(name="vit")), NetRow(name="small", net=SMALL, start="large/0"))
+    with pytest.raises(CheckpointError, match=r"row 'small': large: "):
+        Comparison(bench(base, nets=nets, teachers=()), tmp_path)

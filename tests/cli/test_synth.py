@@ -49,7 +49,7 @@ def test_draws_pen_strokes(app: typer.Typer, recipe: Path, tmp_path: Path) -> No
     arguments = [str(recipe), "--online", "--out", str(tmp_path / "strokes")]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
-    assert "12 samples of 3 characters, 4 files of a writer each" in result.stdout
+    assert "12 samples of 3 characters, 4 files, one for each writer" in result.stdout
     assert "".join(s.label for s in read_pot(tmp_path / "strokes" / "w0004-s.pot")) == "永人山"
     assert isinstance(CliRunner().invoke(app, arguments).exception, RunError)
     assert CliRunner().invoke(app, [*arguments, "--overwrite"]).exit_code == 0
@@ -127,7 +127,7 @@ def test_shows_a_sheet_of_a_recipes_mix(app: typer.Typer, recipe: Path, tmp_path
         (["--show", "永"], ArgumentError, "no output named"),
         (["--show", "永", "--set", "side=32", "--out", "x"], ArgumentError, "no recipe named"),
         (["--online", "--out", "x"], ArgumentError, "no recipe named"),
-        (["--online", "--show", "永", "--out", "x"], ArgumentError, "leave --show and --resume away"),
+        (["--online", "--show", "永", "--out", "x"], ArgumentError, "leave --show and --resume out"),
         (["--online", "--sheet", "--out", "x"], ArgumentError, "--sheet takes"),
         (["--pages", "--out", "x"], ArgumentError, "--pages needs --show; add --show"),
         (["--show", "永✓x✓", "--out", "x"], CharsetError, r"2 character\(s\): x ✓;"),

@@ -149,9 +149,9 @@ def test_the_format_has_its_limits(tmp_path: Path) -> None:
     for wrong in (dot - 1, dot + 32_768, dot * np.nan, dot[:0], np.zeros((3, 3)), np.zeros(2)):
         with pytest.raises(DataError, match=r"sample 1: a \.pot record holds strokes"):
             write_pot(path, [OnlineSample("一", [wrong])])
-    with pytest.raises(DataError, match="65552 bytes with 1 strokes"):
+    with pytest.raises(DataError, match="needs 65,552 bytes, but a"):
         write_pot(path, [OnlineSample("一", [np.zeros((16_384, 2), np.float32)])])
-    with pytest.raises(DataError, match="0 strokes"):
+    with pytest.raises(DataError, match="has no strokes"):
         write_pot(path, [OnlineSample("一", [])])
     with pytest.raises(DataError, match="no samples"):
         write_pot(path, [])

@@ -22,7 +22,7 @@ from hanmo.nets.feature_hooks import FeatureHooks
 from hanmo.nets.registry import build_net
 from hanmo.train.config import SYNTH_PREFIX, DistillConfig, MethodConfig, Recipe
 from hanmo.train.data import open_training
-from hanmo.train.initialisation import load_fitting
+from hanmo.train.initialisation import begin_with, load_fitting
 from hanmo.train.methods import build_methods, hook_student
 from hanmo.train.onnx_teacher import ONNX_PREFIX, load_onnx_teacher
 from hanmo.train.run import WEIGHTS
@@ -92,16 +92,19 @@ class Comparison:
         recipe = replace(recipe, name=net.name, net=net.net)
         if not net.start:
             return recipe, ()
-        runs = self._runs_of(net.start)
-        if len(runs) != 1:
-            raise ConfigError(f"row {net.name!r}: start {net.start!r} is no run of a row above it; write NAME/SEED")
+        role = f"row {net.name!r}: start"
+        runs = self._runs_of(net.start, role)
+        if len(runs) != 1 or "/" not in net.start:
+            raise ConfigError(f"{role} {net.start!r} is no run of a row above it; write NAME/SEED")
+        if recipe.train.start:
+            raise ConfigError(f"{role} {net.start!r}, but a change sets train.start too; leave one out")
         return replace(recipe, train=replace(recipe.train, start=str(self.folder(*runs[0])))), (runs[0],)
 
     def _method_row(self, row: MethodRow, student: str) -> Row:
         """The training of one student by one method."""
         teachers, teacher_runs = [], []
         for teacher in self.config.teachers_of(row):
-            runs = self._runs_of(teacher)
+            runs = self._runs_of(teacher, f"row {row.name!r}: teacher")
             teacher_runs += runs
             # A row as teacher means its run folders, whether they are trained yet or not; other names stay as they are.
             teachers += [str(self.folder(name, seed)) for name, seed in runs] or [teacher]
@@ -123,19 +126,22 @@ class Comparison:
             start_runs=start_runs,
         )
 
-    def _runs_of(self, teacher: str) -> list[RunId]:
-        """The runs that ``teacher`` (``NAME`` or ``NAME/SEED``) means; none when it is a run folder or ONNX model."""
+    def _runs_of(self, teacher: str, role: str) -> list[RunId]:
+        """The runs that ``teacher`` (``NAME`` or ``NAME/SEED``) means; none when it is a run folder or ONNX model.
+
+        ``role`` says in errors what it is, and of which row.
+        """
         # "resnet18/0" is the run of seed 0 of a row, "resnet18" all its runs, "runs/old" some other run folder.
         name, slash, seed = teacher.rpartition("/")
         if name in self.rows and slash:
             if seed not in map(str, self.config.seeds):
-                raise ConfigError(f"teacher {teacher!r}: no seed {seed}; there are {self.config.seeds}")
+                raise ConfigError(f"{role} {teacher!r}: no seed {seed}; there are {self.config.seeds}")
             return [(name, int(seed))]
         if teacher in self.rows:
             return [(teacher, seed) for seed in self.config.seeds]
         # No row, and neither a path nor an "onnx:..." nor an "@..." name: a slip in a row's name.
         if not slash and ":" not in teacher and not teacher.startswith(MARK):
-            raise ConfigError(f"teacher {teacher!r} is no row above it; {nearest(teacher, self.rows)}")
+            raise ConfigError(f"{role} {teacher!r} is no row above it; {nearest(teacher, self.rows)}")
         return []
 
     def folder(self, name: str, seed: int) -> Path:
@@ -149,7 +155,7 @@ class Comparison:
         """A digest of all settings, including the teachers'; records with another key are not used for this row.
 
         Of a pack, the number of samples, the characters and the normalisation count, not the pixels: their last bits
-        may differ between machines. Of teachers that are no rows, and of ``train.start``, only the path counts.
+        may differ between machines. Of teachers and starts that are no rows, only the path counts.
         """
         # Without the path of the results: a folder that was moved or copied keeps its finished runs.
         text = dump_toml(row.recipe).replace(str(self.out), "")
@@ -224,6 +230,9 @@ class Comparison:
 
         try:
             student = build_student()
+            for name, _ in row.start_runs:
+                start = build_net(self.rows[name].recipe.net, classes, self.side).state_dict()
+                begin_with(student, start, name)
             if distill is None:
                 return
             layers = build_methods(distill).teacher_layers

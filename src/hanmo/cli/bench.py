@@ -44,8 +44,8 @@ def distill(
 ) -> None:
     """Train every net and every method of a comparison with every seed, and write the tables and the plot.
 
-    After Ctrl-C or --minutes the same command resumes. Finished trainings are not repeated, except teachers whose
-    weights are missing here while a row still needs them.
+    After Ctrl-C or --minutes the same command resumes. Finished trainings are not repeated, except those whose
+    weights are missing here while another row still needs them.
 
     Example: hanmo bench distill @bench --dry-run
     """

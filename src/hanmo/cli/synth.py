@@ -84,7 +84,7 @@ def synth(
         )
     if sheet:
         if recipe or settings or show or pages or online or resume or overwrite or ray is not None:
-            raise ArgumentError("synth: --sheet takes --count, --paper, --seed and --out alone; leave the rest away")
+            raise ArgumentError("synth: --sheet takes --count, --paper, --seed and --out alone; leave the rest out")
         _draw_sheets(out, count, seed or 0, paper)
         return
     if paper or count != 1:
@@ -92,7 +92,7 @@ def synth(
     if pages and not show:
         raise ArgumentError("synth: --pages needs --show; add --show with some characters")
     if online and (show or resume):
-        raise ArgumentError("synth: --online draws a recipe's samples in one go; leave --show and --resume away")
+        raise ArgumentError("synth: --online draws a recipe's samples in one go; leave --show and --resume out")
     if ray is not None and (show or online):
         raise ArgumentError("synth: --ray draws packs; leave it out with --show and --online")
     if recipe:
@@ -154,9 +154,8 @@ def _draw_online(recipe: SynthRecipe, out: Path, overwrite: bool) -> None:
 
     with tidy_kill(), reading("drawing", len(recipe), by_samples=True) as (_, on_samples):
         writers = write_online(recipe, out, on_progress=on_samples, overwrite=overwrite)
-    typer.echo(
-        f"{out}: {len(recipe):,} samples of {len(recipe.charset()):,} characters, {writers:,} files of a writer each"
-    )
+    samples, characters = len(recipe), len(recipe.charset())
+    typer.echo(f"{out}: {samples:,} samples of {characters:,} characters, {writers:,} files, one for each writer")
 
 
 def _draw_sheets(out: Path, count: int, seed: int, paper: str | None) -> None:

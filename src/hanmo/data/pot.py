@@ -28,7 +28,7 @@ SUFFIXES = (".pot", ".pot.xz")
 _HEADER = struct.Struct("<H4sH")
 _POINT = 4  # bytes
 _SMALLEST = _HEADER.size + 3 * _POINT  # a point, the end of its stroke, the end of the character
-_LARGEST = 0xFFFF  # what the size field can hold: 16,379 points and ends of strokes
+_LARGEST = 0xFFFF  # what the size field can hold: 16,380 points and ends of strokes together
 _HIGHEST = 0x7FFF  # the largest coordinate
 _STROKE_ENDS, _CHARACTER_ENDS = (-1, 0), (-1, -1)
 
@@ -115,8 +115,12 @@ def _record(sample: OnlineSample, path: Path, number: int) -> bytes:
     rows.append(np.array([_CHARACTER_ENDS], np.float64))
     content = np.concatenate(rows).astype("<i2").tobytes()
     size = _HEADER.size + len(content)
-    if not sample.strokes or size > _LARGEST:
-        raise DataError(f"{where}: {size} bytes with {len(sample.strokes)} strokes; a record holds 1 to {_LARGEST}")
+    if not sample.strokes:
+        raise DataError(f"{where}: has no strokes, which a .pot record cannot hold; leave it out")
+    if size > _LARGEST:
+        raise DataError(
+            f"{where}: needs {size:,} bytes, but a .pot record holds {_LARGEST:,} at most; give fewer points"
+        )
     return _HEADER.pack(size, tag.rstrip(b"\0")[::-1].ljust(4, b"\0"), len(sample.strokes)) + content
 
 

@@ -37,7 +37,7 @@ def read_samples(
 
 
 class Reading(NamedTuple):
-    """Some of the samples of a file or folder, by ``samples()``; it can be sent to another process."""
+    """A part of a file or folder, read by ``samples()``; it can be sent to another process."""
 
     path: Path
     samples: Callable[[], Iterator[Sample]]

@@ -62,7 +62,7 @@ def signature_planes(
     if not (0 <= level <= MAX_LEVEL and window >= 1 and 0 <= margin < side / 2 - 1):
         raise ArgumentError(
             f"side {side}, level {level}, window {window}, margin {margin}: level 0 to {MAX_LEVEL}, window 1 or more, "
-            "margin under half of the side"
+            "margin under half of the side less 1"
         )
     points, first, last = _resampled(*_fitted(checked(strokes), side, margin))
     here = np.arange(len(points))

@@ -34,6 +34,8 @@ def draw_online(
     charset = recipe.charset()
     mix, seed = mix or open_mix(recipe), torch.tensor(recipe.seed)
     for numbers in torch.split(torch.arange(start, len(recipe) if stop is None else stop), BATCH):
+        if not len(numbers):  # an empty range is split into one empty part
+            return
         classes, writers = numbers % len(charset), numbers // len(charset)
         drawn = mix.trace(classes, keys_of(seed, numbers, writers), SIDE)
         for label, writer, strokes in zip(classes.tolist(), writers.tolist(), drawn, strict=True):
@@ -71,8 +73,9 @@ def _check_free(out: Path, overwrite: bool) -> None:
     """Raise :class:`RunError` when ``out`` is no folder, or holds anything but files that may be replaced."""
     if not out.exists():
         return
-    files = list(out.iterdir()) if out.is_dir() else [out]
-    if out.is_file() or not all(map(is_pot, files)):
+    with storing(out):
+        files = list(out.iterdir()) if out.is_dir() else [out]
+    if out.is_file() or not all(is_pot(file) and file.is_file() for file in files):
         raise RunError(f"{out}: exists and is not a folder of .pot files; name another place")
     if files and not overwrite:
         raise RunError(f"{out}: holds .pot files already; --overwrite replaces them")

@@ -27,7 +27,7 @@ class DataConfig:
 
     With ``stream`` the packs that are trained on stay on the disk, mapped into memory, also where the GPU has room for
     them: each batch is read shortly before its step (:mod:`hanmo.train.streaming`). Larger packs than half of the GPU's
-    free memory always do.
+    free memory always do. Samples of ``real`` are not read ahead.
     """
 
     train: str

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from hanmo.charset import Charset, list_characters
 from hanmo.errors import CharsetError, ConfigError
@@ -56,13 +56,21 @@ def start_from(net: nn.Module, path: str, info: DataInfo, *, fine_tune: bool = F
     if fine_tune:
         for name in ("fc.weight", "fc.bias"):
             given[name][rows < 0] = given[name][rows >= 0].mean(0)
+    begin_with(net, given, path)
+    kept = int((rows >= 0).sum())
+    return Start(trained.trained_on, kept, len(trained.charset) - kept, tuple(torch.nonzero(rows < 0)[:, 0].tolist()))
+
+
+def begin_with(net: nn.Module, given: dict[str, Tensor], path: str) -> None:
+    """Load the state ``given`` into ``net``, of a wider or deeper ResNet its strongest channels.
+
+    Raises :class:`CheckpointError`, with ``path`` as its name, for the state of a net of another make.
+    """
     # From a net of the same shape all channels are kept, which is a plain copy; and new attention is possible.
     if isinstance(net, ResNet) and can_prune_to(net, given):
         prune_to(net, given)
     else:
         load_into(net, given, path)
-    kept = int((rows >= 0).sum())
-    return Start(trained.trained_on, kept, len(trained.charset) - kept, tuple(torch.nonzero(rows < 0)[:, 0].tolist()))
 
 
 def load_fitting(path: str, info: DataInfo, role: str, *, partly: bool = False) -> TrainedNet:

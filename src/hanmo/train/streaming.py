@@ -1,6 +1,6 @@
 """Batches of a pack that is too large for the memory of the GPU, ready before the training asks for them.
 
-Threads gather the rows of the coming batches from the memory map into pinned memory, and a stream of its own copies
+Threads gather the rows of the coming batches from the memory map into pinned memory, and a separate CUDA stream copies
 them to the GPU while the step before is still at work. benchmarks/streaming.md has what this costs against a pack that
 lies on the GPU.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -30,14 +31,16 @@ THREADS = 8
 def streamed(squares: Tensor, labels: Tensor, numbers: Iterator[Tensor], device: torch.device) -> Iterator[Batch]:
     """Squares (n, S, S) and labels (n,) on ``device`` for each batch of row numbers, int64 (n,) on the CPU.
 
-    ``squares`` uint8 (N, S, S) and ``labels`` int64 (N,) lie on the CPU. The first batch is the largest. An error of
-    reading is raised here. The threads end with the iterator.
+    ``squares`` uint8 (N, S, S) and ``labels`` int64 (N,) lie on the CPU. No batch may be larger than the first. An
+    error of reading is raised here. The threads end with the iterator.
     """
     arrays = (squares, labels)
     stream = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
     sources = [array.numpy() for array in arrays]
     waiting: deque[_Slot] = deque()
-    with ThreadPoolExecutor(THREADS, thread_name_prefix="streamed") as threads:
+    # Threads begin on the first GPU; one that waits for a copy must not open a context there.
+    on_gpu = partial(torch.cuda.set_device, device) if stream is not None else None
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="streamed", initializer=on_gpu) as threads:
         try:
             for rows in numbers:
                 slot = (
@@ -73,7 +76,7 @@ class _Slot:
         if self.copied is not None:
             self.copied.synchronize()  # the GPU may still be reading the batch before
         for source, buffer in zip(sources, self.buffers, strict=True):
-            # "clip", because NumPy would gather into memory of its own first to check the numbers. They are all rows.
+            # "clip", because NumPy would gather into memory of its own first to check the numbers. They are valid here.
             np.take(source, rows[part], axis=0, out=buffer.numpy()[part], mode="clip")
 
     def moved(self, device: torch.device, stream: torch.cuda.Stream | None) -> Batch:
