@@ -20,7 +20,8 @@ from typing import Any
 
 from hanmo.bulk.cluster import SETTINGS
 
-os.environ.update(SETTINGS)  # as hanmo does where it connects itself
+# As hanmo does where it connects itself; shorter, because a dead node is noticed sooner here (QUICKLY).
+os.environ.update(SETTINGS | {"RAY_task_actor_unavailable_retry_delay_base_ms": "1000"})
 sys.path.insert(0, str(Path(__file__).parent))
 
 import ray
