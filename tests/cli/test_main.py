@@ -175,7 +175,7 @@ def test_another_missing_module_is_ours_to_mend() -> None:
 
 
 # A pipe is refused; here it stands for a file that is read for a long time.
-PIPES = "import hanmo.data.gnt as gnt; gnt.open_file = lambda path: path.open('rb')"
+PIPES = "import hanmo.data.records as records; records.open_file = lambda path: path.open('rb')"
 
 
 def test_ctrl_c_ends_with_one_line(tmp_path: Path) -> None:
