@@ -74,7 +74,7 @@ FULL_DEVICE = Need(
     "there is no /dev/full; run this test on Linux",
 )
 RAY = Need(
-    "the tests of reading over a Ray cluster (tests/bulk/test_ray.py)",
+    "the tests of a Ray cluster (tests/bulk/test_ray.py, tests/bulk/test_packs_over_ray.py)",
     lambda: importlib.util.find_spec("ray") and "ray",
     "there is no Ray; make test RAY=1 installs it (80 MB), or pip install 'ray[data]'",
 )

@@ -43,10 +43,10 @@ def streamed(squares: Tensor, labels: Tensor, numbers: Iterator[Tensor], device:
     with ThreadPoolExecutor(THREADS, thread_name_prefix="streamed", initializer=on_gpu) as threads:
         try:
             for rows in numbers:
-                slot = (
-                    waiting.popleft() if len(waiting) == AHEAD else _Slot(arrays, len(rows), pinned=stream is not None)
-                )
-                if slot.filling:
+                if len(waiting) < AHEAD:
+                    slot = _Slot(arrays, len(rows), pinned=stream is not None)
+                else:
+                    slot = waiting.popleft()
                     yield slot.moved(device, stream)
                 slot.fill(threads, sources, rows.numpy())
                 waiting.append(slot)
