@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("--shares", nargs="+", type=float, default=[0.001, 0.01])
     parser.add_argument("--stages", nargs="+", choices=list(STAGES), default=["draw", "zip", "pack", "evaluate"])
     parser.add_argument("--repeat", type=int, default=1, help="write each drawn picture so many times")
-    parser.add_argument("--workers", type=int, default=2, help="of hanmo data pack")
+    parser.add_argument("--workers", type=int, default=2, help="of hanmo data pack, and archives zipped at a time")
     parser.add_argument("--device", default="cpu", help="of drawing and training")
     parser.add_argument("--bundle", default="free", help="of the stage evaluate")
     parser.add_argument("--limit", type=int, default=0, help="of the stages evaluate and test: samples of an archive")
@@ -148,7 +148,7 @@ def hanmo(*arguments: str) -> list[str]:
 
 def own(stage: str, share: float, args: argparse.Namespace) -> list[str]:
     here = [sys.executable, str(Path(__file__).resolve()), ".", "--do", stage, "--shares", str(share)]
-    return [*here, "--repeat", str(args.repeat), "--device", args.device]
+    return [*here, "--repeat", str(args.repeat), "--workers", str(args.workers), "--device", args.device]
 
 
 def pack(_: float, args: argparse.Namespace) -> list[list[str]]:
@@ -188,7 +188,7 @@ STAGES: dict[str, Callable[[float, argparse.Namespace], list[list[str]]]] = {
 
 OPTIONS = {
     "draw": ("repeat", "device"),
-    "zip": ("repeat",),
+    "zip": ("repeat", "workers"),
     "pack": ("repeat", "workers"),
     "evaluate": ("repeat", "bundle", "limit"),
     "teacher": ("repeat", "device", "settings"),
@@ -204,7 +204,7 @@ def prepare(args: argparse.Namespace) -> None:
     if args.do == "draw":
         draw(args.folder, characters_of(args.shares[0]), args.repeat, args.device)
     else:
-        zip_archives(args.folder)
+        zip_archives(args.folder, args.workers)
 
 
 def outputs(stage: str, place: Path) -> Iterator[Path]:

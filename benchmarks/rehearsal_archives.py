@@ -6,6 +6,8 @@ import os
 import shutil
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 from typing import NamedTuple
@@ -81,13 +83,17 @@ def cropped(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
 
 
-def zip_archives(place: Path) -> None:
-    """Zip the folder of each archive and remove it."""
-    for archive in (*TRAIN, *TEST):
-        folder = place / archive.name
-        partial = place / f"{archive.name}.partial"
-        with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as file:
-            for name in archive.files():
-                file.write(folder / name, f"{archive.name}/{name}")
-        partial.replace(place / f"{archive.name}.zip")
-        shutil.rmtree(folder)
+def zip_archives(place: Path, workers: int) -> None:
+    """Zip the folder of each archive and remove it; ``workers`` archives at a time."""
+    with ThreadPoolExecutor(workers) as pool:  # compressing does not hold Python's lock
+        list(pool.map(partial(_zip, place), (*TRAIN, *TEST)))
+
+
+def _zip(place: Path, archive: Archive) -> None:
+    folder = place / archive.name
+    unfinished = place / f"{archive.name}.partial"
+    with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED) as file:
+        for name in archive.files():
+            file.write(folder / name, f"{archive.name}/{name}")
+    unfinished.replace(place / f"{archive.name}.zip")
+    shutil.rmtree(folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 import zipfile
 from collections.abc import Sequence
@@ -121,6 +122,28 @@ def test_what_is_refused_here_is_refused_of_other_machines(inputs: Path, tmp_pat
 def test_a_machine_that_does_not_see_the_files(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=f"gone: is not there on the machine {socket.gethostname()}; .* shared disk"):
         squares.require_here(tmp_path / "gone")
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("gnt", r"1006-c\.gnt: has [\d,]+ bytes on the machine .*, and [\d,]+ where packing was started; .* shared"),
+        ("pictures", "pictures: has 29 pictures of some classes on the machine .*, and 30 where packing was started"),
+    ],
+)
+def test_a_machine_that_sees_other_files(
+    inputs: Path, tmp_path: Path, without_ray: None, source: str, message: str
+) -> None:
+    copy = tmp_path / source
+    shutil.copytree(inputs / source, copy)
+    parts = list(split_reading([copy]))
+    if source == "gnt":
+        file = copy / "1006-c.gnt"
+        file.write_bytes(file.read_bytes() * 2)  # whole samples: nothing about the file itself is wrong
+    else:
+        next(copy.glob("*/*")).unlink()
+    with pytest.raises(DataError, match=message):
+        list(squares.normalized_over_ray(parts, SQUARE, None, 2))
 
 
 @pytest.mark.parametrize("page", [None, PageConfig()])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,13 +12,16 @@ import pytest
 
 from hanmo.charset import Charset
 from hanmo.data.pack import Pack
+from hanmo.data.sample import Sample
 from hanmo.errors import CharsetError, PackError, RunError
 from hanmo.normalize import Normalization
 from hanmo.synth.fonts.bank import FontRecord, pack_levels, write_bank
 from hanmo.synth.fonts.variants import draw_medians
-from hanmo.synth.mix import MixConfig
+from hanmo.synth.mix import Mix, MixConfig
 from hanmo.synth.packs import synthesize
+from hanmo.synth.paper.page import PageConfig
 from hanmo.synth.recipe import SynthRecipe
+from hanmo.synth.samples import draw_samples
 
 SMALL = SynthRecipe(characters="永人山", per_character=5, seed=2, side=48)
 
@@ -76,6 +79,24 @@ def test_a_stopped_drawing_goes_on_to_the_same_bytes(tmp_path: Path, monkeypatch
     assert pack.digest == straight.digest
     assert contents(tmp_path / "pack") == contents(tmp_path / "straight")
     assert not parts.exists()
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_parts_with_skipped_pages_are_not_drawn_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[tuple[int, int]] = []
+
+    def with_a_blank_page(recipe: SynthRecipe, start: int, stop: int, mix: Mix) -> Iterator[Sample]:
+        drawn.append((start, stop))
+        for number, sample in enumerate(draw_samples(recipe, start, stop, mix), start):
+            yield sample._replace(image=np.full_like(sample.image, 255)) if number == 1 else sample
+
+    monkeypatch.setattr("hanmo.synth.packs.draw_samples", with_a_blank_page)
+    recipe = replace(SMALL, page=PageConfig())
+    stopped(tmp_path / "pack", 8, recipe)
+    drawn.clear()
+    pack = synthesize(recipe, tmp_path / "pack", resume=True)
+    assert drawn == [(8, 12), (12, 15)]
+    assert (len(pack), pack.skipped["blank"]) == (14, 1)
 
 
 @pytest.mark.usefixtures("small_parts")

@@ -37,8 +37,8 @@ def normalized_over_ray(
     """The samples of ``readings`` in their order, each with its square as the image; blank ones without pixels.
 
     Those of labels outside ``charset`` come without pixels, too. Within :func:`hanmo.bulk.cluster.connected`, with up
-    to ``actors`` processes. Raises what reading them raises, :class:`DataError` where a machine does not see a file,
-    and :class:`WorkerError`.
+    to ``actors`` processes. Raises what reading them raises, :class:`DataError` where a machine does not see a file or
+    sees another one, and :class:`WorkerError`.
     """
     return over_ray(readings, _read, Normalizer(normalization, charset), size=_BATCH, actors=actors)
 
@@ -62,10 +62,26 @@ def over_ray(
 def require_here(path: Path) -> None:
     """Raise :class:`DataError` if this machine does not see ``path``."""
     if not path.exists():
-        raise DataError(
-            f"{path}: is not there on the machine {socket.gethostname()}; with --ray every machine must see the same "
-            "files at the same path: put them on a shared disk"
+        raise _differs(path, f"is not there on the machine {socket.gethostname()}")
+
+
+def require_same(reading: Reading) -> None:
+    """Raise :class:`DataError` if this machine does not see the file or folders that ``reading`` was listed from."""
+    require_here(reading.path)
+    # Without this, a copy with fewer pictures would give a pack with fewer samples, and no word of it.
+    if (size := reading.size_here()) != reading.size:
+        unit = "pictures of some classes" if reading.path.is_dir() else "bytes"
+        machine = socket.gethostname()
+        raise _differs(
+            reading.path,
+            f"has {size:,} {unit} on the machine {machine}, and {reading.size:,} where packing was started",
         )
+
+
+def _differs(path: Path, how: str) -> DataError:
+    return DataError(
+        f"{path}: {how}; with --ray every machine must see the same files at the same path: put them on a shared disk"
+    )
 
 
 @dataclass(frozen=True)
@@ -98,7 +114,7 @@ class _Packed(NamedTuple):
 
 
 def _read(reading: Reading) -> Iterator[_Packed]:
-    require_here(reading.path)
+    require_same(reading)
     return map(_Packed, reading.samples())
 
 

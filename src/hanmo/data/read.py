@@ -17,7 +17,7 @@ from hanmo.data.pack import is_pack
 from hanmo.data.sample import Sample
 from hanmo.errors import DataError
 from hanmo.files import exists, is_folder
-from hanmo.image import SUFFIXES
+from hanmo.image import SUFFIXES, pictures_in
 
 
 def read_samples(
@@ -37,10 +37,16 @@ def read_samples(
 
 
 class Reading(NamedTuple):
-    """A part of a file or folder, read by ``samples()``; it can be sent to another process."""
+    """A part of a file or folder, read by ``samples()``; it can be sent to another process.
+
+    ``size``: the bytes of the file, or the number of pictures in the class folders, when the part was listed.
+    ``size_here()`` is the same where it is called, so that a machine can tell whether it sees the same files.
+    """
 
     path: Path
     samples: Callable[[], Iterator[Sample]]
+    size: int
+    size_here: Callable[[], int]
 
 
 _MEMBERS = 4
@@ -58,14 +64,33 @@ def split_reading(inputs: Sequence[str | Path], mapping: Labels | None = None) -
         if is_folder(path):
             classes = class_folders(path, labels)
             for first in range(0, len(classes), _MEMBERS):
-                yield Reading(path, partial(read_classes, path, classes[first : first + _MEMBERS]))
-        elif is_zip(path):
+                some = classes[first : first + _MEMBERS]
+                yield _part(path, partial(read_classes, path, some), partial(_count_pictures, some))
+            continue
+        size = partial(_bytes_of, path)
+        if is_zip(path):
             with open_members(path) as (_, members):
                 count = len(members)
             for first in range(0, count, _MEMBERS):
-                yield Reading(path, partial(read_zip, path, None, slice(first, first + _MEMBERS)))
+                yield _part(path, partial(read_zip, path, None, slice(first, first + _MEMBERS)), size)
         else:
-            yield Reading(path, partial(read_gnt, path))
+            yield _part(path, partial(read_gnt, path), size)
+
+
+def _part(path: Path, samples: Callable[[], Iterator[Sample]], size: Callable[[], int]) -> Reading:
+    return Reading(path, samples, size(), size)
+
+
+def _bytes_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+
+
+def _count_pictures(classes: Sequence[tuple[Path, str]]) -> int:
+    # A folder that is not there has none; the sizes of millions of pictures would take too long to ask for.
+    return sum(len(pictures_in(folder)) for folder, _ in classes if folder.is_dir())
 
 
 def find_inputs(inputs: Sequence[str | Path]) -> list[Path]:
