@@ -12,7 +12,7 @@ from hanmo import errors
 from hanmo.errors import HanmoError, InputError, OperationError
 
 ERRORS = {name: kind for name, kind in vars(errors).items() if inspect.isclass(kind) and issubclass(kind, HanmoError)}
-CAUGHT_ONLY = {"HanmoError", "InputError", "OperationError"}
+CAUGHT_ONLY = {"HanmoError", "InputError", "OperationError", "RecordError"}
 SOURCE = Path(hanmo.__file__).parent
 
 

@@ -9,7 +9,8 @@
     │   │   ├── ImageTooLargeError   it is beyond the limits of hanmo.image or hanmo.strokes
     │   │   └── SheetError           it shows no grid of cells
     │   ├── DataError            a sample file, a folder of pictures or a pack is damaged or empty
-    │   │   ├── GntError             a .gnt record is truncated or lies; knows the file and the byte offset
+    │   │   ├── RecordError          a record is truncated or lies; knows the file and the byte offset
+    │   │   │   ├── GntError             the same of a .gnt record
     │   │   │   └── PotError             the same of a .pot record
     │   │   ├── PackError            a pack is damaged or of another normalisation
     │   │   └── FontError            a font cannot be read, or a bank of glyphs is damaged
@@ -29,12 +30,12 @@
         ├── DeviceError          a device or an ONNX Runtime provider is missing or cannot start
         └── InstallationError    something that hanmo needs is missing or damaged
 
-HanmoError, InputError and OperationError are there to be caught; only the errors below them are raised. Messages are
-one line: what is wrong, where, and what to do about it.
+HanmoError, InputError, OperationError and RecordError are there to be caught; only the errors below them are raised.
+Messages are one line: what is wrong, where, and what to do about it.
 
-Public, as ``hanmo.NAME``, are all errors but FaintInkError, GntError, PotError, PackError, FontError, ModelError,
-RunError, CheckpointError, DivergedError, DeviceMemoryError, ExportError, WorkerError and InstallationError. To catch
-one of these, catch the error above it.
+Public, as ``hanmo.NAME``, are all errors but FaintInkError, RecordError, GntError, PotError, PackError, FontError,
+ModelError, RunError, CheckpointError, DivergedError, DeviceMemoryError, ExportError, WorkerError and InstallationError.
+To catch one of these, catch the error above it.
 """
 
 from __future__ import annotations
@@ -103,20 +104,24 @@ class DataError(InputError):
     """A sample file, a folder of pictures or a pack is damaged or empty."""
 
 
-class GntError(DataError):
-    """A ``.gnt`` record is truncated or lies; carries the file and the byte offset."""
+class RecordError(DataError):
+    """A record of a sample file is truncated or lies; carries the file and the byte offset."""
 
     def __init__(self, reason: str, path: Path | str, offset: int) -> None:
         super().__init__(f"{path}: byte {offset}: {reason}")
         self.reason, self.path, self.offset = reason, Path(path), offset
 
-    def __reduce__(self) -> tuple[type[GntError], tuple[str, Path, int]]:
+    def __reduce__(self) -> tuple[type[RecordError], tuple[str, Path, int]]:
         # Exceptions pickle their message alone, which is not what __init__ takes: a pool of workers would end by it.
         return type(self), (self.reason, self.path, self.offset)
 
 
-class PotError(GntError):
-    """A ``.pot`` record is truncated or lies; carries the file and the byte offset, too."""
+class GntError(RecordError):
+    """A :class:`RecordError` of a ``.gnt`` file."""
+
+
+class PotError(RecordError):
+    """A :class:`RecordError` of a ``.pot`` file."""
 
 
 class PackError(DataError):

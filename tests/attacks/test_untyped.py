@@ -25,7 +25,7 @@ from hanmo.data.gnt import read_gnt, read_zip
 from hanmo.data.pack import Pack, is_pack
 from hanmo.data.pot import read_pot
 from hanmo.data.read import read_samples
-from hanmo.errors import CheckpointError, ConfigError, DataError, GntError, HanmoError, StorageError
+from hanmo.errors import CheckpointError, ConfigError, DataError, GntError, HanmoError, RecordError, StorageError
 from hanmo.image import load
 from hanmo.nets.registry import NETS, NetConfig, build_net
 from hanmo.own.pictures import from_font
@@ -145,7 +145,7 @@ PUBLIC = [kind for kind in subclasses(HanmoError) if kind.__module__ == "hanmo.e
 
 @pytest.mark.parametrize("kind", PUBLIC)
 def test_every_error_can_be_sent_between_processes(kind: type[HanmoError]) -> None:
-    error = kind(*(("reason", "a.gnt", 3) if issubclass(kind, GntError) else ("message",)))
+    error = kind(*(("reason", "a.gnt", 3) if issubclass(kind, RecordError) else ("message",)))
     again = pickle.loads(pickle.dumps(error))
     assert (type(again), str(again)) == (type(error), str(error))
 

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, ClassVar, Generic, NamedTuple, TypeVar
 from hanmo.atomic import replacing, writing
 from hanmo.data.archive import name_of, open_member, open_members
 from hanmo.data.xz import Unpacked
-from hanmo.errors import DataError, GntError
+from hanmo.errors import DataError, RecordError
 from hanmo.files import open_file
 
 Content = TypeVar("Content")
@@ -63,7 +63,7 @@ class RecordStream(ABC, Generic[Content]):
         """The label and the content of the record whose header holds ``fields``."""
 
     @abstractmethod
-    def error(self, reason: str) -> GntError:
+    def error(self, reason: str) -> RecordError:
         """The error for damage to the current record."""
 
     def __iter__(self) -> Iterator[tuple[str, Content]]:
