@@ -13,8 +13,9 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from hanmo.bulk.cluster import SETTINGS
 
@@ -24,7 +25,7 @@ os.environ.update(SETTINGS | {"RAY_task_actor_unavailable_retry_delay_base_ms": 
 import ray
 from ray.cluster_utils import Cluster
 
-from hanmo.bulk import Options, Source, read_in_bulk, spread
+from hanmo.bulk import Options, Source, read_in_bulk, run, spread
 
 STORE = 80 * 2**20  # bytes of shared memory a node; Ray refuses less than 75 MiB
 # A node that is dead is noticed within some seconds, not after half a minute as by default.
@@ -38,18 +39,49 @@ def busy(node: object) -> bool:
     return free.get(node.node_id, {"CPU": 1.0}).get("CPU", 0.0) < 1.0
 
 
-def killing(cluster: Cluster, stored: Callable[[], int], least: int) -> tuple[threading.Thread, list[int]]:
-    """A thread that adds a node and kills it when it reads and ``least`` rows are stored; and how many there were."""
-    node = cluster.add_node(num_cpus=1, object_store_memory=STORE, include_dashboard=False)
-    at: list[int] = []
+class Killing:
+    """Adds a node to the cluster, and kills it when it reads and ``least`` rows are stored, as ``stored`` tells."""
 
-    def watch() -> None:
-        while stored() < least or not busy(node):
+    def __init__(self, cluster: Cluster, stored: Callable[[], int], least: int, reads: Path) -> None:
+        self._cluster, self._stored, self._least, self._reads = cluster, stored, least, reads
+        self._node = cluster.add_node(num_cpus=1, object_store_memory=STORE, include_dashboard=False)
+        self._ended = threading.Event()
+        self._at: int | None = None
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def _watch(self) -> None:
+        while not busy(self._node):
             time.sleep(0.02)
-        at.append(stored())
-        cluster.remove_node(node, allow_graceful=False)
+        self._reads.touch()
+        while self._stored() < self._least:
+            time.sleep(0.02)
+        # A run that ended before shows nothing, and main() says so.
+        if not self._ended.is_set():
+            self._at = self._stored()
+            self._cluster.remove_node(self._node, allow_graceful=False)
 
-    return threading.Thread(target=watch, daemon=True), at
+    def end(self) -> int:
+        """After the run: how many rows were stored at the kill."""
+        self._ended.set()
+        self._thread.join(10)
+        if self._at is None:
+            raise RuntimeError("the run ended before the node was killed")
+        return self._at
+
+
+def waiting(work: type[Any], reads: Path, pause: float = 0.0) -> type[Any]:
+    """``work`` of which each batch waits for the file ``reads``, so that both nodes read, and for ``pause`` seconds."""
+
+    class Waiting(work):  # type: ignore[misc]
+        def __call__(self, batch: Sequence[Any]) -> Any:
+            deadline = time.monotonic() + 120
+            while not reads.exists() and time.monotonic() < deadline:
+                time.sleep(0.05)
+            time.sleep(pause)
+            return super().__call__(batch)
+
+    return Waiting
 
 
 def main(facts: str, bundle: str, folder: str, out: str) -> None:
@@ -68,12 +100,13 @@ def main(facts: str, bundle: str, folder: str, out: str) -> None:
         return done
 
     try:
-        thread, at = killing(cluster, stored, 500)
-        thread.start()
+        reads = Path(facts).with_name("reads")
+        run.Worker = waiting(run.Worker, reads)  # type: ignore[misc]
+        killing = Killing(cluster, stored, 500, reads)
         options = Options(bundle=bundle, top=2)
         totals = read_in_bulk(Source([folder]), out, options, ray="auto", processes=2, report=report)
-        thread.join()
-        Path(facts).write_text(json.dumps({"killed_at": at[0], "counts": totals.counts, "seconds": totals.seconds}))
+        found = {"killed_at": killing.end(), "counts": totals.counts, "seconds": totals.seconds}
+        Path(facts).write_text(json.dumps(found))
     finally:
         ray.shutdown()
         cluster.shutdown()

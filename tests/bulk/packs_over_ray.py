@@ -11,12 +11,10 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from hanmo.bulk.cluster import SETTINGS
 
@@ -25,14 +23,13 @@ os.environ.update(SETTINGS | {"RAY_task_actor_unavailable_retry_delay_base_ms": 
 sys.path.insert(0, str(Path(__file__).parent))
 
 import ray
-from killed_node import QUICKLY, STORE, killing
+from killed_node import QUICKLY, STORE, Killing, waiting
 from ray.cluster_utils import Cluster
 
 from hanmo.bulk import squares
 from hanmo.bulk.cluster import connected
 from hanmo.data.pack import write_pack
 from hanmo.data.read import split_reading
-from hanmo.data.sample import Sample
 from hanmo.errors import HanmoError
 from hanmo.normalize import Normalization
 from hanmo.synth import packs
@@ -44,17 +41,6 @@ SQUARE = Normalization(side=32)
 RECIPE = SynthRecipe(characters="永人山", per_character=20, seed=2, side=48)
 PART = 16  # samples; the recipe has four parts. The test has the same three
 squares._BATCH = 64
-
-
-class Slow(squares.Normalizer):
-    """So slow that the second node gets some of the work, however long it takes to start."""
-
-    def __call__(self, batch: Sequence[Any]) -> list[Sample]:
-        time.sleep(0.4)
-        return super().__call__(batch)
-
-
-squares.Normalizer = Slow
 
 
 def pack(inputs: list[Path], out: Path, report: Callable[[int], None] | None = None) -> None:
@@ -89,11 +75,11 @@ def main(facts: str, folder: str) -> None:
         done = samples
 
     try:
-        thread, at = killing(cluster, lambda: done, 200)
-        thread.start()
+        reads = Path(facts).with_name("reads")
+        squares.Normalizer = waiting(squares.Normalizer, reads, 0.4)  # type: ignore[misc]
+        killing = Killing(cluster, lambda: done, 200, reads)
         pack([root / "in.zip", root / "gnt", root / "pictures"], root / "packed", report)
-        thread.join()
-        found = {"killed_at": at[0]}
+        found = {"killed_at": killing.end()}
         draw(RECIPE, root / "drawn")
         found["damaged"] = error_of(pack, [root / "damaged"], root / "none")
         Path(facts).write_text(json.dumps(found))
