@@ -156,12 +156,19 @@ def pictures_in(folder: Path) -> list[Path]:
 
     Raises :class:`ImageError` for a folder that cannot be listed.
     """
+    return sorted(_pictures_in(folder))
+
+
+def has_pictures(folder: Path) -> bool:
+    """Whether :func:`pictures_in` finds any, without listing all."""
+    return next(_pictures_in(folder), None) is not None
+
+
+def _pictures_in(folder: Path) -> Iterator[Path]:
     try:
-        return sorted(
-            path
-            for path in folder.iterdir()
-            if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
-        )
+        for path in folder.iterdir():
+            if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file():
+                yield path
     except OSError as error:
         raise ImageError(f"{describe(folder)}: cannot be listed ({error.strerror}); check its permissions") from error
 

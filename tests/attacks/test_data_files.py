@@ -333,6 +333,7 @@ def test_a_class_beyond_the_charset_is_found_at_once(pack: Path) -> None:
         ({"sources": None}, "damaged"),
         ({"writers": []}, "writers.u16"),
         ({"files": 3}, "damaged"),
+        ({"skipped": {"blank": "x"}}, "damaged"),
     ],
 )
 def test_a_lying_pack_json_is_refused(pack: Path, changes: dict[str, object], message: str) -> None:

@@ -33,17 +33,14 @@ QUICKLY = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 1000, "
 spread._FILE_ROWS = 500
 
 
-def busy(node: object) -> bool:
-    """Whether an actor has the node's only core."""
-    free = ray._private.state.available_resources_per_node()
-    return free.get(node.node_id, {"CPU": 1.0}).get("CPU", 0.0) < 1.0
+class NodeKiller:
+    """Adds a node to the cluster, and kills it when both nodes read and ``least`` rows are stored, as ``stored`` tells.
 
+    ``marks`` is the folder of :func:`waiting_for_both`.
+    """
 
-class Killing:
-    """Adds a node to the cluster, and kills it when it reads and ``least`` rows are stored, as ``stored`` tells."""
-
-    def __init__(self, cluster: Cluster, stored: Callable[[], int], least: int, reads: Path) -> None:
-        self._cluster, self._stored, self._least, self._reads = cluster, stored, least, reads
+    def __init__(self, cluster: Cluster, stored: Callable[[], int], least: int, marks: Path) -> None:
+        self._cluster, self._stored, self._least, self._marks = cluster, stored, least, marks
         self._node = cluster.add_node(num_cpus=1, object_store_memory=STORE, include_dashboard=False)
         self._ended = threading.Event()
         self._at: int | None = None
@@ -51,32 +48,35 @@ class Killing:
         self._thread.start()
 
     def _watch(self) -> None:
-        while not busy(self._node):
-            time.sleep(0.02)
-        self._reads.touch()
-        while self._stored() < self._least:
-            time.sleep(0.02)
-        # A run that ended before shows nothing, and main() says so.
-        if not self._ended.is_set():
-            self._at = self._stored()
-            self._cluster.remove_node(self._node, allow_graceful=False)
+        while not (self._marks / self._node.node_id).exists() or self._stored() < self._least:
+            if self._ended.wait(0.02):  # a run that ended before shows nothing, and end() says so
+                return
+        self._at = self._stored()
+        self._cluster.remove_node(self._node, allow_graceful=False)
 
     def end(self) -> int:
         """After the run: how many rows were stored at the kill."""
         self._ended.set()
-        self._thread.join(10)
+        self._thread.join()
         if self._at is None:
             raise RuntimeError("the run ended before the node was killed")
         return self._at
 
 
-def waiting(work: type[Any], reads: Path, pause: float = 0.0) -> type[Any]:
-    """``work`` of which each batch waits for the file ``reads``, so that both nodes read, and for ``pause`` seconds."""
+def waiting_for_both(work: type[Any], marks: Path, pause: float = 0.0) -> type[Any]:
+    """``work`` whose batches wait until both nodes have one, and for ``pause`` seconds.
+
+    A node with a batch leaves a file with its number in ``marks``.
+    """
+    marks.mkdir()
 
     class Waiting(work):  # type: ignore[misc]
         def __call__(self, batch: Sequence[Any]) -> Any:
+            (marks / ray.get_runtime_context().get_node_id()).touch()
             deadline = time.monotonic() + 120
-            while not reads.exists() and time.monotonic() < deadline:
+            while len(list(marks.iterdir())) < 2:
+                if time.monotonic() > deadline:
+                    raise RuntimeError("the second node had no batch within 120 s")
                 time.sleep(0.05)
             time.sleep(pause)
             return super().__call__(batch)
@@ -100,12 +100,12 @@ def main(facts: str, bundle: str, folder: str, out: str) -> None:
         return done
 
     try:
-        reads = Path(facts).with_name("reads")
-        run.Worker = waiting(run.Worker, reads)  # type: ignore[misc]
-        killing = Killing(cluster, stored, 500, reads)
+        marks = Path(facts).with_name("marks")
+        run.Worker = waiting_for_both(run.Worker, marks)  # type: ignore[misc]
+        killer = NodeKiller(cluster, stored, 500, marks)
         options = Options(bundle=bundle, top=2)
         totals = read_in_bulk(Source([folder]), out, options, ray="auto", processes=2, report=report)
-        found = {"killed_at": killing.end(), "counts": totals.counts, "seconds": totals.seconds}
+        found = {"killed_at": killer.end(), "counts": totals.counts, "seconds": totals.seconds}
         Path(facts).write_text(json.dumps(found))
     finally:
         ray.shutdown()

@@ -23,7 +23,7 @@ os.environ.update(SETTINGS | {"RAY_task_actor_unavailable_retry_delay_base_ms": 
 sys.path.insert(0, str(Path(__file__).parent))
 
 import ray
-from killed_node import QUICKLY, STORE, Killing, waiting
+from killed_node import QUICKLY, STORE, NodeKiller, waiting_for_both
 from ray.cluster_utils import Cluster
 
 from hanmo.bulk import squares
@@ -75,11 +75,11 @@ def main(facts: str, folder: str) -> None:
         done = samples
 
     try:
-        reads = Path(facts).with_name("reads")
-        squares.Normalizer = waiting(squares.Normalizer, reads, 0.4)  # type: ignore[misc]
-        killing = Killing(cluster, lambda: done, 200, reads)
+        marks = Path(facts).with_name("marks")
+        squares.Normalizer = waiting_for_both(squares.Normalizer, marks, 0.4)  # type: ignore[misc]
+        killer = NodeKiller(cluster, lambda: done, 200, marks)
         pack([root / "in.zip", root / "gnt", root / "pictures"], root / "packed", report)
-        found = {"killed_at": killing.end()}
+        found = {"killed_at": killer.end()}
         draw(RECIPE, root / "drawn")
         found["damaged"] = error_of(pack, [root / "damaged"], root / "none")
         Path(facts).write_text(json.dumps(found))

@@ -38,7 +38,7 @@ def normalized_over_ray(
 
     Those of labels outside ``charset`` come without pixels, too. Within :func:`hanmo.bulk.cluster.connected`, with up
     to ``actors`` processes. Raises what reading them raises, :class:`DataError` where a machine does not see a file or
-    sees another one, and :class:`WorkerError`.
+    sees one of another size, and :class:`WorkerError`.
     """
     return over_ray(readings, _read, Normalizer(normalization, charset), size=_BATCH, actors=actors)
 
@@ -65,16 +65,17 @@ def require_here(path: Path) -> None:
         raise _differs(path, f"is not there on the machine {socket.gethostname()}")
 
 
-def require_same(reading: Reading) -> None:
-    """Raise :class:`DataError` if this machine does not see the file or folders that ``reading`` was listed from."""
+def require_same_size(reading: Reading) -> None:
+    """Raise :class:`DataError` where the file, or the class folders, have another size here than when they were listed.
+
+    That is another number of bytes or of pictures; contents are not compared.
+    """
     require_here(reading.path)
     # Without this, a copy with fewer pictures would give a pack with fewer samples, and no word of it.
-    if (size := reading.size_here()) != reading.size:
-        unit = "pictures of some classes" if reading.path.is_dir() else "bytes"
+    if (here := reading.size_here()) != reading.size:
         machine = socket.gethostname()
         raise _differs(
-            reading.path,
-            f"has {size:,} {unit} on the machine {machine}, and {reading.size:,} where packing was started",
+            reading.path, f"has {here} on the machine {machine}, and {reading.size} where packing was started"
         )
 
 
@@ -114,7 +115,7 @@ class _Packed(NamedTuple):
 
 
 def _read(reading: Reading) -> Iterator[_Packed]:
-    require_same(reading)
+    require_same_size(reading)
     return map(_Packed, reading.samples())
 
 

@@ -17,7 +17,7 @@ from hanmo.data.gnt import is_character
 from hanmo.data.sample import Sample
 from hanmo.errors import DataError
 from hanmo.files import is_folder, read_limited
-from hanmo.image import load, pictures_in
+from hanmo.image import has_pictures, load, pictures_in
 
 Labels = str | Path | Mapping[str, str]
 """Which character a folder holds: a mapping, or a file of one (see :func:`read_mapping`)."""
@@ -138,7 +138,7 @@ def class_folders(path: str | Path, labels: Labels | None = None) -> list[tuple[
             f"{root}: {len(unnamed)} folder(s) not named after a character: {list_characters(unnamed)}; "
             "rename them or give a mapping"
         )
-    bare = [folder.name for folder in folders if not pictures_in(folder)]
+    bare = [folder.name for folder in folders if not has_pictures(folder)]
     if bare:
         raise DataError(
             f"{root}: {len(bare)} folder(s) without a picture: {list_characters(bare)}; remove or fill them"

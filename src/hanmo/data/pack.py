@@ -112,7 +112,8 @@ class Pack:
             count, charset, files = operator.index(head["count"]), Charset(head["charset"]), dict(head["files"])
             normalization = _normalization(path, head["normalization"])
             sources, writers = tuple(map(str, head["sources"])), tuple(map(str, head["writers"]))
-            skipped, charset_digest = dict(head["skipped"]), head["charset_digest"]
+            skipped = {str(why): operator.index(number) for why, number in dict(head["skipped"]).items()}
+            charset_digest = head["charset_digest"]
         except PackError:
             raise
         except (KeyError, TypeError, ValueError, OverflowError) as error:

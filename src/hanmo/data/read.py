@@ -39,14 +39,14 @@ def read_samples(
 class Reading(NamedTuple):
     """A part of a file or folder, read by ``samples()``; it can be sent to another process.
 
-    ``size``: the bytes of the file, or the number of pictures in the class folders, when the part was listed.
-    ``size_here()`` is the same where it is called, so that a machine can tell whether it sees the same files.
+    ``size``: what was there when the part was listed: "21,505 bytes" of a file, or "the class folders 一 to 万 with 30
+    pictures". ``size_here()`` is that where it is called, so that a machine can tell whether it sees the same.
     """
 
     path: Path
     samples: Callable[[], Iterator[Sample]]
-    size: int
-    size_here: Callable[[], int]
+    size: str
+    size_here: Callable[[], str]
 
 
 _MEMBERS = 4
@@ -65,7 +65,7 @@ def split_reading(inputs: Sequence[str | Path], mapping: Labels | None = None) -
             classes = class_folders(path, labels)
             for first in range(0, len(classes), _MEMBERS):
                 some = classes[first : first + _MEMBERS]
-                yield _part(path, partial(read_classes, path, some), partial(_count_pictures, some))
+                yield _part(path, partial(read_classes, path, some), partial(_pictures_of, some))
             continue
         size = partial(_bytes_of, path)
         if is_zip(path):
@@ -77,20 +77,21 @@ def split_reading(inputs: Sequence[str | Path], mapping: Labels | None = None) -
             yield _part(path, partial(read_gnt, path), size)
 
 
-def _part(path: Path, samples: Callable[[], Iterator[Sample]], size: Callable[[], int]) -> Reading:
+def _part(path: Path, samples: Callable[[], Iterator[Sample]], size: Callable[[], str]) -> Reading:
     return Reading(path, samples, size(), size)
 
 
-def _bytes_of(path: Path) -> int:
+def _bytes_of(path: Path) -> str:
     try:
-        return path.stat().st_size
+        return f"{path.stat().st_size:,} bytes"
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from error
 
 
-def _count_pictures(classes: Sequence[tuple[Path, str]]) -> int:
-    # A folder that is not there has none; the sizes of millions of pictures would take too long to ask for.
-    return sum(len(pictures_in(folder)) for folder, _ in classes if folder.is_dir())
+def _pictures_of(classes: Sequence[tuple[Path, str]]) -> str:
+    # A folder that is not there has none.
+    count = sum(len(pictures_in(folder)) for folder, _ in classes if folder.is_dir())
+    return f"the class folders {classes[0][0].name} to {classes[-1][0].name} with {count:,} pictures"
 
 
 def find_inputs(inputs: Sequence[str | Path]) -> list[Path]:

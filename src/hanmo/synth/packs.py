@@ -185,7 +185,7 @@ class _Drawing:
 
 
 def _is_sound(place: Path, count: int) -> bool:
-    """Whether a part exists, is of ``count`` drawn samples, and every byte of it is as it was written."""
+    """Whether a part covers ``count`` drawn samples, skipped ones included, and its bytes match their hashes."""
     try:
         pack = Pack.open(place, verify=True)
         # Pages whose ink is too faint to be found were skipped; they were drawn all the same.
