@@ -42,7 +42,8 @@ class BundleNet(nn.Module):
         self._standard = (bundle.mean, bundle.std) if feeds_floats else None
         self._numbers: dict[str, Any] = {}  # shapes, axes and the like: lists, never on a device
         self._buffers_of: dict[str, str] = {}
-        self._steps: list[tuple[Callable[..., Any], tuple[str, ...], str]] = []
+        # An operation, its inputs and output, and the values that no later one needs.
+        self._steps: list[tuple[Callable[..., Any], tuple[str, ...], str, tuple[str, ...]]] = []
         try:
             self._build(read_graph(bundle.model))
         except (ModelError, IndexError, KeyError, ValueError, TypeError) as error:
@@ -54,14 +55,16 @@ class BundleNet(nn.Module):
             raise ModelError(f"unknown operations: {', '.join(unknown)}")
         (self._input,), self._outputs = graph.inputs, graph.outputs
         stored = {name for node in graph.nodes if _is_constant(graph, node) for name in node.outputs}
-        for node in graph.nodes:
-            if _is_constant(graph, node):
-                continue
+        nodes = [node for node in graph.nodes if not _is_constant(graph, node)]
+        made = {self._input, *(name for node in nodes for name in node.outputs)} - {*graph.outputs}
+        last = {name: number for number, node in enumerate(nodes) for name in node.inputs if name in made}
+        for number, node in enumerate(nodes):
             (output,) = node.outputs
+            done = tuple(name for name, last_use in last.items() if last_use == number)
             for name in node.inputs:
                 if name in graph.tensors or name in stored:
                     self._keep(graph, name)
-            self._steps.append((_operation(graph, node), tuple(node.inputs), output))
+            self._steps.append((_operation(graph, node), tuple(node.inputs), output, done))
 
     def _keep(self, graph: Graph, name: str) -> None:
         """Hold a stored tensor: floats as a buffer, whole numbers as lists."""
@@ -84,8 +87,10 @@ class BundleNet(nn.Module):
         values: dict[str, Any] = {"": None, **self._numbers, self._input: x}
         for name, buffer in self._buffers_of.items():
             values[name] = getattr(self, buffer)
-        for operation, inputs, output in self._steps:
+        for operation, inputs, output, done in self._steps:
             values[output] = operation(*(values[name] for name in inputs))
+            for name in done:  # all layers of a large batch together would not fit into the memory
+                del values[name]
         return values[self._outputs[0]], values[FEATURES] if FEATURES in self._outputs[1:] else None
 
 

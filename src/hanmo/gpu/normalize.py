@@ -8,21 +8,21 @@ import torch
 from torch import Tensor
 
 from hanmo import paper
+from hanmo.bulk.packing import REMARKS
 from hanmo.gpu.ink import ink_of
 from hanmo.gpu.neighbours import is_cut_close, own_ink
 from hanmo.gpu.pictures import Sizes, where
 from hanmo.gpu.strays import without_print, without_rules, without_specks
-from hanmo.ink import CLOSER, GAP, LONG, Remark
+from hanmo.ink import CLOSER, GAP, LONG
 from hanmo.normalize import Normalization
 from hanmo.train.page_strays import Boxes, boxes_of, squares_of
 
-REMARKS: tuple[Remark | None, ...] = (None, "touching the edge", "several characters")
-"""The remarks by the numbers that stand for them."""
-_TOUCHING, _SEVERAL = 1, 2
+_TOUCHING, _SEVERAL = REMARKS.index("touching the edge"), REMARKS.index("several characters")
 
 
 class Normalized(NamedTuple):
-    """``squares`` uint8 (N, S, S), ink bright; ``remarks`` int64 (N,), places in :data:`REMARKS`.
+    """``squares`` uint8 (N, S, S), ink bright; ``remarks`` int64 (N,), places in
+    :data:`hanmo.bulk.packing.REMARKS`.
 
     ``unread``, bool (N,), marks pictures that need :meth:`hanmo.normalize.Normalization.inspect` itself: there is no ink
     on them, or they must be looked at more closely. Their squares mean nothing.
