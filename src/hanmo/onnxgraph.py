@@ -133,7 +133,8 @@ def _read_node(message: memoryview) -> Node:
 
 def _read_attribute(message: memoryview) -> dict[str, Any]:
     """Name and value of an attribute; kinds that hanmo's nets do not have are left out."""
-    name, found = "", None
+    name = ""
+    found: Any = None
     for number, value in read_fields(message):
         if number == 1:
             name = _text(value)

@@ -117,28 +117,27 @@ def parquet_chunks(path: str, column: str | None, size: int) -> Iterator[Chunk]:
     """Chunks of about ``size`` rows of a Parquet file."""
     name = name_of(path)
     waiting: list[Any] = []
-    start, held = 1, 0
+    start = rows = held = 0
     for first, part in parquet_batches(path, column):
         error = isinstance(part, ImageError)
-        rows = sum(batch.num_rows for batch in waiting)
         if waiting and (error or rows + part.num_rows > size or held + part.nbytes > BATCH_BYTES):
-            yield _of_parquet(name, start, waiting)
-            waiting, held = [], 0
+            yield _of_parquet(name, start, rows, waiting)
+            waiting, rows, held = [], 0, 0
         if error:
             yield Given([Item(name, first, None, part)])
             continue
         start = start if waiting else first
         waiting.append(part)
-        held += part.nbytes
+        rows, held = rows + part.num_rows, held + part.nbytes
     if waiting:
-        yield _of_parquet(name, start, waiting)
+        yield _of_parquet(name, start, rows, waiting)
 
 
-def _of_parquet(name: str, first: int, batches: list[Any]) -> Chunk:
+def _of_parquet(name: str, first: int, rows: int, batches: list[Any]) -> Chunk:
     import pyarrow as pa
 
     sink = io.BytesIO()
     with pa.ipc.new_stream(sink, batches[0].schema) as stream:
         for batch in batches:
             stream.write_batch(batch)
-    return OfParquet(0, name, first, sum(batch.num_rows for batch in batches), sink.getvalue())
+    return OfParquet(0, name, first, rows, sink.getvalue())

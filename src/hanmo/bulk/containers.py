@@ -6,6 +6,7 @@ pictures up to the damage, and then one item with the error.
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,8 +16,8 @@ from hanmo.bulk.addresses import filesystem, is_address, shown
 from hanmo.bulk.arrow import require_pyarrow
 from hanmo.bulk.items import BATCH_BYTES, Item, name_of
 from hanmo.data.archive import is_zip as is_zip
+from hanmo.data.gnt import ends_of_records, read_gnt, read_zip
 from hanmo.data.gnt import is_gnt as is_gnt
-from hanmo.data.gnt import read_gnt, read_zip
 from hanmo.errors import DataError, HanmoError, ImageError, OperationError, one_line, printable
 from hanmo.files import open_file
 from hanmo.image import MAX_BYTES
@@ -48,6 +49,13 @@ def count_gnt(path: str | Path) -> int | None:
     count = 0
     try:
         with open_file(Path(path)) as file:
+            whole = end = os.fstat(file.fileno()).st_size
+            for count, end in enumerate(ends_of_records(file, whole), start=1):  # noqa: B007
+                pass
+            if count and end == whole:
+                return count
+            count = 0  # damaged: only the sizes count, as they may promise more than there is
+            file.seek(0)
             while len(head := file.read(_SIZE.size)) == _SIZE.size:
                 (size,) = _SIZE.unpack(head)
                 if size <= _HEADER:  # damaged: such a size would not lead on

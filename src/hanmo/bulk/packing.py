@@ -2,7 +2,7 @@
 
 A worker decodes the pictures of a chunk into memory that it shares with the first process (:class:`Packed`). There the
 engine reads them. Then a worker makes the rows of its answers. Pictures that the engine leaves unread, because there is
-no ink on them or they must be looked at more closely, are read by the worker, as a :class:`hanmo.bulk.work.Worker` does.
+no ink on them or they must be looked at more closely, are read by the worker, as :class:`hanmo.bulk.work.Worker` does.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class Packed(NamedTuple):
     """Pictures in shared memory, one after another; N of them.
 
     ``pixels`` is uint8 (bytes,), row by row, ink dark and at most 96 pixels a side; or squares with bright ink, where
-    the engine does not normalise. ``heights`` and ``widths`` are int32 (N,). ``reduced``, bool (N,), tells which pictures
-    were larger. ``remarks``, uint8 (N,), are those of squares.
+    the engine does not normalise. ``heights`` and ``widths`` are int32 (N,). ``reduced``, bool (N,), tells which
+    pictures were larger. ``remarks``, uint8 (N,), are those of squares.
     """
 
     pixels: NDArray[np.uint8]
@@ -64,7 +64,8 @@ class Answers(NamedTuple):
     unread: NDArray[np.bool_]
 
     def part(self, start: int, stop: int) -> Answers:
-        return Answers(*(array[start:stop] for array in self))
+        """Those of some pictures in a row."""
+        return Answers._make(array[start:stop] for array in self)
 
 
 class Engine(Protocol):
@@ -165,16 +166,14 @@ class Packer:
             found.append((height, width, made.reduced, made.remark))
         columns = list(zip(*found, strict=True)) or [()] * 4
         kinds = (np.int32, np.int32, np.bool_, np.uint8)
-        fields = tuple(np.array(column, kind) for column, kind in zip(columns, kinds, strict=True))
+        fields: tuple[Any, ...] = tuple(np.array(column, kind) for column, kind in zip(columns, kinds, strict=True))
         return Header(Names.of(items), outcomes, used, fields)
 
     def _finish(self, task: Finish) -> Done:
         names, answers = task.names.items(), task.answers
         packed = [number for number in range(len(names)) if number not in task.outcomes]
         outcomes: dict[int, Prediction | ImageError] = dict(task.outcomes)
-        predictions = self._reader.named(
-            answers.best, answers.probabilities, answers.known, among=self.options.among
-        )
+        predictions = self._reader.named(answers.best, answers.probabilities, answers.known, among=self.options.among)
         for number, prediction, remark in zip(packed, predictions, answers.remarks.tolist(), strict=True):
             outcomes[number] = prediction.remarked(REMARKS[remark])
         if task.chunk is not None:

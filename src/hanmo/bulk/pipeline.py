@@ -1,7 +1,7 @@
 """Reading by an :class:`hanmo.bulk.packing.Engine`: decode, read, make rows; the three at the same time, in order.
 
-Worker processes decode and make rows, threads of this process call the engine. Of each kind a bounded number of tasks is
-under way, so that memory does not grow with the number of pictures.
+Worker processes decode and make rows, threads of this process call the engine. Of each kind a bounded number of tasks
+is under way, so that memory does not grow with the number of pictures.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Pipeline:
     def rows(self, chunks: Iterable[Chunk]) -> Generator[Done, None, None]:
         """The rows of every chunk, in order. Errors are those of :func:`hanmo.bulk.pool.mapped` and of the engine."""
         group = max(1, self.engine.batch // CHUNK)
-        ahead = self.processes * AHEAD
+        ahead = 2 * self.processes
         slots = ahead + (self.engine.lanes + 2) * group
         size = slot_bytes(CHUNK, self.normalization)
         # From the context, so that "spawn" hands it to the processes: a file in memory, or on the disk where a
@@ -85,7 +85,7 @@ class Pipeline:
             lanes = stack.enter_context(_lanes(self.engine.lanes))
             decoded = self._decoded(chunks, workers, free, ahead)
             read = self._read(decoded, lanes, packer, free, group)
-            yield from self._finished(read, workers, ahead)
+            yield from self._finished(read, workers, AHEAD * self.processes)
 
     def _decoded(
         self, chunks: Iterable[Chunk], workers: Executor, free: SimpleQueue[int], ahead: int
@@ -121,9 +121,7 @@ class Pipeline:
 
         return self.engine(packs, copied)
 
-    def _finished(
-        self, read: Iterator[tuple[_Decoded, Answers]], workers: Executor, ahead: int
-    ) -> Iterator[Done]:
+    def _finished(self, read: Iterator[tuple[_Decoded, Answers]], workers: Executor, ahead: int) -> Iterator[Done]:
         def submitted() -> Iterator[Future[Any]]:
             for one, answers in read:
                 chunk = one.chunk if answers.unread.any() else None

@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ from hanmo.image import MAX_PIXELS
 
 SUFFIXES = (".gnt", ".gnt.xz")
 
+_BLOCK = 1 << 22  # bytes that are read at a time when only headers are looked at: some hundred pictures
 # "<": little-endian without padding between the fields, 10 bytes in all.
 _HEADER = struct.Struct("<I2sHH")
 
@@ -33,9 +35,7 @@ def is_gnt(path: Path) -> bool:
     return path.name.lower().endswith(SUFFIXES)
 
 
-def read_gnt(
-    path: str | Path, on_bytes: Callable[[int], None] | None = None, *, offset: int = 0
-) -> Iterator[Sample]:
+def read_gnt(path: str | Path, on_bytes: Callable[[int], None] | None = None, *, offset: int = 0) -> Iterator[Sample]:
     """Stream the samples of one file in its order, in constant memory; images are read-only.
 
     ``offset`` is the byte at which the first record begins, for plain files: :func:`find_records` gives such places.
@@ -80,25 +80,35 @@ def find_records(path: str | Path, count: int, size: int) -> Iterator[tuple[int,
     with file:
         whole = os.fstat(file.fileno()).st_size
         start = at = records = 0
-        try:
-            while at < whole or at == 0:
-                bytes_, tag, width, height = _HEADER.unpack(file.read(_HEADER.size))
-                area = width * height
-                if not 0 < area <= MAX_PIXELS or bytes_ != area + _HEADER.size or at + bytes_ > whole:
-                    break
-                if not character_of(tag):
-                    break
-                file.seek(area, 1)
-                at, records = at + bytes_, records + 1
-                if records == count or at - start >= size:
-                    yield start, records
-                    start, records = at, 0
-        except (OSError, struct.error):  # unreadable from here on, or the file ends within a header
-            pass
+        for end in ends_of_records(file, whole):
+            at, records = end, records + 1
+            if records == count or at - start >= size:
+                yield start, records
+                start, records = at, 0
         if records:
             yield start, records
         if at < whole or at == 0:
             yield at, 1
+
+
+def ends_of_records(file: BinaryIO, whole: int) -> Iterator[int]:
+    """The byte after each record of a plain ``.gnt`` file of ``whole`` bytes, up to the first damage."""
+    at, block, begin = 0, b"", 0
+    while at < whole:
+        if at + _HEADER.size > begin + len(block):
+            try:
+                file.seek(at)
+                block, begin = file.read(_BLOCK), at
+            except OSError:
+                return
+            if len(block) < _HEADER.size:
+                return
+        size, tag, width, height = _HEADER.unpack_from(block, at - begin)
+        at += size
+        sound = 0 < width * height <= MAX_PIXELS and size == width * height + _HEADER.size
+        if not (sound and at <= whole and character_of(tag)):
+            return
+        yield at
 
 
 def write_gnt(path: str | Path, samples: Iterable[Sample]) -> int:

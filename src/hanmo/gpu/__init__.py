@@ -45,5 +45,3 @@ def open_engine(options: Options, *, device: str = "cuda", why_not_onnx: str = "
     from hanmo.gpu.engine import TorchEngine
 
     return TorchEngine(options.open(), options.top, options.among, device=device)
-
-

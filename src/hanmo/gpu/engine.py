@@ -20,8 +20,9 @@ from hanmo.gpu.normalize import Normalized, can_normalize, normalize
 from hanmo.gpu.pictures import Sizes, unpacked
 from hanmo.recognizer import Recognizer
 
-BATCH = 4096
-"""Pictures at once: the steps of the normalisation are many and small, and must not wait for the host."""
+BATCHES = {0: 2048, 32: 8192}
+"""Pictures at once, for GPUs of at least so many GiB: the steps of the normalisation are many, and with few pictures a
+GPU is done with one before the host has started the next. 8,192 pictures take some GiB."""
 _NET_BATCH = 1024
 """Squares at once in the net, whose layers need some 100 times their memory."""
 _FEW = 16
@@ -32,7 +33,8 @@ class TorchEngine:
     """An :class:`hanmo.bulk.packing.Engine`: ``reader``'s bundle on a ``device`` of torch, such as "cuda" or "cuda:1".
 
     Answers hold ``top`` candidates ``among`` some characters, as :meth:`Recognizer.recognize` has them. A call reads up
-    to ``batch`` pictures; ``lanes`` calls at a time, so that one prepares its steps while another computes.
+    to ``batch`` pictures, if not given as many as fit the GPU (:data:`BATCHES`). ``lanes`` calls run at a time, so that
+    one prepares its steps while another computes.
 
     On the device "cpu" it gives the same answers, but slower than a :class:`Recognizer`; tests use that.
 
@@ -46,15 +48,16 @@ class TorchEngine:
         among: str | None = None,
         *,
         device: str = "cuda",
-        batch: int = BATCH,
+        batch: int | None = None,
         lanes: int = 2,
     ) -> None:
-        self.batch, self.lanes, self.device = batch, lanes, torch.device(device)
+        self.lanes, self.device = lanes, torch.device(device)
         self._reader, self._top = reader, top
         self._bundle = reader.bundle
         self._streams = threading.local()
         classes = reader.choice(top, among)
         with self._naming_failures():
+            self.batch = batch or _batch_of(self.device)
             self._net = BundleNet(reader.bundle, feeds_floats=reader.feeds_floats).eval().to(self.device)
             self._classes = None if classes is None else torch.from_numpy(np.asarray(classes)).to(self.device)
 
@@ -66,8 +69,7 @@ class TorchEngine:
         """Raises :class:`BundleError` where the net gives no numbers, :class:`DeviceMemoryError` for a full memory."""
         with self._naming_failures(), torch.inference_mode(), self._stream():
             normalized = self._normalized(packs, copied)
-            squares = normalized.squares
-            parts = [self._best(self.logits(part)) for part in squares.split(_NET_BATCH)] if len(squares) else []
+            parts = [self._best(self.logits(part)) for part in _in_parts(normalized.squares, _NET_BATCH)]
             best, probabilities, known = (
                 [torch.cat(tensors).cpu().numpy() for tensors in zip(*parts, strict=True)] if parts else self._nothing()
             )
@@ -82,6 +84,7 @@ class TorchEngine:
     def logits(self, squares: Tensor) -> Tensor:
         """The logits float32 (N, C) of squares uint8 (N, S, S) on the device, as :meth:`Recognizer.logits`."""
         with torch.inference_mode():
+            logits: Tensor
             logits, features = self._net(squares)
             if (layer := self._reader.extended) is not None:
                 # NumPy code: extended bundles are rare, and their own layer is small.
@@ -119,23 +122,22 @@ class TorchEngine:
         logits = answers.double()
         above = logits.amax(1) - logits.sum(1) / logits.shape[1]
         if not torch.isfinite(answers.amax(1)).all():
-            raise BundleError(
-                f"{self._bundle.path / MODEL_NAME}: the net's answers are no logits; export it again"
-            )
-        probabilities = ((logits if self._classes is None else logits[:, self._classes]) / self._bundle.temperature)
+            raise BundleError(f"{self._bundle.path / MODEL_NAME}: the net's answers are no logits; export it again")
+        probabilities = (logits if self._classes is None else logits[:, self._classes]) / self._bundle.temperature
         probabilities = probabilities.softmax(1)
         top = min(self._top, probabilities.shape[1])
         if top > _FEW:
             # Of equal scores the lower class comes first.
             values, best = probabilities.sort(dim=1, descending=True, stable=True)
             return best[:, :top].int(), values[:, :top], above >= self._bundle.least_evidence
-        columns, values = [], []
+        columns: list[Tensor] = []
+        scores: list[Tensor] = []
         for _ in range(top):
             column = probabilities.argmax(1, keepdim=True)  # the first of equal ones
             columns.append(column)
-            values.append(probabilities.gather(1, column))
+            scores.append(probabilities.gather(1, column))
             probabilities = probabilities.scatter(1, column, -1.0)
-        return torch.cat(columns, 1).int(), torch.cat(values, 1), above >= self._bundle.least_evidence
+        return torch.cat(columns, 1).int(), torch.cat(scores, 1), above >= self._bundle.least_evidence
 
     def _nothing(self) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.bool_]]:
         return np.zeros((0, 1), np.int32), np.zeros((0, 1)), np.zeros(0, bool)
@@ -145,11 +147,20 @@ class TorchEngine:
         if self.device.type != "cuda":
             return nullcontext()
         if not hasattr(self._streams, "own"):
-            self._streams.own = torch.cuda.Stream(self.device)
+            self._streams.own = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
         return torch.cuda.stream(self._streams.own)
 
     def _naming_failures(self) -> _NamingFailures:
         return _NamingFailures(self.device)
+
+
+def _in_parts(squares: Tensor, size: int) -> list[Tensor]:
+    return [squares[start : start + size] for start in range(0, len(squares), size)]
+
+
+def _batch_of(device: torch.device) -> int:
+    memory = torch.cuda.get_device_properties(device).total_memory / 2**30 if device.type == "cuda" else 0
+    return max(count for least, count in BATCHES.items() if memory >= least)
 
 
 class _NamingFailures:

@@ -1,8 +1,8 @@
 """From pictures of different sizes to their ink: :mod:`hanmo.paper` in torch, for thousands of pictures at once.
 
 It computes the same whole numbers as the NumPy code, whose docstrings explain each step; tests compare the two.
-:mod:`hanmo.train.page_ink` does the same for pages of one size, of which training makes so many kinds that every step is
-computed for all. Here a step that a clean picture does not need is computed for the others alone.
+:mod:`hanmo.train.page_ink` does the same for pages of one size, of which training makes so many kinds that every step
+is computed for all. Here a step that a clean picture does not need is computed for the others alone.
 """
 
 from __future__ import annotations

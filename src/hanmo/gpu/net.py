@@ -1,9 +1,9 @@
 """The net of a bundle in torch, for a GPU; the package ``onnx`` is not needed.
 
-Int8 bundles: torch has no int8 convolutions on a GPU, so that the weights become the floats that their levels stand for.
-Between the layers the numbers are still rounded to the levels of the bundle ("fake quantization"): they also cut off
-what is below 0, as ONNX Runtime's int8 kernels do in place of a ReLU. The sums of a layer are sums of floats, so now and
-then a number falls on the next level; then probabilities differ in the third digit or so.
+Int8 bundles: torch has no int8 convolutions on a GPU, so the weights become the floats that their levels stand for.
+Between the layers the numbers are still rounded to the levels of the bundle ("fake quantization"): its least level, 0,
+is the ReLU of these bundles. The sums of a layer are sums of floats, so now and then a number falls on the next level,
+and probabilities differ a little.
 """
 
 from __future__ import annotations

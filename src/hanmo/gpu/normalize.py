@@ -24,8 +24,8 @@ class Normalized(NamedTuple):
     """``squares`` uint8 (N, S, S), ink bright; ``remarks`` int64 (N,), places in
     :data:`hanmo.bulk.packing.REMARKS`.
 
-    ``unread``, bool (N,), marks pictures that need :meth:`hanmo.normalize.Normalization.inspect` itself: there is no ink
-    on them, or they must be looked at more closely. Their squares mean nothing.
+    ``unread``, bool (N,), marks pictures that need :meth:`hanmo.normalize.Normalization.inspect` itself: there is no
+    ink on them, or they must be looked at more closely. Their squares mean nothing.
     """
 
     squares: Tensor

@@ -253,9 +253,7 @@ def boxes_of(ink: Tensor, seen: Tensor) -> Boxes:
     """The bounding boxes of ``seen``, bool (N, H, W), dust aside: :func:`hanmo.ink.crop_box`; each has some ink."""
     rows, columns = seen.any(2), seen.any(1)
     gap = DUST_GAP * torch.maximum(_extent(rows), _extent(columns)).double()
-    return Boxes(
-        *_box(rows, ink.sum(2, dtype=torch.int64), gap), *_box(columns, ink.sum(1, dtype=torch.int64), gap)
-    )
+    return Boxes(*_box(rows, ink.sum(2, dtype=torch.int64), gap), *_box(columns, ink.sum(1, dtype=torch.int64), gap))
 
 
 def squares_of(ink: Tensor, boxes: Boxes, side: int, margin: int) -> Tensor:
