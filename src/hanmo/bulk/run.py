@@ -91,9 +91,9 @@ def read_in_bulk(
     if processes is not None and processes < 1:
         raise ArgumentError(f"processes is {processes}; at least one is needed")
     if ray is not None:
-        check_ray(ray, options)
         if engine is not None:
             raise ArgumentError("ray reads on CPUs; leave out the engine, or ray")
+        check_ray(ray, options)
     if is_address(str(out)):
         return _read_to_address(source, str(out), options, ray, processes)
     target, encoder = check_target(out, options.top)

@@ -59,7 +59,7 @@ class TorchEngine:
         with self._naming_failures():
             self.batch = batch or _batch_of(self.device)
             self._net = BundleNet(reader.bundle, feeds_floats=reader.feeds_floats).eval().to(self.device)
-            self._classes = None if classes is None else torch.from_numpy(np.asarray(classes)).to(self.device)
+            self._classes = None if classes is None else torch.from_numpy(np.array(classes)).to(self.device)
 
     @property
     def normalizes(self) -> bool:
