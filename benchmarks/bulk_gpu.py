@@ -55,7 +55,8 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--rounds", type=int, default=20, help="batches of the parts")
     parser.add_argument("--gnt", type=Path, help="samples to repeat in place of drawn ones")
-    parser.add_argument("--profile", action="store_true")
+    parser.add_argument("--profile", action="store_true", help="print the slowest operations")
+    parser.add_argument("--tune", action="store_true", help="let cuDNN try its algorithms (torch.backends.cudnn)")
     parser.add_argument("--out", type=Path, help="the table as Markdown; without it, it is printed only")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -67,6 +68,7 @@ def main() -> None:
 def report(args: argparse.Namespace, folder: Path) -> list[str]:
     import torch
 
+    torch.backends.cudnn.benchmark = args.tune
     lines: list[str] = []
 
     def show(line: str) -> None:
@@ -159,13 +161,14 @@ class Idle:
 
     def __init__(self, args: argparse.Namespace) -> None:
         self.batch, self.lanes = args.batch, args.lanes
+        self.top = min(5, len(Options(bundle=args.bundle).open().characters))
 
     def __call__(self, packs: Sequence[Packed], copied: Callable[[], None]) -> Answers:
         copied()
         count = sum(len(pack.heights) for pack in packs)
         none = np.zeros(count, np.uint8)
-        best = np.tile(np.arange(5, dtype=np.int32), (count, 1))
-        return Answers(best, np.full((count, 5), 0.2), none == 0, none, none > 0)
+        best = np.tile(np.arange(self.top, dtype=np.int32), (count, 1))
+        return Answers(best, np.full(best.shape, 1 / self.top), none == 0, none, none > 0)
 
 
 def whole(args: argparse.Namespace, name: str, path: Path, folder: Path, engine: Any) -> str:
