@@ -209,3 +209,13 @@ def test_which_way_a_device_is_read(options: Options, monkeypatch: pytest.Monkey
         options.__class__(bundle=options.bundle),
         (("CPUExecutionProvider",), 5, None, "cuda"),
     )
+
+
+def test_answers_that_are_no_numbers_are_refused(options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = TorchEngine(options.open(), device="cpu")
+    monkeypatch.setattr(engine, "logits", lambda squares: torch.full((len(squares), 3), float("nan")))
+    drawn = pictures()[0]
+    sizes = [np.full(1, length, np.int32) for length in drawn.shape]
+    pack = Packed(drawn.reshape(-1).copy(), *sizes, np.zeros(1, bool), np.zeros(1, np.uint8))
+    with pytest.raises(BundleError, match="no logits"):
+        engine([pack], lambda: None)

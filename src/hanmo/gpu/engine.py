@@ -73,6 +73,9 @@ class TorchEngine:
             best, probabilities, known = (
                 [torch.cat(tensors).cpu().numpy() for tensors in zip(*parts, strict=True)] if parts else self._nothing()
             )
+            if not np.isfinite(probabilities).all():  # looked at here, where nothing has to wait for the device
+                where = self._bundle.path / MODEL_NAME
+                raise BundleError(f"{where}: the net's answers are no logits; export it again")
             remarks = normalized.remarks.to(torch.uint8).cpu().numpy()
             return Answers(best, probabilities, known, remarks, normalized.unread.cpu().numpy())
 
@@ -121,8 +124,6 @@ class TorchEngine:
         """The columns, probabilities and evidence that :meth:`Recognizer.named` takes, of logits (N, C)."""
         logits = answers.double()
         above = logits.amax(1) - logits.sum(1) / logits.shape[1]
-        if not torch.isfinite(answers.amax(1)).all():
-            raise BundleError(f"{self._bundle.path / MODEL_NAME}: the net's answers are no logits; export it again")
         probabilities = (logits if self._classes is None else logits[:, self._classes]) / self._bundle.temperature
         probabilities = probabilities.softmax(1)
         top = min(self._top, probabilities.shape[1])
