@@ -11,9 +11,10 @@ without device   the whole run with an engine that answers at once: decoding, ro
 .gnt, Parquet    the whole run from a file into Parquet (into JSON lines without pyarrow)
 
 *characters/s* counts all seconds; *steady* leaves out the first and the last tenth of the rows, and so the start of
-processes. *waits* are seconds in which the first process waited for decoded pictures, the engine and rows, and those
-that it needed to store rows: the largest is the stage to make faster. ``--profile`` prints the operations that take
-longest on the device. ``--device cpu --pictures 2000 --batch 512 --rounds 1`` tries it out without a GPU.
+processes; it is empty for fewer than 20 batches. *waits* are seconds in which the first process waited for decoded
+pictures, the engine and rows, and those that it needed to store rows: the largest is the stage to make faster.
+``--profile`` prints the operations that take longest on the device. ``--device cpu --pictures 2000 --batch 512
+--rounds 1`` tries it out without a GPU.
 """
 
 from __future__ import annotations
@@ -191,8 +192,10 @@ def whole(args: argparse.Namespace, name: str, path: Path, folder: Path, engine:
     waits = totals.waits
     assert waits is not None
     each = " | ".join(f"{value:.1f}" for value in (waits.pictures, waits.engine, waits.rows, waits.storing))
+    # Rows come in bursts of a batch: of few batches no rate can be told.
+    rate = f"{steady(marks, args.pictures):,.0f}" if args.pictures >= 20 * args.batch else ""
     return (
-        f"| whole run, {name} | {args.pictures / seconds:,.0f} | {steady(marks, args.pictures):,.0f} | {cores:.1f} "
+        f"| whole run, {name} | {args.pictures / seconds:,.0f} | {rate} | {cores:.1f} "
         f"| {memory(args.device)} | {each} |"
     )
 
@@ -200,8 +203,6 @@ def whole(args: argparse.Namespace, name: str, path: Path, folder: Path, engine:
 def steady(marks: list[tuple[int, float]], pictures: int) -> float:
     """The rate between the first and the last tenth of the rows."""
     middle = [mark for mark in marks if 0.1 * pictures <= mark[0] <= 0.9 * pictures]
-    if len(middle) < 2:
-        return float("nan")
     return (middle[-1][0] - middle[0][0]) / (middle[-1][1] - middle[0][1])
 
 
