@@ -35,7 +35,7 @@ SHARED = {
     "hanmo.strays": "STRIPS SLOPES STRONG NEAR PRINT PALE COVERED WHOLE THICK MARGIN LARGEST_SPECK",
     "hanmo.bitboard": "STEPS",
     "hanmo.neighbours": "SHALLOW SLIGHT REACHED DEEP APART CLEAR KEPT KEPT_CENTRED LONG SHORT OFF SOLID",
-    "hanmo.ink": "DUST DUST_GAP _CLOSER _LOOKS _AROUND _LONG _GAP",
+    "hanmo.ink": "DUST DUST_GAP CLOSER _LOOKS _AROUND LONG GAP",
     "hanmo.normalize": "Version=VERSIONS",
     "hanmo.occlusion": "SIZE FULL GONE VISIBLE",
     "hanmo.prediction": "SHOWN_FROM",

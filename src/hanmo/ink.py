@@ -31,10 +31,10 @@ DUST, DUST_GAP = 0.01, 0.05
 less than DUST of its ink. Of the 49 such specks in hwdb100-test none is a dot; of those with over 1.2 % of the ink some
 are."""
 
-_CLOSER = 0.5  # a character smaller than this share of the reduced picture is read from the original pixels
+CLOSER = 0.5  # a character smaller than this share of the reduced picture is read from the original pixels
 _LOOKS = 3  # rounds at most, each closer than the one before
 _AROUND = 0.5  # surroundings taken along, as a share of the character's size: its dots may have been taken for specks
-_LONG, _GAP = 1.6, 0.08  # several characters: proportions of the box, and blank share of its length in between
+LONG, GAP = 1.6, 0.08  # several characters: proportions of the box, and blank share of its length in between
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def find_ink(grey: Grey, looks: int = _LOOKS, *, keep_faint: bool = True) -> Fou
         raise BlankImageError("the picture is blank but for printed lines or specks; is the character on it?")
     rows, columns = crop_box(ink, paper.VISIBLE)
     height, width = rows.stop - rows.start, columns.stop - columns.start
-    if small is not grey and looks > 1 and max(height, width) < _CLOSER * max(small.shape):
+    if small is not grey and looks > 1 and max(height, width) < CLOSER * max(small.shape):
         # Two pixels more, since the box was found on reduced pixels.
         scale, around = max(grey.shape) / max(small.shape), _AROUND * max(height, width) + 2
         top, left = (max(int((line.start - around) * scale), 0) for line in (rows, columns))
@@ -121,11 +121,11 @@ def _without_dust(seen: NDArray[np.intp], ink: NDArray[Any], axis: int, gap: flo
 def _several(ink: Grey) -> bool:
     """Whether a box of ink looks like several characters: long, with a blank gap in the middle half of its length."""
     height, width = ink.shape
-    if max(height, width) < _LONG * min(height, width):
+    if max(height, width) < LONG * min(height, width):
         return False
     lines: NDArray[np.bool_] = np.any(ink >= paper.VISIBLE, axis=0 if width > height else 1)
     length = len(lines)
     ends = np.flatnonzero(lines)
     gaps = np.diff(ends) - 1
     middle = (ends[:-1] > length // 4) & (ends[1:] < length - length // 4)
-    return bool((gaps[middle] > _GAP * length).any())
+    return bool((gaps[middle] > GAP * length).any())

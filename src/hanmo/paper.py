@@ -15,9 +15,9 @@ The steps of :func:`ink_of`, in order. On a clean picture the first three change
 Before these steps :func:`hanmo.ink.reduced` averages large pictures down to :data:`SIDE` pixels; after them
 :mod:`hanmo.strays` and :mod:`hanmo.neighbours` remove the ink that does not belong to the character.
 
-Nearly all decisions are made in whole numbers, because two other programs must decide alike:
-:mod:`hanmo.train.page_ink`, which does the same to thousands of pictures on a GPU, and the JavaScript reader of the web
-page. Tests compare both with this module.
+Nearly all decisions are made in whole numbers, because three other programs must decide alike:
+:mod:`hanmo.train.page_ink` and :mod:`hanmo.gpu.ink`, which do the same to thousands of pictures on a GPU, and the
+JavaScript reader of the web page. Tests compare them with this module.
 """
 
 from __future__ import annotations

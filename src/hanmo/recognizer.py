@@ -63,8 +63,10 @@ class Recognizer:
         self._members = Members(self.bundle.charset, self.bundle.groups)
         # A named set may have thousands of characters, and programs ask for the same set picture by picture.
         self._choice_of_text = lru_cache(maxsize=16)(self._members.among)
-        self._layer = extended_layer(self.bundle, self._sizes)
-        self._feeds_floats = self._session.get_inputs()[0].type == FLOATS
+        # What computes the logits of an extended bundle; None for others.
+        self.extended = extended_layer(self.bundle, self._sizes)
+        # Whether the net takes standardised floats, not uint8.
+        self.feeds_floats: bool = self._session.get_inputs()[0].type == FLOATS
 
     def __getstate__(self) -> dict[str, Any]:
         """The arguments; a session of ONNX Runtime cannot be pickled, so it is opened again where the bytes go."""
@@ -213,7 +215,7 @@ class Recognizer:
         All N go through the net at once. Raises :class:`ArgumentError` for another shape or type, :class:`BundleError`
         when the net fails.
         """
-        return self._run(squares, self._outputs[:1])[0] if self._layer is None else self.answers(squares)[0]
+        return self._run(squares, self._outputs[:1])[0] if self.extended is None else self.answers(squares)[0]
 
     def answers(self, squares: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
         """The logits (N, C) and the features (N, F) of squares, from one run; the features are None without the output.
@@ -222,8 +224,8 @@ class Recognizer:
         those of :meth:`logits`.
         """
         logits, *features = self._run(squares, self._outputs)
-        if self._layer is not None:
-            logits = self._layer(logits, features[0])
+        if self.extended is not None:
+            logits = self.extended(logits, features[0])
         return logits, features[0] if features else None
 
     def features(self, squares: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -249,7 +251,7 @@ class Recognizer:
         if not len(squares):
             return [np.zeros((0, size), np.float32) for size in sizes]
         fed: NDArray[np.uint8 | np.float32] = np.ascontiguousarray(squares[:, None])
-        if self._feeds_floats:  # a net that takes uint8 does this itself
+        if self.feeds_floats:  # a net that takes uint8 does this itself
             fed = standardise(fed.astype(np.float32) / np.float32(255), self.bundle.mean, self.bundle.std)
         try:
             answers = self._session.run(outputs, {self._input: fed})
@@ -309,12 +311,39 @@ class Recognizer:
         probabilities = softmax(asked, self.bundle.temperature)
         # From all logits, also where `among` leaves a few: does the picture look like any character at all?
         known = evidence(logits) >= self.bundle.least_evidence
+        best = _best(probabilities, top)
+        return self._named(best, np.take_along_axis(probabilities, best, 1), known, choice)
+
+    def named(
+        self,
+        best: NDArray[np.integer],
+        probabilities: NDArray[np.float64],
+        known: NDArray[np.bool_],
+        *,
+        among: Collection[str] | None = None,
+    ) -> list[Prediction]:
+        """The predictions where the best classes were found elsewhere, as on a GPU.
+
+        ``best`` (N, top) are the columns of :meth:`choice` of ``among``, the most probable first, with their
+        ``probabilities``, float64 (N, top). ``known``, bool (N,), tells whether the evidence is enough.
+        """
+        return self._named(best, probabilities, known, self._choice(1, among))
+
+    def choice(self, top: int, among: Collection[str] | None) -> NDArray[np.intp] | None:
+        """The columns of the logits that an answer ``among`` some characters comes from; None for all.
+
+        Raises the errors of :meth:`recognize`.
+        """
+        return self._choice(top, among).classes
+
+    def _named(
+        self, best: NDArray[np.integer], probabilities: NDArray[np.float64], known: NDArray[np.bool_], choice: Choice
+    ) -> list[Prediction]:
         predictions = []
-        for row, best, is_known in zip(probabilities, _best(probabilities, top), known, strict=True):
-            named = [choice.name(position) for position in best.tolist()]
+        for columns, row, is_known in zip(best.tolist(), probabilities.tolist(), known.tolist(), strict=True):
             candidates = tuple(
                 Candidate(character, probability, alike)
-                for (character, alike), probability in zip(named, row[best].tolist(), strict=True)
+                for (character, alike), probability in zip(map(choice.name, columns), row, strict=True)
             )
             refused = not is_known or candidates[0].probability < self.bundle.refusal_threshold
             predictions.append(Prediction(candidates, "unknown character" if refused else None))

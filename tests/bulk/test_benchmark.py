@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from hanmo.bulk import Options
 from scripts import load_script
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "bulk.py"
@@ -33,3 +34,27 @@ def test_too_few_pictures_are_refused(
     with pytest.raises(SystemExit):
         script.main()
     assert f"at least {least} are needed for {processes} processes" in capsys.readouterr().err
+
+
+def test_the_benchmark_of_a_gpu_runs_without_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, options: Options, gnt: Path
+) -> None:
+    script = load_script(SCRIPT.with_name("bulk_gpu.py"))
+    # Without workers: they would import the script.
+    toy = ["--device", "cpu", "--pictures", "900", "--batch", "512", "--rounds", "1", "--processes", "1"]
+    out = tmp_path / "table.md"
+    monkeypatch.setattr(
+        sys, "argv", ["bulk_gpu.py", *toy, "--bundle", str(options.bundle), "--gnt", str(gnt), "--out", str(out)]
+    )
+    script.main()
+    head, _, titles, rule, *rows = out.read_text(encoding="utf-8").splitlines()
+    assert "900 pictures" in head
+    assert {line.count("|") for line in (titles, rule, *rows)} == {titles.count("|")}
+    assert [row.split("|")[1].strip() for row in rows] == [
+        "net",
+        "normalise",
+        "normalise + net",
+        "whole run, without device, `.gnt`",
+        "whole run, `.gnt`",
+        "whole run, Parquet of PNG",
+    ]

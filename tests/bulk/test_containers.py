@@ -131,11 +131,16 @@ def test_two_columns_of_one_name_are_refused(tmp_path: Path, name: str) -> None:
 def test_errors_while_rows_are_read_are_a_row(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    def fail(value: object) -> bytes:
+    def fail(*args: object, **kwargs: object) -> bytes:
         raise error
 
-    path = stored(tmp_path, {"picture": [b"a"]})
-    monkeypatch.setattr(containers, "_picture", fail)
+    path = stored(tmp_path, {"picture": [b"a", b"b"]})
+    with monkeypatch.context() as patched:
+        patched.setattr(containers, "_picture", fail)
+        items = list(parquet_items(path, None))
+    assert [item.sample for item in items] == [1, 2]
+    assert all("this row cannot be read" in str(item.picture) for item in items)
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", fail)
     (item,) = parquet_items(path, None)
     assert isinstance(item.picture, ImageError)
     assert "the rest of this file is not read" in str(item.picture)

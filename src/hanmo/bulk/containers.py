@@ -6,6 +6,7 @@ pictures up to the damage, and then one item with the error.
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,8 +16,8 @@ from hanmo.bulk.addresses import filesystem, is_address, shown
 from hanmo.bulk.arrow import require_pyarrow
 from hanmo.bulk.items import BATCH_BYTES, Item, name_of
 from hanmo.data.archive import is_zip as is_zip
+from hanmo.data.gnt import ends_of_records, read_gnt, read_zip
 from hanmo.data.gnt import is_gnt as is_gnt
-from hanmo.data.gnt import read_gnt, read_zip
 from hanmo.errors import DataError, HanmoError, ImageError, OperationError, one_line, printable
 from hanmo.files import open_file
 from hanmo.image import MAX_BYTES
@@ -48,6 +49,13 @@ def count_gnt(path: str | Path) -> int | None:
     count = 0
     try:
         with open_file(Path(path)) as file:
+            whole = end = os.fstat(file.fileno()).st_size
+            for count, end in enumerate(ends_of_records(file, whole), start=1):  # noqa: B007
+                pass
+            if count and end == whole:
+                return count
+            count = 0  # damaged: only the sizes count, as they may promise more than there is
+            file.seek(0)
             while len(head := file.read(_SIZE.size)) == _SIZE.size:
                 (size,) = _SIZE.unpack(head)
                 if size <= _HEADER:  # damaged: such a size would not lead on
@@ -59,11 +67,15 @@ def count_gnt(path: str | Path) -> int | None:
     return count
 
 
-def gnt_items(path: str) -> Iterator[Item]:
-    """The samples of a ``.gnt`` file, or of all those in a zip archive, numbered throughout."""
-    name, number = name_of(path), 0
+def gnt_items(path: str, offset: int = 0, first: int = 1) -> Iterator[Item]:
+    """The samples of a ``.gnt`` file, or of all those in a zip archive, numbered throughout.
+
+    Of a plain ``.gnt`` file, those from byte ``offset`` on, where sample ``first`` begins.
+    """
+    name, number = name_of(path), first - 1
+    samples = read_zip(path) if is_zip(Path(path)) else read_gnt(path, offset=offset)
     try:
-        for number, sample in enumerate((read_zip if is_zip(Path(path)) else read_gnt)(path), start=1):
+        for number, sample in enumerate(samples, start=first):
             yield Item(name, number, sample.label, sample.image)
     except DataError as error:
         yield Item(name, number + 1, None, ImageError(f"{_without_name(error, path)}; {_REST}"))
@@ -82,37 +94,57 @@ def count_parquet(path: str | Path, column: str | None) -> int:
 
 def parquet_items(path: str, column: str | None) -> Iterator[Item]:
     """The pictures of a Parquet file; the column ``label``, where it is text, gives their labels."""
+    name = name_of(path)
+    for first, part in parquet_batches(path, column):
+        if isinstance(part, ImageError):
+            yield Item(name, first, None, part)
+        else:
+            yield from items_of_batch(name, first, part)
+
+
+def items_of_batch(name: str, first: int, batch: Any) -> Iterator[Item]:
+    """The pictures of a record batch that :func:`parquet_batches` gave; the number of its first row is ``first``."""
     import pyarrow as pa
 
-    name, number = name_of(path), 0
+    pictures = batch.column(0)
+    labels = batch.column(1) if batch.num_columns > 1 else None
+    for row in range(batch.num_rows):
+        label = None if labels is None else _label(labels[row])
+        try:
+            picture = _picture(pictures[row])
+        except (pa.ArrowException, ValueError, KeyError) as error:
+            picture = ImageError(f"this row cannot be read ({one_line(error)})")
+        yield Item(name, first + row, label, picture)
+
+
+def parquet_batches(path: str, column: str | None) -> Iterator[tuple[int, Any]]:
+    """Rows of a Parquet file as Arrow record batches, each with the number of its first row, from 1.
+
+    A batch has the column of the pictures and perhaps that of the labels. In place of a row group that must not be
+    unpacked, and of what follows damage, there is an :class:`ImageError`: one row with the reason.
+    """
+    import pyarrow as pa
+
+    number = 1
     try:
         with _open_parquet(path) as file:
             wanted = _picture_column(path, file.schema_arrow, column)
             columns = [wanted, _LABEL] if _has_labels(file.schema_arrow) else [wanted]
-            for number, label, picture in _rows(file, columns):
-                yield Item(name, number, label, picture)
+            for group in range(file.num_row_groups):
+                facts = file.metadata.row_group(group)
+                at_once, reason = _rows_at_once(facts, columns)
+                if reason:
+                    yield number, ImageError(f"{reason}; {facts.num_rows:,} rows from here on are not read")
+                    number += facts.num_rows
+                    continue
+                # None of two row groups: damage of a group must not take rows of the one before along.
+                for batch in file.iter_batches(at_once, row_groups=[group], columns=columns):
+                    yield number, batch.select(columns)
+                    number += batch.num_rows
     except (MemoryError, OperationError):  # not the file's fault; one error of pyarrow is a MemoryError, too
         raise
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:
-        yield Item(name, number + 1, None, ImageError(f"{_without_name(error, path)}; {_REST}"))
-
-
-def _rows(file: Any, columns: list[str]) -> Iterator[tuple[int, str | None, bytes | ImageError]]:
-    """Number, label and picture of every row; a row group that must not be unpacked is one row with the reason."""
-    number = 0
-    for group in range(file.num_row_groups):
-        facts = file.metadata.row_group(group)
-        at_once, reason = _rows_at_once(facts, columns)
-        if reason:
-            yield number + 1, None, ImageError(f"{reason}; {facts.num_rows:,} rows from here on are not read")
-            number += facts.num_rows
-            continue
-        # None of two row groups: damage of a group must not take rows of the one before along.
-        for batch in file.iter_batches(at_once, row_groups=[group], columns=columns):
-            for row in range(batch.num_rows):
-                number += 1
-                label = _label(batch.column(_LABEL)[row]) if len(columns) > 1 else None
-                yield number, label, _picture(batch.column(columns[0])[row])
+        yield number, ImageError(f"{_without_name(error, path)}; {_REST}")
 
 
 def _rows_at_once(group: Any, columns: list[str]) -> tuple[int, str]:

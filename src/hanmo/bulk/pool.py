@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing import get_context
 from typing import Any, TypeVar
 
@@ -17,7 +18,7 @@ from hanmo.errors import WorkerError
 Task = TypeVar("Task")
 Answer = TypeVar("Answer")
 
-_AHEAD = 3
+AHEAD = 3
 """Batches under way for a worker: one in work, and enough waiting that no worker waits for the slowest one."""
 
 
@@ -36,8 +37,15 @@ def mapped(
     ``here`` does it in this process instead. Errors of ``work`` are raised here. Raises :class:`WorkerError` where a
     process ends by itself or memory runs out.
     """
-    try:
+    with naming_failures():
         yield from map(work, tasks) if here else _spread(work, tasks, processes)
+
+
+@contextmanager
+def naming_failures() -> Iterator[None]:
+    """Raise :class:`WorkerError` where a process ends by itself or memory runs out."""
+    try:
+        yield
     except BrokenProcessPool as error:
         raise WorkerError(
             "a worker process ended by itself, perhaps because the memory was full; the same command goes on from "
@@ -50,19 +58,26 @@ def mapped(
         ) from error
 
 
-def _spread(work: Callable[[Task], Answer], tasks: Iterable[Task], processes: int) -> Iterator[Answer]:
+@contextmanager
+def pool_of(work: Callable[[Any], Any], processes: int) -> Iterator[ProcessPoolExecutor]:
+    """Processes that have ``work``: they do :func:`run`. Tasks that have not begun at the end are dropped."""
     # "spawn" starts clean processes: a fork of a process with threads may inherit a lock that nobody will release.
     pool = ProcessPoolExecutor(processes, get_context("spawn"), initializer=_start, initargs=(work,))
-    waiting: deque[Future[Any]] = deque()
     try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _spread(work: Callable[[Task], Answer], tasks: Iterable[Task], processes: int) -> Iterator[Answer]:
+    waiting: deque[Future[Any]] = deque()
+    with pool_of(work, processes) as pool:
         for task in tasks:
-            waiting.append(pool.submit(_run, task))
-            if len(waiting) >= processes * _AHEAD:
+            waiting.append(pool.submit(run, task))
+            if len(waiting) >= processes * AHEAD:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 _work: Callable[[Any], Any]
@@ -76,5 +91,6 @@ def _start(work: Callable[[Any], Any]) -> None:
     _work = work
 
 
-def _run(task: Any) -> Any:
+def run(task: Any) -> Any:
+    """What a process of :func:`pool_of` does with a task."""
     return _work(task)

@@ -16,6 +16,8 @@ from hanmo.bulk.addresses import filesystem, is_address, shown
 from hanmo.bulk.arrow import require_pyarrow
 from hanmo.bulk.cluster import check_address, connected
 from hanmo.bulk.items import Item, batches
+from hanmo.bulk.packing import Engine
+from hanmo.bulk.pipeline import CHUNK, Pipeline, Waits
 from hanmo.bulk.pool import mapped, usable_cores
 from hanmo.bulk.results import check_target, claim, open_results, parts_of, publish, refuse_complete
 from hanmo.bulk.rows import Arrow, Encoder
@@ -45,6 +47,8 @@ class Totals:
     counts: Counts
     before: int
     seconds: float
+    waits: Waits | None = None
+    """Where a run with an engine waited."""
 
     @property
     def rate(self) -> float:
@@ -60,6 +64,7 @@ def read_in_bulk(
     processes: int | None = None,
     report: Report | None = None,
     ray: str | None = None,
+    engine: Engine | None = None,
 ) -> Totals:
     """Read all pictures of ``source`` into the new file ``out``: ``.parquet``, ``.csv`` or ``.jsonl``, a row a picture.
 
@@ -75,6 +80,9 @@ def read_in_bulk(
     files, which the machines write. Then ``report`` is not called, and a stopped run does not go on: remove the folder
     before you call it again.
 
+    With ``engine``, such as :func:`hanmo.gpu.open_engine` gives, it reads, and the processes decode pictures and make
+    rows; ``options`` must be those that it was made for. It does not go with ``ray``.
+
     Raises :class:`ArgumentError` for an ``out`` of another name or one that exists, :class:`RunError` where a stopped
     run had another source or other options, and where another process is writing ``out``,
     :class:`hanmo.errors.WorkerError`, :class:`StorageError`, and what :class:`Recognizer` raises.
@@ -83,6 +91,8 @@ def read_in_bulk(
     if processes is not None and processes < 1:
         raise ArgumentError(f"processes is {processes}; at least one is needed")
     if ray is not None:
+        if engine is not None:
+            raise ArgumentError("ray reads on CPUs; leave out the engine, or ray")
         check_ray(ray, options)
     if is_address(str(out)):
         return _read_to_address(source, str(out), options, ray, processes)
@@ -97,9 +107,14 @@ def read_in_bulk(
         refuse_complete(target)  # another process may have finished it before the lock was taken
         claim(target, _state(source, options, reader))
         results, before = open_results(target, encoder)
-        counts, start = Counts(), time.perf_counter()
+        counts, pipeline, start = Counts(), None, time.perf_counter()
         try:
-            with closing(_answers(source, before, options, encoder, reader, processes, actors)) as done_batches:
+            if engine is not None:
+                pipeline = _pipeline(engine, source, before, options, encoder, reader, processes)
+                answered = pipeline.rows(source.chunks(before, CHUNK))
+            else:
+                answered = _answers(source, before, options, encoder, reader, processes, actors)
+            with closing(answered) as done_batches:
                 for done in done_batches:
                     results.write(done.data, done.counts.all)
                     counts = counts.plus(done.counts)
@@ -110,7 +125,7 @@ def read_in_bulk(
             results.flush()
         seconds = time.perf_counter() - start
         publish(results, target)
-    return Totals(counts, before, seconds)
+    return Totals(counts, before, seconds, pipeline.waits if pipeline else None)
 
 
 def _state(source: Source, options: Options, reader: Recognizer) -> dict[str, object]:
@@ -251,8 +266,7 @@ def _answers(
         yield from _over_ray(source, before, options, encoder, reader, actors)
         return
     tasks = batches(islice(source.items(), before, None), _GPU_BATCH if options.device == "cuda" else _BATCH)
-    few = source.count is not None and source.count - before <= _FEW
-    processes = 1 if few else processes or usable_cores()
+    processes = _processes(source, before, processes)
     if options.device == "cpu":
         here = processes == 1
         # Other processes open a reader of their own: to send one would send its net, which is on the disk anyway.
@@ -261,6 +275,24 @@ def _answers(
     prepare = Preparer(reader.bundle.normalization)
     with closing(mapped(prepare, tasks, processes, here=processes == 1)) as prepared:
         yield from map(partial(_finish, reader, options, encoder), prepared)
+
+
+def _processes(source: Source, before: int, processes: int | None) -> int:
+    few = source.count is not None and source.count - before <= _FEW
+    return 1 if few else processes or usable_cores()
+
+
+def _pipeline(
+    engine: Engine,
+    source: Source,
+    before: int,
+    options: Options,
+    encoder: Encoder,
+    reader: Recognizer,
+    processes: int | None,
+) -> Pipeline:
+    processes = _processes(source, before, processes)
+    return Pipeline(engine, options, encoder, reader.bundle.normalization, processes)
 
 
 def _finish(

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from hanmo.bulk.addresses import fetch, find, is_address, local_copy, name_in, once
+from hanmo.bulk.chunks import Chunk, Given, gnt_chunks, parquet_chunks
 from hanmo.bulk.containers import count_gnt, count_parquet, gnt_items, is_gnt, is_parquet, is_zip, parquet_items
-from hanmo.bulk.items import Item, name_of
+from hanmo.bulk.items import Item, batches, name_of
 from hanmo.bulk.temporary import storing_temporarily
 from hanmo.errors import DataError, ImageError
 from hanmo.files import exists, is_folder
@@ -95,6 +96,27 @@ class Source:
         if waiting:
             yield waiting
 
+    def chunks(self, before: int, size: int) -> Iterator[Chunk]:
+        """The source without its first ``before`` pictures, in chunks of up to ``size``, which other processes open.
+
+        Of plain ``.gnt`` and of Parquet files this process looks at no single picture.
+        """
+        for chunk in self._chunks(size):
+            if before < chunk.count:
+                yield chunk.without(before) if before else chunk
+            before = max(0, before - chunk.count)
+
+    def _chunks(self, size: int) -> Iterator[Chunk]:
+        for kind, paths in groupby(self._listed(), key=_kind):
+            if kind == "gnt":
+                for path in paths:
+                    yield from gnt_chunks(path, size)
+            elif kind == "parquet":
+                for path in paths:
+                    yield from parquet_chunks(path, self.column, size)
+            else:
+                yield from map(Given, batches(items_of(map(Piece, paths), self.column), size))
+
     def _add(self, path: str, version: str | None, digest: hashlib._Hash) -> None:
         name = os.fsencode(path)
         if version is None:
@@ -154,6 +176,13 @@ def _is_gnt(path: str) -> bool:
 
 def _is_picture(path: str) -> bool:
     return not (_is_gnt(path) or is_parquet(name_in(path)))
+
+
+def _kind(path: str) -> str:
+    """Which function makes chunks of a file."""
+    if is_parquet(name_in(path)):
+        return "parquet"
+    return "gnt" if path.lower().endswith(".gnt") and not is_address(path) else "items"
 
 
 def _contained(path: str, column: str | None) -> Iterator[Item]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hanmo.bulk.items import Item, Picture
 from hanmo.bulk.rows import Encoder, Row
@@ -25,6 +26,8 @@ _NET_BATCH = 64
 
 Prepared: TypeAlias = Inspected | Prediction | ImageError
 """A picture before the net: its square, or the answer where the net is not needed, or the error."""
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,10 +101,15 @@ class Preparer:
 
 def prepare(picture: Picture, normalization: Normalization) -> Prepared:
     """Decode a picture and normalise it; whatever is wrong with it becomes the result."""
+    return decoded(picture, normalization.inspect)
+
+
+def decoded(picture: Picture, step: Callable[[NDArray[np.uint8]], Result]) -> Result | Prediction | ImageError:
+    """``step`` of a picture's grey levels (H, W), ink dark; whatever is wrong with the picture becomes the result."""
     if isinstance(picture, ImageError):
         return picture
     try:
-        return normalization.inspect(load(picture))
+        return step(load(picture))
     except BlankImageError as error:
         return Prediction.without_ink(error)
     except ImageError as error:

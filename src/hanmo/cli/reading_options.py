@@ -24,4 +24,7 @@ AmongOption = Annotated[
         f"Sets: {list_sets()}.",
     ),
 ]
-DeviceOption = Annotated[str, typer.Option(help="cpu, or cuda, which needs hanmo's extra gpu.")]
+DeviceOption = Annotated[
+    str,
+    typer.Option(help="cpu, or cuda, which needs hanmo's extra gpu; recognize --out can use the extra train instead."),
+]

@@ -64,6 +64,7 @@ def read_into_file(
     from hanmo.bulk.run import check_out, check_ray, read_in_bulk
     from hanmo.bulk.sources import Source
     from hanmo.cli.stopping import tidy_kill
+    from hanmo.gpu import with_engine
 
     if "-" in inputs:
         raise ArgumentError("the standard input is one picture; leave out --out, or name files")
@@ -76,7 +77,8 @@ def read_into_file(
         text = f"the machines write to {shown(out)}"  # they report nothing
     else:
         refuse_complete(check_target(out, options.top)[0])
+    options, engine = with_engine(options)
     with tidy_kill(), showing(Console(stderr=True), text) as report:
         source = Source(inputs, column=column)
-        totals = read_in_bulk(source, out, options, processes=processes, report=report, ray=ray)
+        totals = read_in_bulk(source, out, options, processes=processes, report=report, ray=ray, engine=engine)
     typer.echo(f"hanmo: {summary(out, totals)}", err=True)

@@ -6,11 +6,13 @@ u16 W, u16 H and W·H bytes of grey, row by row, 255 = paper. Numbers are little
 
 from __future__ import annotations
 
+import os
 import struct
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +20,12 @@ from numpy.typing import NDArray
 from hanmo.data.records import RecordStream, read_archive, read_file, write_records
 from hanmo.data.sample import Sample
 from hanmo.errors import CharsetError, DataError, GntError
+from hanmo.files import open_file
 from hanmo.image import MAX_PIXELS
 
 SUFFIXES = (".gnt", ".gnt.xz")
 
+_BLOCK = 1 << 22  # bytes that are read at a time when only headers are looked at: some hundred pictures
 # "<": little-endian without padding between the fields, 10 bytes in all.
 _HEADER = struct.Struct("<I2sHH")
 
@@ -31,15 +35,17 @@ def is_gnt(path: Path) -> bool:
     return path.name.lower().endswith(SUFFIXES)
 
 
-def read_gnt(path: str | Path, on_bytes: Callable[[int], None] | None = None) -> Iterator[Sample]:
+def read_gnt(path: str | Path, on_bytes: Callable[[int], None] | None = None, *, offset: int = 0) -> Iterator[Sample]:
     """Stream the samples of one file in its order, in constant memory; images are read-only.
+
+    ``offset`` is the byte at which the first record begins, for plain files: :func:`find_records` gives such places.
 
     ``source`` is the file's name, ``writer`` the number in a name like CASIA's ``1241-c.gnt``. ``on_bytes`` is
     called with the number of bytes of the file (compressed, where it is) that were read since its last call.
 
     Raises :class:`GntError` with the byte offset of the damaged record in the uncompressed stream.
     """
-    for record in read_file(_Gnt, Path(path), on_bytes):
+    for record in read_file(_Gnt, Path(path), on_bytes, offset=offset):
         yield Sample(*record)
 
 
@@ -57,6 +63,52 @@ def read_zip(
     """
     for record in read_archive(_Gnt, Path(path), SUFFIXES, on_bytes, part):
         yield Sample(*record)
+
+
+def find_records(path: str | Path, count: int, size: int) -> Iterator[tuple[int, int]]:
+    """Where in a plain ``.gnt`` file groups of records begin: pairs of a byte and the number of records from there on.
+
+    A group has ``count`` records, or fewer that together have ``size`` bytes; the last one has the rest. Only the
+    headers are looked at, as :func:`read_gnt` does. A damaged record is the only one of its group, and the last.
+
+    Raises :class:`DataError` for a file that cannot be opened.
+    """
+    try:
+        file = open_file(Path(path))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error
+    with file:
+        whole = os.fstat(file.fileno()).st_size
+        start = at = records = 0
+        for end in ends_of_records(file, whole):
+            at, records = end, records + 1
+            if records == count or at - start >= size:
+                yield start, records
+                start, records = at, 0
+        if records:
+            yield start, records
+        if at < whole or at == 0:
+            yield at, 1
+
+
+def ends_of_records(file: BinaryIO, whole: int) -> Iterator[int]:
+    """The byte after each record of a plain ``.gnt`` file of ``whole`` bytes, up to the first damage."""
+    at, block, begin = 0, b"", 0
+    while at < whole:
+        if at + _HEADER.size > begin + len(block):
+            try:
+                file.seek(at)
+                block, begin = file.read(_BLOCK), at
+            except OSError:
+                return
+            if len(block) < _HEADER.size:
+                return
+        size, tag, width, height = _HEADER.unpack_from(block, at - begin)
+        at += size
+        sound = 0 < width * height <= MAX_PIXELS and size == width * height + _HEADER.size
+        if not (sound and at <= whole and character_of(tag)):
+            return
+        yield at
 
 
 def write_gnt(path: str | Path, samples: Iterable[Sample]) -> int:

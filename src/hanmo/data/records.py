@@ -92,17 +92,27 @@ class RecordStream(ABC, Generic[Content]):
 
 
 def read_file(
-    stream: type[RecordStream[Content]], path: Path, on_bytes: Callable[[int], None] | None = None
+    stream: type[RecordStream[Content]],
+    path: Path,
+    on_bytes: Callable[[int], None] | None = None,
+    *,
+    offset: int = 0,
 ) -> Iterator[Record[Content]]:
-    """Stream the records of one file; ``on_bytes`` gets the (compressed) bytes that were read since its last call."""
+    """Stream the records of one file; ``on_bytes`` gets the (compressed) bytes that were read since its last call.
+
+    Of a plain file, the records from byte ``offset`` on.
+    """
     try:
         file = open_file(path)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error
     writer = writer_of_name(path)
     with file:
-        reported = 0
-        for number, (label, content) in enumerate(stream(file, path)):
+        reported = offset
+        file.seek(offset)
+        records = stream(file, path)
+        records.offset = offset
+        for number, (label, content) in enumerate(records):
             if on_bytes and number % _REPORT_EVERY == 0:
                 on_bytes(file.tell() - reported)
                 reported = file.tell()

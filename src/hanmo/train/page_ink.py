@@ -59,7 +59,7 @@ def flatten(pages: Tensor) -> Tensor:
     side = pages.shape[-1]
     tile = paper.tile_of(side)
     tiles = -(-side // tile)
-    padded = _edged(pages, 0, tiles * tile - side)
+    padded = edged(pages, 0, tiles * tile - side)
     sums = padded.view(-1, tiles, tile, tiles, tile).sum((2, 4), dtype=torch.int32)
     # A greatest value, then a least one: a morphological closing, which removes ink from the tiles.
     background = -_greatest(-_greatest(sums // (tile * tile), paper.CLOSING), paper.CLOSING)
@@ -80,34 +80,34 @@ def without_impulses(pages: Tensor) -> Tensor:
     kept, impulses = _without_extremes(once)
     still_many = (many >= size) & (impulses * paper.IMPULSES >= size)
     twice = torch.where(still_many[:, None, None], kept, once)
-    return torch.where((dense > size)[:, None, None], _median(pages), twice)
+    return torch.where((dense > size)[:, None, None], median(pages), twice)
 
 
 def _without_extremes(pages: Tensor) -> tuple[Tensor, Tensor]:
     """Every pixel brought to the range of its eight neighbours; and how many changed much, (N,)."""
-    kept = pages.clamp(-_around(-pages), _around(pages))
+    kept = pages.clamp(-around(-pages), around(pages))
     return kept, ((kept - pages).abs() > paper.IMPULSE).sum((1, 2))
 
 
-def _median(pages: Tensor) -> Tensor:
+def median(pages: Tensor) -> Tensor:
     """The median of every pixel and its eight neighbours; as :func:`hanmo.paper.without_impulses` takes it."""
     # The median of nine by sorting columns of three, then taking the median of the greatest least value, the middle
     # median and the least greatest value.
-    x = _edged(pages, 1, 1)
-    low, middle, high = _in_order(x[..., :-2], x[..., 1:-1], x[..., 2:])
-    lowest, medians, highest = (_in_order(y[:, :-2], y[:, 1:-1], y[:, 2:]) for y in (low, middle, high))
-    return _in_order(lowest[2], medians[1], highest[0])[1]
+    x = edged(pages, 1, 1)
+    low, middle, high = in_order(x[..., :-2], x[..., 1:-1], x[..., 2:])
+    lowest, medians, highest = (in_order(y[:, :-2], y[:, 1:-1], y[:, 2:]) for y in (low, middle, high))
+    return in_order(lowest[2], medians[1], highest[0])[1]
 
 
-def _in_order(a: Tensor, b: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def in_order(a: Tensor, b: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The least, the middle and the greatest of three."""
     least, most = torch.minimum(a, b), torch.maximum(a, b)
     return torch.minimum(least, c), torch.maximum(least, torch.minimum(most, c)), torch.maximum(most, c)
 
 
-def _around(pages: Tensor) -> Tensor:
+def around(pages: Tensor) -> Tensor:
     """The greatest of each pixel's eight neighbours."""
-    x = _edged(pages, 1, 1)
+    x = edged(pages, 1, 1)
     above, here, below = x[:, :-2], x[:, 1:-1], x[:, 2:]
     high = torch.maximum(above, below)
     sides = torch.maximum(high, here)
@@ -117,7 +117,11 @@ def _around(pages: Tensor) -> Tensor:
 def noise_of(pages: Tensor) -> Tensor:
     """:func:`hanmo.noise.noise_of` of int32 (N, P, P): int64 (N,)."""
     down, across = (pages[:, 1:] - pages[:, :-1]).abs(), (pages[..., 1:] - pages[..., :-1]).abs()
-    counts = counted(torch.cat((down.flatten(1), across.flatten(1)), 1))
+    return noise_of_counts(counted(torch.cat((down.flatten(1), across.flatten(1)), 1)))
+
+
+def noise_of_counts(counts: Tensor) -> Tensor:
+    """:func:`noise_of` of the histograms of differences between neighbouring pixels, int64 (N, 256): int64 (N,)."""
     below = counts.cumsum(1)
     wanted = below[:, -1] * 35 // 100
     level = (below <= wanted[:, None]).sum(1)
@@ -131,7 +135,7 @@ def noise_of(pages: Tensor) -> Tensor:
 def smoothed(pages: Tensor, passes: int) -> Tensor:
     """:func:`hanmo.filters.smoothed` of int32 (N, H, W)."""
     for _ in range(passes):
-        x = _edged(pages, 1, 1)
+        x = edged(pages, 1, 1)
         # The binomial kernel (1, 2, 1) / 4 by rows and columns: together 16ths, rounded by adding 8.
         x = x[:, :-2] + 2 * x[:, 1:-1] + x[:, 2:]
         pages = (x[..., :-2] + 2 * x[..., 1:-1] + x[..., 2:] + 8) >> 4
@@ -139,10 +143,14 @@ def smoothed(pages: Tensor, passes: int) -> Tensor:
 
 
 def levels_of(pages: Tensor) -> tuple[Tensor, Tensor]:
-    """:func:`hanmo.paper.levels_of`: the paper's median and the ink's dark decile, int64 (N,)."""
-    counts = counted(pages.flatten(1))
+    """The paper's median and the ink's dark decile of int32 (N, P, P): int64 (N,)."""
+    return levels_of_counts(counted(pages.flatten(1)))
+
+
+def levels_of_counts(counts: Tensor) -> tuple[Tensor, Tensor]:
+    """:func:`hanmo.paper.levels_of` of histograms, int64 (N, 256): int64 (N,) twice."""
     threshold = _otsu(counts)
-    level = torch.arange(256, device=pages.device)
+    level = torch.arange(256, device=counts.device)
     is_dark = level <= threshold[:, None]
     bright, dark = counts.masked_fill(is_dark, 0), counts.masked_fill(~is_dark, 0)
     return _quantile(bright, 500, threshold + 1), _quantile(dark, 100, torch.zeros_like(threshold))
@@ -178,7 +186,7 @@ def _greatest(values: Tensor, reach: int) -> Tensor:
     return F.max_pool2d(values.float(), 2 * reach + 1, 1, reach).int()
 
 
-def _edged(values: Tensor, before: int, after: int) -> Tensor:
+def edged(values: Tensor, before: int, after: int) -> Tensor:
     """Rows and columns of (N, H, W) added whose levels are those of the edge."""
     for axis in (1, 2):
         ends = (values.narrow(axis, 0, 1), values.narrow(axis, values.shape[axis] - 1, 1))

@@ -8,6 +8,8 @@ Shapes: N pages, P pixels a side, S the side of a square, L lines with a margin,
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -31,7 +33,7 @@ def normalize_pages(pages: Tensor, side: int, margin: int, *, keep_faint: bool =
     seen = ink >= paper.VISIBLE
     blank |= ~seen.flatten(1).any(1)
     seen |= blank[:, None, None]  # a blank page gets the whole page as its box; the result is not used
-    return _squares(ink, seen, side, margin), blank
+    return squares_of(ink, boxes_of(ink, seen), side, margin), blank
 
 
 def _own_ink(ink: Tensor, noiseless: Tensor) -> Tensor:
@@ -238,15 +240,28 @@ def _flood(seed: Tensor, inside: Tensor) -> Tensor:
     return (grown[..., None] >> place & 1) > 0
 
 
-def _squares(ink: Tensor, seen: Tensor, side: int, margin: int) -> Tensor:
-    """Scale the bounding boxes of ``seen``, (N, P, P), into squares as :class:`hanmo.normalize.Normalization` does."""
+class Boxes(NamedTuple):
+    """First lines of boxes, and the lines after their last ones: int64 (N,) each."""
+
+    top: Tensor
+    bottom: Tensor
+    left: Tensor
+    right: Tensor
+
+
+def boxes_of(ink: Tensor, seen: Tensor) -> Boxes:
+    """The bounding boxes of ``seen``, bool (N, H, W), dust aside: :func:`hanmo.ink.crop_box`; each has some ink."""
     rows, columns = seen.any(2), seen.any(1)
     gap = DUST_GAP * torch.maximum(_extent(rows), _extent(columns)).double()
-    top, bottom = _box(rows, ink.sum(2), gap)
-    left, right = _box(columns, ink.sum(1), gap)
-    cell = torch.maximum(bottom - top, right - left).double() / (side - 2 * margin)
-    down = _resampling(top, bottom, cell, ink.shape[1], side, margin)
-    across = _resampling(left, right, cell, ink.shape[2], side, margin)
+    return Boxes(*_box(rows, ink.sum(2, dtype=torch.int64), gap), *_box(columns, ink.sum(1, dtype=torch.int64), gap))
+
+
+def squares_of(ink: Tensor, boxes: Boxes, side: int, margin: int) -> Tensor:
+    """Scale boxes of ink (N, H, W) into squares, uint8 (N, S, S), as :class:`hanmo.normalize.Normalization` does."""
+    longer = torch.maximum(boxes.bottom - boxes.top, boxes.right - boxes.left)
+    cell = longer.double() / (side - 2 * margin)
+    down = _resampling(boxes.top, boxes.bottom, cell, ink.shape[1], side, margin)
+    across = _resampling(boxes.left, boxes.right, cell, ink.shape[2], side, margin)
     # Resampling by rows and by columns is a matrix product on each side.
     square = down @ (ink.float() / 255) @ across.mT
     return (square * 255 + 0.5).to(torch.uint8)

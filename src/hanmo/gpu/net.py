@@ -1,0 +1,118 @@
+"""The net of a bundle in torch, for a GPU; the package ``onnx`` is not needed.
+
+Int8 bundles: torch has no int8 convolutions on a GPU, so the weights become the floats that their levels stand for.
+Between the layers the numbers are still rounded to the levels of the bundle ("fake quantization"): its least level, 0,
+is the ReLU of these bundles. The sums of a layer are sums of floats, so now and then a number falls on the next level,
+and probabilities differ a little.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hanmo.bundle import FEATURES, MODEL_NAME, Bundle
+from hanmo.classifier import constant, is_stored
+from hanmo.errors import BundleError, ModelError, one_line
+from hanmo.nets.onnx_operations import OPERATIONS
+from hanmo.normalize import standardise
+from hanmo.onnxgraph import Graph, Node, read_graph, values_of
+
+_RANGES = {"uint8": (0, 255), "int8": (-128, 127)}
+"""The levels of a zero point's type, which are those of the numbers."""
+_STORED = ("DequantizeLinear", "Cast", "Identity")
+"""Operations that are computed once, when the net is built, if their input is stored."""
+
+
+class BundleNet(nn.Module):
+    """Squares uint8 (N, S, S), ink bright -> logits float32 (N, C), and the features (N, F) if the net has them.
+
+    ``feeds_floats`` says whether the net takes standardised floats, not uint8.
+
+    Raises :class:`BundleError` for a net with operations that are not known here.
+    """
+
+    def __init__(self, bundle: Bundle, *, feeds_floats: bool) -> None:
+        super().__init__()
+        where = bundle.path / MODEL_NAME
+        self._standard = (bundle.mean, bundle.std) if feeds_floats else None
+        self._numbers: dict[str, Any] = {}  # shapes, axes and the like: lists, never on a device
+        self._buffers_of: dict[str, str] = {}
+        # An operation, its inputs and output, and the values that no later one needs.
+        self._steps: list[tuple[Callable[..., Any], tuple[str, ...], str, tuple[str, ...]]] = []
+        try:
+            self._build(read_graph(bundle.model))
+        except (ModelError, IndexError, KeyError, ValueError, TypeError) as error:
+            raise BundleError(f"{where}: torch cannot run it ({one_line(error)}); read with --device cpu") from error
+
+    def _build(self, graph: Graph) -> None:
+        known = {*OPERATIONS, "QuantizeLinear", "DequantizeLinear"}
+        if unknown := sorted({node.kind for node in graph.nodes} - known):
+            raise ModelError(f"unknown operations: {', '.join(unknown)}")
+        (self._input,), self._outputs = graph.inputs, graph.outputs
+        stored = {name for node in graph.nodes if _is_constant(graph, node) for name in node.outputs}
+        nodes = [node for node in graph.nodes if not _is_constant(graph, node)]
+        made = {self._input, *(name for node in nodes for name in node.outputs)} - {*graph.outputs}
+        last = {name: number for number, node in enumerate(nodes) for name in node.inputs if name in made}
+        for number, node in enumerate(nodes):
+            (output,) = node.outputs
+            done = tuple(name for name, last_use in last.items() if last_use == number)
+            for name in node.inputs:
+                if name in graph.tensors or name in stored:
+                    self._keep(graph, name)
+            self._steps.append((_operation(graph, node), tuple(node.inputs), output, done))
+
+    def _keep(self, graph: Graph, name: str) -> None:
+        """Hold a stored tensor: floats as a buffer, whole numbers as lists."""
+        if name in self._buffers_of or name in self._numbers:
+            return
+        if name in graph.tensors and not np.issubdtype((values := values_of(graph.tensors[name])).dtype, np.floating):
+            self._numbers[name] = values.tolist()
+            return
+        buffer = self._buffers_of[name] = f"constant_{len(self._buffers_of)}"
+        tensor = torch.from_numpy(np.array(constant(graph, name), np.float32))
+        if tensor.ndim == 4:  # kernels of a convolution, in the order that is fastest on a GPU
+            tensor = tensor.contiguous(memory_format=torch.channels_last)
+        self.register_buffer(buffer, tensor)
+
+    def forward(self, squares: Tensor) -> tuple[Tensor, Tensor | None]:
+        x = squares[:, None]
+        if self._standard is not None:
+            x = standardise(x.float() / 255, *self._standard)
+        # An empty name stands for an optional input that is left out.
+        values: dict[str, Any] = {"": None, **self._numbers, self._input: x}
+        for name, buffer in self._buffers_of.items():
+            values[name] = getattr(self, buffer)
+        for operation, inputs, output, done in self._steps:
+            values[output] = operation(*(values[name] for name in inputs))
+            for name in done:  # all layers of a large batch together would not fit into the memory
+                del values[name]
+        return values[self._outputs[0]], values[FEATURES] if FEATURES in self._outputs[1:] else None
+
+
+def _is_constant(graph: Graph, node: Node) -> bool:
+    return node.kind in _STORED and is_stored(graph, node.inputs[0])
+
+
+def _operation(graph: Graph, node: Node) -> Callable[..., Any]:
+    if node.kind == "QuantizeLinear":
+        return _rounding(graph, node)
+    if node.kind == "DequantizeLinear":
+        maker = graph.makers[node.inputs[0]]
+        if maker.kind != "QuantizeLinear" or maker.inputs[1:] != node.inputs[1:]:
+            raise ModelError("levels that are used as they are")
+        return lambda x, *_: x  # what the rounding gives are no levels, but the numbers that they stand for
+    return OPERATIONS[node.kind](node.attributes | {"opset": graph.opset})
+
+
+def _rounding(graph: Graph, node: Node) -> Callable[..., Any]:
+    scale, zero = constant(graph, node.inputs[1]), values_of(graph.tensors[node.inputs[2]])
+    if scale.size != 1 or zero.size != 1:
+        raise ModelError("a QuantizeLinear of many scales")
+    step, place = float(scale.reshape(())), int(zero.reshape(()))
+    least, most = _RANGES[str(zero.dtype)]
+    return lambda x, *_: torch.fake_quantize_per_tensor_affine(x, step, place, least, most)
