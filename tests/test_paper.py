@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from drawn_page import SIDE, Floats, grey, page
-from hanmo import paper
+from hanmo import background, paper
 from hanmo.errors import BlankImageError, FaintInkError
 from hanmo.noise import noise_of
 from hanmo.normalize import VERSION, Normalization, Version
@@ -41,7 +41,7 @@ def test_a_hard_shadow_is_divided_out(character: str) -> None:
 
 def test_even_paper_is_left_alone() -> None:
     picture = grey(page("永"))
-    np.testing.assert_array_equal(paper.flatten(picture), picture)
+    np.testing.assert_array_equal(background.flatten(picture), picture)
     np.testing.assert_array_equal(paper.without_impulses(picture), picture)
     assert noise_of(picture) == 0
     _, clean = paper.ink_of(picture)
@@ -50,8 +50,8 @@ def test_even_paper_is_left_alone() -> None:
 
 def test_divided_paper_has_one_level() -> None:
     empty = np.repeat(np.linspace(190, 240, SIDE)[None], SIDE, 0)
-    flat = paper.flatten(grey(empty)).astype(int)
-    assert np.abs(flat - paper.PAPER).max() <= 12
+    flat = background.flatten(grey(empty)).astype(int)
+    assert np.abs(flat - background.PAPER).max() <= 12
 
 
 @every_character
@@ -155,12 +155,13 @@ def test_ink_that_drowns_in_noise_says_so() -> None:
 
 def test_whole_numbers_that_other_code_repeats() -> None:
     """The torch and the JavaScript twin repeat these; by hand, so that all three can be looked up."""
-    rows = paper.between_tiles(10, 2, 5)
+    rows = background.between_tiles(10, 2, 5)
     assert (rows.sum(1) == 64).all()
     assert rows[0].tolist() == [64, 0, 0, 0, 0]
-    counts = np.zeros(256, np.int64)
-    counts[[50, 200]] = 30, 70
-    assert paper.otsu(counts) == 125
-    assert paper.quantile(counts, 125, 256, 500) == 200
-    assert paper.quantile(counts, 0, 125, 100) == 50
-    assert paper.quantile(counts, 60, 100, 100) == 60
+    upto = paper.histogram(np.repeat(np.array([50, 200], np.uint8), (30, 70)).reshape(10, 10))
+    assert upto[[49, 50, 199, 200, 255]].tolist() == [0, 30, 30, 100, 100]
+    assert paper.otsu(upto) == 125
+    assert paper.quantile(upto, 125, 256, 500) == 200
+    assert paper.quantile(upto, 0, 125, 100) == 50
+    assert paper.quantile(upto, 60, 100, 100) == 60
+    assert paper.quantile(upto, 201, 256, 500) == 201

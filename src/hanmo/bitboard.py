@@ -26,13 +26,29 @@ class Board:
     def __init__(self, height: int, width: int, gap: int = 1) -> None:
         self.height, self.width = height, width
         self.row = width + gap  # bits from a cell to the one below it
-        self.inside = self.pack(np.ones((height, width), bool))
+        self.inside = self.lattice(1)
+        self.full = (1 << height * self.row) - 1  # the gaps, too
+
+    def lattice(self, step: int) -> int:
+        """The mask of every ``step``-th cell of every ``step``-th row, from the first cell on."""
+        # A geometric series has a bit set in equal distances; the product puts a row of such bits at every such bit.
+        return _series(step, -(-self.width // step)) * _series(step * self.row, -(-self.height // step))
 
     def pack(self, mask: Mask) -> int:
         """A mask, bool (height, width), as a whole number: row after row, the first cell in the lowest bit."""
         padded = np.zeros((self.height, self.row), bool)
         padded[:, : self.width] = mask
         return int.from_bytes(np.packbits(padded, bitorder="little").tobytes(), "little")
+
+    def at_least(self, levels: NDArray[np.uint8], *limits: int) -> list[int]:
+        """For each limit, the mask of the cells whose level is as high; ``levels`` are uint8 (height, width)."""
+        padded = np.zeros((len(limits), self.height, self.row), bool)
+        for mask, limit in zip(padded, limits, strict=True):
+            np.greater_equal(levels, limit, out=mask[:, : self.width])
+        # All masks as one number, which is cut up: faster than packing them one by one.
+        bits = int.from_bytes(np.packbits(padded, bitorder="little").tobytes(), "little")
+        size = self.height * self.row
+        return [bits >> size * number & self.full for number in range(len(limits))]
 
     def unpack(self, bits: int) -> Mask:
         """The inverse of :meth:`pack`: bool (height, width)."""
@@ -69,3 +85,19 @@ class Board:
 board_of = lru_cache(maxsize=2048)(Board)
 """A :class:`Board` of (height, width, gap), made once for each shape: a kilobyte each, and cropped samples have some
 thousand shapes."""
+
+
+def any_of(bits: int, count: int, step: int) -> int:
+    """For each place, whether any of ``count`` bits from there on is set, ``step`` bits apart."""
+    # Of 1, 2, 4, ... bits, each from two of the last round.
+    seen = 1
+    while seen < count:
+        further = min(seen, count - seen)
+        bits |= bits >> further * step
+        seen += further
+    return bits
+
+
+def _series(step: int, count: int) -> int:
+    """``count`` bits, ``step`` places apart, the first one in the lowest place."""
+    return ((1 << step * count) - 1) // ((1 << step) - 1)

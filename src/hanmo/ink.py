@@ -125,6 +125,8 @@ def _several(ink: Grey) -> bool:
         return False
     lines: NDArray[np.bool_] = np.any(ink >= paper.VISIBLE, axis=0 if width > height else 1)
     length = len(lines)
+    if length - np.count_nonzero(lines) <= GAP * length:  # all blank lines together are not wider
+        return False
     ends = np.flatnonzero(lines)
     gaps = np.diff(ends) - 1
     middle = (ends[:-1] > length // 4) & (ends[1:] < length - length // 4)

@@ -165,7 +165,7 @@ def _matrices(ink: NDArray[np.float32], settings: Normalization) -> tuple[NDArra
     if settings.method == "fit":
         longest = max(ink.shape)
         # Only version 1 resamples longer pictures; a matrix then has megabytes, too many to keep.
-        fitting = _fitting if longest <= SIDE else _fitting.__wrapped__
+        fitting = _shared_fitting if longest <= SIDE else _fitting
         return fitting(ink.shape[0], longest, room, margin), fitting(ink.shape[1], longest, room, margin)
     rows, columns = _AXES[settings.method](ink, room)
     return _resampling(rows, ink.shape[0], margin), _resampling(columns, ink.shape[1], margin)
@@ -223,14 +223,31 @@ Edges = NDArray[np.float64]
 square's side without its margins."""
 
 
-@lru_cache(maxsize=1024)  # 17 KB each for squares of 64 pixels; cropped samples have some thousand pairs of lengths
+@lru_cache(maxsize=8192)  # up to 4,656 pairs of lengths, of which cropped samples have most
+def _shared_fitting(length: int, longest: int, room: int, margin: int) -> NDArray[np.float32]:
+    """:func:`_fitting` for axes of up to :data:`SIDE` pixels, kept: most as columns of the matrix of a longer axis.
+
+    A matrix has 17 KB for squares of 64 pixels; all pairs of lengths would have 57 MB.
+    """
+    matrix = _fitting(length, longest, room, margin)
+    # Around the middle, the cells cover the same pixels whatever the length: if the middle is that of a pixel, or if it
+    # lies between two. Not in the last bit where a cell ends at a pixel; squares must not depend on what is shared.
+    longer = longest + (longest - length) % 2
+    first = (longer - length) // 2
+    columns = _longest_fitting(longer, longest, room, margin)[:, first : first + length]
+    shared = columns if np.array_equal(columns, matrix) else matrix
+    shared.setflags(write=False)  # for all callers
+    return shared
+
+
 def _fitting(length: int, longest: int, room: int, margin: int) -> NDArray[np.float32]:
     """The matrix of method ``fit`` for an axis of ``length`` pixels, where the longer axis has ``longest``."""
     pixels_a_cell = longest / room
     cells = (np.arange(room + 1, dtype=np.float64) - room / 2) * pixels_a_cell
-    matrix = _resampling(length / 2 + cells, length, margin)
-    matrix.setflags(write=False)  # shared by all callers
-    return matrix
+    return _resampling(length / 2 + cells, length, margin)
+
+
+_longest_fitting = lru_cache(maxsize=256)(_fitting)
 
 
 def _moment(ink: NDArray[np.float32], room: int) -> tuple[Edges, Edges]:

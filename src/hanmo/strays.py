@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hanmo.bitboard import board_of
+from hanmo.bitboard import any_of, board_of
 from hanmo.paper import RIM, VISIBLE
 
 Grey = NDArray[np.uint8]
@@ -75,9 +75,9 @@ def without_print(ink: Grey) -> Grey:
     new paper, and the ink above is stretched to the whole range again.
     """
     board = board_of(*ink.shape)
-    strong = board.pack(ink >= STRONG)
-    # From half of what is visible on: edges of thin printed lines, which would stay otherwise, count as well.
-    weak = board.pack(ink >= VISIBLE // 2) & ~board.grow(strong, NEAR)
+    # From half of what is visible on: edges of thin printed lines, which would stay otherwise, count as weak ink.
+    strong, weak = board.at_least(ink, STRONG, VISIBLE // 2)
+    weak &= ~board.grow(strong, NEAR)
     count = weak.bit_count()
     if count * 100 < PRINT * strong.bit_count():
         return ink
@@ -128,12 +128,23 @@ class _Strips(NamedTuple):
     """Most ink pixels around a row that is thin, (STRIPS,)."""
 
 
-@lru_cache(maxsize=1024)  # 3 KB each; cropped samples have some thousand pairs of lengths
+@lru_cache(maxsize=4096)  # half a kilobyte each; cropped samples have some thousand pairs of lengths
 def _strips(width: int, longer: int) -> _Strips:
     """The strips of ``width`` pixels, of a picture whose longer side has ``longer``."""
-    widths = np.diff(width * np.arange(STRIPS + 1) // STRIPS)
-    adding = np.eye(STRIPS, dtype=np.float32).repeat(widths, axis=1)
-    return _Strips(adding, widths, -(-COVERED * widths // 100), THICK * longer * widths // 1000)
+    widths = _widths(width)
+    return _Strips(_adding(width), widths, -(-COVERED * widths // 100), THICK * longer * widths // 1000)
+
+
+@lru_cache(maxsize=256)  # 3 KB each
+def _adding(width: int) -> NDArray[np.float32]:
+    """The matrix (STRIPS, width) that sums the pixels of each strip."""
+    return np.eye(STRIPS, dtype=np.float32).repeat(_widths(width), axis=1)
+
+
+def _widths(width: int) -> NDArray[np.int64]:
+    """Pixels across each strip of ``width`` pixels, (STRIPS,)."""
+    ends = width * np.arange(STRIPS + 1) // STRIPS
+    return ends[1:] - ends[:-1]
 
 
 class _Lines(NamedTuple):
@@ -152,15 +163,15 @@ class _Lines(NamedTuple):
     """(lines, STRIPS), as in :class:`_Strips`."""
 
 
-@lru_cache(maxsize=2048)  # 6 KB each; cropped samples have some thousand shapes
+@lru_cache(maxsize=4096)  # 3 KB each; cropped samples have some thousand shapes
 def _lines_of(height: int, width: int) -> _Lines:
-    across, down = _strips(width, max(height, width)), _strips(height, max(height, width))
+    across, down = (_strips(length, max(height, width)) for length in (width, height))
     counts = (height + 2 * MARGIN, width + 2 * MARGIN)
     least, most = (
         np.repeat(np.array(limits), counts, axis=0).astype(np.uint8)
         for limits in ((across.least, down.least), (across.most, down.most))
     )
-    return _Lines(across.adding.T.copy(), down.adding.T.copy(), least, most)
+    return _Lines(_adding(width).T, _adding(height).T, least, most)
 
 
 def _middles(mask: Mask) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -309,7 +320,7 @@ def without_specks(ink: Grey) -> Grey:
         return ink
     board = board_of(*ink.shape, EDGE)
     corner = EDGE * (board.row + 1)  # the picture is moved down and right: squares may begin above and left of it
-    inked, inside = board.pack(ink >= VISIBLE) << corner, board.inside << corner
+    inked, inside = board.at_least(ink, VISIBLE)[0] << corner, board.inside << corner
     gone = 0
     for size in range(1, largest + 1):
         gone |= _specks(inked, inside, size, board.row)
@@ -326,22 +337,14 @@ def _specks(inked: int, inside: int, size: int, row: int) -> int:
     """
     last = size + 1
     # Ink on the ring: on its upper and lower side, corners included, and on the left and right side between them.
-    lines = _any_of(inked, size + 2, 1)
-    columns = _any_of(inked >> row, size, row)
+    lines = any_of(inked, size + 2, 1)
+    columns = any_of(inked >> row, size, row)
     ring = lines | lines >> last * row | columns | columns >> last
     middle = (size // 2 + 1) * (row + 1)
-    alone = _any_of(columns >> 1, size, 1) & ~ring & inside >> middle
+    alone = any_of(columns >> 1, size, 1) & ~ring & inside >> middle
     # From the corner of each square found to all its pixels: to the right, down, and past the ring.
     for _ in range(1, size):
         alone |= alone << 1
     for _ in range(1, size):
         alone |= alone << row
     return alone << row + 1
-
-
-def _any_of(bits: int, count: int, step: int) -> int:
-    """For each place, whether any of ``count`` bits from there on is set, ``step`` bits apart."""
-    found = bits
-    for further in range(1, count):
-        found |= bits >> further * step
-    return found

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hanmo import filters, noise, paper
+from hanmo import background, filters, noise, paper
 from hanmo.errors import BlankImageError
 from hanmo.normalize import Normalization, Version
 from hanmo.synth.fonts.variants import draw_medians
@@ -76,7 +76,7 @@ def test_what_is_blank() -> None:
 def test_every_step_alone() -> None:
     written = pages(96, 40)
     steps = (
-        (page_ink.flatten, paper.flatten),
+        (page_ink.flatten, background.flatten),
         (page_ink.without_impulses, paper.without_impulses),
         (page_ink.noise_of, noise.noise_of),
         (lambda grey: page_ink.smoothed(grey, 2), lambda grey: filters.smoothed(grey, 2)),

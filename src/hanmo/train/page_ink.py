@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hanmo import paper
+from hanmo import background, paper
 
 
 def ink_of(pages: Tensor, *, keep_faint: bool = True) -> tuple[Tensor, Tensor, Tensor]:
@@ -55,19 +55,19 @@ def _ink_levels(pages: Tensor, bright: Tensor, contrast: Tensor, dead: Tensor) -
 
 
 def flatten(pages: Tensor) -> Tensor:
-    """:func:`hanmo.paper.flatten` of int32 (N, P, P)."""
+    """:func:`hanmo.background.flatten` of int32 (N, P, P)."""
     side = pages.shape[-1]
-    tile = paper.tile_of(side)
+    tile = background.tile_of(side)
     tiles = -(-side // tile)
     padded = edged(pages, 0, tiles * tile - side)
     sums = padded.view(-1, tiles, tile, tiles, tile).sum((2, 4), dtype=torch.int32)
     # A greatest value, then a least one: a morphological closing, which removes ink from the tiles.
-    background = -_greatest(-_greatest(sums // (tile * tile), paper.CLOSING), paper.CLOSING)
-    uneven = background.amax((1, 2)) - background.amin((1, 2)) >= paper.UNEVEN
-    between = torch.from_numpy(paper.between_tiles(side, tile, tiles)).to(pages.device, torch.float64)
+    closed = -_greatest(-_greatest(sums // (tile * tile), background.CLOSING), background.CLOSING)
+    uneven = closed.amax((1, 2)) - closed.amin((1, 2)) >= background.UNEVEN
+    between = torch.from_numpy(background.between_tiles(side, tile, tiles)).to(pages.device, torch.float64)
     # float64 holds these whole numbers exactly, and GPUs have no matrix product of integers.
-    fine = (between @ smoothed(background, 2).double() @ between.T).int() >> 12
-    flat = torch.div(pages * paper.PAPER, fine.clamp(min=1), rounding_mode="floor").clamp(max=255)
+    fine = (between @ smoothed(closed, 2).double() @ between.T).int() >> 12
+    flat = torch.div(pages * background.PAPER, fine.clamp(min=1), rounding_mode="floor").clamp(max=255)
     return torch.where(uneven[:, None, None], flat, pages)
 
 
