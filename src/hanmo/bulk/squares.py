@@ -10,7 +10,6 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -19,8 +18,8 @@ from hanmo.bulk.spread import answers, cell, configured, spread
 from hanmo.charset import Charset
 from hanmo.data.read import Reading
 from hanmo.data.sample import Sample
-from hanmo.data.squares import NO_INK
-from hanmo.errors import BlankImageError, DataError
+from hanmo.data.squares import SampleNormalizer
+from hanmo.errors import DataError
 from hanmo.normalize import Normalization
 
 _BATCH = 256
@@ -85,25 +84,11 @@ def _differs(path: Path, how: str) -> DataError:
     )
 
 
-@dataclass(frozen=True)
-class Normalizer:
-    """The work of a process: the samples of a batch with their squares. Both are sent to it once."""
-
-    normalization: Normalization
-    charset: Charset | None
+class Normalizer(SampleNormalizer):
+    """The work of a process: the samples of a batch with their squares. Both settings are sent to it once."""
 
     def __call__(self, batch: Sequence[_Packed]) -> list[Sample]:
         return [self.square(packed.sample) for packed in batch]
-
-    def square(self, sample: Sample) -> Sample:
-        """The sample with its square as the image; without pixels where it has no ink, or another label."""
-        # What is skipped, or refused, by its label needs no square; the machine with the pack decides that.
-        if self.charset is not None and sample.label not in self.charset:
-            return sample._replace(image=NO_INK)
-        try:
-            return sample._replace(image=self.normalization(sample.image))
-        except BlankImageError:
-            return sample._replace(image=NO_INK)
 
 
 class _Packed(NamedTuple):

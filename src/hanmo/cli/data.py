@@ -16,7 +16,7 @@ from hanmo.errors import ArgumentError
 from hanmo.files import read_limited
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from hanmo.charset import Charset
     from hanmo.data.pack import Pack
@@ -72,6 +72,7 @@ def pack(
     from hanmo.cli.progress import reading
     from hanmo.cli.stopping import tidy_kill
     from hanmo.data.pack import write_pack
+    from hanmo.data.parallel import are_cheap, squares_of_files
     from hanmo.data.read import count_bytes, read_samples, split_reading
     from hanmo.normalize import Normalization
 
@@ -86,20 +87,20 @@ def pack(
         # Ray's machines report no bytes: the bar then counts samples alone.
         size = count_bytes(inputs) if ray is None else None
         on_bytes, on_samples = opened.enter_context(reading("packing", size))
-        samples: Iterator[Sample]
-        if ray is None:
-            samples = read_samples(inputs, mapping, on_bytes)
-        else:
-            parts = split_reading(inputs, mapping)
-            # Closed before the connection is, also when the packing is stopped.
-            samples = opened.enter_context(closing(normalized_over_ray(parts, normalization, named, cores)))
+        squares: Generator[Sample, None, None] | None = None
+        if ray is not None:
+            squares = normalized_over_ray(split_reading(inputs, mapping), normalization, named, cores)
+        elif workers and are_cheap(inputs, workers):
+            squares = squares_of_files(inputs, normalization, named, workers, on_bytes)
+        if squares is not None:
+            opened.enter_context(closing(squares))  # before the connection is, also when the packing is stopped
         made = write_pack(
             out,
-            samples,
+            read_samples(inputs, mapping, on_bytes) if squares is None else squares,
             normalization=normalization,
             charset=named,
-            workers=workers,
-            are_squares=ray is not None,
+            workers=workers if squares is None else 0,
+            are_squares=squares is not None,
             on_progress=on_samples,
             on_unknown="skip" if skip_unknown else "error",
             overwrite=overwrite,
