@@ -82,7 +82,7 @@ class Board:
         return seed
 
 
-board_of = lru_cache(maxsize=2048)(Board)
+board_of = lru_cache(maxsize=8192)(Board)
 """A :class:`Board` of (height, width, gap), made once for each shape: a kilobyte each, and cropped samples have some
 thousand shapes."""
 

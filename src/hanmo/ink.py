@@ -12,6 +12,7 @@ The steps of :func:`find_ink`:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -54,10 +55,10 @@ def find_ink(grey: Grey, looks: int = _LOOKS, *, keep_faint: bool = True) -> Fou
     the ink.
     """
     small = reduced(grey)
-    ink, touches = _own_ink(*paper.ink_of(small, keep_faint=keep_faint))
-    if ink.max() < paper.VISIBLE:
+    ink, lines, touches = _own_ink(*paper.ink_of(small, keep_faint=keep_faint))
+    if lines.rows.max() < paper.VISIBLE:
         raise BlankImageError("the picture is blank but for printed lines or specks; is the character on it?")
-    rows, columns = crop_box(ink, paper.VISIBLE)
+    rows, columns = _box(ink, lines, paper.VISIBLE)
     height, width = rows.stop - rows.start, columns.stop - columns.start
     if small is not grey and looks > 1 and max(height, width) < CLOSER * max(small.shape):
         # Two pixels more, since the box was found on reduced pixels.
@@ -70,18 +71,19 @@ def find_ink(grey: Grey, looks: int = _LOOKS, *, keep_faint: bool = True) -> Fou
     return Found(ink.astype(np.float32) / np.float32(255), remark)
 
 
-def _own_ink(ink: Grey, noiseless: bool) -> tuple[Grey, bool]:
-    """The ink of the character alone, (H, W), and whether it touches the picture's edge.
+def _own_ink(ink: Grey, noiseless: bool) -> tuple[Grey, neighbours.Projections, bool]:
+    """The ink of the character alone, (H, W), with its projections, and whether it touches the picture's edge.
 
     ``noiseless``: whether the picture was free of noise, as :func:`hanmo.paper.ink_of` returns it.
     """
     unprinted = strays.without_rules(strays.without_print(ink))
     unchanged = unprinted is ink or np.array_equal(unprinted, ink)
-    if noiseless and unchanged and neighbours.is_cut_close(ink):
-        return ink, True  # cropped to the character by a program, as in data sets: nothing on it is stray
+    if noiseless and unchanged and neighbours.is_cut_close(lines := neighbours.projected(ink)):
+        return ink, lines, True  # cropped to the character by a program, as in data sets: nothing on it is stray
     ink = strays.without_specks(unprinted)
     own, touches = neighbours.own_pixels(ink)
-    return ink * own, touches
+    ink = ink * own
+    return ink, neighbours.projected(ink), touches
 
 
 def reduced(grey: Grey) -> Grey:
@@ -97,7 +99,12 @@ def reduced(grey: Grey) -> Grey:
 
 def crop_box(ink: NDArray[Any], visible: float) -> tuple[slice, slice]:
     """The rows and columns of the smallest box that holds all pixels of at least ``visible`` ink, dust aside."""
-    rows, columns = ((ink.max(axis=axis) >= visible).nonzero()[0] for axis in (1, 0))
+    return _box(ink, (ink.max(axis=1), ink.max(axis=0)), visible)
+
+
+def _box(ink: NDArray[Any], lines: Sequence[NDArray[Any]], visible: float) -> tuple[slice, slice]:
+    """:func:`crop_box`, given the greatest ink of every row and of every column."""
+    rows, columns = ((line >= visible).nonzero()[0] for line in lines)
     gap = DUST_GAP * max(rows[-1] - rows[0], columns[-1] - columns[0])
     return _without_dust(rows, ink, 1, gap), _without_dust(columns, ink, 0, gap)
 

@@ -81,16 +81,27 @@ def own_cells(ink: Grey) -> tuple[Board, int, bool]:
     if reached <= REACHED and shallow.bit_count() * 100 <= SLIGHT * inked.bit_count():
         inked &= ~shallow
         reaching &= ~shallow
-    if reaching and not is_cut_close(ink):
+    if reaching and not is_cut_close(projected(ink)):
         inked = _without_parts(board, rings, inked, reaching, board.pack(by_cells(ink >= SOLID, size)))
     return board, inked, bool(inked & rings.rim)
 
 
-def is_cut_close(ink: Grey) -> bool:
+class Projections(NamedTuple):
+    """The greatest ink of every row, uint8 (H,), and of every column, uint8 (W,)."""
+
+    rows: Grey
+    columns: Grey
+
+
+def projected(ink: Grey) -> Projections:
+    """The :class:`Projections` of ink (H, W)."""
+    return Projections(np.maximum.reduce(ink, axis=1), np.maximum.reduce(ink, axis=0))
+
+
+def is_cut_close(lines: Projections) -> bool:
     """Whether there is ink on all four sides of the picture, as where it was cropped to the character's box."""
-    cell = cell_of(max(ink.shape))
-    sides = (ink[:cell], ink[-cell:], ink[:, :cell], ink[:, -cell:])
-    return all(int(side.max()) >= RIM for side in sides)
+    cell = cell_of(max(map(len, lines)))
+    return all(max(side) >= RIM for line in lines for side in (line[:cell].tolist(), line[-cell:].tolist()))
 
 
 def _without_parts(board: Board, rings: _Rings, inked: int, reaching: int, solid: int) -> int:
@@ -182,7 +193,7 @@ class _Rings(NamedTuple):
     """The strips of CLEAR along the upper, the lower, the left and the right edge."""
 
 
-@lru_cache(maxsize=1024)  # 2 KB each; a board has at most 60 cells a side
+@lru_cache(maxsize=4096)  # 2 KB each; a board has at most 60 cells a side
 def _rings(height: int, width: int) -> _Rings:
     board, side = board_of(height, width), max(height, width)
     clear = 1 + side * CLEAR // 100

@@ -136,7 +136,8 @@ class Normalization:
             if max(grey.shape) > _LONGEST:
                 raise ImageTooLargeError(f"{grey.shape[1]}x{grey.shape[0]} is longer than {_LONGEST:,} pixels; cut it")
             return Inspected(_resample(crop_to_ink(stretch(grey)), self), None)
-        if not grey.size or grey.min() == grey.max():
+        # What is left begins with the first pixel of another level: faster than a minimum and a maximum.
+        if not (pixels := grey.tobytes()).lstrip(pixels[:1]):
             raise BlankImageError("the picture is blank: it holds one grey level only")
         found = find_ink(grey, keep_faint=self.version > 2)
         return Inspected(_resample(found.ink, self), found.remark)

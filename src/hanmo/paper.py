@@ -162,8 +162,8 @@ def without_impulses(grey: Grey) -> Grey:
         top = np.maximum(np.maximum(high3[:-2], high3[2:]), high[1:-1])
         bottom = np.minimum(np.minimum(low3[:-2], low3[2:]), low[1:-1])
         pixels = here[1:-1]
-        kept = np.minimum(np.maximum(pixels, bottom), top)
-        far = np.maximum(kept, pixels) - np.minimum(kept, pixels) > IMPULSE
+        raised = np.maximum(pixels, bottom)
+        far = raised - np.minimum(pixels, top) > IMPULSE  # 0 within the range, for there both are the pixel itself
         # The ends of the rows between: their neighbours were taken from the next row, or from the one before.
         far[width - 2 :: width] = False
         far[width - 1 :: width] = False
@@ -173,7 +173,7 @@ def without_impulses(grey: Grey) -> Grey:
         if turn == 0 and impulses * DENSE > grey.size:
             return median_filter(padded(grey, np.uint8))
         smooth = grey.copy()
-        smooth.reshape(-1)[width + 1 : -width - 1] = kept
+        np.minimum(raised, top, out=smooth.reshape(-1)[width + 1 : -width - 1])
         smooth[:, 0], smooth[:, -1] = grey[:, 0], grey[:, -1]
         grey = smooth
     return grey
