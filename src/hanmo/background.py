@@ -69,7 +69,7 @@ def _is_white(grey: Grey, tile: int) -> bool:
     """
     blocks = _blocks(*grey.shape, tile)
     board = blocks.board
-    dark = board.inside & ~board.at_least(grey, 256 - UNEVEN)[0]
+    dark = board.pack(grey < 256 - UNEVEN)
     white = blocks.tiles & ~any_of(any_of(dark, tile, 1), tile, board.row)
     # From the tiles of a block to its first one.
     found = any_of(any_of(white, CLOSING + 1, tile), CLOSING + 1, tile * board.row)

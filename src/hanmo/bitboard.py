@@ -27,7 +27,6 @@ class Board:
         self.height, self.width = height, width
         self.row = width + gap  # bits from a cell to the one below it
         self.inside = self.lattice(1)
-        self.full = (1 << height * self.row) - 1  # the gaps, too
 
     def lattice(self, step: int) -> int:
         """The mask of every ``step``-th cell of every ``step``-th row, from the first cell on."""
@@ -41,14 +40,18 @@ class Board:
         return int.from_bytes(np.packbits(padded, bitorder="little").tobytes(), "little")
 
     def at_least(self, levels: NDArray[np.uint8], *limits: int) -> list[int]:
-        """For each limit, the mask of the cells whose level is as high; ``levels`` are uint8 (height, width)."""
-        padded = np.zeros((len(limits), self.height, self.row), bool)
-        for mask, limit in zip(padded, limits, strict=True):
-            np.greater_equal(levels, limit, out=mask[:, : self.width])
-        # All masks as one number, which is cut up: faster than packing them one by one.
-        bits = int.from_bytes(np.packbits(padded, bitorder="little").tobytes(), "little")
+        """For each limit, the mask of the cells whose level is as high; ``levels`` are uint8 (height, width).
+
+        For several limits, which must be above 0, this is faster than :meth:`pack`.
+        """
+        padded = np.zeros((self.height, self.row), np.uint8)
+        padded[:, : self.width] = levels
+        masks = np.empty((len(limits), *padded.shape), bool)
+        for mask, limit in zip(masks, limits, strict=True):
+            np.greater_equal(padded, limit, out=mask)
+        bits = int.from_bytes(np.packbits(masks, bitorder="little").tobytes(), "little")
         size = self.height * self.row
-        return [bits >> size * number & self.full for number in range(len(limits))]
+        return [bits >> size * number & self.inside for number in range(len(limits))]
 
     def unpack(self, bits: int) -> Mask:
         """The inverse of :meth:`pack`: bool (height, width)."""

@@ -141,6 +141,12 @@ def _adding(width: int) -> NDArray[np.float32]:
     return np.eye(STRIPS, dtype=np.float32).repeat(_widths(width), axis=1)
 
 
+@lru_cache(maxsize=256)  # 3 KB each
+def _summing(width: int) -> NDArray[np.float32]:
+    """The matrix (width, STRIPS) that does so from the right: the transpose of :func:`_adding`, row by row in memory."""
+    return np.ascontiguousarray(_adding(width).T)
+
+
 def _widths(width: int) -> NDArray[np.int64]:
     """Pixels across each strip of ``width`` pixels, (STRIPS,)."""
     ends = width * np.arange(STRIPS + 1) // STRIPS
@@ -160,7 +166,7 @@ class _Lines(NamedTuple):
     least: NDArray[np.uint8]
     """(lines, STRIPS), as in :class:`_Strips`."""
     most: NDArray[np.uint8]
-    """(lines, STRIPS), as in :class:`_Strips`."""
+    """(lines - 2 AROUND, STRIPS), as in :class:`_Strips`; not for the outermost lines."""
 
 
 @lru_cache(maxsize=4096)  # 3 KB each; cropped samples have some thousand shapes
@@ -171,7 +177,7 @@ def _lines_of(height: int, width: int) -> _Lines:
         np.repeat(np.array(limits), counts, axis=0).astype(np.uint8)
         for limits in ((across.least, down.least), (across.most, down.most))
     )
-    return _Lines(_adding(width).T, _adding(height).T, least, most)
+    return _Lines(_summing(width), _summing(height), least, most[AROUND:-AROUND])
 
 
 def _middles(mask: Mask) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -184,7 +190,7 @@ def _middles(mask: Mask) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     height, width = mask.shape
     lines = _lines_of(height, width)
     cut = height + 2 * MARGIN  # where the columns begin
-    sums = np.zeros(lines.least.shape, np.float32)
+    sums = np.zeros((cut + width + 2 * MARGIN, STRIPS), np.float32)
     pixels = mask.astype(np.float32)
     np.matmul(pixels, lines.across, out=sums[MARGIN : MARGIN + height])
     np.matmul(pixels.T, lines.down, out=sums[cut + MARGIN : cut + MARGIN + width])
@@ -192,7 +198,8 @@ def _middles(mask: Mask) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     inked = sums.astype(np.uint8)
     covered = _flags(inked >= lines.least)
     band = covered | covered << STRIPS | covered >> STRIPS  # the lines beside a line count as well
-    thin = _flags(_sum_of_nine(inked) <= lines.most)
+    # The outermost lines are far from all rows and columns: their flags do not matter.
+    thin = _flags(_sum_of_nine(inked) <= lines.most) << STRIPS * AROUND
     size = len(inked) + _SHIFT + 1  # bits were shifted beyond the last line
     half = _within_slope(band & thin).to_bytes(size, "little").translate(_HALF)
     if 1 not in half:
@@ -215,16 +222,14 @@ def _flags(table: Mask) -> int:
 
 
 def _sum_of_nine(inked: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The sum of each line of a table (lines, STRIPS) and of AROUND lines on both sides; 0 for the outermost lines."""
+    """The sums of every nine successive lines of a table (lines, STRIPS), (lines - 8, STRIPS): 2 AROUND + 1 of them."""
     # The bytes of the eight strips of a line are one number of 64 bits, so one addition adds up all strips.
     line = inked.view(np.uint64)[:, 0]
-    sums = np.zeros_like(inked)
     # Sums of 2, 4 and 8 lines, each from two of the last step, and one more line.
     two = line[:-1] + line[1:]
     four = two[:-2] + two[2:]
     eight = four[:-4] + four[4:]
-    np.add(eight[:-1], line[8:], out=sums.view(np.uint64)[AROUND:-AROUND, 0])
-    return sums
+    return (eight[:-1] + line[8:])[:, None].view(np.uint8)
 
 
 def _within_slope(flags: int) -> int:
@@ -320,7 +325,7 @@ def without_specks(ink: Grey) -> Grey:
         return ink
     board = board_of(*ink.shape, EDGE)
     corner = EDGE * (board.row + 1)  # the picture is moved down and right: squares may begin above and left of it
-    inked, inside = board.at_least(ink, VISIBLE)[0] << corner, board.inside << corner
+    inked, inside = board.pack(ink >= VISIBLE) << corner, board.inside << corner
     gone = 0
     for size in range(1, largest + 1):
         gone |= _specks(inked, inside, size, board.row)
