@@ -21,7 +21,8 @@ from hanmo.classic.features import GradientFeatures
 from hanmo.classic.reader import ClassicConfig
 from hanmo.data.pack import Pack, is_pack, write_pack
 from hanmo.data.read import read_samples
-from hanmo.normalize import Method, Normalization
+from hanmo.normalize import Normalization
+from hanmo.resampling import Method
 
 # The features of the literature: square root, the usual blur, no ridge; MQDF without shrinking.
 BOOK = ClassicConfig(features=GradientFeatures(blur=1.0, power=0.5), ridge=0.0, shrink=0.0, minor=1.0)

@@ -4,8 +4,8 @@ The steps of :func:`find_ink`:
 
 1. Reduce: a large picture is averaged down to 96 pixels (:func:`reduced`).
 2. Binarise softly: paper becomes 0, ink 255 (:func:`hanmo.paper.ink_of`).
-3. Clean: light print, rules and specks are removed (:mod:`hanmo.strays`), then parts of other characters
-   (:mod:`hanmo.neighbours`).
+3. Clean: light print, rules and specks are removed (:mod:`hanmo.strays`, :mod:`hanmo.rules`), then parts of other
+   characters (:mod:`hanmo.neighbours`).
 4. Crop to the box of the ink, dust aside (:func:`crop_box`).
 5. If the character is small on a reduced picture, repeat all of it on the original pixels around it.
 """
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hanmo import neighbours, paper, strays
+from hanmo import neighbours, paper, rules, strays
 from hanmo.errors import BlankImageError
 
 Grey = NDArray[np.uint8]
@@ -76,7 +76,7 @@ def _own_ink(ink: Grey, noiseless: bool) -> tuple[Grey, neighbours.Projections, 
 
     ``noiseless``: whether the picture was free of noise, as :func:`hanmo.paper.ink_of` returns it.
     """
-    unprinted = strays.without_rules(strays.without_print(ink))
+    unprinted = rules.without_rules(strays.without_print(ink))
     unchanged = unprinted is ink or np.array_equal(unprinted, ink)
     if noiseless and unchanged and neighbours.is_cut_close(lines := neighbours.projected(ink)):
         return ink, lines, True  # cropped to the character by a program, as in data sets: nothing on it is stray

@@ -2,8 +2,8 @@
 
 The steps of :func:`ink_of`, in order. On a clean picture the first three change nothing.
 
-1. Background division (:func:`hanmo.background.flatten`): uneven light and shadows are removed. The background is a grey closing of the
-   picture, and every pixel is divided by it.
+1. Background division (:func:`hanmo.background.flatten`): uneven light and shadows are removed. The background is a
+   grey closing of the picture, and every pixel is divided by it.
 2. Removal of salt-and-pepper noise (:func:`without_impulses`): conservative smoothing where there is some, a 3 x 3
    median filter where there is much.
 3. Smoothing of sensor noise: the noise is estimated (:func:`hanmo.noise.noise_of`), and a noisy picture passes a
@@ -149,7 +149,7 @@ def without_impulses(grey: Grey) -> Grey:
     Conservative smoothing: a pixel beyond the range of its eight neighbours takes the nearest level of that range. Two
     rounds, since impulses beside each other hide each other. Dense noise gets a median filter instead.
     """
-    height, width = grey.shape
+    width = grey.shape[1]
     for turn in range(2):
         # As one line of pixels, row after row, neighbours are a fixed number of places apart, and numpy passes through
         # it several times as fast as row by row. Pixels at the edges are no impulses: beyond the edge the picture goes

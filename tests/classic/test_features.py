@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from hanmo.classic.features import GradientFeatures, direction_planes, sampling, sobel
 from hanmo.errors import ArgumentError, DataError
-from hanmo.normalize import Method, Normalization
+from hanmo.normalize import Normalization
+from hanmo.resampling import Method
 
 RIGHT, DOWN, LEFT, UP = 0, 2, 4, 6
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hanmo.charset import Charset
     from hanmo.data.pack import Pack
     from hanmo.data.sample import Sample
-    from hanmo.normalize import Method
+    from hanmo.resampling import Method
 
 _MAX_CHARSET = 4 * 2**20  # bytes of a file of characters; Unicode has some 100,000 Chinese ones
 

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hanmo import bitboard, neighbours, paper, strays
+from hanmo import bitboard, neighbours, paper, rules, strays
 from hanmo.ink import DUST, DUST_GAP
 from hanmo.train.page_ink import counted, ink_of
 
@@ -64,7 +64,7 @@ def without_print(ink: Tensor) -> Tensor:
 
 
 def without_rules(ink: Tensor) -> Tensor:
-    """:func:`hanmo.strays.without_rules` of int32 (N, P, P)."""
+    """:func:`hanmo.rules.without_rules` of int32 (N, P, P)."""
     mask = ink >= paper.VISIBLE
     level, upright = _erased(mask), _erased(mask.mT).mT
     rest = (ink >= paper.RIM) & ~(level | upright)
@@ -88,9 +88,9 @@ def _erased(mask: Tensor) -> Tensor:
 
 
 def rules_in(mask: Tensor) -> Tensor:
-    """:func:`hanmo.strays.rules_in` of bool (N, P, P)."""
-    side, margin = mask.shape[-1], strays.MARGIN
-    edges = side * np.arange(strays.STRIPS + 1) // strays.STRIPS
+    """:func:`hanmo.rules.rules_in` of bool (N, P, P)."""
+    side, margin = mask.shape[-1], rules.MARGIN
+    edges = side * np.arange(rules.STRIPS + 1) // rules.STRIPS
     widths = torch.from_numpy(np.diff(edges)).to(mask.device)
     # Sums along rows, so that the ink of any strip is one difference.
     sums = F.pad(mask.cumsum(2, dtype=torch.int32), (1, 0))
@@ -99,22 +99,22 @@ def rules_in(mask: Tensor) -> Tensor:
     band = _greatest_rows(inked, 1)
     above = F.pad(inked.cumsum(1), (0, 0, 1, 0))
     around = F.pad(above[:, 9:] - above[:, :-9], (0, 0, 4, 4))
-    covered = band * 100 >= strays.COVERED * widths
-    thin = around * 1000 <= strays.THICK * side * widths
+    covered = band * 100 >= rules.COVERED * widths
+    thin = around * 1000 <= rules.THICK * side * widths
     # Three properties of each line in each strip, so that one gather along a slope collects all of them.
     tables = torch.stack((covered.long(), thin.long(), band), 3)  # (N, L, 8, 3)
     found = torch.zeros_like(covered)
     # A rule may be a little slanted: for each slope the strips are shifted against each other and added up.
-    for slope in strays.SLOPES:
-        shifts = [margin + shift for shift in strays.slope_shifts(slope)]
+    for slope in rules.SLOPES:
+        shifts = [margin + shift for shift in rules.slope_shifts(slope)]
         along = torch.stack([tables[:, s : s + side, strip] for strip, s in enumerate(shifts)]).sum(0)  # (N, P, 3)
-        is_rule = (along[..., 0] >= strays.STRIPS - 1) & (along[..., 1] >= strays.STRIPS // 2 + 1)
-        is_rule &= along[..., 2] * 100 >= strays.WHOLE * side
+        is_rule = (along[..., 0] >= rules.STRIPS - 1) & (along[..., 1] >= rules.STRIPS // 2 + 1)
+        is_rule &= along[..., 2] * 100 >= rules.WHOLE * side
         # Written back along the same slope, into the lines with margin: (N, L, 8).
         found |= torch.stack([F.pad(is_rule, (s, 2 * margin - s)) for s in shifts], 2)
     # Lines beside a rule belong to it, as rules are up to three pixels thick. Then from strips to pixels.
     rule = _greatest_rows(found[:, margin:-margin].int(), 1) > 0
-    strip = np.repeat(np.arange(strays.STRIPS), np.diff(edges))
+    strip = np.repeat(np.arange(rules.STRIPS), np.diff(edges))
     return rule[..., torch.from_numpy(strip).to(mask.device)]
 
 
