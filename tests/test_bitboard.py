@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hanmo.bitboard import Board
+from hanmo.bitboard import Board, any_of
 
 
 def test_a_flood_stays_inside() -> None:
@@ -19,3 +19,23 @@ def test_a_flood_stays_inside() -> None:
     expected = inside.copy()
     expected[7] = False
     np.testing.assert_array_equal(reached, expected)
+
+
+def test_lattices_are_every_nth_cell_of_every_nth_row() -> None:
+    for height, width, gap, step in ((7, 10, 1, 1), (7, 10, 2, 3), (9, 4, 3, 5), (1, 1, 0, 2)):
+        expected = np.zeros((height, width), bool)
+        expected[::step, ::step] = True
+        board = Board(height, width, gap)
+        assert board.lattice(step) == board.pack(expected)
+
+
+def test_masks_of_several_limits_are_those_of_each() -> None:
+    levels = np.random.default_rng(2).integers(0, 256, (13, 9), np.uint8)
+    board = Board(13, 9, 3)
+    assert board.at_least(levels, 1, 128, 255) == [board.pack(levels >= limit) for limit in (1, 128, 255)]
+
+
+def test_any_of_looks_at_so_many_bits() -> None:
+    bits = 1 << 30
+    for count in range(1, 8):
+        assert any_of(bits, count, 3) == sum(1 << 30 - 3 * step for step in range(count))

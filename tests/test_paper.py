@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from drawn_page import SIDE, Floats, grey, page
-from hanmo import background, paper
+from hanmo import background, filters, paper
 from hanmo.errors import BlankImageError, FaintInkError
 from hanmo.noise import noise_of
 from hanmo.normalize import VERSION, Normalization, Version
@@ -145,6 +145,23 @@ def test_pure_noise_is_no_character(deviation: int, side: int) -> None:
     noise = np.random.default_rng(deviation).normal(128, deviation, (side, side))
     with pytest.raises(BlankImageError):
         SQUARE(grey(noise))
+
+
+@pytest.mark.parametrize("shape", [(70, 64), (96, 17), (40, 2), (3, 90), (61, 61)])
+def test_white_paper_is_even(shape: tuple[int, int]) -> None:
+    rng = np.random.default_rng(shape[1])
+    tile = background.tile_of(max(shape))
+    found = []
+    for share in np.linspace(0, 1, 40):
+        dark = rng.random([-(-length // tile) for length in shape]) < share  # whole tiles, some of them dark
+        picture = np.where(dark.repeat(tile, 0).repeat(tile, 1), 30, rng.integers(236, 256))[: shape[0], : shape[1]]
+        means = np.where(dark, 30, picture.max())
+        bright = filters.maximum_filter(means.astype(np.uint8), background.CLOSING)
+        found.append(background._is_white(picture.astype(np.uint8), tile))
+        if found[-1]:
+            assert bright.min() > means.max() - background.UNEVEN
+    assert any(found)
+    assert not all(found)
 
 
 def test_ink_that_drowns_in_noise_says_so() -> None:
