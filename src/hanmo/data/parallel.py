@@ -1,8 +1,8 @@
 """Samples as squares, from worker processes that read the files themselves.
 
-Sending a picture to a worker takes longer than reading it. So every worker reads all files, in the same order, and
-normalises only those batches that it is asked for; squares alone travel between the processes. Memory stays bounded,
-and one large file keeps all workers busy as well as many small ones do.
+Sending a picture to a worker takes as long as reading it, or longer. So every worker reads all files, in the same
+order, and normalises only those batches that it is asked for; squares alone travel between the processes. Memory stays
+bounded, and one large file keeps all workers busy as well as many small ones do.
 
     this process: "batch 7?" -> a free worker: reads on to batch 7, normalises it -> its squares
 """
@@ -28,7 +28,7 @@ from hanmo.data.squares import AHEAD, NO_INK, SampleNormalizer, batches, follow_
 from hanmo.normalize import Normalization
 
 MOST = 8
-"""Most workers that read everything: of an archive, reading takes a twentieth of the time of normalising."""
+"""Most workers that read everything: reading an archive takes a tenth of the time of normalising."""
 
 
 def are_cheap(inputs: Sequence[str | Path], workers: int) -> bool:

@@ -68,6 +68,18 @@ export const COLOUR = {
   BLUE: 2,
 };
 
+/** From src/hanmo/background.py. */
+export const BACKGROUND = {
+  // Grey level of the paper after the division by the background: 31 levels are left for brighter pixels.
+  PAPER: 224,
+  // Grey levels by which the background must vary before it is divided out; less does not disturb the threshold.
+  UNEVEN: 20,
+  // Tiles along the longer side, of which the background has one value each.
+  TILES: 24,
+  // Radius of the closing in tiles: it removes what is narrower than 9 of 24 tiles, so strokes, but not shadows.
+  CLOSING: 4,
+};
+
 /** From src/hanmo/paper.py. */
 export const PAPER = {
   // Pixels of the longer side of the largest picture that is processed; about twice the square that a network sees.
@@ -81,14 +93,6 @@ export const PAPER = {
   VISIBLE: 77,
   // Ink, of 255, from which a pixel at the picture's edge counts as touching it: 15 %, as strokes often fade there.
   RIM: 38,
-  // Grey level of the paper after the division by the background: 31 levels are left for brighter pixels.
-  PAPER: 224,
-  // Grey levels by which the background must vary before it is divided out; less does not disturb the threshold.
-  UNEVEN: 20,
-  // Tiles along the longer side, of which the background has one value each.
-  TILES: 24,
-  // Radius of the closing in tiles: it removes what is narrower than 9 of 24 tiles, so strokes, but not shadows.
-  CLOSING: 4,
   // Grey levels beyond the range of its eight neighbours from which a pixel is an impulse (salt or pepper).
   IMPULSE: 32,
   // Impulses are removed where at least one pixel in 250 is one; clean pictures have fewer, such as tips of
@@ -104,14 +108,27 @@ export const PAPER = {
   NOISE: [8, 16],
 };
 
-/** From src/hanmo/strays.py. */
-export const STRAYS = {
+/** From src/hanmo/rules.py. */
+export const RULES = {
   // Strips that the picture is cut into: enough to tell a line from a stroke, and each still wide enough for
   // dashes.
   STRIPS: 8,
   // Pixels that a rule may rise or fall over the width of the picture: 4 of 96 are 2.4 degrees, as of a sloping
   // sheet.
   SLOPES: [-4, -3, -2, -1, 0, 1, 2, 3, 4],
+  // Per cent of a strip's width with ink from which a line covers the strip; low enough for dashed lines.
+  COVERED: 35,
+  // Per cent of the picture's whole width that a line must have ink on.
+  WHOLE: 55,
+  // Most ink across a line, in thousandths of the longer side (3 of 96 pixels), within AROUND pixels on both sides
+  // of it: thicker ones are strokes, or have strokes beside them.
+  THICK: 34,
+  // Empty rows added above and below: a line ends up to 2 rows off its middle, and 5 more rows are looked at.
+  MARGIN: 8,
+};
+
+/** From src/hanmo/strays.py. */
+export const STRAYS = {
   // Ink, of 255, that only the pen reaches where the print is lighter (62 %).
   STRONG: 158,
   // Pixels around strong ink that belong to it: the soft edges of strokes are weak ink, too.
@@ -121,15 +138,6 @@ export const STRAYS = {
   PRINT: 25,
   // Darkest print that is removed, in ink of 255 (43 %); what is darker may be a faint stroke.
   PALE: 110,
-  // Per cent of a strip's width with ink from which a line covers the strip; low enough for dashed lines.
-  COVERED: 35,
-  // Per cent of the picture's whole width that a line must have ink on.
-  WHOLE: 55,
-  // Most ink across a line, in thousandths of the longer side (3 of 96 pixels), within four pixels on both sides of
-  // it: thicker ones are strokes, or have strokes beside them.
-  THICK: 34,
-  // Empty rows added above and below: a line ends up to 2 rows off its middle, and 5 more rows are looked at.
-  MARGIN: 8,
   // The longer side, divided by this, is the side of the largest speck, 3 pixels at most; larger ones may be dots.
   LARGEST_SPECK: 32,
 };

@@ -1,14 +1,15 @@
 /**
- * Port of src/hanmo/paper.py: a grey picture of paper becomes the ink on it. Nearly all arithmetic is in whole numbers, so
- * that every decision is the same as in Python.
+ * Port of src/hanmo/paper.py, background.py and noise.py: a grey picture of paper becomes the ink on it. Nearly all
+ * arithmetic is in whole numbers, so that every decision is the same as in Python.
  */
 
-import { PAPER } from "../constants.js";
+import { BACKGROUND, PAPER } from "../constants.js";
 import { blank, faint } from "./problem.js";
 
 export const { SIDE, MIN_CONTRAST, VISIBLE, RIM } = PAPER;
-const { DEAD_ZONE, UNEVEN, TILES, CLOSING, IMPULSE, IMPULSES, DENSE, LEFT, NOISE } = PAPER;
-const RAISED = PAPER.PAPER; // the level that the background is raised to
+const { DEAD_ZONE, IMPULSE, IMPULSES, DENSE, LEFT, NOISE } = PAPER;
+const { UNEVEN, TILES, CLOSING } = BACKGROUND;
+const RAISED = BACKGROUND.PAPER; // the level that the background is raised to
 
 /** @typedef {import("./strokes.js").Grey} Grey */
 

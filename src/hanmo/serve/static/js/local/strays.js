@@ -1,12 +1,13 @@
 /**
- * Port of src/hanmo/strays.py: what lies on a picture beside the character is removed, lighter print, rules and specks.
+ * Port of src/hanmo/strays.py and src/hanmo/rules.py: what lies on a picture beside the character is removed, lighter print, rules and specks.
  * Masks are bytes, 1 = set, one row after the other.
  */
 
-import { STRAYS } from "../constants.js";
+import { RULES, STRAYS } from "../constants.js";
 import { RIM, VISIBLE, greatest } from "./paper.js";
 
-const { STRIPS, SLOPES, STRONG, NEAR, PRINT, PALE, COVERED, WHOLE, THICK, MARGIN, LARGEST_SPECK } = STRAYS;
+const { STRONG, NEAR, PRINT, PALE, LARGEST_SPECK } = STRAYS;
+const { STRIPS, SLOPES, COVERED, WHOLE, THICK, MARGIN } = RULES;
 
 /**
  * @typedef {import("./strokes.js").Grey} Grey
