@@ -10,7 +10,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from hanmo import neighbours, noise, paper, strays
+from hanmo import background, neighbours, noise, paper, rules, strays
 from hanmo.bulk.packing import REMARKS
 from hanmo.errors import BlankImageError
 from hanmo.gpu import ink, normalize
@@ -94,7 +94,7 @@ def test_steps_on_grey_levels(pictures: list[Grey]) -> None:
     noises = ink.noise_of(tensor, sizes)
     for number, picture in enumerate(pictures):
         height, width = picture.shape
-        np.testing.assert_array_equal(flat[number, :height, :width], paper.flatten(picture), str(number))
+        np.testing.assert_array_equal(flat[number, :height, :width], background.flatten(picture), str(number))
         np.testing.assert_array_equal(clean[number, :height, :width], paper.without_impulses(picture), str(number))
         assert noises[number] == noise.noise_of(picture), number
     assert uneven.any()
@@ -117,7 +117,7 @@ def test_steps_on_ink(pictures: list[Grey]) -> None:
     close = gpu_neighbours.is_cut_close(tensor, sizes)
     steps = (
         (gpu_strays.without_print(tensor), strays.without_print),
-        (gpu_strays.without_rules(tensor, sizes), strays.without_rules),
+        (gpu_strays.without_rules(tensor, sizes), rules.without_rules),
         (gpu_strays.without_specks(tensor, sizes), strays.without_specks),
         (own, lambda one: one * neighbours.own_pixels(one)[0]),
     )
@@ -128,7 +128,7 @@ def test_steps_on_ink(pictures: list[Grey]) -> None:
             np.testing.assert_array_equal(found[number, : one.shape[0], : one.shape[1]], expected, str(number))
             changed += not np.array_equal(expected, one)
         assert changed > 3, "some pictures need this step"
-    assert [bool(flag) for flag in close] == [neighbours.is_cut_close(one) for one in inked]
+    assert [bool(flag) for flag in close] == [neighbours.is_cut_close(neighbours.projected(one)) for one in inked]
     assert [bool(flag) for flag in touches] == [neighbours.own_pixels(one)[1] for one in inked]
 
 

@@ -14,11 +14,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hanmo import paper
+from hanmo.background import CLOSING, PAPER, TILES, UNEVEN, between_tiles
 from hanmo.gpu.pictures import Sizes, counted, edged_again, where
 from hanmo.train import page_ink
 
 _TILES = (2, 3, 4)
-"""Pixels of a tile's side (:func:`hanmo.paper.tile_of`) in pictures of up to 96 pixels."""
+"""Pixels of a tile's side (:func:`hanmo.background.tile_of`) in pictures of up to 96 pixels."""
 
 
 class Ink(NamedTuple):
@@ -62,10 +63,10 @@ def _ink_levels(bright: Tensor, contrast: Tensor, dead: Tensor) -> Tensor:
 
 
 def flatten(pictures: Tensor, sizes: Sizes) -> tuple[Tensor, Tensor]:
-    """:func:`hanmo.paper.flatten`, and whether a picture was uneven, bool (N,)."""
+    """:func:`hanmo.background.flatten`, and whether a picture was uneven, bool (N,)."""
     uneven = torch.zeros(len(pictures), dtype=torch.bool, device=pictures.device)
     # round() takes the even number of two that are equally near; so does torch.
-    tile_of = (sizes.longer.double() / paper.TILES).round().clamp(min=2)
+    tile_of = (sizes.longer.double() / TILES).round().clamp(min=2)
     flat = pictures
     for tile in _TILES:
         if (rows := where(tile_of == tile)) is None:
@@ -76,12 +77,12 @@ def flatten(pictures: Tensor, sizes: Sizes) -> tuple[Tensor, Tensor]:
         whole = page_ink.edged(few, 0, count * tile - few.shape[1])
         means = whole.view(-1, count, tile, count, tile).sum((2, 4), dtype=torch.int32) // (tile * tile)
         inside = tiles.inside(count)
-        most = _greatest(means.masked_fill(~inside, 0), paper.CLOSING)
+        most = _greatest(means.masked_fill(~inside, 0), CLOSING)
         least = most.masked_fill(~inside, 255).amin((1, 2))
-        is_uneven = means.masked_fill(~inside, 0).amax((1, 2)) - least >= paper.UNEVEN
+        is_uneven = means.masked_fill(~inside, 0).amax((1, 2)) - least >= UNEVEN
         if (some := where(is_uneven)) is None:
             continue
-        background = -_greatest((-most[some]).masked_fill(~inside[some], -255), paper.CLOSING)
+        background = -_greatest((-most[some]).masked_fill(~inside[some], -255), CLOSING)
         divided = _divided(few[some], background, tiles.of(some), tile)
         uneven = uneven.index_fill(0, rows[some], True)
         flat = flat.index_copy(0, rows[some], edged_again(divided, sizes.of(rows[some])))
@@ -94,9 +95,9 @@ def _divided(pictures: Tensor, background: Tensor, tiles: Sizes, tile: int) -> T
         background = page_ink.smoothed(edged_again(background, tiles), 1)
     # With the last tiles repeated, the weights between tiles do not depend on the size of a picture.
     background, side = edged_again(background, tiles).double(), pictures.shape[1]
-    between = torch.from_numpy(paper.between_tiles(side, tile, background.shape[1])).to(background)
+    between = torch.from_numpy(between_tiles(side, tile, background.shape[1])).to(background)
     fine = (between @ background @ between.T).int() >> 12
-    return (pictures.int() * paper.PAPER // fine.clamp(min=1)).clamp(max=255).to(torch.uint8)
+    return (pictures.int() * PAPER // fine.clamp(min=1)).clamp(max=255).to(torch.uint8)
 
 
 def _greatest(values: Tensor, reach: int) -> Tensor:

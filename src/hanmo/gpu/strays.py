@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hanmo import paper, strays
+from hanmo import paper, rules, strays
 from hanmo.gpu.pictures import Sizes, any_of, counted, grown, where
 
-_ROUND = strays.MARGIN
+_ROUND = rules.MARGIN
 
 
 def without_print(ink: Tensor) -> Tensor:
@@ -33,7 +33,7 @@ def without_print(ink: Tensor) -> Tensor:
 
 
 def without_rules(ink: Tensor, sizes: Sizes) -> Tensor:
-    """:func:`hanmo.strays.without_rules`."""
+    """:func:`hanmo.rules.without_rules`."""
     mask = ink >= paper.VISIBLE
     candidates = _may_have_rules(mask, sizes) | _may_have_rules(mask.mT, sizes.turned)
     if (rows := where(candidates)) is None:
@@ -53,8 +53,8 @@ def _reaches(lines: Tensor, length: Tensor) -> Tensor:
 
 def _strips(mask: Tensor, sizes: Sizes) -> tuple[Tensor, Tensor]:
     """Ink pixels in every row of every strip, int64 (N, P, 8), and the widths of the strips, int64 (N, 1, 8)."""
-    number = torch.arange(strays.STRIPS + 1, device=mask.device)
-    ends = sizes.width[:, None] * number // strays.STRIPS
+    number = torch.arange(rules.STRIPS + 1, device=mask.device)
+    ends = sizes.width[:, None] * number // rules.STRIPS
     sums = F.pad(mask.cumsum(2, dtype=torch.int32), (1, 0))
     at_ends = sums.gather(2, ends[:, None].expand(-1, mask.shape[1], -1))
     return at_ends.diff(dim=2).long(), ends.diff(dim=1)[:, None]
@@ -63,12 +63,12 @@ def _strips(mask: Tensor, sizes: Sizes) -> tuple[Tensor, Tensor]:
 def _covered_and_thin(inked: Tensor, widths: Tensor, longer: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """For each row with its margins, (N, P + 16, 8): the ink of its band, whether it covers the strip, and is thin."""
     inked = F.pad(inked, (0, 0, _ROUND, _ROUND))
-    around = strays.AROUND
+    around = rules.AROUND
     above = F.pad(inked.cumsum(1), (0, 0, 1, 0))
     beside = F.pad(above[:, 2 * around + 1 :] - above[:, : -2 * around - 1], (0, 0, around, around))
     band = _greatest_rows(inked)
-    thin = beside <= strays.THICK * longer[:, None, None] * widths // 1000
-    return band, band * 100 >= strays.COVERED * widths, thin
+    thin = beside <= rules.THICK * longer[:, None, None] * widths // 1000
+    return band, band * 100 >= rules.COVERED * widths, thin
 
 
 def _may_have_rules(mask: Tensor, sizes: Sizes) -> Tensor:
@@ -76,29 +76,29 @@ def _may_have_rules(mask: Tensor, sizes: Sizes) -> Tensor:
     band, covered, thin = _covered_and_thin(*_strips(mask, sizes), sizes.longer)
     del band
     # Rows that a rule passes, in each strip, are at most so many rows off its middle; one more row is in its band.
-    reach = max(abs(shift) for slope in strays.SLOPES for shift in strays.slope_shifts(slope))
-    near = grown(covered, reach, 0).sum(2) >= strays.STRIPS - 1
-    near &= grown(thin & covered, reach, 0).sum(2) >= strays.STRIPS // 2
+    reach = max(abs(shift) for slope in rules.SLOPES for shift in rules.slope_shifts(slope))
+    near = grown(covered, reach, 0).sum(2) >= rules.STRIPS - 1
+    near &= grown(thin & covered, reach, 0).sum(2) >= rules.STRIPS // 2
     return near[:, _ROUND:-_ROUND].any(1)
 
 
 def rules_in(mask: Tensor, sizes: Sizes) -> Tensor:
-    """:func:`hanmo.strays.rules_in` of bool (N, P, P), for all rows as middles."""
+    """:func:`hanmo.rules.rules_in` of bool (N, P, P), for all rows as middles."""
     side = mask.shape[1]
     inked, widths = _strips(mask, sizes)
     band, covered, thin = _covered_and_thin(inked, widths, sizes.longer)
     tables = torch.stack((covered.long(), thin.long(), band), 3)  # (N, P + 16, 8, 3)
     in_picture = torch.arange(side, device=mask.device) < sizes.height[:, None]
     found = torch.zeros_like(covered)
-    for slope in strays.SLOPES:
-        shifts = [_ROUND + shift for shift in strays.slope_shifts(slope)]
+    for slope in rules.SLOPES:
+        shifts = [_ROUND + shift for shift in rules.slope_shifts(slope)]
         along = torch.stack([tables[:, s : s + side, strip] for strip, s in enumerate(shifts)]).sum(0)  # (N, P, 3)
-        is_rule = (along[..., 0] >= strays.STRIPS - 1) & (along[..., 1] >= strays.STRIPS // 2 + 1) & in_picture
-        is_rule &= along[..., 2] * 100 >= strays.WHOLE * sizes.width[:, None]
+        is_rule = (along[..., 0] >= rules.STRIPS - 1) & (along[..., 1] >= rules.STRIPS // 2 + 1) & in_picture
+        is_rule &= along[..., 2] * 100 >= rules.WHOLE * sizes.width[:, None]
         found |= torch.stack([F.pad(is_rule, (s, 2 * _ROUND - s)) for s in shifts], 2)
     rule = _greatest_rows(found[:, _ROUND:-_ROUND].int()) > 0  # (N, P, 8)
     ends = widths[:, 0].cumsum(1)
-    strip = (torch.arange(side, device=mask.device)[:, None] >= ends[:, None]).sum(2).clamp(max=strays.STRIPS - 1)
+    strip = (torch.arange(side, device=mask.device)[:, None] >= ends[:, None]).sum(2).clamp(max=rules.STRIPS - 1)
     return rule.gather(2, strip[:, None].expand(-1, side, -1)) & sizes.inside(side)
 
 
