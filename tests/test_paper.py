@@ -48,6 +48,11 @@ def test_even_paper_is_left_alone() -> None:
     assert clean
 
 
+@pytest.mark.parametrize("shape", [(1, 2), (1, 3), (3, 1)])
+def test_even_the_smallest_pictures_have_noise(shape: tuple[int, int]) -> None:
+    assert noise_of(np.resize(np.array([255, 0, 250], np.uint8), shape)) > 20_000
+
+
 def test_divided_paper_has_one_level() -> None:
     empty = np.repeat(np.linspace(190, 240, SIDE)[None], SIDE, 0)
     flat = background.flatten(grey(empty)).astype(int)

@@ -20,8 +20,9 @@ def noise_of(grey: Grey) -> int:
     height, width = grey.shape
     total = 2 * height * width - height - width
     wanted = total * 35 // 100
-    level, before, upto = 0, 0, _equal_neighbours(grey, 2 * wanted)
-    if upto >= 2 * wanted:  # on most clean scans; the quantile then lies in the lower half of level 0
+    enough = max(1, 2 * wanted)
+    level, before, upto = 0, 0, _equal_neighbours(grey, enough)
+    if upto >= enough:  # on most clean scans; the quantile then lies in the lower half of level 0
         return 0
     if upto <= wanted:
         level, before, upto = _level_of(grey, wanted)

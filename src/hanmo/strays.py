@@ -7,8 +7,8 @@ Three independent steps, each from ink to ink, (H, W) uint8 as :func:`hanmo.pape
 3. :func:`without_specks`: dots of up to 3 x 3 pixels with paper all around, found by a hit-or-miss transform (Serra,
    "Image analysis and mathematical morphology", 1982).
 
-:mod:`hanmo.neighbours` comes next: parts of other characters. In doubt
-everything stays, since a lost stroke costs more than a line too many.
+Parts of other characters come next (:mod:`hanmo.neighbours`). In doubt everything stays, since a lost stroke costs more
+than a line too many.
 """
 
 from __future__ import annotations

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from hanmo.charset import Charset
+from hanmo.cli.main import app
 from hanmo.data.folder import write_folder
 from hanmo.data.gnt import write_gnt
-from hanmo.data.parallel import MOST, are_cheap, squares_of_files
+from hanmo.data.parallel import MAX_WORKERS, can_be_read_by_each, squares_of_files
 from hanmo.data.read import count_bytes, read_samples
-from hanmo.errors import GntError
+from hanmo.data.squares import normalized
+from hanmo.errors import DataError, GntError, WorkerError
 from hanmo.normalize import Normalization
 
 SQUARE = Normalization(side=16, margin=1)
@@ -56,9 +61,38 @@ def test_damage_is_an_error_where_it_is_reached(home: Path) -> None:
     assert caught.value.offset > 0
 
 
+def test_a_file_that_changes_is_an_error(home: Path, draw) -> None:
+    inputs = [home / "1001-c.gnt", home / "1002-c.gnt"]
+    squares = squares_of_files(inputs, SQUARE, None, 1)
+    write_gnt(home / "other.gnt", draw("丁万" * 200, seed=2))
+    next(squares)
+    (home / "other.gnt").replace(inputs[1])
+    with pytest.raises(DataError, match=r"1002-c\.gnt: changed while it was read; pack again"):
+        list(squares)
+
+
+def test_a_worker_that_ends_by_itself_is_one_line(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hanmo.data.parallel._answer", os._exit)
+    with pytest.raises(WorkerError, match=r"a worker process ended by itself, .* fewer --workers"):
+        list(squares_of_files([home / "1001-c.gnt"], SQUARE, None, 1))
+    with pytest.raises(WorkerError, match="a worker process ended by itself"):
+        list(normalized(read_samples([home / "1001-c.gnt"]), _ending, 1))
+
+
+def _ending(image: object) -> NoReturn:
+    os._exit(1)
+
+
+def test_a_mapping_is_read_whatever_the_number_of_workers(home: Path) -> None:
+    arguments = ["data", "pack", str(home / "1001-c.gnt"), "--out", str(home / "pack"), "--workers", "1"]
+    result = CliRunner().invoke(app, [*arguments, "--mapping", str(home / "nothing.csv")])
+    assert result.exit_code != 0
+    assert "nothing.csv: cannot be read" in result.output
+
+
 def test_only_what_is_cheap_is_read_by_every_worker(home: Path) -> None:
     cheap = [home / "1001-c.gnt", home / "1002.zip"]
-    assert are_cheap(cheap, MOST)
-    assert not are_cheap(cheap, MOST + 1)
-    assert not are_cheap([*cheap, home / "1003-c.gnt.xz"], 2)
-    assert not are_cheap([home / "pictures"], 2)
+    assert can_be_read_by_each(cheap, MAX_WORKERS)
+    assert not can_be_read_by_each(cheap, MAX_WORKERS + 1)
+    assert not can_be_read_by_each([*cheap, home / "1003-c.gnt.xz"], 2)
+    assert not can_be_read_by_each([home / "pictures"], 2)

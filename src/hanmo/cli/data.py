@@ -72,7 +72,7 @@ def pack(
     from hanmo.cli.progress import reading
     from hanmo.cli.stopping import tidy_kill
     from hanmo.data.pack import write_pack
-    from hanmo.data.parallel import are_cheap, squares_of_files
+    from hanmo.data.parallel import can_be_read_by_each, squares_of_files
     from hanmo.data.read import count_bytes, read_samples, split_reading
     from hanmo.normalize import Normalization
 
@@ -90,7 +90,7 @@ def pack(
         squares: Generator[Sample, None, None] | None = None
         if ray is not None:
             squares = normalized_over_ray(split_reading(inputs, mapping), normalization, named, cores)
-        elif workers and are_cheap(inputs, workers):
+        elif workers and mapping is None and can_be_read_by_each(inputs, workers):
             squares = squares_of_files(inputs, normalization, named, workers, on_bytes)
         if squares is not None:
             opened.enter_context(closing(squares))  # before the connection is, also when the packing is stopped

@@ -10,7 +10,7 @@ bounded, and one large file keeps all workers busy as well as many small ones do
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from itertools import count
 from multiprocessing import get_context
@@ -24,20 +24,23 @@ from hanmo.charset import Charset
 from hanmo.data.archive import is_zip
 from hanmo.data.read import find_inputs, read_samples
 from hanmo.data.sample import Sample
-from hanmo.data.squares import AHEAD, NO_INK, SampleNormalizer, batches, follow_parent, stacked
+from hanmo.data.squares import AHEAD, NO_INK, SampleNormalizer, batches, follow_parent, naming_failures, stacked
+from hanmo.errors import DataError
 from hanmo.normalize import Normalization
 
-MOST = 8
+MAX_WORKERS = 8
 """Most workers that read everything: reading an archive takes a tenth of the time of normalising."""
 
 
-def are_cheap(inputs: Sequence[str | Path], workers: int) -> bool:
+def can_be_read_by_each(inputs: Sequence[str | Path], workers: int) -> bool:
     """Whether ``inputs`` may be read by each of so many workers: ``.gnt`` files and archives of them.
 
     Decoding pictures and unpacking xz take too long to be done again and again. Raises :class:`DataError` as
     :func:`hanmo.data.read.find_inputs` does.
     """
-    return workers <= MOST and all(path.name.lower().endswith(".gnt") or is_zip(path) for path in find_inputs(inputs))
+    if workers > MAX_WORKERS:
+        return False
+    return all(path.name.lower().endswith(".gnt") or is_zip(path) for path in find_inputs(inputs))
 
 
 def squares_of_files(
@@ -50,9 +53,10 @@ def squares_of_files(
     """The samples of ``inputs`` in their order, each with its square as the image, read by ``workers`` processes.
 
     Blank ones, and those of labels outside ``charset``, come without pixels. ``on_bytes`` is called with the bytes of
-    the files that the samples of a batch took. Raises what reading raises, once the samples before have been yielded.
+    the files that the samples of a batch took. Raises what reading raises, once the whole batches before have been
+    yielded; :class:`DataError` for a file that changes meanwhile, and :class:`WorkerError`.
     """
-    work = (find_inputs(inputs), SampleNormalizer(normalization, charset))
+    work = ([_File.at(path) for path in find_inputs(inputs)], SampleNormalizer(normalization, charset))
     # "spawn" starts clean processes: a fork of a process with threads may inherit a lock that nobody will release.
     pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_start, initargs=work)
     waiting: deque[Future[_Answer]] = deque()
@@ -62,7 +66,8 @@ def squares_of_files(
             waiting.append(pool.submit(_answer, number))
             if len(waiting) <= workers * AHEAD:
                 continue
-            answer = waiting.popleft().result()
+            with naming_failures():
+                answer = waiting.popleft().result()
             if on_bytes:
                 on_bytes(answer.place - place)
                 place = answer.place
@@ -86,16 +91,46 @@ class _Answer(NamedTuple):
     squares: NDArray[np.uint8]
     """(m, S, S), one array, since sending each square by itself would take longer than reading its picture."""
     place: int
-    """Bytes of all files up to the end of the batch; as it is counted file by file, or every some hundred samples."""
+    """Bytes of all files up to about the end of the batch: they are counted every 256 samples, or member by member."""
+
+
+class _File(NamedTuple):
+    """A file as it was before the workers were started: they must all read the same samples."""
+
+    path: Path
+    state: tuple[int, int, int]
+    """Size, time of the last change and number of the file."""
+
+    @classmethod
+    def at(cls, path: Path) -> _File:
+        return cls(path, _state(path))
+
+    def require_unchanged(self) -> None:
+        if _state(self.path) != self.state:
+            raise DataError(f"{self.path}: changed while it was read; pack again when it is complete")
+
+
+def _state(path: Path) -> tuple[int, int, int]:
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+    return found.st_size, found.st_mtime_ns, found.st_ino
 
 
 class _Reader:
     """What a worker keeps: how far it has read."""
 
-    def __init__(self, paths: list[Path], normalizer: SampleNormalizer) -> None:
+    def __init__(self, files: list[_File], normalizer: SampleNormalizer) -> None:
         self.normalizer = normalizer
         self.place = 0
-        self.batches = enumerate(batches(read_samples(paths, on_bytes=self._move)))
+        self.batches = enumerate(batches(self._samples(files)))
+
+    def _samples(self, files: list[_File]) -> Iterator[Sample]:
+        for file in files:
+            file.require_unchanged()
+            yield from read_samples([file.path], on_bytes=self._move)
+            file.require_unchanged()
 
     def _move(self, size: int) -> None:
         self.place += size
@@ -108,10 +143,10 @@ class _Reader:
 _reader: _Reader
 
 
-def _start(paths: list[Path], normalizer: SampleNormalizer) -> None:
+def _start(files: list[_File], normalizer: SampleNormalizer) -> None:
     global _reader
     follow_parent()
-    _reader = _Reader(paths, normalizer)
+    _reader = _Reader(files, normalizer)
 
 
 def _answer(number: int) -> _Answer:

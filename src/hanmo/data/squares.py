@@ -7,6 +7,8 @@ import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from threading import Thread
@@ -17,7 +19,7 @@ from numpy.typing import NDArray
 
 from hanmo.charset import Charset
 from hanmo.data.sample import Sample
-from hanmo.errors import BlankImageError
+from hanmo.errors import BlankImageError, WorkerError
 from hanmo.normalize import Normalization
 
 # Enough that sending a batch to a worker costs little against normalising it.
@@ -70,7 +72,8 @@ class Squares(NamedTuple):
 def normalized(samples: Iterable[Sample], normalization: Normalize, workers: int = 0) -> Iterator[Squares]:
     """Normalise samples in their order, in constant memory; ``workers`` = 0 stays on this process.
 
-    Workers are started afresh, so a script that asks for them needs the usual ``if __name__ == "__main__"``.
+    Workers are started afresh, so a script that asks for them needs the usual ``if __name__ == "__main__"``. Raises
+    :class:`WorkerError` for one that ends by itself.
     """
     if workers < 1:
         for batch in batches(samples):
@@ -84,13 +87,23 @@ def normalized(samples: Iterable[Sample], normalization: Normalize, workers: int
             waiting.append((batch, pool.submit(_squares, normalization, [s.image for s in batch])))
             # The oldest batch goes out first, so that the order is that of the samples, whichever worker is done first.
             if len(waiting) > workers * AHEAD:
-                first, future = waiting.popleft()
-                yield _gather(first, *future.result())
+                yield _gathered(*waiting.popleft())
         while waiting:
-            first, future = waiting.popleft()
-            yield _gather(first, *future.result())
+            yield _gathered(*waiting.popleft())
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def naming_failures() -> Iterator[None]:
+    """Raise :class:`WorkerError` where a worker of a pool ends by itself."""
+    try:
+        yield
+    except BrokenProcessPool as error:
+        raise WorkerError(
+            "a worker process ended by itself, perhaps because the memory was full; give the command again, perhaps "
+            "with fewer --workers"
+        ) from error
 
 
 def batches(samples: Iterable[Sample]) -> Iterator[list[Sample]]:
@@ -125,6 +138,11 @@ def stacked(squares: Sequence[NDArray[np.uint8]]) -> tuple[NDArray[np.uint8], li
     """
     inked = [square for square in squares if square.size]
     return np.stack(inked) if inked else np.empty((0, 0, 0), np.uint8), [bool(square.size) for square in squares]
+
+
+def _gathered(samples: list[Sample], future: Future[tuple[NDArray[np.uint8], list[bool]]]) -> Squares:
+    with naming_failures():
+        return _gather(samples, *future.result())
 
 
 def _gather(samples: list[Sample], images: NDArray[np.uint8], inked: list[bool]) -> Squares:

@@ -98,7 +98,8 @@ def rules_in(mask: Tensor) -> Tensor:
     inked = F.pad(sums[..., ends[1:]] - sums[..., ends[:-1]], (0, 0, margin, margin))  # (N, L, 8)
     band = _greatest_rows(inked, 1)
     above = F.pad(inked.cumsum(1), (0, 0, 1, 0))
-    around = F.pad(above[:, 9:] - above[:, :-9], (0, 0, 4, 4))
+    reach = 2 * rules.AROUND + 1
+    around = F.pad(above[:, reach:] - above[:, :-reach], (0, 0, rules.AROUND, rules.AROUND))
     covered = band * 100 >= rules.COVERED * widths
     thin = around * 1000 <= rules.THICK * side * widths
     # Three properties of each line in each strip, so that one gather along a slope collects all of them.

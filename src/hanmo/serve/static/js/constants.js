@@ -125,6 +125,8 @@ export const RULES = {
   THICK: 34,
   // Empty rows added above and below: a line ends up to 2 rows off its middle, and 5 more rows are looked at.
   MARGIN: 8,
+  // Pixels on both sides of a line in which other ink would make it thick.
+  AROUND: 4,
 };
 
 /** From src/hanmo/strays.py. */

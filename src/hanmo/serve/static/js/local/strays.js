@@ -1,5 +1,6 @@
 /**
- * Port of src/hanmo/strays.py and src/hanmo/rules.py: what lies on a picture beside the character is removed, lighter print, rules and specks.
+ * Port of src/hanmo/strays.py and src/hanmo/rules.py: what lies on a picture beside the character is removed, lighter print,
+ * rules and specks.
  * Masks are bytes, 1 = set, one row after the other.
  */
 
@@ -7,7 +8,7 @@ import { RULES, STRAYS } from "../constants.js";
 import { RIM, VISIBLE, greatest } from "./paper.js";
 
 const { STRONG, NEAR, PRINT, PALE, LARGEST_SPECK } = STRAYS;
-const { STRIPS, SLOPES, COVERED, WHOLE, THICK, MARGIN } = RULES;
+const { STRIPS, SLOPES, COVERED, WHOLE, THICK, MARGIN, AROUND } = RULES;
 
 /**
  * @typedef {import("./strokes.js").Grey} Grey
@@ -91,7 +92,9 @@ function alongRows(inked, rows, edges, longer) {
       const width = edges[strip + 1] - edges[strip];
       const at = (/** @type {number} */ row) => (row >= 0 && row < rows ? inked[row * STRIPS + strip] : 0);
       let around = 0;
-      if (y >= 4 && y < rows - 4) for (let row = y - 4; row <= y + 4; row += 1) around += at(row);
+      if (y >= AROUND && y < rows - AROUND) {
+        for (let row = y - AROUND; row <= y + AROUND; row += 1) around += at(row);
+      }
       band[i] = Math.max(at(y - 1), at(y), at(y + 1));
       covered[i] = Number(band[i] * 100 >= COVERED * width);
       thin[i] = Number(around * 1000 <= THICK * longer * width);
