@@ -15,7 +15,7 @@ from hanmo.gpu.pictures import Sizes, where
 from hanmo.gpu.strays import without_print, without_rules, without_specks
 from hanmo.ink import CLOSER, GAP, LONG
 from hanmo.normalize import Normalization
-from hanmo.train.page_strays import Boxes, boxes_of, squares_of
+from hanmo.train.page_squares import Boxes, boxes_of, squares_of
 
 _TOUCHING, _SEVERAL = REMARKS.index("touching the edge"), REMARKS.index("several characters")
 
