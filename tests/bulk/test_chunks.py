@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import lzma
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -85,6 +87,62 @@ def test_a_file_that_cannot_be_opened_is_a_row(gnt: Path, tmp_path: Path) -> Non
     path.unlink()
     (item,) = [item for chunk in source.chunks(0, 64) for item in chunk.items()]
     assert "cannot be read" in str(item.picture)
+
+
+class BadDisk:
+    """A file of which only the first ``good`` bytes can be read."""
+
+    def __init__(self, file: Any, good: int) -> None:
+        self.file, self.good = file, good
+
+    def __enter__(self) -> BadDisk:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.file.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.file, name)
+
+    def read(self, size: int) -> bytes:
+        if self.file.tell() + size > self.good:
+            raise OSError(errno.EIO, "Input/output error")
+        return bytes(self.file.read(size))
+
+
+def test_a_disk_that_fails_in_this_process_alone_is_a_row(gnt: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A worker that opens the file later reads it without an error.
+    source = Source([gnt])
+    expected = [as_text(item) for item in source.items()]
+    record = gnt.stat().st_size // COUNT
+    monkeypatch.setattr("hanmo.data.gnt._BLOCK", 100 * record)
+    with monkeypatch.context() as patched:
+        patched.setattr("hanmo.data.gnt.open_file", lambda path: BadDisk(path.open("rb"), 100 * record))
+        chunks = list(source.chunks(0, 64))
+    items = [item for chunk in chunks for item in chunk.items()]
+    assert [as_text(item) for item in items[:100]] == expected[:100]
+    (rest,) = items[100:]
+    assert rest.sample == 101
+    reason = "cannot be read (Input/output error); check the disk; the rest of this file is not read"
+    assert str(rest.picture) == reason
+
+
+def test_a_file_that_this_process_alone_cannot_open_is_a_row(gnt: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    source = Source([gnt])
+    with monkeypatch.context() as patched:
+        patched.setattr("hanmo.data.gnt.open_file", full)
+        chunks = list(source.chunks(0, 64))
+    (item,) = [item for chunk in chunks for item in chunk.items()]
+    assert item.sample == 1
+    assert str(item.picture).startswith("cannot be read (Too many open files)")
+
+
+def test_a_file_whose_pictures_cannot_be_counted_has_no_count(gnt: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hanmo.bulk.containers.open_file", lambda path: BadDisk(path.open("rb"), 100))
+    assert Source([gnt]).count is None
 
 
 def test_damaged_parquet(tmp_path: Path) -> None:

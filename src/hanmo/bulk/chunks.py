@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
-from hanmo.bulk.containers import gnt_items, items_of_batch, parquet_batches
+from hanmo.bulk.containers import gnt_items, items_of_batch, parquet_batches, unread_rest
 from hanmo.bulk.items import BATCH_BYTES, Item, name_of
 from hanmo.data.gnt import find_records
 from hanmo.errors import DataError, ImageError
@@ -109,8 +109,9 @@ def gnt_chunks(path: str, size: int) -> Iterator[Chunk]:
         for offset, records in find_records(path, size, BATCH_BYTES):
             yield OfGnt(0, path, offset, first, records)
             first += records
-    except DataError:  # the chunk becomes the row with the reason
-        yield OfGnt(0, path, 0, first, 1)
+    except DataError as error:
+        # The row with the reason is made here: a worker may be able to read the file, and would give one picture of it.
+        yield Given([unread_rest(path, first, error)])
 
 
 def parquet_chunks(path: str, column: str | None, size: int) -> Iterator[Chunk]:

@@ -78,7 +78,12 @@ def gnt_items(path: str, offset: int = 0, first: int = 1) -> Iterator[Item]:
         for number, sample in enumerate(samples, start=first):
             yield Item(name, number, sample.label, sample.image)
     except DataError as error:
-        yield Item(name, number + 1, None, ImageError(f"{_without_name(error, path)}; {_REST}"))
+        yield unread_rest(path, number + 1, error)
+
+
+def unread_rest(path: str, number: int, error: DataError) -> Item:
+    """What stands for the pictures of a file from ``number`` on, which ``error`` makes unreadable."""
+    return Item(name_of(path), number, None, ImageError(f"{_without_name(error, path)}; {_REST}"))
 
 
 def count_parquet(path: str | Path, column: str | None) -> int:

@@ -71,36 +71,43 @@ def find_records(path: str | Path, count: int, size: int) -> Iterator[tuple[int,
     A group has ``count`` records, or fewer that together have ``size`` bytes; the last one has the rest. Only the
     headers are looked at, as :func:`read_gnt` does. A damaged record is the only one of its group, and the last.
 
-    Raises :class:`DataError` for a file that cannot be opened.
+    Raises :class:`DataError` for a file that cannot be opened; and where the disk cannot read on, after the group up to
+    there.
     """
     try:
         file = open_file(Path(path))
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error
     with file:
+        failure: OSError | None = None
         whole = os.fstat(file.fileno()).st_size
         start = at = records = 0
-        for end in ends_of_records(file, whole):
-            at, records = end, records + 1
-            if records == count or at - start >= size:
-                yield start, records
-                start, records = at, 0
+        try:
+            for end in ends_of_records(file, whole):
+                at, records = end, records + 1
+                if records == count or at - start >= size:
+                    yield start, records
+                    start, records = at, 0
+        except OSError as error:
+            failure = error
         if records:
             yield start, records
+        if failure:
+            raise DataError(f"{path}: cannot be read ({failure.strerror}); check the disk") from failure
         if at < whole or at == 0:
             yield at, 1
 
 
 def ends_of_records(file: BinaryIO, whole: int) -> Iterator[int]:
-    """The byte after each record of a plain ``.gnt`` file of ``whole`` bytes, up to the first damage."""
+    """The byte after each record of a plain ``.gnt`` file of ``whole`` bytes, up to the first damage.
+
+    Raises :class:`OSError` where the disk cannot read the file, which is no damage to a record.
+    """
     at, block, begin = 0, b"", 0
     while at < whole:
         if at + _HEADER.size > begin + len(block):
-            try:
-                file.seek(at)
-                block, begin = file.read(_BLOCK), at
-            except OSError:
-                return
+            file.seek(at)
+            block, begin = file.read(_BLOCK), at
             if len(block) < _HEADER.size:
                 return
         size, tag, width, height = _HEADER.unpack_from(block, at - begin)
