@@ -58,7 +58,8 @@ def pictures() -> list[np.ndarray]:
     made += [np.asarray(Image.fromarray(image).resize((150, 180))) for image in drawn[:5]]  # larger than 96 pixels
     far = np.full((500, 400), 255, np.uint8)
     far[100:164, 200:264] = drawn[0]
-    made += [far, np.full((40, 40), 255, np.uint8), rng.integers(0, 255, (50, 50), dtype=np.uint8)]
+    made += [np.full((40, 40), level, np.uint8) for level in (0, 60, 255)]
+    made += [far, rng.integers(0, 255, (50, 50), dtype=np.uint8)]
     made += [255 - drawn[3], np.concatenate((drawn[1][::2, ::2], drawn[2][::2, ::2] // 255 * 255), 1)]
     gap = np.full((32, 96), 255, np.uint8)
     gap[4:28, 4:28], gap[4:28, 66:90] = drawn[4][::2, ::2][4:28, 4:28], drawn[5][::2, ::2][4:28, 4:28]

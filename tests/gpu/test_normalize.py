@@ -70,7 +70,7 @@ def pictures() -> list[Grey]:
     spoilt = write_page(pages.repeat(4, 1, 1), torch.arange(4 * len(drawn)) * 7_919, PageConfig(), 96).numpy()
     made += [page[: 96 - number % 40, number % 23 :].copy() for number, page in enumerate(spoilt)]
     made += [rng.integers(0, 256, (size, size + 3), dtype=np.uint8) for size in (1, 2, 5, 17, 33)]
-    return [*made, np.full((40, 30), 200, np.uint8)]
+    return [*made, *(np.full((40, 30), level, np.uint8) for level in (0, 60, 200))]
 
 
 def together(pictures: Sequence[Grey]) -> tuple[torch.Tensor, Sizes]:

@@ -48,7 +48,8 @@ def normalize(pictures: Tensor, sizes: Sizes, reduced: Tensor, settings: Normali
     ink = ink.masked_fill(blank[:, None, None], 0)
     ink, touches = _own_ink(ink, sizes, noiseless)
     seen = ink >= paper.VISIBLE
-    unread = ~seen.flatten(1).any(1)
+    # A picture of one grey level is blank even if that level is dark.
+    unread = ~seen.flatten(1).any(1) | (pictures == pictures[:, :1, :1]).flatten(1).all(1)
     seen |= unread[:, None, None]  # a blank picture gets a box, too; the result is not used
     boxes = boxes_of(ink, seen)
     longer = torch.maximum(boxes.bottom - boxes.top, boxes.right - boxes.left)
