@@ -12,11 +12,12 @@ import pytest
 from hanmo.bulk import Options, Source, read_in_bulk
 from hanmo.bulk.packing import REMARKS, Answers, Packed
 from hanmo.bulk.results import parts_of
-from hanmo.errors import ArgumentError, BlankImageError, DeviceError, WorkerError
+from hanmo.data.gnt import write_gnt
+from hanmo.errors import ArgumentError, BlankImageError, DataError, DeviceError, WorkerError
 from hanmo.probability import evidence, softmax
 from hanmo.recognizer import Recognizer
 
-from .conftest import COUNT, read, rows_of
+from .conftest import COUNT, read, rows_of, samples
 
 CHUNK = 30
 
@@ -144,6 +145,28 @@ def test_an_error_of_a_worker_is_one_line(
     monkeypatch.setattr("hanmo.bulk.packing.decoded", full)
     with pytest.raises(WorkerError, match="the memory was full"):
         read_in_bulk(Source([gnt]), tmp_path / "rows.jsonl", options, processes=1, engine=engine)
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_file_that_changes_between_its_two_readings_ends_the_run(
+    options: Options, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replaced: bool
+) -> None:
+    path = tmp_path / "1001-c.gnt"
+    write_gnt(path, samples(100))
+    whole = path.read_bytes()
+    record = len(whole) // 100
+    call = OnCpu.__call__
+
+    def changing(engine: OnCpu, packs: Sequence[Packed], copied: Callable[[], None]) -> Answers:
+        # Of the same length, but each label is that of the next picture; or cut in the middle.
+        path.write_bytes(whole[record:] + whole[:record] if replaced else whole[: 50 * record])
+        return call(engine, packs, copied)
+
+    monkeypatch.setattr(OnCpu, "__call__", changing)
+    with pytest.raises(DataError, match=r"1001-c\.gnt: changed while it was read; give the command again"):
+        read_in_bulk(
+            Source([path]), tmp_path / "rows.jsonl", options, processes=1, engine=OnCpu(options, normalizes=True)
+        )
 
 
 def test_an_engine_and_ray_do_not_go_together(gnt: Path, options: Options, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from hanmo.bulk.rows import Encoder
 from hanmo.bulk.work import Counts as Counts
 from hanmo.bulk.work import Done as Done
 from hanmo.bulk.work import Options, answer, decoded, finish, prepare
-from hanmo.errors import ImageError
+from hanmo.errors import DataError, ImageError
 from hanmo.ink import Remark, reduced
 from hanmo.normalize import Inspected, Normalization
 from hanmo.paper import SIDE
@@ -119,7 +119,7 @@ class Header(NamedTuple):
 
 @dataclass(frozen=True)
 class Finish:
-    """A task: make the rows of a chunk. It is None where the engine left no picture unread."""
+    """A task: make the rows of a chunk. ``chunk`` is None where the engine left no picture unread."""
 
     chunk: Chunk | None
     names: Names
@@ -178,11 +178,16 @@ class Packer:
             outcomes[number] = prediction.remarked(REMARKS[remark])
         if task.chunk is not None:
             unread = [packed[place] for place in np.flatnonzero(answers.unread)]
-            outcomes |= self._read(task.chunk, unread)
+            items = task.chunk.items()
+            # The file is read a second time. Where it is another one by now, rows of both would be mixed.
+            if Names.of(items) != task.names:
+                raise DataError(
+                    f"{task.names.files[0]}: changed while it was read; give the command again when it is complete"
+                )
+            outcomes |= self._read(items, unread)
         return finish(names, [outcomes[number] for number in range(len(names))], self.encoder)
 
-    def _read(self, chunk: Chunk, unread: list[int]) -> Outcomes:
-        items = chunk.items()
+    def _read(self, items: Sequence[Item], unread: list[int]) -> Outcomes:
         outcomes: Outcomes = {}
         for start in range(0, len(unread), _CPU_BATCH):
             some = unread[start : start + _CPU_BATCH]
