@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from hanmo.bulk import Options, Source, read_in_bulk
 from hanmo.bulk.packing import REMARKS, Answers, Packed
 from hanmo.bulk.results import parts_of
+from hanmo.bulk.work import fingerprint
 from hanmo.data.gnt import write_gnt
 from hanmo.errors import ArgumentError, BlankImageError, DataError, DeviceError, WorkerError
 from hanmo.probability import evidence, softmax
@@ -34,6 +37,8 @@ class OnCpu:
     def __init__(self, options: Options, *, normalizes: bool, lanes: int = 2, tenth: int = 10) -> None:
         self.reader, self.options = options.open(), options
         self.normalizes, self.batch, self.lanes, self.tenth = normalizes, 3 * CHUNK, lanes, tenth
+        self.top, self.among = options.top, options.among
+        self.fingerprint = fingerprint(self.reader.bundle)
         self.calls, self.lock, self.fails_at = 0, Lock(), 1000
 
     def __call__(self, packs: Sequence[Packed], copied: Callable[[], None]) -> Answers:
@@ -167,6 +172,16 @@ def test_a_file_that_changes_between_its_two_readings_ends_the_run(
         read_in_bulk(
             Source([path]), tmp_path / "rows.jsonl", options, processes=1, engine=OnCpu(options, normalizes=True)
         )
+
+
+@pytest.mark.parametrize("other", [{"top": 1}, {"among": "一丨"}, {"bundle": "nano"}])
+def test_an_engine_of_other_options_is_refused(
+    gnt: Path, options: Options, tmp_path: Path, other: dict[str, Any]
+) -> None:
+    engine = OnCpu(replace(options, **other), normalizes=True)
+    with pytest.raises(ArgumentError, match=r"other options; make it by open_engine\(options\)"):
+        read_in_bulk(Source([gnt]), tmp_path / "rows.jsonl", options, engine=engine)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_engine_and_ray_do_not_go_together(gnt: Path, options: Options, tmp_path: Path) -> None:

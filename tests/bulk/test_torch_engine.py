@@ -19,7 +19,7 @@ from hanmo.bulk.packing import Packed
 from hanmo.bundle import Bundle
 from hanmo.data.gnt import write_gnt
 from hanmo.data.sample import Sample
-from hanmo.errors import BundleError, DeviceError, DeviceMemoryError
+from hanmo.errors import ArgumentError, BundleError, DeviceError, DeviceMemoryError
 from hanmo.gpu import open_engine, with_engine
 from hanmo.gpu.engine import TorchEngine
 from hanmo.gpu.net import BundleNet
@@ -109,6 +109,12 @@ def test_rows_of_a_parquet_file_among_some_characters(options: Options, tmp_path
     found = rows_by_engine(tmp_path, open_engine(options, device="cpu"), options, path)
     assert_alike(found, read(tmp_path, options, path))
     assert {c["character"] for row in found for c in row["candidates"]} == {"丨", "一"}
+
+
+def test_an_engine_knows_what_it_was_made_for(drawn_gnt: Path, options: Options, tmp_path: Path) -> None:
+    engine = open_engine(Options(bundle=options.bundle, top=2, among="丨一"), device="cpu")
+    with pytest.raises(ArgumentError, match="made for other options"):
+        rows_by_engine(tmp_path, engine, Options(bundle=options.bundle, top=2), drawn_gnt)
 
 
 @pytest.mark.parametrize("method", ["moment", "line-density"])

@@ -19,8 +19,9 @@ from hanmo.bulk.items import Item
 from hanmo.bulk.rows import Encoder
 from hanmo.bulk.work import Counts as Counts
 from hanmo.bulk.work import Done as Done
-from hanmo.bulk.work import Options, answer, decoded, finish, prepare
-from hanmo.errors import DataError, ImageError
+from hanmo.bulk.work import Options, answer, decoded, fingerprint, finish, prepare
+from hanmo.bundle import Bundle
+from hanmo.errors import ArgumentError, DataError, ImageError
 from hanmo.ink import Remark, reduced
 from hanmo.normalize import Inspected, Normalization
 from hanmo.paper import SIDE
@@ -75,6 +76,11 @@ class Engine(Protocol):
     """Pictures of a call, at most but for the last chunk."""
     lanes: int
     """Calls at the same time."""
+    top: int
+    among: str | None
+    fingerprint: str
+    """What it was made for: ``top`` and ``among`` of :class:`hanmo.bulk.work.Options`, and
+    :func:`hanmo.bulk.work.fingerprint` of the bundle."""
 
     @property
     def normalizes(self) -> bool:
@@ -82,6 +88,13 @@ class Engine(Protocol):
 
     def __call__(self, packs: Sequence[Packed], copied: Callable[[], None]) -> Answers:
         """The answers to all pictures of ``packs``. ``copied`` is called when their memory is not needed any more."""
+
+
+def check_engine(engine: Engine, options: Options, bundle: Bundle) -> None:
+    """Raise :class:`ArgumentError` for an engine that was made for other options or another bundle."""
+    made_for = engine.top, engine.among, engine.fingerprint
+    if made_for != (options.top, options.among, fingerprint(bundle)):
+        raise ArgumentError("the engine was made for other options; make it by open_engine(options)")
 
 
 class Names(NamedTuple):

@@ -16,7 +16,7 @@ from hanmo.bulk.addresses import filesystem, is_address, shown
 from hanmo.bulk.arrow import require_pyarrow
 from hanmo.bulk.cluster import check_address, connected
 from hanmo.bulk.items import Item, batches
-from hanmo.bulk.packing import Engine
+from hanmo.bulk.packing import Engine, check_engine
 from hanmo.bulk.pipeline import CHUNK, Pipeline, Waits
 from hanmo.bulk.pool import mapped, usable_cores
 from hanmo.bulk.results import check_target, claim, open_results, parts_of, publish, refuse_complete
@@ -83,7 +83,8 @@ def read_in_bulk(
     With ``engine``, such as :func:`hanmo.gpu.open_engine` gives, it reads, and the processes decode pictures and make
     rows; ``options`` must be those that it was made for. It does not go with ``ray``.
 
-    Raises :class:`ArgumentError` for an ``out`` of another name or one that exists, :class:`RunError` where a stopped
+    Raises :class:`ArgumentError` for an ``out`` of another name or one that exists and for an engine of other options,
+    :class:`RunError` where a stopped
     run had another source or other options, and where another process is writing ``out``,
     :class:`hanmo.errors.WorkerError`, :class:`StorageError`, and what :class:`Recognizer` raises.
     """
@@ -100,6 +101,8 @@ def read_in_bulk(
     refuse_complete(target)
     # Opened here, too, so that a bundle or device that cannot be used is refused before a process starts.
     reader = options.open()
+    if engine is not None:
+        check_engine(engine, options, reader.bundle)
     with ExitStack() as stack:
         # Before the parts are begun, so that a cluster that does not answer leaves nothing behind.
         actors = stack.enter_context(connected(ray, processes)) if ray is not None else None

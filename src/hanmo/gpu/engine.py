@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hanmo.bulk.packing import Answers, Packed
+from hanmo.bulk.work import fingerprint
 from hanmo.bundle import MODEL_NAME
 from hanmo.errors import BundleError, DeviceError, DeviceMemoryError, one_line
 from hanmo.gpu.net import BundleNet
@@ -52,8 +53,9 @@ class TorchEngine:
         lanes: int = 2,
     ) -> None:
         self.lanes, self.device = lanes, torch.device(device)
-        self._reader, self._top = reader, top
-        self._bundle = reader.bundle
+        self.top, self.among = top, among
+        self._reader, self._bundle = reader, reader.bundle
+        self.fingerprint = fingerprint(self._bundle)
         self._streams = threading.local()
         classes = reader.choice(top, among)
         with self._naming_failures():
@@ -126,7 +128,7 @@ class TorchEngine:
         above = logits.amax(1) - logits.sum(1) / logits.shape[1]
         probabilities = (logits if self._classes is None else logits[:, self._classes]) / self._bundle.temperature
         probabilities = probabilities.softmax(1)
-        top = min(self._top, probabilities.shape[1])
+        top = min(self.top, probabilities.shape[1])
         if top > _FEW:
             # Of equal scores the lower class comes first.
             values, best = probabilities.sort(dim=1, descending=True, stable=True)
