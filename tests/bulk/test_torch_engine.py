@@ -188,6 +188,7 @@ def test_errors_of_torch_are_one_line(options: Options, monkeypatch: pytest.Monk
     for error, kind, text in (
         (torch.OutOfMemoryError("CUDA"), DeviceMemoryError, "the memory of cpu is full"),
         (RuntimeError("CUDA error:\n gone"), DeviceError, "torch cannot use cpu"),
+        (AssertionError("a fault of hanmo"), AssertionError, "a fault of hanmo"),
     ):
 
         def fail(*args: object, error: Exception = error) -> None:
@@ -196,6 +197,15 @@ def test_errors_of_torch_are_one_line(options: Options, monkeypatch: pytest.Monk
         monkeypatch.setattr("hanmo.gpu.engine.normalize", fail)
         with pytest.raises(kind, match=text):
             engine([pack], lambda: None)
+
+
+def test_a_torch_without_cuda_is_named(options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(device: torch.device) -> None:
+        raise AssertionError("Torch not compiled with CUDA enabled")
+
+    monkeypatch.setattr("hanmo.gpu.engine._batch_of", missing)
+    with pytest.raises(DeviceError, match=r"torch cannot use cuda \(Torch not compiled with CUDA enabled\)"):
+        TorchEngine(options.open(), device="cuda")
 
 
 def test_which_way_a_device_is_read(options: Options, monkeypatch: pytest.MonkeyPatch) -> None:

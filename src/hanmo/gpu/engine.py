@@ -58,9 +58,11 @@ class TorchEngine:
         self.fingerprint = fingerprint(self._bundle)
         self._streams = threading.local()
         classes = reader.choice(top, among)
-        with self._naming_failures():
+        net = BundleNet(reader.bundle, feeds_floats=reader.feeds_floats).eval()
+        # A torch without CUDA says so by an AssertionError. Later on, one would be a fault of hanmo.
+        with _NamingFailures(self.device, RuntimeError, AssertionError):
             self.batch = batch or _batch_of(self.device)
-            self._net = BundleNet(reader.bundle, feeds_floats=reader.feeds_floats).eval().to(self.device)
+            self._net = net.to(self.device)
             self._classes = None if classes is None else torch.from_numpy(np.array(classes)).to(self.device)
 
     @property
@@ -154,7 +156,7 @@ class TorchEngine:
         return torch.cuda.stream(self._streams.own)
 
     def _naming_failures(self) -> _NamingFailures:
-        return _NamingFailures(self.device)
+        return _NamingFailures(self.device, RuntimeError)
 
 
 def _in_parts(squares: Tensor, size: int) -> list[Tensor]:
@@ -167,10 +169,10 @@ def _batch_of(device: torch.device) -> int:
 
 
 class _NamingFailures:
-    """Errors of torch become one line."""
+    """Errors of ``kinds``, which torch raises, become one line."""
 
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
+    def __init__(self, device: torch.device, *kinds: type[Exception]) -> None:
+        self.device, self.kinds = device, kinds
 
     def __enter__(self) -> None:
         pass
@@ -180,7 +182,7 @@ class _NamingFailures:
             raise DeviceMemoryError(
                 f"the memory of {self.device} is full; end other programs that use it, or read with --device cpu"
             ) from error
-        if isinstance(error, RuntimeError | AssertionError):  # torch's own errors have no other base
+        if isinstance(error, self.kinds):  # torch's own errors have no other base than RuntimeError
             raise DeviceError(
                 f"torch cannot use {self.device} ({one_line(error)}); check the driver, or read with --device cpu"
             ) from error
