@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from hanmo.bulk import Options, Source, read_in_bulk
-from hanmo.bulk.packing import REMARKS, Answers, Packed
+from hanmo.bulk.packing import REMARKS, Answers, Packed, Packer
 from hanmo.bulk.results import parts_of
+from hanmo.bulk.rows import Encoder
 from hanmo.bulk.work import fingerprint
 from hanmo.data.gnt import write_gnt
 from hanmo.errors import ArgumentError, BlankImageError, DataError, DeviceError, WorkerError
@@ -138,6 +139,26 @@ def test_a_run_on_the_cpu_goes_on_with_an_engine(gnt: Path, options: Options, tm
     totals = read_in_bulk(Source([gnt]), out, options, processes=2, engine=OnCpu(options, normalizes=True))
     assert totals.before > 200
     assert rows_of(out) == expected
+
+
+def test_memory_is_no_larger_than_needed(
+    gnt: Path, options: Options, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+
+    def packer(options: Options, encoder: Encoder, memory: Any, *more: Any) -> Packer:
+        sizes.append(len(memory))
+        return Packer(options, encoder, memory, *more)
+
+    monkeypatch.setattr("hanmo.bulk.pipeline.Packer", packer)
+    few = tmp_path / "1002-c.gnt"
+    write_gnt(few, samples(CHUNK + 1))
+    for name, path, normalizes in (("many", gnt, True), ("few", few, True), ("squares", few, False)):
+        engine = OnCpu(options, normalizes=normalizes)
+        read_in_bulk(Source([path]), tmp_path / f"{name}.jsonl", options, processes=1, engine=engine)
+    # Two chunks for each process, and some groups for the engine: of three chunks, or of two where there are no more.
+    side = options.open().bundle.normalization.side
+    assert sizes == [(2 + 4 * 3) * CHUNK * 96**2, (2 + 4 * 2) * CHUNK * 96**2, (2 + 4 * 2) * CHUNK * side**2]
 
 
 def test_an_error_of_a_worker_is_one_line(

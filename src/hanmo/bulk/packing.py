@@ -228,6 +228,6 @@ def _square(normalization: Normalization) -> Callable[[NDArray[np.uint8]], _Made
     return made
 
 
-def slot_bytes(pictures: int, normalization: Normalization) -> int:
-    """Bytes that so many pictures, or squares, need at most."""
-    return pictures * max(SIDE, normalization.side) ** 2
+def slot_bytes(pictures: int, normalization: Normalization, normalizes: bool) -> int:
+    """Bytes that so many pictures need at most, or squares where the engine does not normalise."""
+    return pictures * (SIDE if normalizes else normalization.side) ** 2

@@ -6,6 +6,7 @@ is under way, so that memory does not grow with the number of pictures.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -58,21 +59,27 @@ class _Decoded(NamedTuple):
 
 @dataclass
 class Pipeline:
-    """``processes`` decode and make rows; one is this process. ``options`` are those of a reader on the CPU."""
+    """``processes`` decode and make rows; one is this process. ``options`` are those of a reader on the CPU.
+
+    ``pictures`` is how many there are to read, None if unknown: few need little memory.
+    """
 
     engine: Engine
     options: Options
     encoder: Encoder
     normalization: Normalization
     processes: int
+    pictures: int | None = None
     waits: Waits = field(default_factory=Waits)
 
     def rows(self, chunks: Iterable[Chunk]) -> Generator[Done, None, None]:
         """The rows of every chunk, in order. Errors are those of :func:`hanmo.bulk.pool.mapped` and of the engine."""
         group = max(1, self.engine.batch // CHUNK)
+        if self.pictures is not None:
+            group = min(group, max(1, math.ceil(self.pictures / CHUNK)))
         ahead = 2 * self.processes
         slots = ahead + (self.engine.lanes + 2) * group
-        size = slot_bytes(CHUNK, self.normalization)
+        size = slot_bytes(CHUNK, self.normalization, self.engine.normalizes)
         # From the context, so that "spawn" hands it to the processes: a file in memory, or on the disk where a
         # container has too little of that.
         memory = get_context("spawn").RawArray("B", slots * size)

@@ -295,7 +295,8 @@ def _pipeline(
     processes: int | None,
 ) -> Pipeline:
     processes = _processes(source, before, processes)
-    return Pipeline(engine, options, encoder, reader.bundle.normalization, processes)
+    left = None if source.count is None else source.count - before
+    return Pipeline(engine, options, encoder, reader.bundle.normalization, processes, left)
 
 
 def _finish(
