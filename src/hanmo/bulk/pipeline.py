@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing import get_context
 from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeVar
@@ -34,7 +35,9 @@ T = TypeVar("T")
 class Waits:
     """Seconds in which the first process waited: for decoded pictures, for the engine, for rows.
 
-    The largest is the slowest stage. ``storing`` are those of the caller between two batches of rows.
+    The largest is the slowest stage. Waiting for a free part of the shared memory counts as the engine, which frees
+    them. A single process decodes and makes rows itself; the seconds of that work count here. ``storing`` are those of
+    the caller between two batches of rows.
     """
 
     pictures: float = 0.0
@@ -100,7 +103,9 @@ class Pipeline:
         def submitted() -> Iterator[tuple[Chunk, int, Future[Any]]]:
             for chunk in chunks:
                 slot = self.waits.seconds("engine", free.get)
-                yield chunk, slot, workers.submit(run, Pack(chunk, slot))
+                # Timed, too: a single process does the task here and now.
+                submit = partial(workers.submit, run, Pack(chunk, slot))
+                yield chunk, slot, self.waits.seconds("pictures", submit)
 
         for chunk, slot, future in _ahead(submitted(), ahead):
             yield _Decoded(chunk, slot, self.waits.seconds("pictures", future.result))
@@ -132,7 +137,8 @@ class Pipeline:
         def submitted() -> Iterator[Future[Any]]:
             for one, answers in read:
                 chunk = one.chunk if answers.unread.any() else None
-                yield workers.submit(run, Finish(chunk, one.header.names, one.header.outcomes, answers))
+                task = Finish(chunk, one.header.names, one.header.outcomes, answers)
+                yield self.waits.seconds("rows", partial(workers.submit, run, task))
 
         for future in _ahead(submitted(), ahead):
             done = self.waits.seconds("rows", future.result)
