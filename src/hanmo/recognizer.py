@@ -25,7 +25,7 @@ from hanmo.probability import evidence, softmax
 
 T = TypeVar("T")
 
-_FEW = 16
+FEW_CANDIDATES = 16
 """Up to so many candidates, searching the maximum once for each is faster than sorting all classes."""
 
 
@@ -361,7 +361,7 @@ def _find(bundle: str | Path | None) -> Bundle:
 def _best(scores: NDArray[np.float64], top: int) -> NDArray[np.intp]:
     """Columns of the ``top`` highest scores, 0 or more, of each row, the highest first, (N, min(top, C))."""
     top = min(top, scores.shape[1])
-    if top > _FEW:
+    if top > FEW_CANDIDATES:
         # Stable, so that of equal scores the lower class comes first, as argmax has it below.
         return np.argsort(-scores, axis=1, kind="stable")[:, :top]
     rest, rows = scores.copy(), np.arange(len(scores))

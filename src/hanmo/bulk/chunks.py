@@ -1,5 +1,8 @@
 """Parts of a source that other processes open: a chunk is small to send, or cheap to make without a look at a picture.
 
+There is one exception: the pictures of ``.gnt.xz`` files, of zip archives and of addresses are read by this process and
+sent, up to 8 MiB a chunk (:class:`Given`).
+
 A run over a GPU reads so many pictures a second that one process could not even pass each of them on.
 """
 

@@ -17,9 +17,7 @@ from numpy.typing import NDArray
 from hanmo.bulk.chunks import Chunk
 from hanmo.bulk.items import Item
 from hanmo.bulk.rows import Encoder
-from hanmo.bulk.work import Counts as Counts
-from hanmo.bulk.work import Done as Done
-from hanmo.bulk.work import Options, answer, decoded, fingerprint, finish, prepare
+from hanmo.bulk.work import Done, Options, answer, decoded, fingerprint, finish, prepare
 from hanmo.bundle import Bundle
 from hanmo.errors import ArgumentError, DataError, ImageError
 from hanmo.ink import Remark, reduced
@@ -73,7 +71,7 @@ class Engine(Protocol):
     """Reads many pictures at once; it is called from several threads."""
 
     batch: int
-    """Pictures of a call, at most but for the last chunk."""
+    """Pictures of a call at most, rounded down to whole chunks of 512; never less than one chunk."""
     lanes: int
     """Calls at the same time."""
     top: int

@@ -19,10 +19,10 @@ from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeVar
 
 from hanmo.bulk.chunks import Chunk
-from hanmo.bulk.packing import Answers, Done, Engine, Finish, Header, Pack, Packed, Packer, slot_bytes
+from hanmo.bulk.packing import Answers, Engine, Finish, Header, Pack, Packed, Packer, slot_bytes
 from hanmo.bulk.pool import AHEAD, naming_failures, pool_of, run
 from hanmo.bulk.rows import Encoder
-from hanmo.bulk.work import Options
+from hanmo.bulk.work import Done, Options
 from hanmo.normalize import Normalization
 
 CHUNK = 512
@@ -92,7 +92,7 @@ class Pipeline:
             free.put(slot)
         with naming_failures(), ExitStack() as stack:
             workers = _Here(packer) if self.processes == 1 else stack.enter_context(pool_of(packer, self.processes))
-            lanes = stack.enter_context(_lanes(self.engine.lanes))
+            lanes = stack.enter_context(_Lanes(self.engine.lanes))
             decoded = self._decoded(chunks, workers, free, ahead)
             read = self._read(decoded, lanes, packer, free, group)
             yield from self._finished(read, workers, AHEAD * self.processes)
@@ -169,8 +169,10 @@ def _groups(things: Iterator[T], size: int) -> Iterator[list[T]]:
         yield group
 
 
-class _lanes(ThreadPoolExecutor):  # noqa: N801  (a context that ends sooner than its base class)
+class _Lanes(ThreadPoolExecutor):
     """Threads that are left at an error without waiting for calls that have not begun."""
+
+    # The base class would first make all calls that were submitted, seconds of work whose answers nobody takes.
 
     def __exit__(self, *error: object) -> None:
         self.shutdown(cancel_futures=True)

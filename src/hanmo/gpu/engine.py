@@ -19,23 +19,22 @@ from hanmo.errors import BundleError, DeviceError, DeviceMemoryError, one_line
 from hanmo.gpu.net import BundleNet
 from hanmo.gpu.normalize import Normalized, can_normalize, normalize
 from hanmo.gpu.pictures import Sizes, unpacked
-from hanmo.recognizer import Recognizer
+from hanmo.recognizer import FEW_CANDIDATES, Recognizer
 
-BATCHES = {0: 2048, 32: 8192}
+BATCH_BY_MEMORY = {0: 2048, 32: 8192}
 """Pictures at once, for GPUs of at least so many GiB: the steps of the normalisation are many, and with few pictures a
 GPU is done with one before the host has started the next. 8,192 pictures take some GiB."""
 _NET_BATCH = 1024
 """Squares at once in the net, whose layers need some 100 times their memory."""
-_FEW = 16
-"""Up to so many candidates, searching the maximum once for each; as :mod:`hanmo.recognizer` does."""
 
 
 class TorchEngine:
     """An :class:`hanmo.bulk.packing.Engine`: ``reader``'s bundle on a ``device`` of torch, such as "cuda" or "cuda:1".
 
-    Answers hold ``top`` candidates ``among`` some characters, as :meth:`Recognizer.recognize` has them. A call reads up
-    to ``batch`` pictures, if not given as many as fit the GPU (:data:`BATCHES`). ``lanes`` calls run at a time, so that
-    one prepares its steps while another computes.
+    Answers hold ``top`` candidates ``among`` some characters, as :meth:`Recognizer.recognize` has them. ``batch`` is
+    the number of pictures of a call at most, rounded down to whole chunks of 512; never less than one chunk. If not
+    given, it is as many as fit the GPU (:data:`BATCH_BY_MEMORY`). ``lanes`` calls run at a time, so that one prepares
+    its steps while another computes.
 
     On the device "cpu" it gives the same answers, but slower than a :class:`Recognizer`; tests use that.
 
@@ -131,7 +130,7 @@ class TorchEngine:
         probabilities = (logits if self._classes is None else logits[:, self._classes]) / self._bundle.temperature
         probabilities = probabilities.softmax(1)
         top = min(self.top, probabilities.shape[1])
-        if top > _FEW:
+        if top > FEW_CANDIDATES:
             # Of equal scores the lower class comes first.
             values, best = probabilities.sort(dim=1, descending=True, stable=True)
             return best[:, :top].int(), values[:, :top], above >= self._bundle.least_evidence
@@ -165,7 +164,7 @@ def _in_parts(squares: Tensor, size: int) -> list[Tensor]:
 
 def _batch_of(device: torch.device) -> int:
     memory = torch.cuda.get_device_properties(device).total_memory / 2**30 if device.type == "cuda" else 0
-    return max(count for least, count in BATCHES.items() if memory >= least)
+    return max(count for least, count in BATCH_BY_MEMORY.items() if memory >= least)
 
 
 class _NamingFailures:
