@@ -22,7 +22,15 @@ from hanmo.bulk.pool import mapped, usable_cores
 from hanmo.bulk.results import check_target, claim, open_results, parts_of, publish, refuse_complete
 from hanmo.bulk.rows import Arrow, Encoder
 from hanmo.bulk.sources import Piece, Source, items_of
-from hanmo.bulk.spread import answers, configured, spread, write_parquet
+from hanmo.bulk.spread import (
+    answers,
+    configured,
+    counts_in,
+    spread,
+    table_of_batch,
+    table_of_rows,
+    write_parquet,
+)
 from hanmo.bulk.work import Counts, Done, Options, Prepared, Preparer, Worker, answer, fingerprint, finish
 from hanmo.errors import ArgumentError, StorageError, one_line
 from hanmo.recognizer import Recognizer
@@ -182,7 +190,7 @@ def _read_to_address(source: Source, out: str, options: Options, ray: str | None
         write_parquet(_spread(source, pieces, options, Arrow(), reader, actors, table_of_rows), fs, path, shown(out))
         seconds = time.perf_counter() - start
     try:
-        counts = _stored(fs, path)
+        counts = counts_in(fs, path)
         # The mark that other programs look for, too; readers of Parquet leave out names with an underscore.
         fs.pipe_file(f"{path.rstrip('/')}/_SUCCESS", b"")
     except Exception as error:  # as in check_out()
@@ -191,32 +199,6 @@ def _read_to_address(source: Source, out: str, options: Options, ray: str | None
             "folder, and give the command again"
         ) from error
     return Totals(counts, 0, seconds)
-
-
-def _stored(fs: Any, path: str) -> Counts:
-    import pyarrow.compute as pc
-    import pyarrow.dataset as ds
-
-    rows = ds.dataset(path, filesystem=fs, format="parquet")
-    unreadable = rows.count_rows(filter=pc.field("error").is_valid())
-    refused = rows.count_rows(filter=pc.field("refused"))
-    return Counts(rows.count_rows() - unreadable - refused, refused, unreadable)
-
-
-def table_of_rows(done: Done) -> Any:
-    """The rows that :class:`hanmo.bulk.rows.Arrow` encoded, as a table."""
-    import pyarrow as pa
-
-    with pa.ipc.open_stream(done.data) as stream:
-        return stream.read_all()
-
-
-def table_of_batch(done: Done) -> Any:
-    """A batch in one row: the encoded rows, and the counts."""
-    import pyarrow as pa
-
-    counts = {name: [number] for name, number in done.counts._asdict().items()}
-    return pa.table({"data": pa.array([done.data], pa.large_binary())} | counts)
 
 
 def _pieces(source: Source, before: int, actors: int) -> Iterator[list[Piece]]:

@@ -20,6 +20,7 @@ import numpy as np
 
 from hanmo.bulk.items import HasPicture, batches
 from hanmo.bulk.pool import Answer
+from hanmo.bulk.work import Counts, Done
 from hanmo.errors import HanmoError, StorageError, WorkerError, one_line
 
 Task = TypeVar("Task")
@@ -116,6 +117,33 @@ def write_parquet(dataset: Any, fs: Any, path: str, out: str) -> None:
     """
     with _stopping(out):
         dataset.write_parquet(path, filesystem=fs, min_rows_per_file=_FILE_ROWS, ray_remote_args={"num_cpus": 0})
+
+
+def table_of_rows(done: Done) -> Any:
+    """The rows that :class:`hanmo.bulk.rows.Arrow` encoded, as a table."""
+    import pyarrow as pa
+
+    with pa.ipc.open_stream(done.data) as stream:
+        return stream.read_all()
+
+
+def table_of_batch(done: Done) -> Any:
+    """A batch in one row: the encoded rows, and the counts."""
+    import pyarrow as pa
+
+    counts = {name: [number] for name, number in done.counts._asdict().items()}
+    return pa.table({"data": pa.array([done.data], pa.large_binary())} | counts)
+
+
+def counts_in(fs: Any, path: str) -> Counts:
+    """The counts of a folder that :func:`write_parquet` made."""
+    import pyarrow.compute as pc
+    import pyarrow.dataset as ds
+
+    rows = ds.dataset(path, filesystem=fs, format="parquet")
+    unreadable = rows.count_rows(filter=pc.field("error").is_valid())
+    refused = rows.count_rows(filter=pc.field("refused"))
+    return Counts(rows.count_rows() - unreadable - refused, refused, unreadable)
 
 
 def cell(content: Any) -> Any:
