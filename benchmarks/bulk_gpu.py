@@ -37,6 +37,7 @@ from PIL import Image
 from hanmo.bulk import Options, Source, read_in_bulk
 from hanmo.bulk.packing import Answers, Packed
 from hanmo.bulk.run import Totals
+from hanmo.bulk.work import fingerprint
 from hanmo.data.gnt import read_gnt, write_gnt
 from hanmo.data.sample import Sample
 
@@ -162,14 +163,17 @@ class Idle:
 
     def __init__(self, args: argparse.Namespace) -> None:
         self.batch, self.lanes = args.batch, args.lanes
-        self.top = min(5, len(Options(bundle=args.bundle).open().characters))
+        options = Options(bundle=args.bundle)
+        reader = options.open()
+        self.top, self.among, self.fingerprint = options.top, options.among, fingerprint(reader.bundle)
+        self.columns = min(options.top, len(reader.characters))
 
     def __call__(self, packs: Sequence[Packed], copied: Callable[[], None]) -> Answers:
         copied()
         count = sum(len(pack.heights) for pack in packs)
         none = np.zeros(count, np.uint8)
-        best = np.tile(np.arange(self.top, dtype=np.int32), (count, 1))
-        return Answers(best, np.full(best.shape, 1 / self.top), none == 0, none, none > 0)
+        best = np.tile(np.arange(self.columns, dtype=np.int32), (count, 1))
+        return Answers(best, np.full(best.shape, 1 / self.columns), none == 0, none, none > 0)
 
 
 def whole(args: argparse.Namespace, name: str, path: Path, folder: Path, engine: Any) -> str:
