@@ -6,8 +6,10 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from importlib import resources
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ import pytest
 import hanmo
 from hanmo.builtin import list_recipes
 from hanmo.cli.main import app, main
+from hanmo.data.gnt import write_gnt
+from hanmo.data.sample import Sample
 
 VERBS = (
     *(command.name or command.callback.__name__ for command in app.registered_commands if command.callback),
@@ -196,16 +200,33 @@ def test_ctrl_c_ends_with_one_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("workers", ["0", "1"])
 def test_a_polite_kill_tidies_up(tmp_path: Path, workers: str) -> None:
-    pipe = tmp_path / "endless.gnt"
+    pipe, names = tmp_path / "endless.gnt", tmp_path / "names.json"
     os.mkfifo(pipe)
+    names.write_text("{}")  # with a mapping the first process reads, and not its workers: they would refuse a pipe
     code = f"{PIPES}; from hanmo.cli.main import main; main()"
     command = [sys.executable, "-c", code, "data", "pack", str(pipe), "--out", str(tmp_path / "pack")]
-    process = subprocess.Popen([*command, "--workers", workers], stderr=subprocess.PIPE, text=True, encoding="utf-8")
+    command += ["--workers", workers, "--mapping", str(names)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, encoding="utf-8")
     with pipe.open("wb"):
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=30)
     assert err == "hanmo: stopped; what was complete is kept\n"
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["endless.gnt"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["endless.gnt", "names.json"]
+
+
+def test_a_polite_kill_ends_workers_that_read(tmp_path: Path) -> None:
+    picture = np.full((60, 60), 255, np.uint8)
+    picture[20:40, 10:50] = 0
+    write_gnt(tmp_path / "large.gnt", repeat(Sample("一", picture), 50_000))  # some ten seconds of normalising
+    command = [sys.executable, "-m", "hanmo", "data", "pack", str(tmp_path / "large.gnt"), "--workers", "2"]
+    command += ["--out", str(tmp_path / "pack")]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, encoding="utf-8")
+    while process.poll() is None and not any(part.stat().st_size for part in tmp_path.glob("*/*")):
+        time.sleep(0.05)  # until the first squares are written
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=30)
+    assert err == "hanmo: stopped; what was complete is kept\n"
+    assert [p.name for p in tmp_path.iterdir()] == ["large.gnt"]
 
 
 def test_an_encoding_without_chinese_gets_code_points(tmp_path: Path) -> None:
@@ -242,6 +263,8 @@ def test_help_loads_nothing_heavy() -> None:
     code = f"""
 import sys
 from hanmo.cli.main import app, main
+from hanmo.data.gnt import write_gnt
+from hanmo.data.sample import Sample
 sys.argv = ["hanmo", "--help"]
 try:
     main()

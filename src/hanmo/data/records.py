@@ -109,7 +109,8 @@ def read_file(
     writer = writer_of_name(path)
     with file:
         reported = offset
-        file.seek(offset)
+        if offset:
+            file.seek(offset)
         records = stream(file, path)
         records.offset = offset
         for number, (label, content) in enumerate(records):
