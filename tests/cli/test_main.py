@@ -263,8 +263,6 @@ def test_help_loads_nothing_heavy() -> None:
     code = f"""
 import sys
 from hanmo.cli.main import app, main
-from hanmo.data.gnt import write_gnt
-from hanmo.data.sample import Sample
 sys.argv = ["hanmo", "--help"]
 try:
     main()
