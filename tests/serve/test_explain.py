@@ -140,7 +140,7 @@ def test_whoever_leaves_gives_the_place_back(serving: Any, bundle: Bundle, pictu
         until(lambda: reader.explaining == 1)
         with pytest.raises(httpx.ReadTimeout):
             client.post(URL, content=picture("十"), timeout=0.3)
-        # The server is busy until it notices that the client has left; whoever is not refused any more waits in its place.
+        # The server is busy until it notices that the client has left; then the next one waits in its place.
         refused = [time.monotonic()]
 
         def ask_again() -> httpx.Response:
