@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+FEW_CANDIDATES = 16
+"""Up to so many candidates, searching the maximum once for each is faster than sorting all classes."""
+
 
 def softmax(logits: NDArray[np.floating], temperature: float = 1.0) -> NDArray[np.float64]:
     """Probabilities (N, C) of ``logits / temperature``, in float64; rows sum to one, minus infinity becomes 0.
@@ -36,3 +39,18 @@ def evidence(logits: NDArray[np.floating]) -> NDArray[np.float64]:
     wide = np.asarray(logits, np.float64)
     above: NDArray[np.float64] = wide.max(axis=1) - wide.sum(axis=1) / wide.shape[1]
     return above
+
+
+def best_classes(scores: NDArray[np.float64], top: int) -> NDArray[np.intp]:
+    """Columns of the ``top`` highest scores, 0 or more, of each row, the highest first, (N, min(top, C))."""
+    top = min(top, scores.shape[1])
+    if top > FEW_CANDIDATES:
+        # Stable, so that of equal scores the lower class comes first, as argmax has it below.
+        return np.argsort(-scores, axis=1, kind="stable")[:, :top]
+    rest, rows = scores.copy(), np.arange(len(scores))
+    best = np.empty((len(scores), top), np.intp)
+    for rank in range(top):
+        best[:, rank] = rest.argmax(axis=1)
+        # Scores are at least 0, so this one is not found again.
+        rest[rows, best[:, rank]] = -1
+    return best

@@ -21,12 +21,9 @@ from hanmo.normalize import Inspected, standardise
 from hanmo.onnxfile import CPU, Device, Provider, choose_providers
 from hanmo.own.extend import extend
 from hanmo.prediction import Candidate, Prediction
-from hanmo.probability import evidence, softmax
+from hanmo.probability import best_classes, evidence, softmax
 
 T = TypeVar("T")
-
-FEW_CANDIDATES = 16
-"""Up to so many candidates, searching the maximum once for each is faster than sorting all classes."""
 
 
 class Recognizer:
@@ -311,7 +308,7 @@ class Recognizer:
         probabilities = softmax(asked, self.bundle.temperature)
         # From all logits, also where `among` leaves a few: does the picture look like any character at all?
         known = evidence(logits) >= self.bundle.least_evidence
-        best = _best(probabilities, top)
+        best = best_classes(probabilities, top)
         return self._named(best, np.take_along_axis(probabilities, best, 1), known, choice)
 
     def named(
@@ -356,21 +353,6 @@ def _find(bundle: str | Path | None) -> Bundle:
     if str(bundle) in EMBEDDED and not exists(Path(bundle)):
         return Bundle.embedded(str(bundle))
     return Bundle.load(bundle)
-
-
-def _best(scores: NDArray[np.float64], top: int) -> NDArray[np.intp]:
-    """Columns of the ``top`` highest scores, 0 or more, of each row, the highest first, (N, min(top, C))."""
-    top = min(top, scores.shape[1])
-    if top > FEW_CANDIDATES:
-        # Stable, so that of equal scores the lower class comes first, as argmax has it below.
-        return np.argsort(-scores, axis=1, kind="stable")[:, :top]
-    rest, rows = scores.copy(), np.arange(len(scores))
-    best = np.empty((len(scores), top), np.intp)
-    for rank in range(top):
-        best[:, rank] = rest.argmax(axis=1)
-        # Scores are at least 0, so this one is not found again.
-        rest[rows, best[:, rank]] = -1
-    return best
 
 
 def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -9,6 +9,7 @@ A run over a GPU reads so many pictures a second that one process could not even
 from __future__ import annotations
 
 import io
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -21,7 +22,7 @@ from hanmo.errors import DataError, ImageError
 
 
 @dataclass(frozen=True)
-class Chunk:
+class Chunk(ABC):
     """Some pictures of a source in a row; the first ``skip`` of them are left out."""
 
     skip: int
@@ -40,11 +41,13 @@ class Chunk:
         return replace(self, skip=self.skip + count)
 
     @property
+    @abstractmethod
     def _whole(self) -> int:
-        raise NotImplementedError
+        """How many pictures these are with those that are left out."""
 
+    @abstractmethod
     def _items(self) -> Iterator[Item]:
-        raise NotImplementedError
+        """All of them."""
 
 
 @dataclass(frozen=True)

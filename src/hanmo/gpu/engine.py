@@ -19,7 +19,8 @@ from hanmo.errors import BundleError, DeviceError, DeviceMemoryError, one_line
 from hanmo.gpu.net import BundleNet
 from hanmo.gpu.normalize import Normalized, can_normalize, normalize
 from hanmo.gpu.pictures import Sizes, unpacked
-from hanmo.recognizer import FEW_CANDIDATES, Recognizer
+from hanmo.probability import FEW_CANDIDATES
+from hanmo.recognizer import Recognizer
 
 BATCH_BY_MEMORY = {0: 2048, 32: 8192}
 """Pictures at once, for GPUs of at least so many GiB: the steps of the normalisation are many, and with few pictures a
