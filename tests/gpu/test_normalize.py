@@ -16,7 +16,7 @@ from hanmo.errors import BlankImageError
 from hanmo.gpu import ink, normalize
 from hanmo.gpu import neighbours as gpu_neighbours
 from hanmo.gpu import strays as gpu_strays
-from hanmo.gpu.pictures import Sizes, unpacked
+from hanmo.gpu.pictures import Sizes, mask_of, unpacked, words_of
 from hanmo.normalize import Normalization, Version
 from hanmo.synth.fonts.variants import draw_medians
 from hanmo.synth.paper.page import PageConfig, write_page
@@ -171,3 +171,16 @@ def test_a_small_character_on_a_large_picture_is_left_unread() -> None:
 )
 def test_what_it_can_do(settings: Normalization, known: bool) -> None:
     assert normalize.can_normalize(settings) == known
+
+
+@pytest.mark.parametrize("side", [1, 48, 62, 96])
+def test_words_hold_the_columns_of_a_mask(side: int) -> None:
+    mask = torch.from_numpy(np.random.default_rng(side).random((3, side, side)) < 0.5)
+    words = words_of(mask)
+    assert words.shape == (3, side, 2)
+    torch.testing.assert_close(mask_of(words), mask)
+    for word, first in enumerate((-8, 40)):
+        for bit in range(64):
+            column = first + bit
+            expected = mask[:, :, column] if 0 <= column < side else torch.zeros(3, side, dtype=torch.bool)
+            torch.testing.assert_close(words[..., word] >> bit & 1 == 1, expected)

@@ -22,10 +22,10 @@ from hanmo.gpu.pictures import Sizes, unpacked
 from hanmo.probability import FEW_CANDIDATES
 from hanmo.recognizer import Recognizer
 
-BATCH_BY_MEMORY = {0: 2048, 32: 8192}
+BATCH_BY_MEMORY = {0: 2048, 32: 8192, 64: 32_768}
 """Pictures at once, for GPUs of at least so many GiB: the steps of the normalisation are many, and with few pictures a
-GPU is done with one before the host has started the next. 8,192 pictures take some GiB."""
-_NET_BATCH = 1024
+GPU is done with one before the host has started the next. 32,768 pictures take 8 GiB."""
+NET_BATCH = 4096
 """Squares at once in the net, whose layers need some 100 times their memory."""
 
 
@@ -73,13 +73,14 @@ class TorchEngine:
         """Raises :class:`BundleError` where the net gives no numbers, :class:`DeviceMemoryError` for a full memory."""
         with self._naming_failures(), torch.inference_mode(), self._stream():
             normalized = self._normalized(packs, copied)
-            parts = [self._best(self.logits(part)) for part in _in_parts(normalized.squares, _NET_BATCH)]
+            parts = [self._best(self.logits(part)) for part in _in_parts(normalized.squares, NET_BATCH)]
             best, probabilities, known = (
                 [torch.cat(tensors).cpu().numpy() for tensors in zip(*parts, strict=True)] if parts else self._nothing()
             )
             if not np.isfinite(probabilities).all():  # looked at here, where nothing has to wait for the device
                 where = self._bundle.path / MODEL_NAME
-                raise BundleError(f"{where}: the net's answers are no logits; export it again")
+                remedy = "export it again, or read with --device cpu"
+                raise BundleError(f"{where}: the net's answers are no logits; {remedy}")
             remarks = normalized.remarks.to(torch.uint8).cpu().numpy()
             return Answers(best, probabilities, known, remarks, normalized.unread.cpu().numpy())
 

@@ -75,7 +75,7 @@ def flatten(pictures: Tensor, sizes: Sizes) -> tuple[Tensor, Tensor]:
         tiles = Sizes(-(-sizes.height[rows] // tile), -(-sizes.width[rows] // tile))
         count = -(-few.shape[1] // tile)
         whole = page_ink.edged(few, 0, count * tile - few.shape[1])
-        means = whole.view(-1, count, tile, count, tile).sum((2, 4), dtype=torch.int32) // (tile * tile)
+        means = F.avg_pool2d(whole.float(), tile, divisor_override=1).int() // (tile * tile)
         inside = tiles.inside(count)
         most = _greatest(means.masked_fill(~inside, 0), CLOSING)
         least = most.masked_fill(~inside, 255).amin((1, 2))
@@ -170,5 +170,5 @@ def _denoised(clean: Tensor, sizes: Sizes, noise: Tensor) -> tuple[Tensor, Tenso
 def _smoothed(pictures: Tensor, sizes: Sizes) -> Tensor:
     """Two passes of :func:`hanmo.filters.smoothed`."""
     for _ in range(2):
-        pictures = edged_again(page_ink.smoothed(pictures.int(), 1).to(torch.uint8), sizes)
+        pictures = edged_again(page_ink.smoothed(pictures.short(), 1).to(torch.uint8), sizes)
     return pictures

@@ -10,9 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hanmo import bitboard, neighbours, paper
+from hanmo.gpu.fused import dilated
 from hanmo.gpu.pictures import Sizes, grown, where
 
-_CHECKED = 8
+_CHECKED = 16
 """Steps of a flood fill between two looks at whether it is complete: each look waits for the GPU."""
 _LONGEST_OF_SMALL = max(side for side in range(paper.SIDE + 1) if neighbours.cell_of(side) == 1)
 
@@ -149,22 +150,21 @@ def _is_centred(rest: Tensor, cells: Sizes) -> Tensor:
 def flood(seed: Tensor, inside: Tensor) -> Tensor:
     """:meth:`hanmo.bitboard.Board.flood` of bool (N, C, C), C at most 62.
 
-    Each row is one int64 with a bit for each cell, so a step is a few operations on (N, C).
+    Each row is one int64 with a bit for each cell, so a step is one kernel on (N, C).
     """
     place = torch.arange(inside.shape[2], device=inside.device)
     assert len(place) < 63  # a row must fit into the bits of a positive int64
     room = (inside.long() << place).sum(2)
-    rows = F.pad((seed.long() << place).sum(2) & room, (1, 1))
-    # In place, as each operation costs a GPU some microseconds however few the cells are.
-    for step in range(bitboard.STEPS):
-        check = step % _CHECKED == _CHECKED - 1
-        before = rows.clone() if check else rows
-        wide = rows << 1
-        wide |= rows
-        wide |= rows >> 1
-        reached = wide[:, :-2] | wide[:, 2:]
-        reached |= wide[:, 1:-1]
-        torch.bitwise_and(reached, room, out=rows[:, 1:-1])
-        if check and torch.equal(before, rows):
+    rows = (seed.long() << place).sum(2) & room
+    # All pictures one below another, with an empty row around each. A step leaves out the first and the last row, which
+    # have no neighbours, so there is one more empty row for each step at both ends.
+    steps, count = bitboard.STEPS, rows.numel() + 2 * len(rows)
+    rows, room = (F.pad(F.pad(table, (1, 1)).flatten(), (steps, steps)) for table in (rows, room))
+    for step in range(1, steps + 1):
+        before = rows
+        rows = dilated(rows[:-2], rows[1:-1], rows[2:], room[step:-step])
+        if step % _CHECKED == 0 and torch.equal(before[1:-1], rows):
             break
-    return (rows[:, 1:-1, None] >> place & 1) > 0
+    start = (len(rows) - count) // 2
+    rows = rows[start : start + count].view(len(inside), -1)[:, 1:-1]
+    return (rows[..., None] >> place & 1) > 0

@@ -78,12 +78,32 @@ def counted(levels: Tensor) -> Tensor:
     return counts.scatter_add_(1, levels, ones)[:, :256].long()
 
 
+def words_of(mask: Tensor) -> Tensor:
+    """bool (N, P, P), P at most 96, as bits: int64 (N, P, 2). Bit j of word k is column 48 k + j - 8.
+
+    So each word has 48 columns of its own and eight more on both sides: filters along the rows can shift words.
+    """
+    eights = F.pad(mask, (0, 96 - mask.shape[2])).view(torch.int64)
+    # The product moves byte i, which is 0 or 1, to bit 56 + i.
+    packed = F.pad((eights * 0x0102040810204080 >> 56).to(torch.uint8), (1, 3))  # (N, P, 16), eight columns each
+    return torch.stack((packed[..., :8], packed[..., 6:14]), 2).view(torch.int64)[..., 0]
+
+
+def mask_of(words: Tensor) -> Tensor:
+    """bool (N, P, P) of :func:`words_of`."""
+    packed = words.view(torch.uint8).view(*words.shape, 8)[..., 1:7].flatten(2)  # (N, P, 12)
+    bits = torch.tensor([1 << bit for bit in range(8)], dtype=torch.uint8, device=words.device)
+    return ((packed[..., None] & bits) > 0).flatten(2)[..., : words.shape[1]]
+
+
 def any_of(mask: Tensor, count: int, axis: int) -> Tensor:
     """For each place whether any of ``count`` flags from there on is set along ``axis``; ``count`` - 1 places fewer."""
-    length = mask.shape[axis] - count + 1
-    found = mask.narrow(axis, 0, length)
-    for step in range(1, count):
-        found = found | mask.narrow(axis, step, length)
+    found, reach = mask, 1
+    while reach < count:  # each step looks up to twice as far as the last
+        step = min(reach, count - reach)
+        length = found.shape[axis] - step
+        found = found.narrow(axis, 0, length) | found.narrow(axis, step, length)
+        reach += step
     return found
 
 

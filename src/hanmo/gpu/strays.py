@@ -6,12 +6,15 @@ docstrings explain each step.
 
 from __future__ import annotations
 
+from functools import reduce
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from hanmo import paper, rules, strays
-from hanmo.gpu.pictures import Sizes, any_of, counted, grown, where
+from hanmo.gpu.pictures import Sizes, counted, grown, mask_of, where, words_of
 
 _ROUND = rules.MARGIN
 
@@ -35,11 +38,11 @@ def without_print(ink: Tensor) -> Tensor:
 def without_rules(ink: Tensor, sizes: Sizes) -> Tensor:
     """:func:`hanmo.rules.without_rules`."""
     mask = ink >= paper.VISIBLE
-    candidates = _may_have_rules(mask, sizes) | _may_have_rules(mask.mT, sizes.turned)
-    if (rows := where(candidates)) is None:
+    across, down = _strips(mask, sizes), _strips(mask.mT, sizes.turned)
+    if (rows := where(_may_have_rules(across) | _may_have_rules(down))) is None:
         return ink
     few, mask, sizes = ink[rows], mask[rows], sizes.of(rows)
-    level, upright = _erased(mask, sizes), _erased(mask.mT, sizes.turned).mT
+    level, upright = _erased(mask, sizes, across.of(rows)), _erased(mask.mT, sizes.turned, down.of(rows)).mT
     rest = (few >= paper.RIM) & ~(level | upright)
     level = level & ~_reaches(rest.any(2), sizes.height)
     upright = upright & ~_reaches(rest.any(1), sizes.width)
@@ -51,55 +54,65 @@ def _reaches(lines: Tensor, length: Tensor) -> Tensor:
     return (lines[:, 0] & lines.gather(1, length[:, None] - 1)[:, 0])[:, None, None]
 
 
-def _strips(mask: Tensor, sizes: Sizes) -> tuple[Tensor, Tensor]:
-    """Ink pixels in every row of every strip, int64 (N, P, 8), and the widths of the strips, int64 (N, 1, 8)."""
-    number = torch.arange(rules.STRIPS + 1, device=mask.device)
-    ends = sizes.width[:, None] * number // rules.STRIPS
-    sums = F.pad(mask.cumsum(2, dtype=torch.int32), (1, 0))
-    at_ends = sums.gather(2, ends[:, None].expand(-1, mask.shape[1], -1))
-    return at_ends.diff(dim=2).long(), ends.diff(dim=1)[:, None]
+class _Strips(NamedTuple):
+    """What rules are looked for in: every row with its margins in every strip, N pictures of P + 16 rows."""
+
+    band: Tensor
+    """Ink pixels of a row, or of the one above or below if they have more; int32 (N, P + 16, 8)."""
+    covered: Tensor
+    """Whether they cover the strip; bool (N, P + 16, 8)."""
+    thin: Tensor
+    """Whether there is little ink around; bool (N, P + 16, 8)."""
+    ends: Tensor
+    """The columns where strips begin and end; int64 (N, 9)."""
+
+    def of(self, rows: Tensor) -> _Strips:
+        """Those of some of the pictures."""
+        return _Strips(*(table[rows] for table in self))
 
 
-def _covered_and_thin(inked: Tensor, widths: Tensor, longer: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """For each row with its margins, (N, P + 16, 8): the ink of its band, whether it covers the strip, and is thin."""
-    inked = F.pad(inked, (0, 0, _ROUND, _ROUND))
+def _strips(mask: Tensor, sizes: Sizes) -> _Strips:
+    ends = sizes.width[:, None] * torch.arange(rules.STRIPS + 1, device=mask.device) // rules.STRIPS
+    column = torch.arange(mask.shape[2], device=mask.device)[:, None]
+    adding = (column >= ends[:, None, :-1]) & (column < ends[:, None, 1:])
+    # A matrix product adds up the pixels of each strip; floats hold so small whole numbers exactly.
+    inked = F.pad((mask.float() @ adding.float()).int(), (0, 0, _ROUND, _ROUND))
+    widths = ends.diff(dim=1).int()[:, None]
     around = rules.AROUND
-    above = F.pad(inked.cumsum(1), (0, 0, 1, 0))
+    above = F.pad(inked.cumsum(1, dtype=torch.int32), (0, 0, 1, 0))
     beside = F.pad(above[:, 2 * around + 1 :] - above[:, : -2 * around - 1], (0, 0, around, around))
     band = _greatest_rows(inked)
-    thin = beside <= rules.THICK * longer[:, None, None] * widths // 1000
-    return band, band * 100 >= rules.COVERED * widths, thin
+    thin = beside <= rules.THICK * sizes.longer.int()[:, None, None] * widths // 1000
+    return _Strips(band, band * 100 >= rules.COVERED * widths, thin, ends)
 
 
-def _may_have_rules(mask: Tensor, sizes: Sizes) -> Tensor:
+def _may_have_rules(strips: _Strips) -> Tensor:
     """bool (N,): whether some row may be the middle of a rule; quicker than :func:`rules_in`, and no rule fails."""
-    band, covered, thin = _covered_and_thin(*_strips(mask, sizes), sizes.longer)
-    del band
     # Rows that a rule passes, in each strip, are at most so many rows off its middle; one more row is in its band.
     reach = max(abs(shift) for slope in rules.SLOPES for shift in rules.slope_shifts(slope))
-    near = grown(covered, reach, 0).sum(2) >= rules.STRIPS - 1
-    near &= grown(thin & covered, reach, 0).sum(2) >= rules.STRIPS // 2
+    near = grown(strips.covered, reach, 0).sum(2) >= rules.STRIPS - 1
+    near &= grown(strips.thin & strips.covered, reach, 0).sum(2) >= rules.STRIPS // 2
     return near[:, _ROUND:-_ROUND].any(1)
 
 
-def rules_in(mask: Tensor, sizes: Sizes) -> Tensor:
-    """:func:`hanmo.rules.rules_in` of bool (N, P, P), for all rows as middles."""
-    side = mask.shape[1]
-    inked, widths = _strips(mask, sizes)
-    band, covered, thin = _covered_and_thin(inked, widths, sizes.longer)
-    tables = torch.stack((covered.long(), thin.long(), band), 3)  # (N, P + 16, 8, 3)
-    in_picture = torch.arange(side, device=mask.device) < sizes.height[:, None]
-    found = torch.zeros_like(covered)
+def _rules_in(sizes: Sizes, side: int, strips: _Strips) -> Tensor:
+    """:func:`hanmo.rules.rules_in`, for all rows of pictures (N, P, P) as middles; ``side`` is P."""
+    # Sums along a line of all three tables at once: none is greater than a byte holds.
+    table = strips.covered.int() | strips.thin.int() << 8 | strips.band << 16
+    table = table.permute(2, 0, 1).contiguous()  # (8, N, P + 16)
+    in_picture = torch.arange(side, device=table.device) < sizes.height[:, None]
+    found = torch.zeros(table.shape, dtype=torch.bool, device=table.device)
     for slope in rules.SLOPES:
-        shifts = [_ROUND + shift for shift in rules.slope_shifts(slope)]
-        along = torch.stack([tables[:, s : s + side, strip] for strip, s in enumerate(shifts)]).sum(0)  # (N, P, 3)
-        is_rule = (along[..., 0] >= rules.STRIPS - 1) & (along[..., 1] >= rules.STRIPS // 2 + 1) & in_picture
-        is_rule &= along[..., 2] * 100 >= rules.WHOLE * sizes.width[:, None]
-        found |= torch.stack([F.pad(is_rule, (s, 2 * _ROUND - s)) for s in shifts], 2)
-    rule = _greatest_rows(found[:, _ROUND:-_ROUND].int()) > 0  # (N, P, 8)
-    ends = widths[:, 0].cumsum(1)
-    strip = (torch.arange(side, device=mask.device)[:, None] >= ends[:, None]).sum(2).clamp(max=rules.STRIPS - 1)
-    return rule.gather(2, strip[:, None].expand(-1, side, -1)) & sizes.inside(side)
+        parts = [slice(_ROUND + shift, _ROUND + shift + side) for shift in rules.slope_shifts(slope)]
+        along = torch.stack([table[strip, :, part] for strip, part in enumerate(parts)]).sum(0, dtype=torch.int32)
+        is_rule = ((along & 255) >= rules.STRIPS - 1) & ((along >> 8 & 255) >= rules.STRIPS // 2 + 1) & in_picture
+        is_rule &= (along >> 16) * 100 >= rules.WHOLE * sizes.width[:, None]
+        for strip, part in enumerate(parts):
+            found[strip, :, part] |= is_rule
+    rule = _greatest_rows(found[..., _ROUND:-_ROUND].permute(1, 2, 0))  # (N, P, 8)
+    number = torch.arange(side, device=table.device)[:, None]
+    strip_of = (number >= strips.ends[:, None, 1:]).sum(2).clamp(max=rules.STRIPS - 1)
+    return rule.gather(2, strip_of[:, None].expand(-1, side, -1)) & sizes.inside(side)
 
 
 def _greatest_rows(table: Tensor) -> Tensor:
@@ -107,33 +120,39 @@ def _greatest_rows(table: Tensor) -> Tensor:
     return torch.maximum(torch.maximum(padded[:, :-2], padded[:, 1:-1]), padded[:, 2:])
 
 
-def _erased(mask: Tensor, sizes: Sizes) -> Tensor:
+def _erased(mask: Tensor, sizes: Sizes, strips: _Strips) -> Tensor:
     """The rules, without the places where strokes cross them."""
-    rule = rules_in(mask, sizes)
+    rule = _rules_in(sizes, mask.shape[1], strips)
     return rule & ~grown(mask & ~rule, 3, 1)
 
 
 def without_specks(ink: Tensor, sizes: Sizes) -> Tensor:
     """:func:`hanmo.strays.without_specks`."""
-    mask, inside = ink >= paper.VISIBLE, sizes.inside(ink.shape[1])
+    rows, inside = words_of(ink >= paper.VISIBLE), words_of(sizes.inside(ink.shape[1]))
     largest = (sizes.longer // strays.LARGEST_SPECK)[:, None, None]
-    gone = torch.zeros_like(mask)
+    gone = torch.zeros_like(rows)
     for size in range(1, 4):
-        gone |= _specks(mask, size, inside & (largest >= size))
-    return ink.masked_fill(gone, 0)
+        gone |= _specks(rows, size, inside * (largest >= size))
+    return ink.masked_fill(mask_of(gone), 0)
 
 
-def _specks(mask: Tensor, size: int, middles: Tensor) -> Tensor:
-    """Squares of ``size`` pixels a side with ink inside, none around, and their middle at one of ``middles``."""
-    side, last = mask.shape[1], size + 1
-    # So many empty pixels that the ring around a square whose middle is at the edge lies inside.
-    first = size // 2 + 1
-    padded = F.pad(mask, (first, size + 2 - first, first, size + 2 - first))
-    lines, columns = any_of(padded, size + 2, 2), any_of(padded, size, 1)[:, 1:]
-    # Each table is looked at from the upper left corner of the ring, which is ``first`` before the middle.
-    ring = lines[:, :side, :side] | lines[:, last : last + side, :side]
-    ring |= columns[:, :side, :side] | columns[:, :side, last : last + side]
-    alone = any_of(columns[:, :side, 1:], size, 2)[:, :, :side] & ~ring & middles
-    # From each middle to all pixels of its square, which begins ``size // 2`` before the middle.
-    spread = F.pad(alone, (size - 1, first - 1, size - 1, first - 1))
-    return any_of(any_of(spread, size, 1), size, 2)[:, first - 1 :, first - 1 :]
+def _specks(rows: Tensor, size: int, middles: Tensor) -> Tensor:
+    """Squares of ``size`` pixels a side with ink inside, none around, and their middle at one of ``middles``.
+
+    All are int64 (N, P, 2), as :func:`hanmo.gpu.pictures.words_of` has them.
+    """
+    first = size // 2 + 1  # so many rows above the middle, and columns before it, the ring around the square begins
+    padded = F.pad(rows, (0, 0, first, size + 2 - first))
+    above, *square, below = (padded[:, row : row + rows.shape[1]] for row in range(size + 2))
+    inked = reduce(torch.bitwise_or, square)
+    ring = _in_columns(above | below, size + 2) | inked | inked >> size + 1
+    alone = _in_columns(inked, size) >> 1 & ~ring & middles >> first  # bits at the first column of the ring
+    # From there to all columns of the square, and from its middle to all rows.
+    wide = reduce(torch.bitwise_or, (alone << column for column in range(1, size + 1)))
+    tall = F.pad(wide, (0, 0, size - 1 - size // 2, size // 2))
+    return reduce(torch.bitwise_or, (tall[:, row : row + rows.shape[1]] for row in range(size)))
+
+
+def _in_columns(rows: Tensor, count: int) -> Tensor:
+    """For each column whether it or one of the next ones, ``count`` in all, is set."""
+    return reduce(torch.bitwise_or, (rows >> column for column in range(count)))
