@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -16,6 +18,12 @@ def ink_dark(grey: Grey) -> Grey:
     dark end of the picture's range, and a ring further inside, or 30 % of all pixels, are dark as well.
     """
     specks = min(grey.size // 1000, 4 + grey.size // 10_000)  # so many stray pixels do not set the range
+    border = _median_of_ring(grey, 0)
+    # With so much of it this dark, the border is far enough from the dark end, whatever the bright end is. Nearly all
+    # pictures are decided here, and quicker than by a histogram.
+    dark = math.floor((border - 255 * _DARK_BORDER) / (1 - _DARK_BORDER))
+    if np.count_nonzero(grey <= dark) > specks:
+        return grey
     counts = np.cumsum(Image.fromarray(grey).histogram())
     ranks = (specks + 1, grey.size - specks, 0.3 * grey.size)
     darkest, brightest, low = (int(level) for level in np.searchsorted(counts, ranks))
@@ -27,7 +35,7 @@ def ink_dark(grey: Grey) -> Grey:
         """0 at the dark end of the picture's range, 1 at the bright one."""
         return (tone - darkest) / (brightest - darkest)
 
-    if place(_median_of_ring(grey, 0)) >= _DARK_BORDER:
+    if place(border) >= _DARK_BORDER:
         return grey
     inside = _median_of_ring(grey, round(_FRAME * min(grey.shape)))
     return 255 - grey if min(place(inside), place(low)) < _DARK_INSIDE else grey
