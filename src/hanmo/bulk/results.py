@@ -30,7 +30,7 @@ SUFFIXES = (".parquet", ".csv", ".jsonl")
 
 _STATE, _ROWS, _DONE = "state.json", "rows", "done"
 _MAX_STATE = 1 << 20  # bytes; it holds some hundred
-_SHARD_ROWS, _SHARD_SECONDS = 8192, 10.0
+_SHARD_ROWS, _SHARD_SECONDS = 65_536, 10.0
 """A file of Parquet rows is complete at so many rows or after so long: that much work a killed process loses."""
 _GROUP_ROWS = 65_536  # rows of a row group in the joined file: the size that readers of Parquet expect
 _BLOCK = 1 << 20  # bytes that are read at a time
