@@ -122,8 +122,8 @@ def agreement(args: argparse.Namespace, samples: Sequence[Sample]) -> str:
     difference = max(abs(a.probability - b.probability) for a, b in pairs if a.character == b.character)
     return (
         f"Of {len(samples):,} pictures, {(apart == 0).sum():,} have the same square as on the CPU; the others differ "
-        f"by at most {apart.max()} of 255 levels. {same:,} have the same best answer; {right[0]:,} of those on the device "
-        f"and {right[1]:,} of those on the CPU are right. Probabilities of the same best answer differ by at most "
+        f"by at most {apart.max()} of 255 levels. {same:,} have the same best answer; {right[0]:,} on the device and "
+        f"{right[1]:,} on the CPU are right. Probabilities of the same best answer differ by at most "
         f"{difference:.2f}."
     )
 
