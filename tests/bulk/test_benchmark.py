@@ -47,13 +47,15 @@ def test_the_benchmark_of_a_gpu_runs_without_one(
         sys, "argv", ["bulk_gpu.py", *toy, "--bundle", str(options.bundle), "--gnt", str(gnt), "--out", str(out)]
     )
     script.main()
-    head, _, titles, rule, *rows = out.read_text(encoding="utf-8").splitlines()
+    head, _, titles, rule, *rows, _, agreement = out.read_text(encoding="utf-8").splitlines()
+    assert "have the same best answer" in agreement
     assert "900 pictures" in head
     assert {line.count("|") for line in (titles, rule, *rows)} == {titles.count("|")}
     assert [row.split("|")[1].strip() for row in rows] == [
         "net",
         "normalise",
         "normalise + net",
+        "normalise + net, in lanes",
         "whole run, without device, `.gnt`",
         "whole run, `.gnt`",
         "whole run, Parquet of PNG",

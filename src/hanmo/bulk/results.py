@@ -17,6 +17,7 @@ import os
 import shutil
 import time
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -149,7 +150,11 @@ class Lines:
 
 
 class Shards:
-    """Files of some thousand rows of Parquet, which are joined at the end."""
+    """Files of some thousand rows of Parquet, which are joined at the end.
+
+    A thread stores them, so that a fast run does not wait for the disk. One that fails to is the last one:
+    :meth:`write` and :meth:`flush` raise its error from then on, and no rows are stored after a gap.
+    """
 
     def __init__(self, parts: Path) -> None:
         import pyarrow.parquet as pq
@@ -157,6 +162,8 @@ class Shards:
         self._parts = parts
         self._batches: list[Any] = []
         self._rows, self._since = 0, time.monotonic()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="hanmo-results")
+        self._stored: Future[None] | None = None
         self.start = 0
         for path in self._paths():
             # Each was renamed to its place when complete, so it is either whole or not there.
@@ -171,20 +178,25 @@ class Shards:
             self._batches += list(stream)
         self._rows += rows
         if self._rows >= _SHARD_ROWS or time.monotonic() - self._since > _SHARD_SECONDS:
-            self.flush()
+            self._begin()
 
     def flush(self) -> None:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
+        self._begin()
+        self._wait()
 
-        # No call comes between storing the rows and dropping them here: Ctrl-C arrives at calls, and the rows would be
-        # stored again, under the name that follows. Before that, they would be stored again under the same name.
+    def _begin(self) -> None:
+        """Hand the rows that are in memory to the thread, once it has stored those before them."""
+        self._wait()
+        # No call comes between handing rows over and dropping them here: Ctrl-C arrives at calls, and the rows would
+        # be stored again, under the name that follows. Before that, they would be stored again under the same name.
         now, rows = time.monotonic(), self._rows
         if self._batches:
-            data = io.BytesIO()
-            pq.write_table(pa.Table.from_batches(self._batches, arrow_schema()), data)
-            write_whole(self._parts / f"{self.start:012d}.parquet", data.getbuffer())
+            self._stored = self._thread.submit(_store, self._parts / f"{self.start:012d}.parquet", self._batches)
         self.start, self._batches, self._rows, self._since = self.start + rows, [], 0, now
+
+    def _wait(self) -> None:
+        if self._stored:
+            self._stored.result()
 
     def publish(self, target: Path) -> None:
         import pyarrow as pa
@@ -206,6 +218,15 @@ class Shards:
 
     def _paths(self) -> list[Path]:
         return sorted(self._parts.glob("[0-9]*.parquet"))
+
+
+def _store(path: Path, batches: list[Any]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    data = io.BytesIO()
+    pq.write_table(pa.Table.from_batches(batches, arrow_schema()), data)
+    write_whole(path, data.getbuffer())
 
 
 def _whole_lines(file: IO[bytes]) -> tuple[int, int]:
