@@ -38,6 +38,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from bulk_gpu_checks import agreement, check_kernels
 from PIL import Image
 
 from hanmo.bulk import Options, Source, read_in_bulk
@@ -46,7 +47,6 @@ from hanmo.bulk.run import Totals
 from hanmo.bulk.work import fingerprint
 from hanmo.data.gnt import read_gnt, write_gnt
 from hanmo.data.sample import Sample
-from hanmo.recognizer import Recognizer
 
 # Nothing here imports torch at the top: worker processes import this file.
 DRAWN = 2048
@@ -96,42 +96,15 @@ def report(args: argparse.Namespace, folder: Path) -> list[str]:
     for name, rate in parts(args, samples):
         show(f"| {name} | {rate:,.0f} | | | {memory(args.device)} | | | | |")
     gnt, parquet = grown(samples, args.pictures, folder)
+    os.sync()  # runs that begin while pictures are still being written wait for the disk
     show(whole(args, "without device, `.gnt`", gnt, folder, Idle(args)))
     for name, path in {"`.gnt`": gnt, "Parquet of PNG": parquet}.items():
         if path is not None:
             show(whole(args, name, path, folder, opened(args)))
     show("")
-    show(agreement(args, samples[:DRAWN]))
+    check_kernels(args.device)
+    show(agreement(Options(bundle=args.bundle).open(), opened(args), samples[:DRAWN], packed))
     return lines
-
-
-def agreement(args: argparse.Namespace, samples: Sequence[Sample]) -> str:
-    """How near the answers are to those of a reader on the CPU."""
-    reader, engine, size = Options(bundle=args.bundle).open(), opened(args), 512
-    unread = engine.normalized([packed(samples)]).unread.tolist()
-    samples = [sample for sample, without in zip(samples, unread, strict=True) if not without]
-    pictures = [sample.image for sample in samples]
-    theirs = [found for start in range(0, len(pictures), size) for found in recognized(reader, pictures, start, size)]
-    squares = np.stack([one.square for one, _ in theirs])
-    made = engine.normalized([packed(samples)]).squares.cpu().numpy()
-    apart = np.abs(made.astype(int) - squares).reshape(len(squares), -1).max(1)
-    answers = engine([packed(samples)], lambda: None)
-    named = reader.named(answers.best, answers.probabilities, answers.known)
-    pairs = [(a.candidates[0], b.candidates[0]) for a, (_, b) in zip(named, theirs, strict=True)]
-    same = sum(a.character == b.character for a, b in pairs)
-    right = [sum(p[way].character == s.label for p, s in zip(pairs, samples, strict=True)) for way in (0, 1)]
-    difference = max(abs(a.probability - b.probability) for a, b in pairs if a.character == b.character)
-    return (
-        f"Of {len(samples):,} pictures, {(apart == 0).sum():,} have the same square as on the CPU; the others differ "
-        f"by at most {apart.max()} of 255 levels. {same:,} have the same best answer; {right[0]:,} on the device and "
-        f"{right[1]:,} on the CPU are right. Probabilities of the same best answer differ by at most "
-        f"{difference:.2f}."
-    )
-
-
-def recognized(reader: Recognizer, pictures: Sequence[Any], start: int, size: int) -> list[tuple[Any, Any]]:
-    inspected = [reader.bundle.normalization.inspect(picture) for picture in pictures[start : start + size]]
-    return list(zip(inspected, reader.predict(np.stack([one.square for one in inspected])), strict=True))
 
 
 def opened(args: argparse.Namespace) -> Any:
@@ -285,17 +258,15 @@ def cut(image: np.ndarray[Any, Any], margin: int) -> np.ndarray[Any, Any]:
 
 def grown(samples: Sequence[Sample], count: int, folder: Path) -> tuple[Path, Path | None]:
     """The samples again and again, as a ``.gnt`` file and, with pyarrow, as a Parquet file of PNG."""
-    gnt = folder / "pictures.gnt"
-    some, rest = folder / "some.gnt", folder / "rest.gnt"
+    gnt, some = folder / "pictures.gnt", folder / "some.gnt"
     write_gnt(some, samples)
-    write_gnt(rest, samples[: count % len(samples)] or samples[:1])
-    data = some.read_bytes()
+    whole, rest = divmod(count, len(samples))
     with gnt.open("wb") as file:  # records one after another
-        for _ in range(count // len(samples)):
-            file.write(data)
-        if count % len(samples):
-            file.write(rest.read_bytes())
-    os.sync()  # a run that begins while these pictures are still being written waits for the disk
+        for _ in range(whole):
+            file.write(some.read_bytes())
+        if rest:
+            write_gnt(some, samples[:rest])
+            file.write(some.read_bytes())
     if not has_pyarrow():
         return gnt, None
     import pyarrow as pa

@@ -39,6 +39,7 @@ def test_too_few_pictures_are_refused(
 def test_the_benchmark_of_a_gpu_runs_without_one(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, options: Options, gnt: Path
 ) -> None:
+    monkeypatch.syspath_prepend(SCRIPT.parent)  # for bulk_gpu_checks
     script = load_script(SCRIPT.with_name("bulk_gpu.py"))
     # Without workers: they would import the script.
     toy = ["--device", "cpu", "--pictures", "900", "--batch", "512", "--rounds", "1", "--processes", "1"]

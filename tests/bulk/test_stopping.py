@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from hanmo.atomic import sole_writer
-from hanmo.bulk import Options, Source, read_in_bulk, results
+from hanmo.bulk import Options, Source, read_in_bulk
 from hanmo.bulk.items import Item
 from hanmo.bulk.results import Shards, parts_of
 from hanmo.bulk.rows import Arrow, Row
@@ -240,23 +240,10 @@ def test_the_command_of_before_goes_on(
     assert [json.loads(line)["sample"] for line in out.read_text().splitlines()] == list(range(1, COUNT + 1))
 
 
-def test_no_rows_are_stored_after_those_that_could_not_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    encoder, shards = Arrow(), Shards(tmp_path)
-    rows = encoder([Row.of(Item(str(n), None, None, b""), ImageError("damaged")) for n in range(3)])
-    monkeypatch.setattr(results, "_SHARD_ROWS", 3)
-
-    def fail(path: Path, data: object) -> None:
-        raise StorageError("the disk is full")
-
-    with monkeypatch.context() as full:
-        full.setattr(results, "write_whole", fail)
-        shards.write(rows, 3)
-        with pytest.raises(StorageError, match="full"):
-            shards.write(rows, 3)
-    with pytest.raises(StorageError, match="full"):
-        shards.flush()
-    assert not [*tmp_path.iterdir()], "a run that goes on begins where rows are missing"
-    assert Shards(tmp_path).start == 0
+def test_a_part_that_a_crash_left_empty_is_named(tmp_path: Path) -> None:
+    (tmp_path / "000000000000.parquet").touch()
+    with pytest.raises(RunError, match=r"000000000000\.parquet: damaged .*; remove .* to begin again"):
+        Shards(tmp_path)
 
 
 def test_ctrl_c_while_rows_are_stored_stores_them_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

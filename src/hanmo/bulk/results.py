@@ -5,34 +5,32 @@ Until then they are in a hidden folder beside their place, the *parts*:
     .results.csv.hanmo-parts/
       state.json                the source and the options that the rows belong to
       rows                      CSV and JSON lines: the file as far as it is written
-      000000008192.parquet      Parquet: a file of some thousand rows; its name is the number of rows before it
+      000000065536.parquet      Parquet: a file of up to so many rows; its name is the number of rows before it
       done                      the results are complete and at their place
 """
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import shutil
 import time
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any, Protocol
 
 from hanmo.atomic import replacing, require_suffix, storing, write_whole
 from hanmo.bulk.arrow import require_pyarrow
 from hanmo.bulk.rows import Arrow, Csv, Encoder, JsonLines, arrow_schema
-from hanmo.errors import ArgumentError, RunError
+from hanmo.errors import ArgumentError, RunError, one_line
 from hanmo.files import read_limited
 
 SUFFIXES = (".parquet", ".csv", ".jsonl")
 
 _STATE, _ROWS, _DONE = "state.json", "rows", "done"
 _MAX_STATE = 1 << 20  # bytes; it holds some hundred
-_SHARD_ROWS, _SHARD_SECONDS = 65_536, 10.0
-"""A file of Parquet rows is complete at so many rows or after so long: that much work a killed process loses."""
+_SHARD_ROWS, _SHARD_BYTES, _SHARD_SECONDS = 65_536, 1 << 26, 10.0
+"""A file of Parquet rows is complete at so many rows, or bytes, or after so long: so much a killed process loses."""
 _GROUP_ROWS = 65_536  # rows of a row group in the joined file: the size that readers of Parquet expect
 _BLOCK = 1 << 20  # bytes that are read at a time
 
@@ -150,53 +148,44 @@ class Lines:
 
 
 class Shards:
-    """Files of some thousand rows of Parquet, which are joined at the end.
-
-    A thread stores them, so that a fast run does not wait for the disk. One that fails to is the last one:
-    :meth:`write` and :meth:`flush` raise its error from then on, and no rows are stored after a gap.
-    """
+    """Files of many rows of Parquet, which are joined at the end."""
 
     def __init__(self, parts: Path) -> None:
-        import pyarrow.parquet as pq
-
         self._parts = parts
         self._batches: list[Any] = []
-        self._rows, self._since = 0, time.monotonic()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="hanmo-results")
-        self._stored: Future[None] | None = None
+        self._rows, self._bytes, self._since = 0, 0, time.monotonic()
         self.start = 0
         for path in self._paths():
             # Each was renamed to its place when complete, so it is either whole or not there.
             if int(path.stem) != self.start:
                 raise RunError(f"{parts}: rows from {self.start:,} on are missing; remove this folder to begin again")
-            self.start += pq.read_metadata(path).num_rows
+            self.start += _rows_in(path)
 
     def write(self, data: bytes, rows: int) -> None:
         import pyarrow as pa
 
         with pa.ipc.open_stream(data) as stream:
             self._batches += list(stream)
-        self._rows += rows
-        if self._rows >= _SHARD_ROWS or time.monotonic() - self._since > _SHARD_SECONDS:
-            self._begin()
+        self._rows, self._bytes = self._rows + rows, self._bytes + len(data)
+        full = self._rows >= _SHARD_ROWS or self._bytes >= _SHARD_BYTES
+        if full or time.monotonic() - self._since > _SHARD_SECONDS:
+            self.flush()
 
     def flush(self) -> None:
-        self._begin()
-        self._wait()
+        import pyarrow as pa
+        import pyarrow.parquet as pq
 
-    def _begin(self) -> None:
-        """Hand the rows that are in memory to the thread, once it has stored those before them."""
-        self._wait()
-        # No call comes between handing rows over and dropping them here: Ctrl-C arrives at calls, and the rows would
-        # be stored again, under the name that follows. Before that, they would be stored again under the same name.
+        # No call comes between storing the rows and dropping them here: Ctrl-C arrives at calls, and the rows would be
+        # stored again, under the name that follows. Before that, they would be stored again under the same name.
         now, rows = time.monotonic(), self._rows
         if self._batches:
-            self._stored = self._thread.submit(_store, self._parts / f"{self.start:012d}.parquet", self._batches)
-        self.start, self._batches, self._rows, self._since = self.start + rows, [], 0, now
-
-    def _wait(self) -> None:
-        if self._stored:
-            self._stored.result()
+            path = self._parts / f"{self.start:012d}.parquet"
+            # Not synced to the disk, for which a fast run would wait. The system has the rows all the same, so a killed
+            # process does not take them along.
+            with replacing(path) as partial, storing(path):
+                pq.write_table(pa.Table.from_batches(self._batches, arrow_schema()), partial)
+        self.start, self._batches = self.start + rows, []
+        self._rows, self._bytes, self._since = 0, 0, now
 
     def publish(self, target: Path) -> None:
         import pyarrow as pa
@@ -220,13 +209,14 @@ class Shards:
         return sorted(self._parts.glob("[0-9]*.parquet"))
 
 
-def _store(path: Path, batches: list[Any]) -> None:
+def _rows_in(path: Path) -> int:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    data = io.BytesIO()
-    pq.write_table(pa.Table.from_batches(batches, arrow_schema()), data)
-    write_whole(path, data.getbuffer())
+    try:
+        return int(pq.read_metadata(path).num_rows)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise RunError(f"{path}: damaged ({one_line(error)}); remove {path.parent} to begin again") from error
 
 
 def _whole_lines(file: IO[bytes]) -> tuple[int, int]:

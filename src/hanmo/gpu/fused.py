@@ -6,16 +6,28 @@ On a CPU the same steps are operations of torch, one after another.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from torch.cuda.jiterator import _create_jit_fn as kernel
 
-_ARGUMENTS = "T a, T b, double step, double zero, double least, double most"
-_DEFAULTS = {"step": 1.0, "zero": 0.0, "least": 0.0, "most": 255.0}
+
+class Levels(NamedTuple):
+    """What numbers are rounded to: ``scale`` times whole numbers from ``least - zero`` to ``most - zero``."""
+
+    scale: float
+    zero: int
+    least: int
+    most: int
+
+
+_ARGUMENTS = "T a, T b, double scale, double zero, double least, double most"
+_DEFAULTS = {"scale": 1.0, "zero": 0.0, "least": 0.0, "most": 255.0}
 # torch.fake_quantize_per_tensor_affine, in single precision.
 _ROUND = """
-    float level = nearbyintf(value * (1.0f / float(step))) + float(zero);
-    value = (fminf(float(most), fmaxf(float(least), level)) - float(zero)) * float(step);
+    float level = nearbyintf(value * (1.0f / float(scale))) + float(zero);
+    value = (fminf(float(most), fmaxf(float(least), level)) - float(zero)) * float(scale);
 """
 _ONE = """template <typename T> T rounded_NAME(ARGUMENTS) {
     float value = float(a) SIGN float(b);
@@ -44,19 +56,19 @@ class _Rounded:
     """``torch.fake_quantize_per_tensor_affine`` of the sum or the product of two tensors, which broadcast."""
 
     def __init__(self, name: str, sign: str) -> None:
-        def made(code: str) -> str:
+        def source(code: str) -> str:
             named = code.replace("NAME", name).replace("SIGN", sign)
             return named.replace("ARGUMENTS", _ARGUMENTS).replace("ROUND", _ROUND)
 
-        self._one, self._four = kernel(made(_ONE), **_DEFAULTS), kernel(made(_FOUR), **_DEFAULTS)
+        self._one, self._four = kernel(source(_ONE), **_DEFAULTS), kernel(source(_FOUR), **_DEFAULTS)
 
-    def __call__(self, a: Tensor, b: Tensor, step: float, zero: int, least: int, most: int) -> Tensor:
-        """On a GPU; ``step``, ``zero``, ``least`` and ``most`` are scale, zero point, least and greatest level."""
-        levels = {"step": step, "zero": float(zero), "least": float(least), "most": float(most)}
+    def __call__(self, a: Tensor, b: Tensor, levels: Levels) -> Tensor:
+        """On a GPU."""
+        numbers = {name: float(number) for name, number in levels._asdict().items()}
         if _are_fours(a, b):
-            fours: Tensor = self._four(_in_fours(a), _in_fours(b), **levels)
+            fours: Tensor = self._four(_in_fours(a), _in_fours(b), **numbers)
             return fours.view(torch.float16).permute(0, 3, 1, 2)
-        result: Tensor = self._one(a, b, **levels)
+        result: Tensor = self._one(a, b, **numbers)
         return result
 
 
@@ -83,18 +95,14 @@ _DILATION = kernel(
 )
 
 
-def rounded_sum(a: Tensor, b: Tensor, step: float, zero: int, least: int, most: int) -> Tensor:
+def rounded_sum(a: Tensor, b: Tensor, levels: Levels) -> Tensor:
     """``torch.fake_quantize_per_tensor_affine`` of ``a + b``."""
-    if a.is_cuda:
-        return _SUM(a, b, step, zero, least, most)
-    return torch.fake_quantize_per_tensor_affine(a + b, step, zero, least, most)
+    return _SUM(a, b, levels) if a.is_cuda else torch.fake_quantize_per_tensor_affine(a + b, *levels)
 
 
-def rounded_product(a: Tensor, b: Tensor, step: float, zero: int, least: int, most: int) -> Tensor:
+def rounded_product(a: Tensor, b: Tensor, levels: Levels) -> Tensor:
     """The same of ``a * b``."""
-    if a.is_cuda:
-        return _PRODUCT(a, b, step, zero, least, most)
-    return torch.fake_quantize_per_tensor_affine(a * b, step, zero, least, most)
+    return _PRODUCT(a, b, levels) if a.is_cuda else torch.fake_quantize_per_tensor_affine(a * b, *levels)
 
 
 def dilated(above: Tensor, here: Tensor, below: Tensor, inside: Tensor) -> Tensor:

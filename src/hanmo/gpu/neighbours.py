@@ -166,5 +166,5 @@ def flood(seed: Tensor, inside: Tensor) -> Tensor:
         if step % _CHECKED == 0 and torch.equal(before[1:-1], rows):
             break
     start = (len(rows) - count) // 2
-    rows = rows[start : start + count].view(len(inside), -1)[:, 1:-1]
+    rows = rows[start : start + count].view(len(inside), inside.shape[1] + 2)[:, 1:-1]
     return (rows[..., None] >> place & 1) > 0

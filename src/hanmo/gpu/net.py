@@ -6,9 +6,9 @@ is the ReLU of these bundles. The sums of a layer are sums of floats, so now and
 and probabilities differ a little. Where nothing else needs a layer's numbers, the rounding is a part of the layer
 (:mod:`hanmo.gpu.fused`).
 
-On a GPU convolutions and products within the net take numbers of half precision and add them up in single precision.
-That is as exact as TF32, which torch would take for convolutions otherwise, and faster. The last layer, a Gemm, takes
-single precision.
+On a GPU convolutions and products within the net compute in half precision, by torch's autocast. Their inputs have 11
+bits, as with TF32, which torch takes for convolutions otherwise. They add up in single precision, but their results
+have 11 bits, too. Every Gemm, as last layers are here, takes single precision.
 """
 
 from __future__ import annotations
@@ -24,14 +24,13 @@ from torch import Tensor, nn
 from hanmo.bundle import FEATURES, MODEL_NAME, Bundle
 from hanmo.classifier import constant, is_stored
 from hanmo.errors import BundleError, ModelError, one_line
-from hanmo.gpu.fused import rounded_product, rounded_sum
+from hanmo.gpu.fused import Levels, rounded_product, rounded_sum
 from hanmo.nets.onnx_operations import OPERATIONS
 from hanmo.normalize import standardise
 from hanmo.onnxgraph import Graph, Node, read_graph, values_of
 
 _RANGES = {"uint8": (0, 255), "int8": (-128, 127)}
 """The levels of a zero point's type, which are those of the numbers."""
-_Levels: TypeAlias = tuple[float, int, int, int]
 _Step: TypeAlias = tuple[Callable[..., Any], tuple[str, ...], str]
 _STORED = ("DequantizeLinear", "Cast", "Identity")
 """Operations that are computed once, when the net is built, if their input is stored."""
@@ -115,7 +114,7 @@ def _steps(graph: Graph, nodes: Sequence[Node]) -> list[_Step]:
     joined = {
         node.outputs[0]: roundings[node.outputs[0]]
         for node in nodes
-        if _can_round(node) and node.outputs[0] in roundings and users[node.outputs[0]] == 1
+        if _takes_rounding(node) and node.outputs[0] in roundings and users[node.outputs[0]] == 1
     }
     steps = []
     for node in nodes:
@@ -129,20 +128,20 @@ def _steps(graph: Graph, nodes: Sequence[Node]) -> list[_Step]:
     return steps
 
 
-def _can_round(node: Node) -> bool:
-    return node.kind in ("Add", "Mul") or (node.kind == "Conv" and len(node.inputs) == 3)
+def _takes_rounding(node: Node) -> bool:
+    return node.kind in ("Add", "Mul") or (node.kind == "Conv" and node.inputs[2:] not in ([], [""]))
 
 
-def _rounded(kind: str, operation: Callable[..., Any], levels: _Levels) -> Callable[..., Any]:
+def _rounded(kind: str, operation: Callable[..., Any], levels: Levels) -> Callable[..., Any]:
     """An operation and the rounding of what it gives."""
     if kind == "Mul":
-        return lambda a, b: rounded_product(a, b, *levels)
+        return lambda a, b: rounded_product(a, b, levels)
     if kind == "Add":
-        return lambda a, b: rounded_sum(a, b, *levels)
+        return lambda a, b: rounded_sum(a, b, levels)
 
     def run(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         sums: Tensor = operation(x, weight)
-        return rounded_sum(sums, bias.to(sums.dtype)[None, :, None, None], *levels)
+        return rounded_sum(sums, bias.to(sums.dtype)[None, :, None, None], levels)
 
     return run
 
@@ -168,9 +167,9 @@ def _in_single_precision(operation: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def _levels(graph: Graph, node: Node) -> _Levels:
+def _levels(graph: Graph, node: Node) -> Levels:
     """What :mod:`hanmo.gpu.fused` rounds by: the step, the zero point, the least and the greatest level."""
     scale, zero = constant(graph, node.inputs[1]), values_of(graph.tensors[node.inputs[2]])
     if scale.size != 1 or zero.size != 1:
         raise ModelError("a QuantizeLinear of many scales")
-    return float(scale.reshape(())), int(zero.reshape(())), *_RANGES[str(zero.dtype)]
+    return Levels(float(scale.reshape(())), int(zero.reshape(())), *_RANGES[str(zero.dtype)])

@@ -83,7 +83,7 @@ def words_of(mask: Tensor) -> Tensor:
 
     So each word has 48 columns of its own and eight more on both sides: filters along the rows can shift words.
     """
-    eights = F.pad(mask, (0, 96 - mask.shape[2])).view(torch.int64)
+    eights = F.pad(mask, (0, 96 - mask.shape[2])).contiguous().view(torch.int64)
     # The product moves byte i, which is 0 or 1, to bit 56 + i.
     packed = F.pad((eights * 0x0102040810204080 >> 56).to(torch.uint8), (1, 3))  # (N, P, 16), eight columns each
     return torch.stack((packed[..., :8], packed[..., 6:14]), 2).view(torch.int64)[..., 0]

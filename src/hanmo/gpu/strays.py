@@ -87,7 +87,7 @@ def _strips(mask: Tensor, sizes: Sizes) -> _Strips:
 
 
 def _may_have_rules(strips: _Strips) -> Tensor:
-    """bool (N,): whether some row may be the middle of a rule; quicker than :func:`rules_in`, and no rule fails."""
+    """bool (N,): whether some row may be the middle of a rule; quicker than :func:`_rules_in`, and no rule fails."""
     # Rows that a rule passes, in each strip, are at most so many rows off its middle; one more row is in its band.
     reach = max(abs(shift) for slope in rules.SLOPES for shift in rules.slope_shifts(slope))
     near = grown(strips.covered, reach, 0).sum(2) >= rules.STRIPS - 1
