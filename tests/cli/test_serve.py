@@ -112,28 +112,25 @@ def test_without_the_extra_the_remedy_is_named() -> None:
 
 
 def greeting(*arguments: str, **variables: str) -> tuple[int, list[str]]:
-    """The port, and what is said before the first request."""
-    process = subprocess.Popen(
-        [*COMMAND, "--port", "0", "--threads", "1", *arguments],
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-        env=os.environ | variables,
-    )
-    try:
-        assert process.stderr is not None
-        first = process.stderr.readline()
-        found = re.search(r":(\d+) \(Ctrl-C stops\)$", first)
-        assert found, first
-        connection = http.client.HTTPConnection("127.0.0.1", int(found[1]), timeout=20)
-        connection.request("GET", "/v1/model")
-        status = connection.getresponse().status
-        connection.close()
-        process.terminate()
-        lines = process.communicate(timeout=30)[1].splitlines()
-        return status, [line for line in lines if line.startswith("hanmo: ") and line != "hanmo: stopped"]
-    finally:
-        process.kill()
+    """The status of the first answer, and what else is said."""
+    command = [*COMMAND, "--port", "0", "--threads", "1", *arguments]
+    environment = os.environ | variables
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, encoding="utf-8", env=environment) as process:
+        try:
+            assert process.stderr is not None
+            first = process.stderr.readline()
+            found = re.search(r":(\d+) \(Ctrl-C stops\)$", first)
+            assert found, first
+            connection = http.client.HTTPConnection("127.0.0.1", int(found[1]), timeout=20)
+            connection.request("GET", "/v1/model")
+            status = connection.getresponse().status
+            connection.close()
+            process.terminate()
+            # Not by communicate(), which would leave out what readline() has read ahead.
+            lines = process.stderr.read().splitlines()
+        finally:
+            process.kill()
+    return status, [line for line in lines if line.startswith("hanmo: ") and line != "hanmo: stopped"]
 
 
 def test_a_server_that_others_reach_asks_for_a_token() -> None:

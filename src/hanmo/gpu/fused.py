@@ -56,8 +56,8 @@ class _Rounded:
     """``torch.fake_quantize_per_tensor_affine`` of the sum or the product of two tensors, which broadcast."""
 
     def __init__(self, name: str, sign: str) -> None:
-        def source(code: str) -> str:
-            named = code.replace("NAME", name).replace("SIGN", sign)
+        def source(template: str) -> str:
+            named = template.replace("NAME", name).replace("SIGN", sign)
             return named.replace("ARGUMENTS", _ARGUMENTS).replace("ROUND", _ROUND)
 
         self._one, self._four = kernel(source(_ONE), **_DEFAULTS), kernel(source(_FOUR), **_DEFAULTS)
