@@ -184,3 +184,23 @@ def test_words_hold_the_columns_of_a_mask(side: int) -> None:
             column = first + bit
             expected = mask[:, :, column] if 0 <= column < side else torch.zeros(3, side, dtype=torch.bool)
             torch.testing.assert_close(words[..., word] >> bit & 1 == 1, expected)
+
+
+def test_specks_are_found_where_words_meet() -> None:
+    rng = np.random.default_rng(8)
+    made = []
+    for _ in range(120):
+        image = np.zeros((96, rng.integers(70, 97)), np.uint8)
+        for _ in range(12):
+            size, row, column = rng.integers(1, 5), rng.integers(0, 95), rng.integers(36, 62)
+            image[row : row + size, column : column + size] = 255
+        made.append(image)
+    tensor, sizes = together(made)
+    inked = tensor.masked_fill(~sizes.inside(tensor.shape[1]), 0)
+    found = gpu_strays.without_specks(inked, sizes).numpy()
+    changed = 0
+    for image, whole in zip(made, found, strict=True):
+        expected = strays.without_specks(image)
+        np.testing.assert_array_equal(whole[: image.shape[0], : image.shape[1]], expected)
+        changed += not np.array_equal(expected, image)
+    assert changed > 100
