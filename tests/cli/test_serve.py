@@ -11,6 +11,8 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -25,17 +27,33 @@ COMMAND = [
 ]
 
 
+@contextmanager
+def started(*arguments: str, **variables: str) -> Iterator[tuple[subprocess.Popen[str], str, int]]:
+    """A server on a free port, the first line that it says, and the port."""
+    command = [*COMMAND, "--port", "0", "--threads", "1", *arguments]
+    environment = os.environ | variables
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, encoding="utf-8", env=environment) as process:
+        try:
+            assert process.stderr is not None
+            first = process.stderr.readline()
+            found = re.search(r":(\d+) \(Ctrl-C stops\)$", first)
+            assert found, first
+            yield process, first, int(found[1])
+        finally:
+            process.kill()
+
+
+def rest(process: subprocess.Popen[str]) -> list[str]:
+    """What is said until the end. Not by communicate(), which would leave out what readline() has read ahead."""
+    assert process.stderr is not None
+    return process.stderr.read().splitlines()
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_it_serves_until_it_is_stopped(how: signal.Signals) -> None:
-    process = subprocess.Popen(
-        [*COMMAND, "--port", "0", "--threads", "1"], stderr=subprocess.PIPE, text=True, encoding="utf-8"
-    )
-    try:
-        assert process.stderr is not None
-        greeting = process.stderr.readline()
-        found = re.fullmatch(r"hanmo: reading at http://127\.0\.0\.1:(\d+) \(Ctrl-C stops\)\n", greeting)
-        assert found, greeting
-        connection = http.client.HTTPConnection("127.0.0.1", int(found[1]), timeout=20)
+    with started() as (process, first, port):
+        assert first == f"hanmo: reading at http://127.0.0.1:{port} (Ctrl-C stops)\n"
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
         body = json.dumps({"strokes": [[[0, 50], [100, 50]], [[50, 0], [50, 100]]]})
         connection.request("POST", "/v1/recognize", body, {"Content-Type": "application/json"})
         answer = connection.getresponse()
@@ -43,13 +61,10 @@ def test_it_serves_until_it_is_stopped(how: signal.Signals) -> None:
         assert answer.getheader("server") is None
         connection.close()
         process.send_signal(how)
-        _, err = process.communicate(timeout=30)
-    finally:
-        process.kill()
-    line, last = err.splitlines()
+        line, last = rest(process)
+        assert process.wait(timeout=30) == 0
     assert json.loads(line)["route"] == "/v1/recognize"
     assert last == "hanmo: stopped"
-    assert process.returncode == 0
 
 
 def test_on_a_terminal_the_log_is_for_people() -> None:
@@ -113,23 +128,13 @@ def test_without_the_extra_the_remedy_is_named() -> None:
 
 def greeting(*arguments: str, **variables: str) -> tuple[int, list[str]]:
     """The status of the first answer, and what else is said."""
-    command = [*COMMAND, "--port", "0", "--threads", "1", *arguments]
-    environment = os.environ | variables
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, encoding="utf-8", env=environment) as process:
-        try:
-            assert process.stderr is not None
-            first = process.stderr.readline()
-            found = re.search(r":(\d+) \(Ctrl-C stops\)$", first)
-            assert found, first
-            connection = http.client.HTTPConnection("127.0.0.1", int(found[1]), timeout=20)
-            connection.request("GET", "/v1/model")
-            status = connection.getresponse().status
-            connection.close()
-            process.terminate()
-            # Not by communicate(), which would leave out what readline() has read ahead.
-            lines = process.stderr.read().splitlines()
-        finally:
-            process.kill()
+    with started(*arguments, **variables) as (process, _, port):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        connection.request("GET", "/v1/model")
+        status = connection.getresponse().status
+        connection.close()
+        process.terminate()
+        lines = rest(process)
     return status, [line for line in lines if line.startswith("hanmo: ") and line != "hanmo: stopped"]
 
 

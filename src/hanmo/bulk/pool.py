@@ -7,11 +7,11 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import get_context
 from typing import Any, TypeVar
 
+from hanmo.data import squares
 from hanmo.data.squares import follow_parent
 from hanmo.errors import WorkerError
 
@@ -45,12 +45,8 @@ def mapped(
 def naming_failures() -> Iterator[None]:
     """Raise :class:`WorkerError` where a process ends by itself or memory runs out."""
     try:
-        yield
-    except BrokenProcessPool as error:
-        raise WorkerError(
-            "a worker process ended by itself, perhaps because the memory was full; the same command goes on from "
-            "here, perhaps with fewer --processes"
-        ) from error
+        with squares.naming_failures("the same command goes on from here, perhaps with fewer --processes"):
+            yield
     except MemoryError as error:
         raise WorkerError(
             "the memory was full; end other programs, or use fewer --processes, and give the same command again: it "

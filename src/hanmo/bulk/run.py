@@ -92,9 +92,8 @@ def read_in_bulk(
     rows; ``options`` must be those that it was made for. It does not go with ``ray``.
 
     Raises :class:`ArgumentError` for an ``out`` of another name or one that exists and for an engine of other options,
-    :class:`RunError` where a stopped
-    run had another source or other options, and where another process is writing ``out``,
-    :class:`hanmo.errors.WorkerError`, :class:`StorageError`, and what :class:`Recognizer` raises.
+    :class:`RunError` where a stopped run had another source or other options, and where another process is writing
+    ``out``, :class:`hanmo.errors.WorkerError`, :class:`StorageError`, and what :class:`Recognizer` raises.
     """
     options = options or Options()
     if processes is not None and processes < 1:

@@ -95,15 +95,14 @@ def normalized(samples: Iterable[Sample], normalization: Normalize, workers: int
 
 
 @contextmanager
-def naming_failures() -> Iterator[None]:
-    """Raise :class:`WorkerError` where a worker of a pool ends by itself."""
+def naming_failures(
+    remedy: str = "give the command again, perhaps with fewer --workers",
+) -> Iterator[None]:
+    """Raise :class:`WorkerError`, which names the ``remedy``, where a worker of a pool ends by itself."""
     try:
         yield
     except BrokenProcessPool as error:
-        raise WorkerError(
-            "a worker process ended by itself, perhaps because the memory was full; give the command again, perhaps "
-            "with fewer --workers"
-        ) from error
+        raise WorkerError(f"a worker process ended by itself, perhaps because the memory was full; {remedy}") from error
 
 
 def batches(samples: Iterable[Sample]) -> Iterator[list[Sample]]:

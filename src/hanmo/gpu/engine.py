@@ -24,7 +24,7 @@ from hanmo.recognizer import Recognizer
 
 BATCH_BY_MEMORY = {0: 2048, 32: 8192, 64: 32_768}
 """Pictures at once, for GPUs of at least so many GiB: the steps of the normalisation are many, and with few pictures a
-GPU is done with one before the host has started the next. 32,768 pictures take 8 GiB."""
+GPU is done with one before the host has started the next. 32,768 pictures take 8 to 10 GiB."""
 NET_BATCH = 4096
 """Squares at once in the net, whose layers need some 100 times their memory."""
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.cuda.jiterator import _create_jit_fn as kernel
+from torch.cuda.jiterator import _create_jit_fn as new_kernel
 
 
 class Levels(NamedTuple):
@@ -60,7 +60,7 @@ class _Rounded:
             named = template.replace("NAME", name).replace("SIGN", sign)
             return named.replace("ARGUMENTS", _ARGUMENTS).replace("ROUND", _ROUND)
 
-        self._one, self._four = kernel(source(_ONE), **_DEFAULTS), kernel(source(_FOUR), **_DEFAULTS)
+        self._one, self._four = new_kernel(source(_ONE), **_DEFAULTS), new_kernel(source(_FOUR), **_DEFAULTS)
 
     def __call__(self, a: Tensor, b: Tensor, levels: Levels) -> Tensor:
         """On a GPU."""
@@ -87,7 +87,7 @@ def _in_fours(x: Tensor) -> Tensor:
 
 
 _SUM, _PRODUCT = _Rounded("sum", "+"), _Rounded("product", "*")
-_DILATION = kernel(
+_DILATION = new_kernel(
     """template <typename T> T dilation(T above, T here, T below, T inside) {
         T wide = above | here | below;
         return (wide | wide << 1 | wide >> 1) & inside;

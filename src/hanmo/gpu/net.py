@@ -168,7 +168,7 @@ def _in_single_precision(operation: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _levels(graph: Graph, node: Node) -> Levels:
-    """What :mod:`hanmo.gpu.fused` rounds by: the step, the zero point, the least and the greatest level."""
+    """What a QuantizeLinear rounds to."""
     scale, zero = constant(graph, node.inputs[1]), values_of(graph.tensors[node.inputs[2]])
     if scale.size != 1 or zero.size != 1:
         raise ModelError("a QuantizeLinear of many scales")
