@@ -19,7 +19,7 @@ import pytest
 from hanmo.atomic import sole_writer
 from hanmo.bulk import Options, Source, read_in_bulk
 from hanmo.bulk.items import Item
-from hanmo.bulk.results import Shards, parts_of
+from hanmo.bulk.results import ArrowBatches, parts_of
 from hanmo.bulk.rows import Arrow, Row
 from hanmo.data.gnt import write_gnt
 from hanmo.errors import ArgumentError, ImageError, RunError, StorageError
@@ -31,11 +31,11 @@ pytestmark = pytest.mark.usefixtures("small_batches")
 FORMATS = ["csv", "jsonl", "parquet"]
 KILLED = """
     import os, signal, sys
-    from hanmo.bulk import Options, Source, read_in_bulk, results, run
+    from hanmo.bulk import Options, Source, read_in_bulk, run
 
     # A shell that runs the tests in the background ignores SIGINT, and processes inherit this.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    run._BATCH, run._FEW, results._SHARD_ROWS = {batch}, 2 * {batch}, 2 * {batch}
+    run._BATCH, run._FEW = {batch}, 2 * {batch}
 
     def report(done, total):
         if done >= 4 * {batch}:
@@ -125,20 +125,8 @@ def test_a_run_may_be_stopped_again_and_again(gnt: Path, options: Options, tmp_p
     read_in_bulk(Source([gnt]), whole, options, processes=1)
     for _ in range(3):
         stop_after(1, gnt, out, options)
-    assert [path.name for path in sorted(parts_of(out).glob("*.parquet"))] == [
-        f"{rows:012d}.parquet" for rows in (0, 2 * BATCH, 4 * BATCH)
-    ]
     assert read_in_bulk(Source([gnt]), out, options, processes=1).before == COUNT
     assert content(out) == content(whole)
-
-
-def test_a_lost_part_is_noticed(gnt: Path, options: Options, tmp_path: Path) -> None:
-    out = tmp_path / "rows.parquet"
-    for _ in range(2):
-        stop_after(1, gnt, out, options)
-    (parts_of(out) / "000000000000.parquet").unlink()
-    with pytest.raises(RunError, match="rows from 0 on are missing; remove this folder"):
-        read_in_bulk(Source([gnt]), out, options)
 
 
 def test_a_changed_source_is_refused(folder: Path, options: Options, tmp_path: Path, gnt: Path) -> None:
@@ -240,26 +228,54 @@ def test_the_command_of_before_goes_on(
     assert [json.loads(line)["sample"] for line in out.read_text().splitlines()] == list(range(1, COUNT + 1))
 
 
-def test_a_part_that_a_crash_left_empty_is_named(tmp_path: Path) -> None:
-    (tmp_path / "000000000000.parquet").touch()
-    with pytest.raises(RunError, match=r"000000000000\.parquet: damaged .*; remove .* to begin again"):
-        Shards(tmp_path)
+def arrow_rows(*files: str) -> bytes:
+    return Arrow()([Row.of(Item(file, None, None, b""), ImageError("damaged")) for file in files])
 
 
-def test_ctrl_c_while_rows_are_stored_stores_them_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    encoder = Arrow()
-    rows = [Row.of(Item(str(n), None, None, b""), ImageError("damaged")) for n in range(3)]
-    shards = Shards(tmp_path)
-    shards.write(encoder(rows), 3)
+@pytest.mark.parametrize("left", [b"\1", b"\1\0\0\0\1\0\0\0", b"\1\0\0\0\2\0\0\0x", bytes(64)])
+def test_half_a_batch_is_cut_off(tmp_path: Path, left: bytes) -> None:
+    """Of a killed process; zeros are what a crash of the machine may leave."""
+    file, target = tmp_path / "rows", tmp_path / "rows.parquet"
+    ArrowBatches(file).write(arrow_rows("a.png", "b.png"), 2)
+    with file.open("ab") as rows:
+        rows.write(left)
+    batches = ArrowBatches(file)
+    assert batches.found == 2
+    batches.write(arrow_rows("c.png"), 1)
+    assert ArrowBatches(file).found == 3
+    batches.publish(target)
+    assert pq.read_table(target)["file"].to_pylist() == ["a.png", "b.png", "c.png"]
 
-    def stop() -> float:
-        monkeypatch.undo()
-        raise KeyboardInterrupt
 
-    monkeypatch.setattr("hanmo.bulk.results.time.monotonic", stop)
-    with pytest.raises(KeyboardInterrupt):
-        shards.flush()
-    shards.flush()  # as read_in_bulk does whenever it is stopped
-    assert shards.start == 3
-    assert [path.name for path in tmp_path.iterdir()] == ["000000000000.parquet"]
-    assert Shards(tmp_path).start == 3
+def test_rows_become_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A group is full at so many rows, or at so many bytes."""
+    batches, target = ArrowBatches(tmp_path / "rows"), tmp_path / "rows.parquet"
+    for n in range(6):
+        batches.write(arrow_rows(f"{n}.png", f"{n}-again.png"), 2)
+    for name, most, sizes in (("_GROUP_ROWS", 4, [4, 4, 4]), ("_GROUP_BYTES", 1, [2] * 6)):
+        monkeypatch.setattr(f"hanmo.bulk.results.{name}", most)
+        batches.publish(target)
+        groups = pq.ParquetFile(target).metadata
+        assert [groups.row_group(n).num_rows for n in range(groups.num_row_groups)] == sizes
+    assert pq.read_table(target).num_rows == 12
+
+
+def test_a_batch_that_a_crash_damaged_is_named(tmp_path: Path) -> None:
+    batches, target = ArrowBatches(tmp_path / "rows"), tmp_path / "rows.parquet"
+    batches.write(b"no Arrow stream", 1)
+    with pytest.raises(RunError, match=r"rows: damaged .*; remove .* to begin again"):
+        batches.publish(target)
+    assert not target.exists()
+
+
+def test_a_full_disk_keeps_whole_batches_of_arrow_rows(gnt: Path, options: Options, tmp_path: Path) -> None:
+    whole, out = tmp_path / "whole.parquet", tmp_path / "rows.parquet"
+    read_in_bulk(Source([gnt]), whole, options, processes=1)
+    stop_after(COUNT // BATCH - 1, gnt, out, options)
+    there = (parts_of(out) / "rows").stat().st_size
+    with ending_at(there + 100), pytest.raises(StorageError, match="cannot be written"):
+        read_in_bulk(Source([gnt]), out, options, processes=1)
+    assert not out.exists()
+    totals = read_in_bulk(Source([gnt]), out, options, processes=1)
+    assert totals.before + totals.counts.all == COUNT
+    assert content(out) == content(whole)

@@ -3,10 +3,9 @@
 Until then they are in a hidden folder beside their place, the *parts*:
 
     .results.csv.hanmo-parts/
-      state.json                the source and the options that the rows belong to
-      rows                      CSV and JSON lines: the file as far as it is written
-      000000065536.parquet      Parquet: a file of up to so many rows; its name is the number of rows before it
-      done                      the results are complete and at their place
+      state.json    the source and the options that the rows belong to
+      rows          CSV and JSON lines: the file as far as it is written; Parquet: batches of Arrow rows
+      done          the results are complete and at their place
 """
 
 from __future__ import annotations
@@ -14,8 +13,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import time
-from collections.abc import Mapping
+import struct
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -29,20 +28,23 @@ SUFFIXES = (".parquet", ".csv", ".jsonl")
 
 _STATE, _ROWS, _DONE = "state.json", "rows", "done"
 _MAX_STATE = 1 << 20  # bytes; it holds some hundred
-_SHARD_ROWS, _SHARD_BYTES, _SHARD_SECONDS = 65_536, 1 << 26, 10.0
-"""A file of Parquet rows is complete at so many rows, or bytes, or after so long: so much a killed process loses."""
-_GROUP_ROWS = 65_536  # rows of a row group in the joined file: the size that readers of Parquet expect
+_GROUP_ROWS, _GROUP_BYTES = 65_536, 1 << 26
+"""A row group of a Parquet file is full at so many rows, the size that readers expect, or bytes of Arrow."""
+_FRAME = struct.Struct("<II")  # before each batch of Arrow rows: its rows, and its bytes
 _BLOCK = 1 << 20  # bytes that are read at a time
 
 
 class Results(Protocol):
     """Rows that are being stored."""
 
+    found: int
+    """The rows that were there when the results were opened."""
+
     def write(self, data: bytes, rows: int) -> None:
         """Store the encoded rows of one batch after those that are there."""
 
     def flush(self) -> None:
-        """Store what :meth:`write` has kept in memory."""
+        """Put what is stored on the disk, so that it outlives a crash of the machine."""
 
     def publish(self, target: Path) -> None:
         """Put the complete results at ``target``."""
@@ -99,12 +101,13 @@ def claim(target: Path, state: Mapping[str, Any]) -> None:
 
 def open_results(target: Path, encoder: Encoder) -> tuple[Results, int]:
     """The results that are there so far, to be continued, and the number of their rows."""
-    parts = parts_of(target)
+    path = parts_of(target) / _ROWS
+    results: Results
     if isinstance(encoder, Arrow):
-        shards = Shards(parts)
-        return shards, shards.start
-    lines = Lines(parts / _ROWS, encoder.header() if isinstance(encoder, Csv) else b"")
-    return lines, lines.found
+        results = ArrowBatches(path)
+    else:
+        results = Lines(path, encoder.header() if isinstance(encoder, Csv) else b"")
+    return results, results.found
 
 
 def publish(results: Results, target: Path) -> None:
@@ -117,11 +120,27 @@ def publish(results: Results, target: Path) -> None:
     shutil.rmtree(parts, ignore_errors=True)
 
 
-class Lines:
+class _Appended:
+    """A file that grows batch by batch."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def _append(self, data: bytes) -> None:
+        # Opened for each batch: once closed, the system has the rows, and a killed process does not take them along.
+        with storing(self._path), self._path.open("ab") as file:
+            file.write(data)
+
+    def flush(self) -> None:
+        with storing(self._path), self._path.open("ab") as file:
+            os.fsync(file.fileno())
+
+
+class Lines(_Appended):
     """A text file of one line a row. Whatever a killed process left after the last whole line is cut off."""
 
     def __init__(self, path: Path, header: bytes) -> None:
-        self._path = path
+        super().__init__(path)
         with storing(path), path.open("a+b") as file:
             lines, whole = _whole_lines(file)
             file.truncate(whole)
@@ -130,13 +149,7 @@ class Lines:
         self.found = max(0, lines - 1) if header else lines
 
     def write(self, data: bytes, rows: int) -> None:
-        # Opened for each batch: once closed, the system has the rows, and a killed process does not take them along.
-        with storing(self._path), self._path.open("ab") as file:
-            file.write(data)
-
-    def flush(self) -> None:
-        with storing(self._path), self._path.open("ab") as file:
-            os.fsync(file.fileno())
+        self._append(data)
 
     def publish(self, target: Path) -> None:
         self.flush()
@@ -147,76 +160,69 @@ class Lines:
                 shutil.copyfile(self._path, partial)
 
 
-class Shards:
-    """Files of many rows of Parquet, which are joined at the end."""
+class ArrowBatches(_Appended):
+    """Batches of Arrow rows in a file, which become a Parquet file when they are complete.
 
-    def __init__(self, parts: Path) -> None:
-        self._parts = parts
-        self._batches: list[Any] = []
-        self._rows, self._bytes, self._since = 0, 0, time.monotonic()
-        self.start = 0
-        for path in self._paths():
-            # Each was renamed to its place when complete, so it is either whole or not there.
-            if int(path.stem) != self.start:
-                raise RunError(f"{parts}: rows from {self.start:,} on are missing; remove this folder to begin again")
-            self.start += _rows_in(path)
+    A Parquet file cannot grow: the places of its columns are written at its end. Whatever a killed process left after
+    the last whole batch is cut off.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.found = whole = 0
+        with storing(path), path.open("a+b") as file:
+            for rows, size in _frames(file):
+                self.found, whole = self.found + rows, whole + _FRAME.size + size
+            file.truncate(whole)
 
     def write(self, data: bytes, rows: int) -> None:
-        import pyarrow as pa
-
-        with pa.ipc.open_stream(data) as stream:
-            self._batches += list(stream)
-        self._rows, self._bytes = self._rows + rows, self._bytes + len(data)
-        full = self._rows >= _SHARD_ROWS or self._bytes >= _SHARD_BYTES
-        if full or time.monotonic() - self._since > _SHARD_SECONDS:
-            self.flush()
-
-    def flush(self) -> None:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        # No call comes between storing the rows and dropping them here: Ctrl-C arrives at calls, and the rows would be
-        # stored again, under the name that follows. Before that, they would be stored again under the same name.
-        now, rows = time.monotonic(), self._rows
-        if self._batches:
-            path = self._parts / f"{self.start:012d}.parquet"
-            # Not synced to the disk, for which a fast run would wait. The system has the rows all the same, so a killed
-            # process does not take them along.
-            with replacing(path) as partial, storing(path):
-                pq.write_table(pa.Table.from_batches(self._batches, arrow_schema()), partial)
-        self.start, self._batches = self.start + rows, []
-        self._rows, self._bytes, self._since = 0, 0, now
+        self._append(_FRAME.pack(rows, len(data)) + data)
 
     def publish(self, target: Path) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        self.flush()
+        schema = arrow_schema()
         with replacing(target) as partial:
-            with storing(target), pq.ParquetWriter(partial, arrow_schema()) as writer:
-                tables: list[Any] = []
-                for path in self._paths():
-                    tables.append(pq.read_table(path))
-                    if sum(table.num_rows for table in tables) >= _GROUP_ROWS:
-                        writer.write_table(pa.concat_tables(tables))
-                        tables = []
-                if tables:
-                    writer.write_table(pa.concat_tables(tables))
+            with storing(target), pq.ParquetWriter(partial, schema) as writer:
+                for group in self._groups():
+                    writer.write_table(pa.Table.from_batches(group, schema))
             with storing(target), partial.open("rb") as file:
                 os.fsync(file.fileno())
 
-    def _paths(self) -> list[Path]:
-        return sorted(self._parts.glob("[0-9]*.parquet"))
+    def _groups(self) -> Iterator[list[Any]]:
+        """The batches of each row group."""
+        import pyarrow as pa
+
+        group: list[Any] = []
+        in_group = held = 0
+        with self._path.open("rb") as file:
+            for rows, size in _frames(file):
+                try:
+                    with pa.ipc.open_stream(file.read(size)) as stream:
+                        group += list(stream)
+                except (pa.ArrowInvalid, OSError) as error:
+                    remedy = f"remove {self._path.parent} to begin again"
+                    raise RunError(f"{self._path}: damaged ({one_line(error)}); {remedy}") from error
+                in_group, held = in_group + rows, held + size
+                if in_group >= _GROUP_ROWS or held >= _GROUP_BYTES:
+                    yield group
+                    group, in_group, held = [], 0, 0
+        if group:
+            yield group
 
 
-def _rows_in(path: Path) -> int:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        return int(pq.read_metadata(path).num_rows)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise RunError(f"{path}: damaged ({one_line(error)}); remove {path.parent} to begin again") from error
+def _frames(file: IO[bytes]) -> Iterator[tuple[int, int]]:
+    """The rows and the bytes of each whole batch; at each, ``file`` is where its bytes begin."""
+    whole, end = os.fstat(file.fileno()).st_size, 0
+    file.seek(0)
+    while len(head := file.read(_FRAME.size)) == _FRAME.size:
+        rows, size = _FRAME.unpack(head)
+        end += _FRAME.size + size
+        if not size or end > whole:  # a crash of the machine may leave zeros
+            return
+        yield rows, size
+        file.seek(end)
 
 
 def _whole_lines(file: IO[bytes]) -> tuple[int, int]:

@@ -130,9 +130,9 @@ def read_in_bulk(
                     counts = counts.plus(done.counts)
                     if report:
                         report(before + counts.all, source.count)
-        finally:
-            # Also when stopped: what is complete is kept.
-            results.flush()
+        except BaseException:
+            results.flush()  # what is complete is kept
+            raise
         seconds = time.perf_counter() - start
         publish(results, target)
     return Totals(counts, before, seconds, pipeline.waits if pipeline else None)
