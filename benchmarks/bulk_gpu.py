@@ -122,7 +122,6 @@ def parts(args: argparse.Namespace, samples: Sequence[Sample]) -> list[tuple[str
     engine = opened(args)
     pack = packed(list(islice(cycle(samples), args.batch)))
     squares = engine.normalized([pack]).squares
-    finish(args.device)  # they were made in a stream of their own
     ways: dict[str, Callable[[], object]] = {
         "net": lambda: [engine.logits(part) for part in squares.split(NET_BATCH)],
         "normalise": lambda: engine.normalized([pack]),

@@ -85,9 +85,12 @@ class TorchEngine:
             return Answers(best, probabilities, known, remarks, normalized.unread.cpu().numpy())
 
     def normalized(self, packs: Sequence[Packed]) -> Normalized:
-        """The squares of pictures, without reading them."""
+        """The squares of pictures, without reading them. They are complete, so that any stream may use them."""
         with self._naming_failures(), torch.inference_mode(), self._stream():
-            return self._normalized(packs, lambda: None)
+            normalized = self._normalized(packs, lambda: None)
+            if self.device.type == "cuda":
+                torch.cuda.current_stream(self.device).synchronize()
+            return normalized
 
     def logits(self, squares: Tensor) -> Tensor:
         """The logits float32 (N, C) of squares uint8 (N, S, S) on the device, as :meth:`Recognizer.logits`."""
