@@ -36,7 +36,7 @@ import onnxruntime
 from PIL import Image
 
 from hanmo.bulk import Options, Source, read_in_bulk
-from hanmo.bulk.run import _BATCH, _FEW
+from hanmo.bulk.run import _BATCH
 from hanmo.data.gnt import read_gnt, write_gnt
 from hanmo.recognizer import Recognizer
 
@@ -56,17 +56,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bundles", nargs="+", default=["nano", "free"])
     parser.add_argument("--processes", nargs="+", type=int, default=[1, len(os.sched_getaffinity(0))])
-    parser.add_argument("--pictures", type=int, help="pictures of a round; 2,048, or more for many processes")
+    parser.add_argument(
+        "--batches", type=int, default=20, help=f"batches of {_BATCH} pictures that a process reads in a round"
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--memory", nargs="*", type=int, default=[10_000, 50_000], help="pictures of the memory's runs")
     parser.add_argument("--out", type=Path, help="the table as Markdown; without it, it is printed only")
     parser.add_argument("--peak-of", help=argparse.SUPPRESS)
     args = parser.parse_args()
-    # Fewer are read by one process, or are all read when the first batch is stored.
-    least = max(_FEW, _BATCH * max(args.processes)) + 1
-    args.pictures = args.pictures or max(2048, 2 * least)
-    if args.pictures < least:
-        parser.error(f"--pictures is {args.pictures}; at least {least} are needed for {max(args.processes)} processes")
+    if args.batches < 5:
+        parser.error(
+            f"--batches is {args.batches}; at least 5 are needed, as the first and the last tenth are left out"
+        )
     os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
     if args.peak_of:
         print_peak(args.peak_of)
@@ -85,9 +86,10 @@ def report(args: argparse.Namespace, folder: Path) -> list[str]:
         "| bulk | bulk / batch |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
-    sources = {"`.gnt`": grown_gnt(folder, args.pictures), "folder of PNG": grown_pngs(folder, args.pictures)}
     for bundle in args.bundles:
         for processes in args.processes:
+            pictures = processes * args.batches * _BATCH
+            sources = {"`.gnt`": grown_gnt(folder, pictures), "folder of PNG": grown_pngs(folder, pictures)}
             for name, path in sources.items():
                 lines.append(row(bundle, name, path, processes, args, folder))
                 print(lines[-1], flush=True)
@@ -106,7 +108,7 @@ def report(args: argparse.Namespace, folder: Path) -> list[str]:
             lines.append(f"| {count:,} | {name} | {peaks[0]} | {peaks[1]} |")
             print(lines[-1], flush=True)
     head = (
-        f"`python benchmarks/bulk.py --pictures {args.pictures} --rounds {args.rounds}`, onnxruntime "
+        f"`python benchmarks/bulk.py --batches {args.batches} --rounds {args.rounds}`, onnxruntime "
         f"{onnxruntime.__version__}, {len(os.sched_getaffinity(0))} cores."
     )
     return ["# Reading in bulk", "", head, "", *lines]
@@ -115,7 +117,7 @@ def report(args: argparse.Namespace, folder: Path) -> list[str]:
 def row(bundle: str, name: str, path: Path, processes: int, args: argparse.Namespace, folder: Path) -> str:
     """One line of the table: each way in turn, round by round."""
     plain = folder / "drawn.gnt"
-    each = args.pictures // processes
+    each = args.batches * _BATCH
     ways: dict[str, Callable[[], Speed]] = {
         "net": lambda: side_by_side(net_alone, bundle, plain, each // 4, processes),
         "batch": lambda: side_by_side(batch, bundle, plain if path.is_file() else folder / "drawn", each, processes),
@@ -229,10 +231,11 @@ def bulk(bundle: str, path: Path, processes: int, folder: Path) -> Speed:
         marks.append((done, time.perf_counter(), processor_seconds()))
 
     read_in_bulk(Source([path]), out, Options(bundle=bundle), processes=processes, report=note)
-    (_, first, used), (last, end, used_at_end) = marks[0], marks[-1]
-    # When the first batch is stored, every other process has read nearly one, too.
-    done = last - processes * _BATCH
-    return Speed(done / (end - first), 1000 * (used_at_end - used) / done)
+    # Without the first rows and the last: then some processes still start, or have no work left.
+    every = marks[-1][0]
+    (first, start, used), *_, (last, end, used_at_end) = [m for m in marks if 0.1 * every <= m[0] <= 0.9 * every]
+    done = last - first
+    return Speed(done / (end - start), 1000 * (used_at_end - used) / done)
 
 
 def processor_seconds() -> float:

@@ -25,15 +25,12 @@ def test_without_workers_there_is_no_peak_of_them(
     assert workers == "none"
 
 
-@pytest.mark.parametrize(("processes", "least"), [("1", 513), ("4", 1025)])
-def test_too_few_pictures_are_refused(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], processes: str, least: int
-) -> None:
+def test_too_few_batches_are_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     script = load_script(SCRIPT)
-    monkeypatch.setattr(sys, "argv", ["bulk.py", "--pictures", str(least - 1), "--processes", processes])
+    monkeypatch.setattr(sys, "argv", ["bulk.py", "--batches", "4"])
     with pytest.raises(SystemExit):
         script.main()
-    assert f"at least {least} are needed for {processes} processes" in capsys.readouterr().err
+    assert "--batches is 4; at least 5 are needed" in capsys.readouterr().err
 
 
 def test_the_benchmark_of_a_gpu_runs_without_one(
