@@ -3,12 +3,16 @@
     python benchmarks/training_speed.py PACK --out benchmarks/training_speed.md
 
 Each line times whole training steps (augmentation, forward, backward, clipping, AdamW, averaged weights) of ResNet-18
-with 100 classes after warm-up: the median of five intervals, and their spread. Compiling is not counted.
+with as many classes as the pack has, after warm-up: the median of five intervals, and their spread. Compiling is not
+counted. Under torchrun a batch is that of all processes together, and so is the rate:
+
+    torchrun --nproc-per-node 2 benchmarks/training_speed.py PACK --batches 4096
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import sys
 import time
@@ -104,6 +108,7 @@ def main() -> None:
         "| net | batch | compile | images/s | ± |",
         "|---|---|---|---|---|",
     ]
+    first = os.environ.get("RANK", "0") == "0"  # of the processes of torchrun, which all measure the same
     configurations = [(n, b, m) for n in args.nets for m in args.modes for b in args.batches]
     kernels: Counter[str] = Counter()
     for name, batch, mode in configurations:
@@ -112,8 +117,9 @@ def main() -> None:
         last = (name, batch, mode) == configurations[-1]
         rate, spread, kernels = measure(args.pack, config, batch, mode, args.seconds, args.profile and last)
         lines.append(f"| {config} | {batch} | {mode} | {rate:,.0f} | {spread:,.0f} |")
-        print(lines[-1], flush=True)
-    if kernels:
+        if first:
+            print(lines[-1], flush=True)
+    if kernels and first:
         lines += [
             "",
             f"Where a step of the last line goes (batch {batch}):",
@@ -124,7 +130,7 @@ def main() -> None:
         total = kernels.total()
         lines += [f"| {name} | {ms:.2f} | {100 * ms / total:.0f} |" for name, ms in kernels.most_common() if ms > 0]
         print("\n".join(lines[-len(kernels) - 2 :]))
-    if args.out:
+    if args.out and first:
         args.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

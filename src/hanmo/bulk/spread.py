@@ -1,6 +1,6 @@
 """Batches over the machines of a Ray cluster: Ray Data maps actors that hold a :class:`hanmo.bulk.work.Worker`.
 
-    pieces of the source -> fetch (tasks) -> batches of pictures -> Actor (one a core) -> rows
+    pieces of the source -> Fetcher (one for two cores) -> batches of pictures -> Actor (one a core) -> rows
 
 Ray keeps what is under way in its object store, bounded, and starts tasks and actors of a lost machine again elsewhere.
 Each picture is there exactly once all the same: a task gives the same result when it runs again, and only one result
@@ -55,31 +55,29 @@ def spread(
     shared = ray.put((work, encode))  # every actor fetches it once
     # Each task travels alone: one list of all would go to every task, and a source has millions of names.
     rows = [{"task": Cell(task)} for task in tasks]
+    # Actors start again as often as machines are lost; it is the tries of each batch that are counted.
+    again = {"batch_format": "numpy", "max_restarts": -1, "max_task_retries": _RETRIES}
     with warnings.catch_warnings():
         # For the numbers of retries Ray has no other way yet; pyproject.toml excludes the version without this one.
         warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
-        # Tasks that wait for disks and networks need no core: with one, they would take turns with the actors, which
-        # hold all cores.
         fetched = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
-            _fetch,
-            fn_kwargs={"items_of": items_of, "size": size},
+            Fetcher,
+            fn_constructor_args=(items_of, size),
             batch_size=None,
-            batch_format="numpy",
+            # They wait for disks and networks and need no core: with one, they would take it from the readers. They are
+            # no tasks, because Ray ends processes of tasks that have no core when they idle, and starts new ones, which
+            # takes seconds of a core each time. Of a single large file, too, all readers get some.
             num_cpus=0,
-            # Ray warns of a limit that cannot be reached. A single large file still gives work to all actors.
-            concurrency=min(actors, len(rows)),
-            max_retries=_RETRIES,
+            compute=ray.data.ActorPoolStrategy(size=min(len(rows), (actors + 1) // 2)),
+            **again,
         )
         return fetched.map_batches(
             Actor,
             fn_constructor_args=(shared,),
             batch_size=1,
-            batch_format="numpy",
             num_cpus=1,
             compute=ray.data.ActorPoolStrategy(min_size=1, max_size=actors, initial_size=actors),
-            # Actors start again as often as machines are lost; it is the tries of each batch that are counted.
-            max_restarts=-1,
-            max_task_retries=_RETRIES,
+            **again,
         )
 
 
@@ -88,6 +86,18 @@ class Cell:
     """A cell of a Ray dataset. Ray would make an array of a list, and columns of a tuple."""
 
     content: Any
+
+
+class Fetcher:
+    """Gives the batches of a task, one a row, as Python objects: pictures are paths, bytes, arrays or errors."""
+
+    def __init__(self, items_of: Callable[[Any], Iterable[Any]], size: int) -> None:
+        self._items_of, self._size = items_of, size
+
+    def __call__(self, rows: Any) -> Iterator[Any]:
+        for task in rows["task"]:
+            for batch in batches(self._items_of(task.content), self._size):
+                yield {"items": cell(batch)}
 
 
 class Actor:
@@ -151,13 +161,6 @@ def cell(content: Any) -> Any:
     column = np.empty(1, object)
     column[0] = Cell(content)
     return column
-
-
-def _fetch(rows: Any, items_of: Callable[[Any], Iterable[Any]], size: int) -> Iterator[Any]:
-    """Batches of a task, one a row, as Python objects: pictures are paths, bytes, arrays or errors."""
-    for task in rows["task"]:
-        for batch in batches(items_of(task.content), size):
-            yield {"items": cell(batch)}
 
 
 @contextmanager
