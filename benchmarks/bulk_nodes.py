@@ -4,9 +4,9 @@
 
 The nodes are processes of Ray on this machine, with ``--cores`` readers each, on one thread each. What a network would
 cost is thus left out; what Ray costs is in it. Drawn characters of 96 x 96 pixels are read from ``.gnt`` files of 512
-into one Parquet file. The rate leaves out the first half of the rows and the last tenth: Ray starts its actors one after
-another, and at the end some have no work left. The last column counts all seconds but those in which the cluster itself
-starts. With few pictures a reader (``--files``) the start is longer than the work, and both rates are too low.
+into one Parquet file. The rate leaves out the first half of the rows and the last tenth: Ray starts its actors one
+after another, and at the end some have no work left. The last column counts all seconds but those in which the cluster
+itself starts. With few pictures a reader (``--files``) the start is longer than the work, and both rates are too low.
 """
 
 from __future__ import annotations
