@@ -86,11 +86,10 @@ def report(args: argparse.Namespace, folder: Path) -> list[str]:
         "| bulk | bulk / batch |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
+    sources = {processes: grown_sources(folder, processes * args.batches * _BATCH) for processes in args.processes}
     for bundle in args.bundles:
         for processes in args.processes:
-            pictures = processes * args.batches * _BATCH
-            sources = {"`.gnt`": grown_gnt(folder, pictures), "folder of PNG": grown_pngs(folder, pictures)}
-            for name, path in sources.items():
+            for name, path in sources[processes].items():
                 lines.append(row(bundle, name, path, processes, args, folder))
                 print(lines[-1], flush=True)
     lines += [
@@ -153,6 +152,10 @@ def draw(folder: Path) -> None:
     (folder / "drawn").mkdir()
     for number, sample in enumerate(read_gnt(folder / "drawn.gnt")):
         Image.fromarray(sample.image).save(folder / "drawn" / f"{number:04d}.png")
+
+
+def grown_sources(folder: Path, count: int) -> dict[str, Path]:
+    return {"`.gnt`": grown_gnt(folder, count), "folder of PNG": grown_pngs(folder, count)}
 
 
 def grown_gnt(folder: Path, count: int, *, mostly_blank: bool = False) -> Path:

@@ -99,15 +99,12 @@ def claim(target: Path, state: Mapping[str, Any]) -> None:
         )
 
 
-def open_results(target: Path, encoder: Encoder) -> tuple[Results, int]:
-    """The results that are there so far, to be continued, and the number of their rows."""
+def open_results(target: Path, encoder: Encoder) -> Results:
+    """The results that are there so far, to be continued."""
     path = parts_of(target) / _ROWS
-    results: Results
     if isinstance(encoder, Arrow):
-        results = ArrowBatches(path)
-    else:
-        results = Lines(path, encoder.header() if isinstance(encoder, Csv) else b"")
-    return results, results.found
+        return ArrowBatches(path)
+    return Lines(path, encoder.header() if isinstance(encoder, Csv) else b"")
 
 
 def publish(results: Results, target: Path) -> None:

@@ -116,8 +116,8 @@ def read_in_bulk(
         stack.enter_context(sole_writer(parts_of(target)))
         refuse_complete(target)  # another process may have finished it before the lock was taken
         claim(target, _state(source, options, reader))
-        results, before = open_results(target, encoder)
-        counts, pipeline, start = Counts(), None, time.perf_counter()
+        results = open_results(target, encoder)
+        before, counts, pipeline, start = results.found, Counts(), None, time.perf_counter()
         try:
             if engine is not None:
                 pipeline = _pipeline(engine, source, before, options, encoder, reader, processes)
