@@ -38,6 +38,8 @@ def main() -> None:
     parser.add_argument("--bundle", default="free")
     parser.add_argument("--out", type=Path, help="the table as Markdown; without it, it is printed only")
     args = parser.parse_args()
+    if args.files < 4:
+        parser.error(f"--files is {args.files}; at least 4 are needed, as the first half of the rows is left out")
     os.environ.update(SETTINGS | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"})
     import ray
 

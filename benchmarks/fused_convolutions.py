@@ -18,6 +18,7 @@ fused). cuDNN offers several kernels for each; the best of ``--plans`` counts. "
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -133,7 +134,8 @@ class Graph:
         for plan in range(min(plans, self.of.get_execution_plan_count())):
             try:
                 self.of.build_plan_at_index(plan)
-            except (cudnn.cudnnGraphNotSupportedError, RuntimeError):  # proposed, but not for this shape
+            except (cudnn.cudnnGraphNotSupportedError, RuntimeError) as error:  # proposed, but not for this shape
+                print(f"kernel {plan} is left out: {str(error).splitlines()[0]}", file=sys.stderr)
                 continue
             size = max(1, self.of.get_workspace_size_plan_at_index(plan))
             found.append(self._timed(plan, torch.empty(size, device="cuda", dtype=torch.uint8)))

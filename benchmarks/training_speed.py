@@ -67,7 +67,10 @@ def measure(
         return time.perf_counter() - start
 
     steps(5)
-    count = max(2, int(seconds / 5 / (steps(5) / 5)))
+    # The mean of all processes: each waits for the gradients of the others, so all must make as many steps.
+    step = torch.tensor(steps(5) / 5, device=processes.device)
+    processes.average_([step])
+    count = max(2, int(seconds / 5 / float(step)))
     rates = [count * batch / steps(count) for _ in range(5)]
     kernels: Counter[str] = Counter()
     if profile:

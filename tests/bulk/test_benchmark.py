@@ -1,4 +1,4 @@
-"""The script of benchmarks/scale.md, where there are no workers or few pictures."""
+"""The scripts of benchmarks/scale.md, where there are no workers, no cluster, no GPU, or few pictures."""
 
 from __future__ import annotations
 
@@ -31,6 +31,18 @@ def test_too_few_batches_are_refused(monkeypatch: pytest.MonkeyPatch, capsys: py
     with pytest.raises(SystemExit):
         script.main()
     assert "--batches is 4; at least 5 are needed" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_the_benchmark_of_nodes_tells_rates(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, options: Options, gnt: Path
+) -> None:
+    monkeypatch.syspath_prepend(SCRIPT.parent)  # for bulk
+    script = load_script(SCRIPT.with_name("bulk_nodes.py"))
+    steady, in_all = script.rates(gnt, tmp_path, str(options.bundle), 1, None)
+    assert steady > 0
+    assert in_all > 0
+    assert not list(tmp_path.glob("*.parquet"))
 
 
 def test_the_benchmark_of_a_gpu_runs_without_one(

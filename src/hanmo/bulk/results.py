@@ -14,6 +14,7 @@ import json
 import os
 import shutil
 import struct
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -21,16 +22,18 @@ from typing import IO, Any, Protocol
 from hanmo.atomic import replacing, require_suffix, storing, write_whole
 from hanmo.bulk.arrow import require_pyarrow
 from hanmo.bulk.rows import Arrow, Csv, Encoder, JsonLines, arrow_schema
-from hanmo.errors import ArgumentError, RunError, one_line
+from hanmo.errors import ArgumentError, RunError
 from hanmo.files import read_limited
 
 SUFFIXES = (".parquet", ".csv", ".jsonl")
 
 _STATE, _ROWS, _DONE = "state.json", "rows", "done"
 _MAX_STATE = 1 << 20  # bytes; it holds some hundred
-_GROUP_ROWS, _GROUP_BYTES = 65_536, 1 << 26
-"""A row group of a Parquet file is full at so many rows, the size that readers expect, or bytes of Arrow."""
-_FRAME = struct.Struct("<II")  # before each batch of Arrow rows: its rows, and its bytes
+_GROUP_ROWS = 65_536  # most rows of a row group of a Parquet file: the size that readers expect
+_GROUP_BYTES = 1 << 26  # most bytes of Arrow that become one row group: they are in memory at once
+_HEAD = struct.Struct(
+    "<III"
+)  # before each batch of Arrow rows: how many there are, their bytes, and the CRC-32 of these
 _BLOCK = 1 << 20  # bytes that are read at a time
 
 
@@ -113,17 +116,21 @@ def publish(results: Results, target: Path) -> None:
     with storing(target):
         # Before the results appear: a process that is killed after that leaves parts which are known to be useless.
         (parts / _DONE).touch()
-    results.publish(target)
+    try:
+        results.publish(target)
+    except BaseException:
+        (parts / _DONE).unlink(missing_ok=True)
+        raise
     shutil.rmtree(parts, ignore_errors=True)
 
 
-class _Appended:
+class AppendedFile:
     """A file that grows batch by batch."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def _append(self, data: bytes) -> None:
+    def write(self, data: bytes, rows: int) -> None:
         # Opened for each batch: once closed, the system has the rows, and a killed process does not take them along.
         with storing(self._path), self._path.open("ab") as file:
             file.write(data)
@@ -133,7 +140,7 @@ class _Appended:
             os.fsync(file.fileno())
 
 
-class Lines(_Appended):
+class Lines(AppendedFile):
     """A text file of one line a row. Whatever a killed process left after the last whole line is cut off."""
 
     def __init__(self, path: Path, header: bytes) -> None:
@@ -145,9 +152,6 @@ class Lines(_Appended):
                 file.write(header)
         self.found = max(0, lines - 1) if header else lines
 
-    def write(self, data: bytes, rows: int) -> None:
-        self._append(data)
-
     def publish(self, target: Path) -> None:
         self.flush()
         with replacing(target) as partial, storing(target):
@@ -157,23 +161,25 @@ class Lines(_Appended):
                 shutil.copyfile(self._path, partial)
 
 
-class ArrowBatches(_Appended):
+class ArrowBatches(AppendedFile):
     """Batches of Arrow rows in a file, which become a Parquet file when they are complete.
 
     A Parquet file cannot grow: the places of its columns are written at its end. Whatever a killed process left after
-    the last whole batch is cut off.
+    the last whole batch is cut off, and so is everything from the first batch on that a crash of the machine damaged.
     """
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self.found = whole = 0
         with storing(path), path.open("a+b") as file:
-            for rows, size in _frames(file):
-                self.found, whole = self.found + rows, whole + _FRAME.size + size
+            for rows, data in _whole_batches(file):
+                self.found, whole = self.found + rows, whole + _HEAD.size + len(data)
             file.truncate(whole)
+        self._rows = self.found
 
     def write(self, data: bytes, rows: int) -> None:
-        self._append(_FRAME.pack(rows, len(data)) + data)
+        super().write(_HEAD.pack(rows, len(data), zlib.crc32(data)) + data, rows)
+        self._rows += rows
 
     def publish(self, target: Path) -> None:
         import pyarrow as pa
@@ -188,38 +194,36 @@ class ArrowBatches(_Appended):
                 os.fsync(file.fileno())
 
     def _groups(self) -> Iterator[list[Any]]:
-        """The batches of each row group."""
+        """The batches of each row group. Raises :class:`RunError` where some are gone since they were written."""
         import pyarrow as pa
 
         group: list[Any] = []
-        in_group = held = 0
+        all_rows = in_group = held = 0
         with self._path.open("rb") as file:
-            for rows, size in _frames(file):
-                try:
-                    with pa.ipc.open_stream(file.read(size)) as stream:
-                        group += list(stream)
-                except (pa.ArrowInvalid, OSError) as error:
-                    remedy = f"remove {self._path.parent} to begin again"
-                    raise RunError(f"{self._path}: damaged ({one_line(error)}); {remedy}") from error
-                in_group, held = in_group + rows, held + size
+            for rows, data in _whole_batches(file):
+                with pa.ipc.open_stream(data) as stream:
+                    group += list(stream)
+                all_rows, in_group, held = all_rows + rows, in_group + rows, held + len(data)
                 if in_group >= _GROUP_ROWS or held >= _GROUP_BYTES:
                     yield group
                     group, in_group, held = [], 0, 0
+        if all_rows != self._rows:
+            raise RunError(f"{self._path}: damaged after row {all_rows:,}; give the same command again")
         if group:
             yield group
 
 
-def _frames(file: IO[bytes]) -> Iterator[tuple[int, int]]:
-    """The rows and the bytes of each whole batch; at each, ``file`` is where its bytes begin."""
-    whole, end = os.fstat(file.fileno()).st_size, 0
+def _whole_batches(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
+    """How many rows each batch has, and the batch, up to the first that is not as it was written."""
+    left = os.fstat(file.fileno()).st_size
     file.seek(0)
-    while len(head := file.read(_FRAME.size)) == _FRAME.size:
-        rows, size = _FRAME.unpack(head)
-        end += _FRAME.size + size
-        if not size or end > whole:  # a crash of the machine may leave zeros
+    while len(head := file.read(_HEAD.size)) == _HEAD.size:
+        rows, size, checksum = _HEAD.unpack(head)
+        left -= _HEAD.size + size
+        # A crash of the machine may leave zeros, in the head as well.
+        if not size or left < 0 or zlib.crc32(data := file.read(size)) != checksum:
             return
-        yield rows, size
-        file.seek(end)
+        yield rows, data
 
 
 def _whole_lines(file: IO[bytes]) -> tuple[int, int]:

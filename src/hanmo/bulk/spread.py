@@ -1,6 +1,6 @@
 """Batches over the machines of a Ray cluster: Ray Data maps actors that hold a :class:`hanmo.bulk.work.Worker`.
 
-    pieces of the source -> Fetcher (one for two cores) -> batches of pictures -> Actor (one a core) -> rows
+    pieces of the source -> Fetcher (one for two of the next) -> batches of pictures -> Actor (one a core) -> rows
 
 Ray keeps what is under way in its object store, bounded, and starts tasks and actors of a lost machine again elsewhere.
 Each picture is there exactly once all the same: a task gives the same result when it runs again, and only one result
@@ -56,7 +56,7 @@ def spread(
     # Each task travels alone: one list of all would go to every task, and a source has millions of names.
     rows = [{"task": Cell(task)} for task in tasks]
     # Actors start again as often as machines are lost; it is the tries of each batch that are counted.
-    again = {"batch_format": "numpy", "max_restarts": -1, "max_task_retries": _RETRIES}
+    retries = {"max_restarts": -1, "max_task_retries": _RETRIES}
     with warnings.catch_warnings():
         # For the numbers of retries Ray has no other way yet; pyproject.toml excludes the version without this one.
         warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
@@ -64,20 +64,24 @@ def spread(
             Fetcher,
             fn_constructor_args=(items_of, size),
             batch_size=None,
+            batch_format="numpy",
             # They wait for disks and networks and need no core: with one, they would take it from the readers. They are
-            # no tasks, because Ray ends processes of tasks that have no core when they idle, and starts new ones, which
-            # takes seconds of a core each time. Of a single large file, too, all readers get some.
+            # not tasks, because Ray ends processes of tasks that have no core when they idle, and starts new ones,
+            # which takes seconds of a core each time.
             num_cpus=0,
+            # Each is a process that stays. It reads samples of .gnt files faster than ten readers, and asks a store for
+            # many pictures at a time.
             compute=ray.data.ActorPoolStrategy(size=min(len(rows), (actors + 1) // 2)),
-            **again,
+            **retries,
         )
         return fetched.map_batches(
             Actor,
             fn_constructor_args=(shared,),
             batch_size=1,
+            batch_format="numpy",
             num_cpus=1,
             compute=ray.data.ActorPoolStrategy(min_size=1, max_size=actors, initial_size=actors),
-            **again,
+            **retries,
         )
 
 
