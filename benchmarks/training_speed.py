@@ -12,7 +12,6 @@ counted. Under torchrun a batch is that of all processes together, and so is the
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import sys
 import time
@@ -45,10 +44,9 @@ KINDS = {
 
 
 def measure(
-    pack: str, net: NetConfig, batch: int, mode: str, seconds: float, profile: bool
+    pack: str, net: NetConfig, batch: int, mode: str, seconds: float, profile: bool, processes: Processes
 ) -> tuple[float, float, Counter[str]]:
     torch._dynamo.reset()
-    processes = Processes.join()
     recipe = Recipe(
         name="speed",
         data=DataConfig(train=pack),
@@ -102,27 +100,30 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     options = [o for o in sys.argv[1:] if o != args.pack and not (args.out and o in ("--out", str(args.out)))]
+    processes = Processes.join()
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
     lines = [
         "# Training speed",
         "",
-        f"`python benchmarks/training_speed.py PACK {' '.join(options)}` on {device}, torch {torch.__version__}.",
+        f"`python benchmarks/training_speed.py PACK {' '.join(options)}` on {processes.world} x {device}, "
+        f"torch {torch.__version__}.",
         "",
         "| net | batch | compile | images/s | ± |",
         "|---|---|---|---|---|",
     ]
-    first = os.environ.get("RANK", "0") == "0"  # of the processes of torchrun, which all measure the same
     configurations = [(n, b, m) for n in args.nets for m in args.modes for b in args.batches]
     kernels: Counter[str] = Counter()
     for name, batch, mode in configurations:
         net, attention, width = f"{name}::".split(":")[:3]
         config = NetConfig(name=net, attention=attention or "none", width=int(width or 64))
         last = (name, batch, mode) == configurations[-1]
-        rate, spread, kernels = measure(args.pack, config, batch, mode, args.seconds, args.profile and last)
+        rate, spread, kernels = measure(args.pack, config, batch, mode, args.seconds, args.profile and last, processes)
         lines.append(f"| {config} | {batch} | {mode} | {rate:,.0f} | {spread:,.0f} |")
-        if first:
+        if processes.is_first:
             print(lines[-1], flush=True)
-    if kernels and first:
+    if not processes.is_first:
+        return
+    if kernels:
         lines += [
             "",
             f"Where a step of the last line goes (batch {batch}):",
@@ -133,7 +134,7 @@ def main() -> None:
         total = kernels.total()
         lines += [f"| {name} | {ms:.2f} | {100 * ms / total:.0f} |" for name, ms in kernels.most_common() if ms > 0]
         print("\n".join(lines[-len(kernels) - 2 :]))
-    if args.out and first:
+    if args.out:
         args.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
